@@ -62,6 +62,8 @@ export class Packet {
   payloadEnd = 0;
   /** Payload length on the wire by the IP header; larger than captured where the copy was cut. */
   payloadLength = 0;
+  /** Whether the ports are those of a packet inside a tunnel (IPIP, 6in4, GRE). */
+  tunnelled = false;
   /** Milliseconds on any clock that does not go back, set by the caller (a capture's, the kernel's). */
   timeMs = 0;
 }
@@ -75,6 +77,7 @@ export function parseIp(packet: Packet, bytes: Uint8Array, start: number, end: n
   packet.bytes = bytes;
   packet.start = start;
   packet.end = end;
+  packet.tunnelled = false;
   return parseIpLayer(packet, bytes, start, end, MAX_TUNNELS);
 }
 
@@ -182,8 +185,10 @@ function parseTransport(
       return parseUdp(packet, bytes, at, end, wireEnd);
     case IPV4_ENCAPSULATION:
     case IPV6_ENCAPSULATION:
+      packet.tunnelled = true;
       return tunnels > 0 && parseIpLayer(packet, bytes, at, Math.min(end, wireEnd), tunnels - 1);
     case GRE:
+      packet.tunnelled = true;
       return tunnels > 0 && parseGre(packet, bytes, at, Math.min(end, wireEnd), tunnels);
     default:
       return false;

@@ -56,3 +56,8 @@ export function match(method: Method, strength: Strength, reason: string): Match
 export const NEED_MORE = Object.freeze({ needMore: true as const });
 
 export type StreamAnswer = Match | typeof NEED_MORE | null;
+
+/** Whether a stream detector's answer is a match. */
+export function isMatch(answer: StreamAnswer): answer is Match {
+  return answer !== null && answer !== NEED_MORE;
+}

@@ -1,0 +1,273 @@
+import type { Packet } from "../packet/packet.ts";
+import { match } from "../protocols/match.ts";
+import {
+  entropy,
+  findHandshake,
+  hasLengthPrefix,
+  holdsTlsRecord,
+  isTlsRecord,
+  looksRandom,
+  MAX_OPENING,
+  MIN_OPENING,
+  MIN_THIRD_MESSAGE,
+} from "../protocols/mse.ts";
+import { BYTES, type FlowTable, SCRATCH, TURN, TURN_BYTES } from "./flow_table.ts";
+import type { HostEvidence } from "./host_evidence.ts";
+import { type Finding, type Outcome, WAIT } from "./outcome.ts";
+import type { EnginePolicy } from "./policy.ts";
+import { isWellKnownPort } from "./well_known_ports.ts";
+
+const OF_PROVEN_HOST = match("mse", "strong", "encrypted handshake, host with BitTorrent evidence");
+const TO_NAMED_PEER = match("mse", "strong", "encrypted handshake with an endpoint named as peer");
+const FAN_OUT = match("mse", "strong", "encrypted handshakes with several distinct endpoints");
+const MID_STREAM = match("mse", "strong", "encrypted in both directions, host with evidence");
+const PLAINTEXT_PAYLOAD = match("mse", "proof", "handshake behind an encrypted negotiation");
+const RANDOM_SHAPE = match("entropy", "strong", "random handshake on an unknown port");
+const RANDOM_BYTES = match("entropy", "strong", "random bytes on an unknown port");
+
+/** Flags in the flow's scratch word, bit `<< direction` where both directions have one. */
+const RANDOM = 0x01;
+const MEASURED = 0x04;
+const RULED_OUT = 0x10;
+/** The first three messages have MSE's shape. */
+const SHAPED = 0x20;
+
+/**
+ * Bytes of both directions after which a shaped flow without evidence is let go. The handshake and
+ * the first messages are shorter; a piece is not.
+ */
+const MAX_PENDING_BYTES = 32_768;
+/** In a flow joined in the middle the next TLS record header is at most this far away. */
+const TLS_RECORD_SPAN = 18_432;
+/** The original's last resort: bits a byte over the first KiB. */
+const STRICT_SAMPLE = 1024;
+const STRICT_ENTROPY = 7.6;
+/** Remote endpoints of one host with flows random from the middle on, that make the flows a swarm. */
+const MIN_MID_STREAM_ENDPOINTS = 2;
+
+/**
+ * Message Stream Encryption. Nothing in it can be matched, so the engine looks at the order, size
+ * and randomness of the first messages, and decides only where the host gives evidence: proven
+ * BitTorrent lately, a remote endpoint that was named as a peer, or such flows to several places.
+ */
+export class EncryptedFlows {
+  readonly #table: FlowTable;
+  readonly #evidence: HostEvidence;
+  readonly #finding: Finding;
+  #policy: EnginePolicy;
+
+  constructor(
+    table: FlowTable,
+    evidence: HostEvidence,
+    finding: Finding,
+    policy: EnginePolicy,
+  ) {
+    this.#table = table;
+    this.#evidence = evidence;
+    this.#finding = finding;
+    this.#policy = policy;
+  }
+
+  setPolicy(policy: EnginePolicy): void {
+    this.#policy = policy;
+  }
+
+  /** Whether the flow can no longer turn out to be encrypted BitTorrent. */
+  isRuledOut(slot: number): boolean {
+    return (this.#table.words[this.#table.at(slot) + SCRATCH] & RULED_OUT) !== 0;
+  }
+
+  /** Whether the flow has the shape so far and evidence may still come. */
+  isPending(slot: number): boolean {
+    const words = this.#table.words;
+    const at = this.#table.at(slot);
+    return (words[at + SCRATCH] & RULED_OUT) === 0 &&
+      words[at + BYTES] + words[at + BYTES + 1] < MAX_PENDING_BYTES;
+  }
+
+  /**
+   * Measures the first bytes of a direction, `[start, end)`. True when they are too few to tell.
+   */
+  wantsOpening(
+    slot: number,
+    direction: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): boolean {
+    const words = this.#table.words;
+    const at = this.#table.at(slot) + SCRATCH;
+    if ((words[at] & (RULED_OUT | (MEASURED << direction))) !== 0) return false;
+    const length = end - start;
+    if (isReadable(bytes, start, end) || isTlsRecord(bytes, start, end)) {
+      words[at] |= RULED_OUT;
+      return false;
+    }
+    const wanted = this.#policy.strict ? STRICT_SAMPLE : MIN_OPENING;
+    if (length < MIN_OPENING) return true;
+    const isRandom = !hasLengthPrefix(bytes, start, end) && looksRandom(bytes, start, end);
+    if (isRandom && length < wanted) {
+      words[at] |= RANDOM << direction;
+      return true;
+    }
+    words[at] |= MEASURED << direction;
+    if (isRandom) words[at] |= RANDOM << direction;
+    else words[at] |= RULED_OUT;
+    return false;
+  }
+
+  /** Follows turns and sizes, and decides when the shape is complete. */
+  observe(
+    slot: number,
+    direction: number,
+    packet: Packet,
+    isNew: boolean,
+    isMidStream: boolean,
+  ): Outcome {
+    const words = this.#table.words;
+    const at = this.#table.at(slot);
+    if ((words[at + SCRATCH] & RULED_OUT) !== 0) return WAIT;
+    if (isWellKnown(packet, direction)) {
+      words[at + SCRATCH] |= RULED_OUT;
+      return WAIT;
+    }
+    if (this.#policy.strict && this.#isRandomByEntropy(at, direction, packet)) {
+      const { bytes, payloadStart, payloadEnd } = packet;
+      return this.#finding.set(
+        RANDOM_BYTES,
+        bytes,
+        payloadStart,
+        payloadEnd,
+        this.#isProven(packet),
+      );
+    }
+    if (isMidStream) return this.#observeMidStream(at, packet);
+    if (isNew) this.#countTurn(at, direction, packet);
+    if ((words[at + SCRATCH] & SHAPED) === 0) return WAIT;
+    return this.#decide(at, direction, packet);
+  }
+
+  /** Turns: a message is all that one side sends before the other answers. */
+  #countTurn(at: number, direction: number, packet: Packet): void {
+    const words = this.#table.words;
+    const turn = words[at + TURN];
+    if (turn === 0) {
+      words[at + TURN] = 1;
+      if (direction !== 0) words[at + SCRATCH] |= RULED_OUT; // a server that greets first
+    } else if (((turn - 1) & 1) !== direction) {
+      if (turn <= 2 && !this.#isOpening(at, turn - 1)) {
+        words[at + SCRATCH] |= RULED_OUT;
+        return;
+      }
+      words[at + TURN] = turn + 1;
+      words[at + TURN_BYTES] = 0;
+    }
+    const length = words[at + TURN_BYTES] + packet.payloadLength;
+    words[at + TURN_BYTES] = length;
+    if (words[at + TURN] <= 2 && length > MAX_OPENING && !this.#policy.strict) {
+      words[at + SCRATCH] |= RULED_OUT;
+    }
+    if (words[at + TURN] === 3 && length >= MIN_THIRD_MESSAGE) words[at + SCRATCH] |= SHAPED;
+  }
+
+  /** Whether the turn just ended can be Ya and PadA, or Yb and PadB. */
+  #isOpening(at: number, direction: number): boolean {
+    const words = this.#table.words;
+    const length = words[at + TURN_BYTES];
+    return length >= MIN_OPENING && length <= MAX_OPENING &&
+      (words[at + SCRATCH] & (RANDOM << direction)) !== 0;
+  }
+
+  #decide(at: number, direction: number, packet: Packet): Outcome {
+    const { bytes, payloadStart, payloadEnd, address, timeMs } = packet;
+    const handshake = findHandshake(bytes, payloadStart, payloadEnd);
+    if (handshake >= 0) {
+      return this.#finding.set(PLAINTEXT_PAYLOAD, bytes, handshake, payloadEnd);
+    }
+    const initiator = direction === 0 ? 0 : 4;
+    const responder = 4 - initiator;
+    const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
+    const evidence = this.#evidence;
+    evidence.addOpening(address, initiator, address, responder, port, timeMs);
+    if (this.#isProven(packet)) {
+      return this.#finding.set(OF_PROVEN_HOST, bytes, payloadStart, payloadEnd);
+    }
+    if (evidence.isNamed(address, initiator, address, responder, port, timeMs)) {
+      return this.#finding.set(TO_NAMED_PEER, bytes, payloadStart, payloadEnd);
+    }
+    if (evidence.hasFanOut(address, initiator, timeMs)) {
+      return this.#finding.set(FAN_OUT, bytes, payloadStart, payloadEnd);
+    }
+    if (this.#policy.strict) {
+      return this.#finding.set(RANDOM_SHAPE, bytes, payloadStart, payloadEnd, false);
+    }
+    const words = this.#table.words;
+    if (words[at + BYTES] + words[at + BYTES + 1] >= MAX_PENDING_BYTES) {
+      words[at + SCRATCH] |= RULED_OUT;
+    }
+    return WAIT;
+  }
+
+  /**
+   * A flow older than the blocker, random in both directions from the first byte seen. A TLS stream
+   * joined within a record looks the same until its next record, an SSH stream for ever: so a proven
+   * host is not enough, the endpoint must have been named as a peer, or there must be several.
+   */
+  #observeMidStream(at: number, packet: Packet): Outcome {
+    const words = this.#table.words;
+    if ((words[at + SCRATCH] & (RANDOM * 3)) !== RANDOM * 3) return WAIT;
+    if (!this.#isProven(packet)) return WAIT;
+    const { bytes, payloadStart, payloadEnd, address, timeMs } = packet;
+    if (holdsTlsRecord(bytes, payloadStart, payloadEnd)) {
+      words[at + SCRATCH] |= RULED_OUT;
+      return WAIT;
+    }
+    if (Math.max(words[at + BYTES], words[at + BYTES + 1]) < TLS_RECORD_SPAN) return WAIT;
+    const evidence = this.#evidence;
+    let named = false;
+    let endpoints = 0;
+    for (let host = 0; host <= 4; host += 4) {
+      if (!evidence.isProven(address, host, timeMs)) continue;
+      const remote = 4 - host;
+      const port = host === 0 ? packet.destinationPort : packet.sourcePort;
+      evidence.addOpening(address, host, address, remote, port, timeMs);
+      named ||= evidence.isNamed(address, host, address, remote, port, timeMs);
+      endpoints = Math.max(endpoints, evidence.countOpenings(address, host, timeMs));
+    }
+    if (!named && endpoints < MIN_MID_STREAM_ENDPOINTS) return WAIT;
+    return this.#finding.set(MID_STREAM, bytes, payloadStart, payloadEnd);
+  }
+
+  #isProven(packet: Packet): boolean {
+    const { address, timeMs } = packet;
+    return this.#evidence.isProven(address, 0, timeMs) ||
+      this.#evidence.isProven(address, 4, timeMs);
+  }
+
+  /** The strict policy's last resort: the first KiB of a direction in one packet. */
+  #isRandomByEntropy(at: number, direction: number, packet: Packet): boolean {
+    if ((this.#table.words[at + SCRATCH] & (RANDOM << direction)) === 0) return false;
+    const { bytes, payloadStart, payloadEnd } = packet;
+    if (payloadEnd - payloadStart < STRICT_SAMPLE) return false;
+    return entropy(bytes, payloadStart, payloadStart + STRICT_SAMPLE) > STRICT_ENTROPY;
+  }
+}
+
+/** Whether the first bytes are text, as a banner, a request or a greeting is. */
+function isReadable(bytes: Uint8Array, start: number, end: number): boolean {
+  const stop = Math.min(end, start + 8);
+  for (let at = start; at < stop; at++) {
+    const byte = bytes[at];
+    if ((byte < 0x20 || byte > 0x7e) && byte !== 0x0d && byte !== 0x0a && byte !== 0x09) {
+      return false;
+    }
+  }
+  return stop > start;
+}
+
+/** The responder's port names a service, or the initiator's is one no client binds. */
+function isWellKnown(packet: Packet, direction: number): boolean {
+  const responder = direction === 0 ? packet.destinationPort : packet.sourcePort;
+  const initiator = direction === 0 ? packet.sourcePort : packet.destinationPort;
+  return isWellKnownPort(responder) || initiator < 1024;
+}

@@ -1,0 +1,367 @@
+import { ACK, type Packet, PROTOCOL_TCP, SYN } from "../packet/packet.ts";
+import { formatAddress } from "../packet/address.ts";
+import { describeClient } from "../protocols/client_name.ts";
+import type { Match } from "../protocols/match.ts";
+import { type PeerSink, readPeers } from "../protocols/peers.ts";
+import { EncryptedFlows } from "./encrypted_flows.ts";
+import {
+  BITTORRENT_FLOW,
+  CLEAN_FLOW,
+  EMBRYONIC,
+  FLAGS,
+  FlowTable,
+  LAST_TICK,
+  PACKETS,
+  STATE,
+  TICK_MS,
+  tickOf,
+  UNDECIDED,
+} from "./flow_table.ts";
+import { HostEvidence } from "./host_evidence.ts";
+import { MessageChains } from "./message_chain.ts";
+import { Finding, FOUND, type Outcome, RELEASE } from "./outcome.ts";
+import type { EnginePolicy } from "./policy.ts";
+import { PrefixPool } from "./prefix_pool.ts";
+import { ESTABLISHED, TcpInspector } from "./tcp_inspector.ts";
+import { TrackerFlows } from "./tracker_flow.ts";
+import { UdpInspector } from "./udp_inspector.ts";
+import { UtpFlows } from "./utp_flow.ts";
+
+/** Accept, and show more packets of the flow. */
+export const INSPECT = 0;
+/** Accept, and show no more packets of the flow. */
+export const CLEAN = 1;
+/** Drop, as all later packets of the flow. */
+export const BITTORRENT = 2;
+/** Drop this packet only: it is inside a tunnel that carries other flows too. */
+export const DROP = 3;
+export type Verdict = 0 | 1 | 2 | 3;
+
+/** Flows kept at once when nothing else is asked for; 8 MiB of state. */
+export const DEFAULT_FLOWS = 65_536;
+/** One prefix buffer for so many flows: few packets do not decide alone. */
+const FLOWS_PER_PREFIX = 32;
+/** A UDP flow silent for longer is another: conntrack has forgotten it too. */
+const UDP_IDLE_TICKS = 180_000 / TICK_MS;
+/** Bytes of the offending payload that are kept for the logs. */
+const PAYLOAD_SAMPLE = 512;
+/** A packet of a released flow that comes so much later was called back by RECHECK. */
+const RECHECK_TICKS = 10;
+
+/** A flow's first detection; all of it is a copy and may be kept. */
+export interface Detection {
+  readonly match: Match;
+  /** The client's name and version, where the bytes tell. */
+  readonly client: string | null;
+  /** Whether the evidence is enough to ban for (false: dropped by the strict policy alone). */
+  readonly mayBan: boolean;
+  readonly family: 4 | 6;
+  /** IP protocol number: 6 TCP, 17 UDP. */
+  readonly protocol: number;
+  /** Ends of the packet that decided. */
+  readonly source: string;
+  readonly sourcePort: number;
+  readonly destination: string;
+  readonly destinationPort: number;
+  /** Source in words 0…3, destination in 4…7, as {@link Packet.address}. */
+  readonly address: Int32Array;
+  /** Whether the packet's source opened the flow. */
+  readonly initiatorIsSource: boolean;
+  /** Whether the other end was seen to answer, so that the source address is not forged. */
+  readonly established: boolean;
+  /** The deciding packet's payload, at most 512 bytes of it. */
+  readonly payload: Uint8Array;
+  /** The whole payload's length. */
+  readonly payloadLength: number;
+}
+
+export interface EngineOptions {
+  /** Flows kept at once, a power of two. */
+  readonly flows?: number;
+  readonly policy: EnginePolicy;
+  /** Shared by all engines of a gateway; an engine's own by default. */
+  readonly evidence?: HostEvidence;
+  /** Seed of the flow table's hash; random in a gateway. */
+  readonly seed?: number;
+}
+
+/** Counts since the engine was made. */
+export interface EngineCounters {
+  packets: number;
+  payloadPackets: number;
+  /** Flows with any packet, and with payload. */
+  flows: number;
+  payloadFlows: number;
+  detections: number;
+  /** Packets of flows with a port of the white list. */
+  whitelisted: number;
+}
+
+/**
+ * Packet in, verdict out. Pure: no clock of its own, no I/O, so the same code judges a capture and
+ * live traffic. A packet allocates nothing; a detection does.
+ */
+export class Engine {
+  /** What the last {@link judge} detected, when it was the first detection of its flow. */
+  detection: Detection | null = null;
+  readonly counters: EngineCounters = {
+    packets: 0,
+    payloadPackets: 0,
+    flows: 0,
+    payloadFlows: 0,
+    detections: 0,
+    whitelisted: 0,
+  };
+
+  readonly #table: FlowTable;
+  readonly #tcp: TcpInspector;
+  readonly #udp: UdpInspector;
+  readonly #encrypted: EncryptedFlows;
+  readonly #evidence: HostEvidence;
+  readonly #finding = new Finding();
+  readonly #release: (slot: number) => void;
+  readonly #isWhitelisted = new Uint8Array(65_536);
+  readonly #peers: NamedPeers;
+  #recheck = false;
+
+  constructor(options: EngineOptions) {
+    const flows = options.flows ?? DEFAULT_FLOWS;
+    const { policy } = options;
+    this.#evidence = options.evidence ?? new HostEvidence();
+    this.#peers = new NamedPeers(this.#evidence);
+    this.#table = new FlowTable(flows, options.seed);
+    const prefixes = new PrefixPool(Math.max(16, flows / FLOWS_PER_PREFIX));
+    this.#encrypted = new EncryptedFlows(this.#table, this.#evidence, this.#finding, policy);
+    this.#tcp = new TcpInspector(
+      this.#table,
+      prefixes,
+      new MessageChains(flows),
+      this.#encrypted,
+      this.#finding,
+      policy,
+    );
+    this.#udp = new UdpInspector(
+      this.#table,
+      new UtpFlows(flows),
+      new TrackerFlows(flows),
+      this.#finding,
+    );
+    this.#release = (slot) => this.#tcp.release(slot);
+    this.setPolicy(policy);
+  }
+
+  /** Changes the policy; flows already judged keep their state. */
+  setPolicy(policy: EnginePolicy): void {
+    this.#tcp.setPolicy(policy);
+    this.#encrypted.setPolicy(policy);
+    this.#recheck = policy.recheck;
+    this.#isWhitelisted.fill(0);
+    for (const port of policy.whitelistPorts) this.#isWhitelisted[port] = 1;
+  }
+
+  /** Judges one parsed packet; `packet.timeMs` must be set. */
+  judge(packet: Packet): Verdict {
+    this.detection = null;
+    const counters = this.counters;
+    counters.packets++;
+    if (
+      this.#isWhitelisted[packet.sourcePort] === 1 ||
+      this.#isWhitelisted[packet.destinationPort] === 1
+    ) {
+      counters.whitelisted++;
+      return packet.tunnelled ? INSPECT : CLEAN;
+    }
+    const hasPayload = packet.payloadEnd > packet.payloadStart;
+    if (hasPayload) counters.payloadPackets++;
+    const verdict = packet.protocol === PROTOCOL_TCP
+      ? this.#judgeTcp(packet, hasPayload)
+      : this.#judgeUdp(packet, hasPayload);
+    if (!packet.tunnelled) return verdict;
+    // A mark would be the whole tunnel's, so a tunnelled flow is judged packet by packet.
+    return verdict === BITTORRENT ? DROP : verdict === CLEAN ? INSPECT : verdict;
+  }
+
+  #judgeTcp(packet: Packet, hasPayload: boolean): Verdict {
+    const table = this.#table;
+    const words = table.words;
+    const tick = tickOf(packet.timeMs);
+    let slot = table.find(packet);
+    if ((packet.flags & SYN) !== 0) {
+      const isAnswer = (packet.flags & ACK) !== 0;
+      if (slot < 0) {
+        slot = this.#insert(tick, EMBRYONIC);
+        // Only the answer was seen: the initiator is the other end.
+        if (isAnswer) this.#turnRound(slot);
+      } else if (!isAnswer && words[table.at(slot) + STATE] !== EMBRYONIC) {
+        // A new connection on an old 5-tuple.
+        this.#tcp.release(slot);
+        table.restart(slot, tick, EMBRYONIC);
+      }
+      words[table.at(slot) + LAST_TICK] = tick;
+      this.#tcp.noteSyn(slot, table.direction, packet, isAnswer);
+      if (!hasPayload) return this.#verdictOf(slot);
+    }
+    if (!hasPayload) return slot < 0 ? INSPECT : this.#verdictOf(slot);
+    if (slot < 0) slot = this.#insert(tick, EMBRYONIC);
+    const direction = table.direction;
+    const settled = this.#settledVerdict(slot, tick);
+    if (settled !== INSPECT) return settled;
+    return this.#conclude(slot, direction, packet, this.#tcp.inspect(slot, direction, packet));
+  }
+
+  #judgeUdp(packet: Packet, hasPayload: boolean): Verdict {
+    const table = this.#table;
+    const words = table.words;
+    const tick = tickOf(packet.timeMs);
+    let slot = table.find(packet);
+    if (!hasPayload) return slot < 0 ? INSPECT : this.#verdictOf(slot);
+    if (slot < 0) {
+      slot = this.#insert(tick, EMBRYONIC);
+    } else if (((tick - words[table.at(slot) + LAST_TICK]) | 0) > UDP_IDLE_TICKS) {
+      table.restart(slot, tick, EMBRYONIC);
+    }
+    const direction = table.direction;
+    const settled = this.#settledVerdict(slot, tick);
+    if (settled !== INSPECT) return settled;
+    return this.#conclude(slot, direction, packet, this.#udp.inspect(slot, direction, packet));
+  }
+
+  #insert(tick: number, state: number): number {
+    this.counters.flows++;
+    return this.#table.insert(tick, state, this.#release);
+  }
+
+  /** The packet just inserted came from the responder. */
+  #turnRound(slot: number): void {
+    const table = this.#table;
+    table.words[table.at(slot) + FLAGS] ^= 1;
+    table.direction = 1;
+  }
+
+  /** Verdict of a flow already judged, or INSPECT; a first payload makes the flow undecided. */
+  #settledVerdict(slot: number, tick: number): Verdict {
+    const table = this.#table;
+    const words = table.words;
+    const at = table.at(slot);
+    const idle = (tick - words[at + LAST_TICK]) | 0;
+    words[at + LAST_TICK] = tick;
+    switch (words[at + STATE]) {
+      case BITTORRENT_FLOW:
+        return BITTORRENT;
+      case CLEAN_FLOW:
+        if (!this.#recheck || idle < RECHECK_TICKS) return CLEAN;
+        this.#tcp.release(slot);
+        table.restart(slot, tick, UNDECIDED);
+        return INSPECT;
+      case EMBRYONIC:
+        words[at + STATE] = UNDECIDED;
+        this.counters.payloadFlows++;
+        return INSPECT;
+      default:
+        return INSPECT;
+    }
+  }
+
+  #verdictOf(slot: number): Verdict {
+    switch (this.#table.words[this.#table.at(slot) + STATE]) {
+      case BITTORRENT_FLOW:
+        return BITTORRENT;
+      case CLEAN_FLOW:
+        return CLEAN;
+      default:
+        return INSPECT;
+    }
+  }
+
+  #conclude(slot: number, direction: number, packet: Packet, outcome: Outcome): Verdict {
+    const words = this.#table.words;
+    const at = this.#table.at(slot);
+    if (outcome === FOUND) {
+      words[at + STATE] = BITTORRENT_FLOW;
+      this.#detect(at, direction, packet);
+      this.#tcp.release(slot);
+      return BITTORRENT;
+    }
+    if (outcome === RELEASE) {
+      words[at + STATE] = CLEAN_FLOW;
+      this.#tcp.release(slot);
+      return CLEAN;
+    }
+    return INSPECT;
+  }
+
+  #detect(at: number, direction: number, packet: Packet): void {
+    const finding = this.#finding;
+    const match = finding.match!;
+    const words = this.#table.words;
+    const { address, timeMs } = packet;
+    this.counters.detections++;
+    if (finding.mayBan) {
+      // A tracker's address serves web pages too; those who ask it are the ones who torrent.
+      if (direction === 0 || isPeerToPeer(match)) this.#evidence.prove(address, 0, timeMs);
+      if (direction === 1 || isPeerToPeer(match)) this.#evidence.prove(address, 4, timeMs);
+    }
+    this.#peers.begin(packet);
+    readPeers(match, finding.bytes, finding.start, finding.end, this.#peers);
+    const { bytes, payloadStart, payloadEnd } = packet;
+    const sampleEnd = Math.min(payloadEnd, payloadStart + PAYLOAD_SAMPLE);
+    this.detection = {
+      match,
+      client: describeClient(match, finding.bytes, finding.start, finding.end),
+      mayBan: finding.mayBan,
+      family: packet.family as 4 | 6,
+      protocol: packet.protocol,
+      source: formatAddress(address, 0),
+      sourcePort: packet.sourcePort,
+      destination: formatAddress(address, 4),
+      destinationPort: packet.destinationPort,
+      address: address.slice(),
+      initiatorIsSource: direction === 0,
+      established: packet.protocol === PROTOCOL_TCP
+        ? (words[at + FLAGS] & ESTABLISHED) !== 0
+        : words[at + PACKETS] > 0 && words[at + PACKETS + 1] > 0,
+      payload: bytes.slice(payloadStart, sampleEnd),
+      payloadLength: packet.payloadLength,
+    };
+  }
+}
+
+/** Both ends of such a flow speak BitTorrent; of others only the initiator is known to. */
+function isPeerToPeer(match: Match): boolean {
+  switch (match.method) {
+    case "http-tracker":
+    case "udp-tracker":
+    case "websocket-tracker":
+    case "web-seed":
+    case "lsd":
+    case "socks":
+      return false;
+    default:
+      return true;
+  }
+}
+
+/** Hands the endpoints that a plaintext source names to the evidence of the host that is told. */
+class NamedPeers implements PeerSink {
+  readonly #evidence: HostEvidence;
+  readonly #peer = new Int32Array(4);
+  #packet: Packet | null = null;
+
+  constructor(evidence: HostEvidence) {
+    this.#evidence = evidence;
+  }
+
+  begin(packet: Packet): void {
+    this.#packet = packet;
+  }
+
+  peer(w0: number, w1: number, w2: number, w3: number, port: number): void {
+    const peer = this.#peer;
+    peer[0] = w0;
+    peer[1] = w1;
+    peer[2] = w2;
+    peer[3] = w3;
+    const { address, timeMs } = this.#packet!;
+    this.#evidence.name(address, 4, peer, 0, port, timeMs);
+  }
+}

@@ -1,0 +1,208 @@
+import type { Packet } from "../packet/packet.ts";
+
+/** State of a flow. The order is the order of eviction: what is cheapest to lose goes first. */
+export const EMPTY = 0;
+/** Only a SYN, or a datagram of no meaning, was seen: what a flood leaves behind. */
+export const EMBRYONIC = 1;
+/** Judged clean; forgetting it costs a second judgement. */
+export const CLEAN_FLOW = 2;
+export const UNDECIDED = 3;
+/** Has a hint or a partial match: forgetting it may lose a detection. */
+export const PENDING = 4;
+export const BITTORRENT_FLOW = 5;
+
+/** Words of one flow. Words 0…9 are the key. */
+const STRIDE = 32;
+const PORTS = 8;
+const PROTOCOL = 9;
+export const LAST_TICK = 10;
+export const STATE = 11;
+export const FLAGS = 12;
+/** Payload packets and bytes by direction: 0 from the initiator, 1 from the responder. */
+export const PACKETS = 13;
+export const BYTES = 15;
+/** TCP sequence number of stream offset 0, and of the next new byte, by direction. */
+export const BASE = 17;
+export const NEXT = 19;
+/** Prefix buffer by direction: its index + 1, or 0. */
+export const PREFIX = 21;
+/** Bytes of proxy negotiation before the tunnelled stream, by direction. */
+export const PEELED = 23;
+/** Number of the present turn (1: the initiator speaks first), bytes in it. */
+export const TURN = 25;
+export const TURN_BYTES = 26;
+/** Free for the transport's inspector. */
+export const SCRATCH = 27;
+
+/** The initiator is the higher of the two endpoints in the key. */
+export const INITIATOR_HIGH = 1;
+
+const WAYS = 8;
+export const TICK_MS = 100;
+
+/** Time as wrapping ticks: differences are right for 6 years either way. */
+export function tickOf(timeMs: number): number {
+  return (timeMs / TICK_MS) | 0;
+}
+
+/**
+ * A bounded table of flows in typed arrays: sets of eight, the least valuable and least recently
+ * used of a set makes room. Nothing grows, nothing is rehashed, an insertion looks at eight slots
+ * whatever a flood does. Both directions of a 5-tuple are one flow.
+ */
+export class FlowTable {
+  readonly slots: number;
+  /** State of all flows; a flow's words begin at {@link at}(slot). */
+  readonly words: Int32Array;
+  /** Set by {@link find}: 0 when the packet comes from the initiator, else 1. */
+  direction = 0;
+
+  readonly #tags: Int32Array;
+  readonly #setMask: number;
+  readonly #seed: number;
+  /** Key of the packet last looked up. */
+  readonly #key = new Int32Array(10);
+  #tag = 0;
+  #sourceIsHigh = false;
+
+  /**
+   * @param slots a power of two, at least 8
+   * @param seed of the hash; random in a gateway, so that nobody can aim at one set
+   */
+  constructor(slots: number, seed = 0) {
+    if (slots < WAYS || (slots & (slots - 1)) !== 0) {
+      throw new RangeError(`Cannot make a flow table of ${slots}: expected a power of two from 8`);
+    }
+    this.slots = slots;
+    this.words = new Int32Array(slots * STRIDE);
+    this.#tags = new Int32Array(slots);
+    this.#setMask = slots / WAYS - 1;
+    this.#seed = seed | 0;
+  }
+
+  /** First word of a slot. */
+  at(slot: number): number {
+    return slot * STRIDE;
+  }
+
+  /** Slot of the packet's flow, or -1; sets {@link direction}. */
+  find(packet: Packet): number {
+    this.#setKey(packet);
+    const tags = this.#tags;
+    const tag = this.#tag;
+    const first = this.#firstWay();
+    for (let slot = first; slot < first + WAYS; slot++) {
+      if (tags[slot] === tag && this.#isKey(slot)) {
+        const initiatorIsHigh = (this.words[slot * STRIDE + FLAGS] & INITIATOR_HIGH) !== 0;
+        this.direction = this.#sourceIsHigh === initiatorIsHigh ? 0 : 1;
+        return slot;
+      }
+    }
+    return -1;
+  }
+
+  /**
+   * Makes a flow for the packet last looked up with {@link find}, its source being the initiator.
+   * All words but the key are 0, the state is `state`. A flow that has to make room is given to
+   * `release` first, which frees what it held elsewhere.
+   */
+  insert(tick: number, state: number, release: (slot: number) => void): number {
+    const tags = this.#tags;
+    const words = this.words;
+    const first = this.#firstWay();
+    let victim = first;
+    let victimState = BITTORRENT_FLOW + 1;
+    let victimAge = -1;
+    for (let slot = first; slot < first + WAYS; slot++) {
+      const at = slot * STRIDE;
+      const slotState = words[at + STATE];
+      if (slotState === EMPTY) {
+        victim = slot;
+        victimState = EMPTY;
+        break;
+      }
+      const age = (tick - words[at + LAST_TICK]) | 0;
+      if (slotState < victimState || (slotState === victimState && age > victimAge)) {
+        victim = slot;
+        victimState = slotState;
+        victimAge = age;
+      }
+    }
+    if (victimState !== EMPTY) release(victim);
+    const at = victim * STRIDE;
+    words.set(this.#key, at);
+    words.fill(0, at + 10, at + STRIDE);
+    words[at + LAST_TICK] = tick;
+    words[at + STATE] = state;
+    words[at + FLAGS] = this.#sourceIsHigh ? INITIATOR_HIGH : 0;
+    tags[victim] = this.#tag;
+    this.direction = 0;
+    return victim;
+  }
+
+  /** Forgets everything of a flow but its key; the packet last looked up becomes the initiator's. */
+  restart(slot: number, tick: number, state: number): void {
+    const words = this.words;
+    const at = slot * STRIDE;
+    words.fill(0, at + 10, at + STRIDE);
+    words[at + LAST_TICK] = tick;
+    words[at + STATE] = state;
+    words[at + FLAGS] = this.#sourceIsHigh ? INITIATOR_HIGH : 0;
+    this.direction = 0;
+  }
+
+  /** Empties the table. */
+  clear(): void {
+    this.words.fill(0);
+    this.#tags.fill(0);
+  }
+
+  #firstWay(): number {
+    return ((this.#tag >>> 4) & this.#setMask) * WAYS;
+  }
+
+  /** The lower endpoint first, so that both directions give one key. */
+  #setKey(packet: Packet): void {
+    const a = packet.address;
+    const key = this.#key;
+    let order = 0;
+    for (let word = 3; word >= 0; word--) {
+      if (a[word] !== a[word + 4]) {
+        order = a[word] < a[word + 4] ? -1 : 1;
+        break;
+      }
+    }
+    if (order === 0) order = packet.sourcePort - packet.destinationPort;
+    const sourceIsHigh = order > 0;
+    this.#sourceIsHigh = sourceIsHigh;
+    let hash = this.#seed ^ packet.protocol;
+    const source = sourceIsHigh ? 4 : 0;
+    for (let word = 0; word < 4; word++) {
+      const low = a[(source + word) & 7];
+      const high = a[(source + word + 4) & 7];
+      key[word] = low;
+      key[word + 4] = high;
+      hash = Math.imul(hash ^ low, 0x9e37_79b1);
+      hash = Math.imul((hash ^ (hash >>> 15)) + high, 0x85eb_ca77);
+    }
+    const ports = sourceIsHigh
+      ? (packet.destinationPort << 16) | packet.sourcePort
+      : (packet.sourcePort << 16) | packet.destinationPort;
+    key[PORTS] = ports;
+    key[PROTOCOL] = packet.protocol;
+    hash = Math.imul(hash ^ (hash >>> 13) ^ ports, 0xc2b2_ae3d);
+    hash ^= hash >>> 16;
+    this.#tag = Math.imul(hash, 0x27d4_eb2f) | 1; // never 0, the tag of an empty slot
+  }
+
+  #isKey(slot: number): boolean {
+    const words = this.words;
+    const key = this.#key;
+    const at = slot * STRIDE;
+    return words[at + 3] === key[3] && words[at + 7] === key[7] &&
+      words[at + PORTS] === key[PORTS] &&
+      words[at + PROTOCOL] === key[PROTOCOL] && words[at] === key[0] &&
+      words[at + 1] === key[1] && words[at + 2] === key[2] && words[at + 4] === key[4] &&
+      words[at + 5] === key[5] && words[at + 6] === key[6];
+  }
+}

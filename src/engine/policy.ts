@@ -1,0 +1,22 @@
+/** What the operator decides about detection. Bans are the gateway's. */
+export interface EnginePolicy {
+  /** Also drop what is indistinguishable from random on unknown ports. */
+  readonly strict: boolean;
+  /** SOCKS proxies are detections. */
+  readonly blockSocks: boolean;
+  /** Magnet links and .torrent downloads in plaintext HTTP are detections. */
+  readonly blockMentions: boolean;
+  /** Ports of which either end's makes a flow untouchable. */
+  readonly whitelistPorts: readonly number[];
+  /** Packets of a released flow that come back to the queue are judged anew (RECHECK). */
+  readonly recheck: boolean;
+}
+
+/** A capture is judged for what it holds: every port, the default policy. */
+export const CAPTURE_POLICY: EnginePolicy = Object.freeze({
+  strict: false,
+  blockSocks: false,
+  blockMentions: false,
+  whitelistPorts: [],
+  recheck: false,
+});

@@ -1,0 +1,132 @@
+/** Bytes of a stream's beginning that are kept, per direction. */
+export const PREFIX_LENGTH = 4096;
+
+const COVERAGE_WORDS = PREFIX_LENGTH / 32;
+
+/**
+ * Beginnings of TCP streams put back in order: retransmissions, overlaps, reordering, segments of
+ * one byte. A buffer is taken only where a packet did not decide alone. When all are in use the one
+ * taken longest ago is taken over, so that a flood of half openings costs itself and not others'
+ * memory.
+ *
+ * Of bytes sent twice the first copy stays: that is what a receiver has already handed on.
+ */
+export class PrefixPool {
+  /** All buffers, one after the other; a prefix begins at {@link start}(index). */
+  readonly bytes: Uint8Array;
+
+  readonly #count: number;
+  /** In-order bytes from stream offset 0. */
+  readonly #length: Int32Array;
+  /** End of the highest byte held; more than the length where there is a hole. */
+  readonly #high: Int32Array;
+  /** One bit for each byte at or above the length that is held. */
+  readonly #coverage: Int32Array;
+  /** Position in `words` of the owner's reference (index + 1 stands there), or -1. */
+  readonly #owner: Int32Array;
+  readonly #free: Int32Array;
+  #freeCount: number;
+  #oldest = 0;
+
+  constructor(count: number) {
+    this.#count = count;
+    this.bytes = new Uint8Array(count * PREFIX_LENGTH);
+    this.#length = new Int32Array(count);
+    this.#high = new Int32Array(count);
+    this.#coverage = new Int32Array(count * COVERAGE_WORDS);
+    this.#owner = new Int32Array(count).fill(-1);
+    this.#free = Int32Array.from({ length: count }, (_, index) => count - 1 - index);
+    this.#freeCount = count;
+  }
+
+  /** Buffers in use. */
+  get used(): number {
+    return this.#count - this.#freeCount;
+  }
+
+  /** First byte of a prefix in {@link bytes}. */
+  start(index: number): number {
+    return index * PREFIX_LENGTH;
+  }
+
+  /** Bytes in order from offset 0. */
+  length(index: number): number {
+    return this.#length[index];
+  }
+
+  /** Takes a buffer; `words[reference]` is set to its index + 1, and to 0 should it be taken over. */
+  take(words: Int32Array, reference: number): number {
+    let index: number;
+    if (this.#freeCount > 0) {
+      index = this.#free[--this.#freeCount];
+    } else {
+      index = this.#oldest;
+      this.#oldest = (this.#oldest + 1) % this.#count;
+      words[this.#owner[index]] = 0;
+    }
+    this.#length[index] = 0;
+    this.#high[index] = 0;
+    this.#owner[index] = reference;
+    words[reference] = index + 1;
+    return index;
+  }
+
+  /** Gives the buffer named by `words[reference]` back, if there is one. */
+  release(words: Int32Array, reference: number): void {
+    const index = words[reference] - 1;
+    if (index < 0) return;
+    words[reference] = 0;
+    this.#owner[index] = -1;
+    this.#free[this.#freeCount++] = index;
+  }
+
+  /**
+   * Puts `[from, to)` at stream `offset` (0 or more). What lies beyond {@link PREFIX_LENGTH} is cut
+   * off. Returns whether the in-order length grew.
+   */
+  write(index: number, offset: number, source: Uint8Array, from: number, to: number): boolean {
+    const end = Math.min(offset + (to - from), PREFIX_LENGTH);
+    if (offset >= PREFIX_LENGTH || end <= this.#length[index]) return false;
+    const bytes = this.bytes;
+    const start = index * PREFIX_LENGTH;
+    const before = this.#length[index];
+    if (before === this.#high[index] && offset <= before) {
+      for (let at = before; at < end; at++) bytes[start + at] = source[from + at - offset];
+      this.#length[index] = end;
+      this.#high[index] = end;
+      return true;
+    }
+    this.#writeWithHoles(index, Math.max(offset, before), end, source, from - offset);
+    return this.#length[index] > before;
+  }
+
+  /** `shift` turns a stream offset into a position in `source`. */
+  #writeWithHoles(
+    index: number,
+    offset: number,
+    end: number,
+    source: Uint8Array,
+    shift: number,
+  ): void {
+    const bytes = this.bytes;
+    const start = index * PREFIX_LENGTH;
+    const coverage = this.#coverage;
+    const bits = index * COVERAGE_WORDS;
+    if (this.#high[index] === this.#length[index]) {
+      coverage.fill(0, bits, bits + COVERAGE_WORDS); // the first hole of this buffer
+    }
+    for (let at = offset; at < end; at++) {
+      const word = bits + (at >> 5);
+      const bit = 1 << (at & 31);
+      if (coverage[word] & bit) continue;
+      coverage[word] |= bit;
+      bytes[start + at] = source[shift + at];
+    }
+    if (end > this.#high[index]) this.#high[index] = end;
+    let length = this.#length[index];
+    while (length < this.#high[index] && coverage[bits + (length >> 5)] & (1 << (length & 31))) {
+      length++;
+    }
+    this.#length[index] = length;
+  }
+}

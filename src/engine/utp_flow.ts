@@ -1,0 +1,313 @@
+/**
+ * uTP over time. Spec: BEP 29. One header proves nothing; these do, each `strong`:
+ *
+ * - **opened**: a SYN, and from the other side a packet with the SYN's connection id that
+ *   acknowledges its sequence number (32 bits that only a reader of the SYN can know);
+ * - **continued**: one direction only, a SYN and then the next sequence number on id + 1;
+ * - **repeated**: one direction only, the same SYN sent again, its clock moved by as much as ours;
+ * - **two-way**: a connection older than the blocker: the ids of the directions stay the same and
+ *   differ by one, each side acknowledges what the other sent, and the timestamp differences follow
+ *   the other side's clock, seen twice in three headers or more;
+ * - **one-way**: the other direction is out of sight: id, sequence and acknowledgement numbers go on
+ *   as they should and the timestamps are a microsecond clock that agrees with ours, twice, with
+ *   a tenth of a second or more between.
+ *
+ * What looks like uTP without being it (CAPWAP, WireGuard, calls, games) fails on the ids, which
+ * are equal or change, or on the clock, which is a constant, a counter or noise.
+ */
+import { type Match, match } from "../protocols/match.ts";
+import {
+  detectUtp,
+  isFreshSyn,
+  ST_SYN,
+  utpAckNr,
+  utpConnectionId,
+  utpHeaderEnd,
+  utpSeqNr,
+  utpTimestamp,
+  utpTimestampDifference,
+  utpType,
+} from "../protocols/utp.ts";
+
+/** A flow's state is 64 bytes, one cache line: 4 bytes, then 15 words. */
+const WORDS = 16;
+const BYTES = WORDS * 4;
+
+/** Bytes of the first word. */
+const FLAGS = 0;
+const HEADERS = 1; // headers that continue one another
+const AGREEMENTS = 2; // timestamp differences that follow the other side's clock
+const CONFLICTS = 3;
+
+/** Words, for direction 0; those of direction 1 follow. */
+const ID_SEQ = 1; // connection id << 16 | sequence number, latest header
+const ACK = 2;
+const TIMESTAMP = 3;
+const TIME = 4; // when it was seen, µs modulo 2^32
+const ANCHOR_TIMESTAMP = 5; // an earlier header, for the clock
+const ANCHOR_TIME = 6;
+const SYN_ID_SEQ = 7;
+const WORDS_PER_DIRECTION = 7;
+/** Last word: a byte of clock agreements for each direction. */
+const CLOCK = 60;
+
+/** Flags; `<< direction` for the first three. */
+const SEEN = 0x01;
+const SYN_SEEN = 0x04;
+const FRESH_SYN = 0x10;
+const CLOCK_MOVED = 0x40;
+const ADVANCED = 0x80;
+
+/** Packets in flight that a loss or a reordering may jump over. */
+const SEQUENCE_WINDOW = 512;
+/** The blocker may have missed a few packets that the other side got. */
+const ACK_AHEAD = 16;
+/** A clock is compared over a tenth of a second or more, µs. */
+const CLOCK_SPAN = 100_000;
+/** A path's jitter, µs; besides, one sixteenth for clocks that drift and for batching. */
+const CLOCK_TOLERANCE = 25_000;
+/** More than any jitter, µs: this field is no such clock. */
+const CLOCK_CONFLICT = 500_000;
+/** A round trip, µs: the header may answer an earlier one than the last we saw. */
+const ROUND_TRIP = 500_000;
+/** Differences are compared within this time after the other side's header, µs. */
+const DIFFERENCE_SPAN = 30_000_000;
+/** libutp's "not known yet"; libtorrent and libutp also send 0. */
+const UNKNOWN_DIFFERENCE = 0x7fff_ffff;
+const ENOUGH_HEADERS = 3;
+const ENOUGH_AGREEMENTS = 2;
+/** After so many contradictions a flow is no longer called uTP-like. */
+const MAX_CONFLICTS = 4;
+
+const OPENED = match("utp", "strong", "uTP connection opened");
+const CONTINUED = match("utp", "strong", "uTP SYN followed by its connection");
+const REPEATED = match("utp", "strong", "uTP SYN repeated on a microsecond clock");
+const TWO_WAY = match("utp", "strong", "uTP headers in both directions agree");
+const ONE_WAY = match("utp", "strong", "uTP headers agree with the clock");
+/** A SYN as clients send it: 64 fixed bits. Wait for the answer, or ask what else the host does. */
+export const UTP_SYN_HINT: Match = match("utp", "hint", "uTP SYN");
+/** A header that contradicts nothing so far. */
+export const UTP_HEADER_HINT: Match = match("utp", "hint", "uTP header");
+
+/** uTP state of all flows; `slot` is the flow table's index. */
+export class UtpFlows {
+  readonly #words: Int32Array;
+  readonly #bytes: Uint8Array;
+
+  constructor(slots: number) {
+    this.#words = new Int32Array(slots * WORDS);
+    this.#bytes = new Uint8Array(this.#words.buffer);
+  }
+
+  /** Forgets the flow that was in `slot`. */
+  reset(slot: number): void {
+    this.#words.fill(0, slot * WORDS, (slot + 1) * WORDS);
+  }
+
+  /**
+   * A whole datagram of the flow, `direction` 0 from the side seen first. `timeMs` is the packet's
+   * time (fractions count). A hint means: not decided, more packets wanted; null: nothing here.
+   */
+  observe(
+    slot: number,
+    direction: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    timeMs: number,
+  ): Match | null {
+    if (utpHeaderEnd(bytes, start, end) < 0) return null;
+    const handshake = detectUtp(bytes, start, end);
+    if (handshake !== null) return handshake;
+    const now = (timeMs * 1000) | 0;
+    const opening = this.#observeOpening(slot, direction, bytes, start, end, now);
+    if (opening !== null) return opening;
+    return this.#observeRunning(slot, direction, bytes, start, now);
+  }
+
+  /** SYNs, and what follows them. Null when this packet has nothing to do with a SYN. */
+  #observeOpening(
+    slot: number,
+    direction: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    now: number,
+  ): Match | null {
+    const words = this.#words;
+    const flagsAt = slot * BYTES + FLAGS;
+    const flags = this.#bytes[flagsAt];
+    const isSyn = utpType(bytes, start) === ST_SYN;
+    if (!isSyn && (flags & (SYN_SEEN | SYN_SEEN << 1)) === 0) return null;
+    const at = slot * WORDS + direction * WORDS_PER_DIRECTION;
+    const id = utpConnectionId(bytes, start);
+    const seq = utpSeqNr(bytes, start);
+    const idSeq = id << 16 | seq;
+    const ownSyn = (flags & (SYN_SEEN << direction)) !== 0;
+    if (isSyn) {
+      if (id === 0 || seq === 0) return null; // a protocol full of zeros would answer itself
+      const fresh = isFreshSyn(bytes, start, end);
+      const again = ownSyn && words[at + SYN_ID_SEQ] === idSeq;
+      if (again && fresh && this.#clockMoved(at, bytes, start, now, CLOCK_SPAN)) return REPEATED;
+      if (!again) {
+        words[at + SYN_ID_SEQ] = idSeq;
+        words[at + TIMESTAMP] = utpTimestamp(bytes, start);
+        words[at + TIME] = now;
+        const kept = flags & ~((SEEN | FRESH_SYN) << direction);
+        this.#bytes[flagsAt] = kept | ((SYN_SEEN | (fresh ? FRESH_SYN : 0)) << direction);
+      }
+      return fresh ? UTP_SYN_HINT : UTP_HEADER_HINT;
+    }
+    const otherSyn = (flags & (SYN_SEEN << (1 - direction))) !== 0;
+    if (otherSyn) {
+      const other = slot * WORDS + (1 - direction) * WORDS_PER_DIRECTION;
+      if (words[other + SYN_ID_SEQ] === (id << 16 | utpAckNr(bytes, start))) return OPENED;
+    }
+    if (ownSyn && (flags & (FRESH_SYN << direction)) !== 0) {
+      const syn = words[at + SYN_ID_SEQ];
+      const next = (((syn >>> 16) + 1) & 0xffff) << 16 | ((syn + 1) & 0xffff);
+      // The SYN's header is the latest of this direction until another one came.
+      if (
+        next === idSeq && (flags & (SEEN << direction)) === 0 &&
+        this.#clockMoved(at, bytes, start, now, 0)
+      ) return CONTINUED;
+    }
+    return null;
+  }
+
+  /** Whether the timestamp moved since this direction's latest header by as much as our clock. */
+  #clockMoved(at: number, bytes: Uint8Array, start: number, now: number, span: number): boolean {
+    const elapsed = (now - this.#words[at + TIME]) | 0;
+    const moved = (utpTimestamp(bytes, start) - this.#words[at + TIMESTAMP]) | 0;
+    return elapsed >= span && moved > 0 && agrees(moved, elapsed);
+  }
+
+  /** Connections whose SYN was not seen. */
+  #observeRunning(
+    slot: number,
+    direction: number,
+    bytes: Uint8Array,
+    start: number,
+    now: number,
+  ): Match | null {
+    const words = this.#words;
+    const counts = this.#bytes;
+    const countsAt = slot * BYTES;
+    const at = slot * WORDS + direction * WORDS_PER_DIRECTION;
+    const id = utpConnectionId(bytes, start);
+    const seq = utpSeqNr(bytes, start);
+    const ack = utpAckNr(bytes, start);
+    const timestamp = utpTimestamp(bytes, start);
+    const flags = counts[countsAt + FLAGS];
+
+    if ((flags & (SEEN << direction)) === 0 || words[at + ID_SEQ] >>> 16 !== id) {
+      if ((flags & (SEEN << direction)) !== 0) this.#restart(slot, direction);
+      this.#anchor(at, timestamp, now);
+    } else {
+      const seqStep = ((seq - words[at + ID_SEQ]) << 16) >> 16;
+      const ackStep = ((ack - words[at + ACK]) << 16) >> 16;
+      if (!isStep(seqStep) || !isStep(ackStep)) {
+        this.#restart(slot, direction);
+        this.#anchor(at, timestamp, now);
+      } else {
+        if (seqStep > 0 || ackStep > 0) counts[countsAt + FLAGS] |= ADVANCED;
+        this.#compareClock(slot, direction, timestamp, now);
+      }
+    }
+    counts[countsAt + FLAGS] |= SEEN << direction;
+    words[at + ID_SEQ] = id << 16 | seq;
+    words[at + ACK] = ack;
+    words[at + TIMESTAMP] = timestamp;
+    words[at + TIME] = now;
+    if (counts[countsAt + HEADERS] < 255) counts[countsAt + HEADERS]++;
+    this.#compareDirections(slot, direction, utpTimestampDifference(bytes, start));
+
+    const headers = counts[countsAt + HEADERS];
+    if (headers >= ENOUGH_HEADERS) {
+      const moved = (counts[countsAt + FLAGS] & CLOCK_MOVED) !== 0;
+      if (moved && counts[countsAt + AGREEMENTS] >= ENOUGH_AGREEMENTS) return TWO_WAY;
+      const advanced = (counts[countsAt + FLAGS] & ADVANCED) !== 0;
+      if (advanced && counts[countsAt + CLOCK + direction] >= ENOUGH_AGREEMENTS) return ONE_WAY;
+    }
+    return counts[countsAt + CONFLICTS] < MAX_CONFLICTS ? UTP_HEADER_HINT : null;
+  }
+
+  #anchor(at: number, timestamp: number, now: number): void {
+    this.#words[at + ANCHOR_TIMESTAMP] = timestamp;
+    this.#words[at + ANCHOR_TIME] = now;
+  }
+
+  /** The direction contradicts what was assumed of it: begin anew, and remember that it did. */
+  #restart(slot: number, direction: number): void {
+    const at = slot * BYTES;
+    this.#bytes[at + FLAGS] &= ~(CLOCK_MOVED | ADVANCED);
+    this.#bytes[at + HEADERS] = 0;
+    this.#bytes[at + AGREEMENTS] = 0;
+    this.#bytes[at + CLOCK + direction] = 0;
+    if (this.#bytes[at + CONFLICTS] < 255) this.#bytes[at + CONFLICTS]++;
+  }
+
+  /** The sender's clock against ours, since the anchor. */
+  #compareClock(slot: number, direction: number, timestamp: number, now: number): void {
+    const words = this.#words;
+    const at = slot * WORDS + direction * WORDS_PER_DIRECTION;
+    const countsAt = slot * BYTES;
+    const step = (timestamp - words[at + TIMESTAMP]) | 0;
+    if (step > 0 && agrees(step, (now - words[at + TIME]) | 0)) {
+      this.#bytes[countsAt + FLAGS] |= CLOCK_MOVED;
+    }
+    const elapsed = (now - words[at + ANCHOR_TIME]) | 0;
+    if (elapsed < CLOCK_SPAN) return;
+    const moved = (timestamp - words[at + ANCHOR_TIMESTAMP]) | 0;
+    if (agrees(moved, elapsed)) {
+      if (this.#bytes[countsAt + CLOCK + direction] < 255) {
+        this.#bytes[countsAt + CLOCK + direction]++;
+      }
+    } else if (Math.abs(moved - elapsed) > CLOCK_CONFLICT + elapsed / 4) {
+      this.#restart(slot, direction);
+    }
+    this.#anchor(at, timestamp, now);
+  }
+
+  /** The latest headers of both directions against each other. */
+  #compareDirections(slot: number, direction: number, difference: number): void {
+    const words = this.#words;
+    const countsAt = slot * BYTES;
+    if ((this.#bytes[countsAt + FLAGS] & (SEEN << (1 - direction))) === 0) return;
+    const at = slot * WORDS + direction * WORDS_PER_DIRECTION;
+    const other = slot * WORDS + (1 - direction) * WORDS_PER_DIRECTION;
+    const idStep = ((words[at + ID_SEQ] >> 16) - (words[other + ID_SEQ] >> 16)) << 16;
+    if (idStep !== 1 << 16 && idStep !== -1 << 16) {
+      this.#restart(slot, direction);
+      this.#bytes[countsAt + FLAGS] &= ~(SEEN << (1 - direction));
+      return;
+    }
+    const unacknowledged = ((words[other + ID_SEQ] - words[at + ACK]) << 16) >> 16;
+    if (unacknowledged < -ACK_AHEAD || unacknowledged > SEQUENCE_WINDOW) {
+      this.#restart(slot, direction);
+      return;
+    }
+    if (difference === 0 || difference === UNKNOWN_DIFFERENCE) return;
+    // Fields that hold small numbers agree with each other by accident; a clock rarely is small.
+    const timestamp = words[at + TIMESTAMP];
+    const otherTimestamp = words[other + TIMESTAMP];
+    if (timestamp >>> 20 === 0 || otherTimestamp >>> 20 === 0) return;
+    const elapsed = (words[at + TIME] - words[other + TIME]) | 0;
+    if (elapsed < 0 || elapsed > DIFFERENCE_SPAN) return;
+    // What it subtracted is the other's clock, give or take the path: held no longer than we saw.
+    const held = (timestamp - difference - otherTimestamp) | 0;
+    if (held < -ROUND_TRIP || held > elapsed + CLOCK_TOLERANCE) return;
+    if (this.#bytes[countsAt + AGREEMENTS] < 255) this.#bytes[countsAt + AGREEMENTS]++;
+  }
+}
+
+function isStep(step: number): boolean {
+  return step >= -SEQUENCE_WINDOW && step <= SEQUENCE_WINDOW;
+}
+
+/** Whether two durations in µs are the same, but for the path's jitter. */
+function agrees(moved: number, elapsed: number): boolean {
+  const off = moved - elapsed;
+  const tolerance = CLOCK_TOLERANCE + (elapsed >> 4);
+  return off <= tolerance && off >= -tolerance;
+}

@@ -1,0 +1,151 @@
+import { ascii, startsWith, u16be, u32be } from "../packet/bytes.ts";
+
+/**
+ * Message Stream Encryption, also called protocol encryption: what can be told of it without the
+ * key. Ya and Yb are 96 bytes (a 768-bit Diffie-Hellman key), PadA and PadB 0 to 512 random bytes.
+ * Nothing of it can be matched byte for byte (the verification constant is encrypted), so these
+ * tests say only "has the shape": a hint, until the host gives evidence.
+ */
+const KEY_LENGTH = 96;
+const MAX_PADDING = 512;
+
+/** Length of the first message of either side: key and padding. */
+export const MIN_OPENING = KEY_LENGTH;
+export const MAX_OPENING = KEY_LENGTH + MAX_PADDING;
+/** HASH('req1') 20, HASH('req2')^HASH('req3') 20, VC 8, crypto_provide 4, len(PadC) 2, len(IA) 2. */
+export const MIN_THIRD_MESSAGE = 56;
+
+/** Bytes that decide; more would cost time and add nothing. */
+const SAMPLE = 608;
+/** No 96 random bytes hold 16 printable ones in a row but once in 100 000 openings. */
+const MAX_PRINTABLE_RUN = 15;
+/** Standard deviations allowed for the number of one bits and for the two chi-square tests. */
+const BIT_DEVIATIONS = 4.5;
+const CHI_DEVIATIONS = 6;
+
+/** Set bits of each byte value. */
+const ONES = Uint8Array.from({ length: 256 }, (_, byte) => {
+  let ones = 0;
+  for (let rest = byte; rest > 0; rest >>= 1) ones += rest & 1;
+  return ones;
+});
+
+/** Counts of byte values and of nibbles; cleared before each use. */
+const histogram = new Int32Array(256);
+const nibbles = new Int32Array(32);
+
+/**
+ * Whether the bytes are indistinguishable from random by four tests: balance of the bits, chi-square
+ * over the bytes and over the nibbles, longest printable run, longest run of one byte. Shannon
+ * entropy is not among them: 96 random bytes have 6.2 bits a byte on average, as some text does.
+ */
+export function looksRandom(bytes: Uint8Array, start: number, end: number): boolean {
+  const stop = Math.min(end, start + SAMPLE);
+  const length = stop - start;
+  if (length < 32) return false;
+  histogram.fill(0);
+  nibbles.fill(0);
+  let ones = 0;
+  let printable = 0;
+  let same = 0;
+  let previous = -1;
+  for (let at = start; at < stop; at++) {
+    const byte = bytes[at];
+    ones += ONES[byte];
+    histogram[byte]++;
+    nibbles[byte & 15]++;
+    nibbles[16 + (byte >> 4)]++;
+    if (byte >= 0x20 && byte < 0x7f) {
+      if (++printable > MAX_PRINTABLE_RUN) return false;
+    } else {
+      printable = 0;
+    }
+    if (byte === previous) {
+      if (++same >= 3) return false; // four in a row: 1 in 2^24 a position
+    } else {
+      same = 0;
+      previous = byte;
+    }
+  }
+  const excess = ones - length * 4;
+  if (excess * excess > BIT_DEVIATIONS * BIT_DEVIATIONS * length * 2) return false;
+  let squares = 0;
+  for (let value = 0; value < 256; value++) squares += histogram[value] * histogram[value];
+  if ((256 * squares) / length - length > 255 + CHI_DEVIATIONS * 22.6) return false;
+  let low = 0;
+  let high = 0;
+  for (let value = 0; value < 16; value++) {
+    low += nibbles[value] * nibbles[value];
+    high += nibbles[16 + value] * nibbles[16 + value];
+  }
+  const nibbleLimit = 15 + CHI_DEVIATIONS * 5.5;
+  return (16 * low) / length - length <= nibbleLimit &&
+    (16 * high) / length - length <= nibbleLimit;
+}
+
+/**
+ * Whether an opening begins with a length that says where it ends, as framed protocols do: OpenVPN
+ * over TCP, DNS over TCP, Ethereum's RLPx (EIP-8), Kafka. A key does so once in 2^16.
+ */
+export function hasLengthPrefix(bytes: Uint8Array, start: number, end: number): boolean {
+  const length = end - start;
+  if (length < 4) return false;
+  const first = u16be(bytes, start);
+  const firstLittle = bytes[start] | (bytes[start + 1] << 8);
+  const whole = u32be(bytes, start);
+  const wholeLittle = (bytes[start] | (bytes[start + 1] << 8) | (bytes[start + 2] << 16) |
+    (bytes[start + 3] << 24)) >>> 0;
+  return first === length - 2 || first === length || firstLittle === length - 2 ||
+    firstLittle === length || whole === length - 4 || whole === length ||
+    wholeLittle === length - 4 || wholeLittle === length;
+}
+
+/** Whether the bytes begin with a TLS record header (RFC 8446, section 5.1). */
+export function isTlsRecord(bytes: Uint8Array, start: number, end: number): boolean {
+  return end - start >= 5 && bytes[start] >= 20 && bytes[start] <= 24 && bytes[start + 1] === 3 &&
+    bytes[start + 2] <= 4 && u16be(bytes, start + 3) <= 0x4100;
+}
+
+/**
+ * Whether a TLS record header stands anywhere in the bytes: for streams joined in the middle of a
+ * record, where the next header is up to 16 KiB away. Random bytes hold one in 2^26 positions.
+ */
+export function holdsTlsRecord(bytes: Uint8Array, start: number, end: number): boolean {
+  const last = end - 5;
+  for (let at = start; at <= last; at++) {
+    if (
+      bytes[at] === 23 && bytes[at + 1] === 3 && bytes[at + 2] === 3 &&
+      u16be(bytes, at + 3) <= 0x4100
+    ) return true;
+  }
+  return false;
+}
+
+/** Shannon entropy in bits a byte. */
+export function entropy(bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start;
+  if (length <= 0) return 0;
+  histogram.fill(0);
+  for (let at = start; at < end; at++) histogram[bytes[at]]++;
+  let sum = 0;
+  for (let value = 0; value < 256; value++) {
+    const count = histogram[value];
+    if (count > 0) sum += count * Math.log2(count);
+  }
+  return Math.log2(length) - sum / length;
+}
+
+const HANDSHAKE = ascii("\x13BitTorrent protocol");
+
+/**
+ * Where a peer-wire handshake (BEP 3) stands in the bytes, or -1. With plaintext selected only the
+ * negotiation is hidden and the handshake follows it in the clear, at no fixed offset: this search
+ * is for flows that have MSE's shape, never for others.
+ */
+export function findHandshake(bytes: Uint8Array, start: number, end: number): number {
+  const last = end - HANDSHAKE.length;
+  for (let at = start; at <= last; at++) {
+    if (bytes[at] === 19 && startsWith(bytes, at, end, HANDSHAKE)) return at;
+  }
+  return -1;
+}
