@@ -1,0 +1,139 @@
+import {
+  type Detection,
+  Engine,
+  type EngineOptions,
+  INSPECT,
+  type Verdict,
+} from "../../src/engine/engine.ts";
+import { CAPTURE_POLICY, type EnginePolicy } from "../../src/engine/policy.ts";
+import { parseAddress } from "../../src/packet/address.ts";
+import { ACK, Packet, PROTOCOL_TCP, PROTOCOL_UDP, SYN } from "../../src/packet/packet.ts";
+
+/** An engine with a clock of its own and a list of what it detected. */
+export class TestEngine {
+  readonly engine: Engine;
+  readonly detections: Detection[] = [];
+  nowMs = 1_700_000_000_000;
+
+  constructor(policy: Partial<EnginePolicy> = {}, options: Partial<EngineOptions> = {}) {
+    this.engine = new Engine({ flows: 1024, ...options, policy: { ...CAPTURE_POLICY, ...policy } });
+  }
+
+  judge(packet: Packet): Verdict {
+    packet.timeMs = this.nowMs;
+    const verdict = this.engine.judge(packet);
+    if (this.engine.detection !== null) this.detections.push(this.engine.detection);
+    return verdict;
+  }
+
+  /** Methods and strengths of all detections so far. */
+  get found(): string[] {
+    return this.detections.map(({ match }) => `${match.method} ${match.strength}`);
+  }
+}
+
+/** One flow of hand-made packets; `a` opens it. */
+export class Conversation {
+  readonly #test: TestEngine;
+  readonly #protocol: number;
+  readonly #ends: readonly [Int32Array, Int32Array];
+  readonly #ports: readonly [number, number];
+  readonly #sequence = [0x7fff_ff00, 0xffff_fff0]; // both wrap soon
+  lastVerdict: Verdict = INSPECT;
+
+  constructor(
+    test: TestEngine,
+    protocol: "tcp" | "udp",
+    a = "10.0.0.1:50000",
+    b = "198.51.100.1:40000",
+  ) {
+    this.#test = test;
+    this.#protocol = protocol === "tcp" ? PROTOCOL_TCP : PROTOCOL_UDP;
+    const ends = [a, b].map((end) => {
+      const cut = end.lastIndexOf(":");
+      return { address: parseAddress(end.slice(0, cut))!, port: Number(end.slice(cut + 1)) };
+    });
+    this.#ends = [ends[0].address, ends[1].address];
+    this.#ports = [ends[0].port, ends[1].port];
+  }
+
+  /** SYN, SYN-ACK, ACK. */
+  open(): this {
+    this.#send(0, SYN, new Uint8Array(0), this.#sequence[0]);
+    this.#sequence[0] = (this.#sequence[0] + 1) | 0;
+    this.#send(1, SYN | ACK, new Uint8Array(0), this.#sequence[1]);
+    this.#sequence[1] = (this.#sequence[1] + 1) | 0;
+    return this.ack(0);
+  }
+
+  /** An empty segment. */
+  ack(side: 0 | 1): this {
+    return this.#send(side, ACK, new Uint8Array(0), this.#sequence[side]);
+  }
+
+  /** Data of one side, in order, in one packet. */
+  say(side: 0 | 1, payload: Uint8Array): this {
+    this.#send(side, ACK, payload, this.#sequence[side]);
+    this.#sequence[side] = (this.#sequence[side] + payload.length) | 0;
+    return this;
+  }
+
+  /** Data of one side cut at the given points, in the order that `order` gives the pieces. */
+  sayInPieces(
+    side: 0 | 1,
+    payload: Uint8Array,
+    points: readonly number[],
+    order: (pieces: { from: number; end: number }[]) => void = () => {},
+  ): this {
+    const edges = [...new Set([0, ...points, payload.length])].sort((x, y) => x - y);
+    const pieces = edges.slice(1).map((end, i) => ({ from: edges[i], end }));
+    order(pieces);
+    const base = this.#sequence[side];
+    for (const { from, end } of pieces) {
+      this.#send(side, ACK, payload.subarray(from, end), (base + from) | 0);
+    }
+    this.#sequence[side] = (base + payload.length) | 0;
+    return this;
+  }
+
+  #send(side: 0 | 1, flags: number, payload: Uint8Array, sequence: number): this {
+    const packet = new Packet();
+    // Surrounded by bytes that would complete a match, were anything read past the end.
+    const bytes = new Uint8Array(payload.length + 200).fill(0x65);
+    bytes.set(payload, 100);
+    packet.bytes = bytes;
+    packet.family = 4;
+    packet.protocol = this.#protocol;
+    packet.address.set(this.#ends[side], 0);
+    packet.address.set(this.#ends[1 - side], 4);
+    packet.sourcePort = this.#ports[side];
+    packet.destinationPort = this.#ports[1 - side];
+    if (this.#protocol === PROTOCOL_TCP) {
+      packet.sequence = sequence | 0;
+      packet.acknowledgement = this.#sequence[1 - side] | 0;
+      packet.flags = flags;
+    }
+    packet.payloadStart = 100;
+    packet.payloadEnd = 100 + payload.length;
+    packet.payloadLength = payload.length;
+    this.lastVerdict = this.#test.judge(packet);
+    return this;
+  }
+}
+
+/** Latin-1 text to bytes. */
+export function latin1(text: string): Uint8Array {
+  return Uint8Array.from(text, (char) => char.charCodeAt(0));
+}
+
+export function randomBytes(length: number): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(length));
+}
+
+/** A handshake of qBittorrent 4.5.2 (BEP 3): 68 bytes. */
+export const HANDSHAKE = latin1(
+  "\x13BitTorrent protocol\0\0\0\0\0\x10\0\x05" + "0123456789abcdefghij" + "-qB4520-abcdefghijkl",
+);
+
+/** A DHT ping (BEP 5). */
+export const DHT_PING = latin1("d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe");

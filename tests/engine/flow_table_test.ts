@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  BITTORRENT_FLOW,
+  CLEAN_FLOW,
+  EMBRYONIC,
+  FlowTable,
+  STATE,
+  UNDECIDED,
+} from "../../src/engine/flow_table.ts";
+import { Packet } from "../../src/packet/packet.ts";
+
+const keep = () => {};
+
+function packetOf(source: number, sourcePort: number, destination: number, port: number): Packet {
+  const packet = new Packet();
+  packet.protocol = 17;
+  packet.address.set([0, 0, 0xffff, source, 0, 0, 0xffff, destination]);
+  packet.sourcePort = sourcePort;
+  packet.destinationPort = port;
+  return packet;
+}
+
+Deno.test("FlowTable finds a flow from both directions and tells them apart", () => {
+  const table = new FlowTable(64);
+  const there = packetOf(0x0a000001, 1000, -5, 2000); // -5: an address above 128.0.0.0
+  const back = packetOf(-5, 2000, 0x0a000001, 1000);
+  assert.equal(table.find(there), -1);
+  const slot = table.insert(0, EMBRYONIC, keep);
+  assert.equal(table.find(back), slot);
+  assert.equal(table.direction, 1);
+  assert.equal(table.find(there), slot);
+  assert.equal(table.direction, 0);
+});
+
+Deno.test("FlowTable tells flows between two ports of one address apart", () => {
+  const table = new FlowTable(64);
+  const there = packetOf(7, 1000, 7, 2000);
+  table.find(there);
+  const slot = table.insert(0, EMBRYONIC, keep);
+  assert.equal(table.find(packetOf(7, 2000, 7, 1000)), slot);
+  assert.equal(table.direction, 1);
+  assert.equal(table.find(packetOf(7, 1000, 7, 2001)), -1);
+});
+
+Deno.test("FlowTable makes room by value first, then by age, and never grows", () => {
+  const table = new FlowTable(8); // one set
+  const slots: number[] = [];
+  for (let i = 0; i < 8; i++) {
+    table.find(packetOf(i, 1, 99, 1));
+    slots.push(table.insert(i, UNDECIDED, keep));
+  }
+  table.words[table.at(slots[5]) + STATE] = CLEAN_FLOW;
+  table.words[table.at(slots[0]) + STATE] = BITTORRENT_FLOW;
+  const gone: number[] = [];
+  const note = (slot: number) => gone.push(slot);
+  table.find(packetOf(100, 1, 99, 1));
+  assert.equal(table.insert(20, UNDECIDED, note), slots[5], "the clean flow first");
+  table.find(packetOf(101, 1, 99, 1));
+  assert.equal(table.insert(21, UNDECIDED, note), slots[1], "then the oldest undecided one");
+  assert.deepEqual(gone, [slots[5], slots[1]]);
+  assert.equal(table.find(packetOf(0, 1, 99, 1)), slots[0], "BitTorrent stays");
+});
+
+Deno.test("FlowTable agrees with a map while nothing is evicted", () => {
+  const endpoint = fc.tuple(fc.integer(), fc.nat(65535));
+  fc.assert(fc.property(
+    fc.array(fc.tuple(endpoint, endpoint), { minLength: 1, maxLength: 40 }),
+    fc.integer(),
+    (pairs, seed) => {
+      const table = new FlowTable(4096, seed);
+      const slots = new Map<string, number>();
+      for (const [[source, sourcePort], [destination, port]] of pairs) {
+        const ends = [`${source}:${sourcePort}`, `${destination}:${port}`].sort().join();
+        const slot = table.find(packetOf(source, sourcePort, destination, port));
+        assert.equal(slot, slots.get(ends) ?? -1);
+        if (slot < 0) slots.set(ends, table.insert(0, UNDECIDED, keep));
+      }
+    },
+  ));
+});
+
+Deno.test("FlowTable refuses a size that is no power of two", () => {
+  assert.throws(() => new FlowTable(100), /Cannot make a flow table of 100/);
+});

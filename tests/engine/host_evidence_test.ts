@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { EVIDENCE_MS, HostEvidence } from "../../src/engine/host_evidence.ts";
+import { parseAddress } from "../../src/packet/address.ts";
+
+const host = parseAddress("10.0.0.1")!;
+const other = parseAddress("2001:db8::1")!;
+const now = 1_700_000_000_000;
+
+Deno.test("HostEvidence: proof holds for ten minutes, for that address only", () => {
+  const evidence = new HostEvidence();
+  evidence.prove(host, 0, now);
+  assert.equal(evidence.isProven(host, 0, now + EVIDENCE_MS), true);
+  assert.equal(evidence.isProven(host, 0, now + EVIDENCE_MS + 200), false);
+  assert.equal(evidence.isProven(other, 0, now), false);
+});
+
+Deno.test("HostEvidence is seen through the same buffer by another worker", () => {
+  const buffer = new SharedArrayBuffer(HostEvidence.BYTE_LENGTH);
+  new HostEvidence(buffer).prove(other, 0, now);
+  assert.equal(new HostEvidence(buffer).isProven(other, 0, now), true);
+});
+
+Deno.test("HostEvidence: a named endpoint is one address, one port, told to one host", () => {
+  const evidence = new HostEvidence();
+  const peer = parseAddress("198.51.100.7")!;
+  evidence.name(host, 0, peer, 0, 6881, now);
+  assert.equal(evidence.isNamed(host, 0, peer, 0, 6881, now), true);
+  assert.equal(evidence.isNamed(host, 0, peer, 0, 6882, now), false);
+  assert.equal(evidence.isNamed(other, 0, peer, 0, 6881, now), false);
+  assert.equal(evidence.isNamed(host, 0, other, 0, 6881, now), false);
+});
+
+Deno.test("HostEvidence: what a hostile answer names uses up its own host's room only", () => {
+  const evidence = new HostEvidence();
+  const peer = parseAddress("198.51.100.7")!;
+  evidence.name(other, 0, peer, 0, 6881, now);
+  for (let i = 0; i < 100_000; i++) {
+    evidence.name(host, 0, Int32Array.of(0, 0, 0xffff, i), 0, 1, now + 1000);
+  }
+  assert.equal(evidence.isNamed(other, 0, peer, 0, 6881, now + 1000), true);
+});
+
+const fanOut = [
+  ["three networks, two ports", ["1.1.1.1:5000", "2.2.2.2:5001", "3.3.3.3:5001"], true],
+  ["two endpoints only", ["1.1.1.1:5000", "2.2.2.2:5001"], false],
+  ["the same endpoint again and again", ["1.1.1.1:5000", "1.1.1.1:5000", "1.1.1.1:5000"], false],
+  ["one /24", ["1.1.1.1:5000", "1.1.1.2:5001", "1.1.1.3:5002"], false],
+  ["one port everywhere", ["1.1.1.1:30303", "2.2.2.2:30303", "3.3.3.3:30303"], false],
+] as const;
+for (const [name, endpoints, expected] of fanOut) {
+  Deno.test(`HostEvidence.hasFanOut() ${name}: ${expected}`, () => {
+    const evidence = new HostEvidence();
+    for (const endpoint of endpoints) {
+      const [address, port] = endpoint.split(":");
+      evidence.addOpening(host, 0, parseAddress(address)!, 0, Number(port), now);
+    }
+    assert.equal(evidence.hasFanOut(host, 0, now), expected);
+    assert.equal(evidence.hasFanOut(host, 0, now + 61_000), false, "a minute later");
+  });
+}
+
+Deno.test("HostEvidence goes on when a worker died holding the lock", () => {
+  const buffer = new ArrayBuffer(HostEvidence.BYTE_LENGTH);
+  new Int32Array(buffer)[0] = 1;
+  const evidence = new HostEvidence(buffer);
+  evidence.prove(host, 0, now);
+  assert.equal(evidence.isProven(host, 0, now), true);
+});
