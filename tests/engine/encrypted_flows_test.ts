@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import { CLEAN, INSPECT } from "../../src/engine/engine.ts";
+import {
+  Conversation,
+  DHT_PING,
+  HANDSHAKE,
+  latin1,
+  randomBytes,
+  TestEngine,
+} from "./conversation.ts";
+
+/** Message Stream Encryption's first messages: Ya+PadA, Yb+PadB, then the verification. */
+function negotiate(test: TestEngine, a: string, b: string, sizes = [351, 284, 124]): Conversation {
+  return new Conversation(test, "tcp", a, b).open()
+    .say(0, opening(sizes[0])).say(1, opening(sizes[1])).say(0, opening(sizes[2]));
+}
+
+/** Random bytes that are no known header by chance (a test must not fail once in 10 000 runs). */
+function opening(length: number): Uint8Array {
+  const bytes = randomBytes(length);
+  bytes[0] |= 0x80;
+  bytes[1] = 0xff;
+  return bytes;
+}
+
+const HOST = "10.0.0.1:50000";
+const PEER = "198.51.100.1:40000";
+
+Deno.test("MSE alone on a host is let go: nothing tells it from Shadowsocks", () => {
+  const test = new TestEngine();
+  const flow = negotiate(test, HOST, PEER);
+  assert.equal(flow.lastVerdict, INSPECT);
+  for (let i = 0; i < 30; i++) flow.say(1, randomBytes(1400));
+  assert.equal(flow.lastVerdict, CLEAN);
+  assert.deepEqual(test.found, []);
+});
+
+Deno.test("MSE of a host with proven BitTorrent is dropped on its third message", () => {
+  const test = new TestEngine();
+  new Conversation(test, "udp", "10.0.0.1:6881", "203.0.113.5:6881").say(0, DHT_PING);
+  negotiate(test, HOST, PEER);
+  assert.deepEqual(test.found, ["dht proof", "mse strong"]);
+  assert.equal(test.detections[1].source, "10.0.0.1");
+  assert.equal(test.detections[1].mayBan, true);
+});
+
+Deno.test("MSE is proof where the handshake follows in the clear (crypto_select plaintext)", () => {
+  for (const side of [0, 1] as const) {
+    const test = new TestEngine();
+    const flow = negotiate(test, HOST, PEER);
+    flow.say(1, opening(90)).say(side, Uint8Array.of(...opening(33), ...HANDSHAKE));
+    assert.deepEqual(test.found, ["mse proof"]);
+    assert.equal(test.detections[0].client, "qBittorrent 4.5.2");
+  }
+});
+
+Deno.test("MSE to several distinct endpoints within a minute is a swarm", () => {
+  const test = new TestEngine();
+  negotiate(test, "10.0.0.1:50001", "198.51.100.1:40001");
+  negotiate(test, "10.0.0.1:50002", "203.0.113.1:40002");
+  assert.deepEqual(test.found, []);
+  negotiate(test, "10.0.0.1:50003", "192.0.2.1:40003");
+  assert.deepEqual(test.found, ["mse strong"]);
+});
+
+Deno.test("MSE-like flows to one server, however many, are no swarm", () => {
+  const test = new TestEngine();
+  for (let i = 0; i < 20; i++) negotiate(test, `10.0.0.1:${50000 + i}`, PEER);
+  assert.deepEqual(test.found, []);
+});
+
+Deno.test("MSE to an endpoint that a tracker's answer has named is dropped", () => {
+  const test = new TestEngine();
+  const answer = latin1("d8:intervali1800e5:peers6:\xc6\x33\x64\x01\x9c\x40e"); // 198.51.100.1:40000
+  const head = latin1(`HTTP/1.0 200 OK\r\nContent-Length: ${answer.length}\r\n\r\n`);
+  new Conversation(test, "tcp", "10.0.0.1:40404", "203.0.113.9:6969").open()
+    .say(1, Uint8Array.of(...head, ...answer));
+  assert.deepEqual(test.found, ["http-tracker proof"]);
+  negotiate(test, "10.0.0.1:50000", "198.51.100.1:40001");
+  negotiate(test, "10.0.0.1:50001", PEER);
+  assert.ok(test.found.includes("mse strong"));
+});
+
+const unlike: readonly (readonly [string, (test: TestEngine) => void])[] = [
+  ["a first message of 95 bytes", (test) => negotiate(test, HOST, PEER, [95, 284, 124])],
+  ["a first message of 609 bytes", (test) => negotiate(test, HOST, PEER, [609, 284, 124])],
+  ["an answer of 70 bytes", (test) => negotiate(test, HOST, PEER, [351, 70, 124])],
+  ["an answer of 1000 bytes", (test) => negotiate(test, HOST, PEER, [351, 1000, 124])],
+  ["a third message of 55 bytes", (test) => negotiate(test, HOST, PEER, [351, 284, 55])],
+  ["a service's port", (test) => negotiate(test, HOST, "198.51.100.1:8443")],
+  ["a server that speaks first", (test) => {
+    new Conversation(test, "tcp").open()
+      .say(1, opening(300)).say(0, opening(300)).say(1, opening(300)).say(0, opening(300));
+  }],
+  ["TLS", (test) => {
+    const record = Uint8Array.of(22, 3, 1, 1, 60, ...randomBytes(316));
+    new Conversation(test, "tcp").open().say(0, record).say(1, record).say(0, record);
+  }],
+  ["a length before each message (OpenVPN over TCP, RLPx)", (test) => {
+    const framed = Uint8Array.of(1, 44, ...randomBytes(300));
+    new Conversation(test, "tcp").open().say(0, framed).say(1, framed).say(0, framed);
+  }],
+  ["text", (test) => {
+    const text = latin1("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n".repeat(5));
+    new Conversation(test, "tcp").open().say(0, text).say(1, text).say(0, text);
+  }],
+];
+for (const [name, talk] of unlike) {
+  Deno.test(`MSE is not seen in ${name}, even on a host that torrents`, () => {
+    const test = new TestEngine();
+    new Conversation(test, "udp", "10.0.0.1:6881", "203.0.113.5:6881").say(0, DHT_PING);
+    talk(test);
+    assert.deepEqual(test.found, ["dht proof"]);
+  });
+}
+
+Deno.test("strict policy drops a random handshake without evidence, but bans nobody for it", () => {
+  const test = new TestEngine({ strict: true });
+  negotiate(test, HOST, PEER);
+  assert.deepEqual(test.found, ["entropy strong"]);
+  assert.equal(test.detections[0].mayBan, false);
+});
+
+Deno.test("strict policy drops a random stream by its entropy", () => {
+  const test = new TestEngine({ strict: true });
+  new Conversation(test, "tcp").open().say(0, opening(1400));
+  assert.deepEqual(test.found, ["entropy strong"]);
+  const clean = new TestEngine({ strict: true });
+  new Conversation(clean, "tcp").open().say(0, latin1("a text of some length, ".repeat(60)));
+  assert.deepEqual(clean.found, []);
+});
+
+Deno.test("encrypted flows older than the blocker: dropped on a torrenting host, several endpoints", () => {
+  const test = new TestEngine();
+  new Conversation(test, "udp", "10.0.0.1:6881", "203.0.113.5:6881").say(0, DHT_PING);
+  const join = (a: string, b: string) => {
+    const flow = new Conversation(test, "tcp", a, b);
+    for (let i = 0; i < 20; i++) flow.say(1, opening(1400)).say(0, opening(100));
+  };
+  join("10.0.0.1:50001", "198.51.100.1:40001");
+  assert.deepEqual(test.found, ["dht proof"], "one such flow may be SSH");
+  join("10.0.0.1:50002", "198.51.100.2:40002");
+  assert.deepEqual(test.found, ["dht proof", "mse strong"]);
+});
+
+Deno.test("TLS joined in the middle of a record stays untouched on a torrenting host", () => {
+  const test = new TestEngine();
+  new Conversation(test, "udp", "10.0.0.1:6881", "203.0.113.5:6881").say(0, DHT_PING);
+  for (const port of [40001, 40002, 40003]) {
+    const flow = new Conversation(test, "tcp", `10.0.0.1:${port}`, `198.51.100.${port & 7}:9999`);
+    for (let i = 0; i < 30; i++) {
+      const segment = opening(1400);
+      if (i === 10) segment.set([23, 3, 3, 0x40, 0x11], 700); // the next record begins
+      flow.say(1, segment).say(0, opening(100));
+    }
+  }
+  assert.deepEqual(test.found, ["dht proof"]);
+});
