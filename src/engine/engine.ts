@@ -118,7 +118,9 @@ export class Engine {
   readonly #udp: UdpInspector;
   readonly #encrypted: EncryptedFlows;
   readonly #evidence: HostEvidence;
+  readonly #ownsEvidence: boolean;
   readonly #finding = new Finding();
+  readonly #prefixes: PrefixPool;
   readonly #release: (slot: number) => void;
   readonly #isWhitelisted = new Uint8Array(65_536);
   readonly #peers: NamedPeers;
@@ -128,13 +130,14 @@ export class Engine {
     const flows = options.flows ?? DEFAULT_FLOWS;
     const { policy } = options;
     this.#evidence = options.evidence ?? new HostEvidence();
+    this.#ownsEvidence = options.evidence === undefined;
     this.#peers = new NamedPeers(this.#evidence);
     this.#table = new FlowTable(flows, options.seed);
-    const prefixes = new PrefixPool(Math.max(16, flows / FLOWS_PER_PREFIX));
+    this.#prefixes = new PrefixPool(Math.max(16, flows / FLOWS_PER_PREFIX));
     this.#encrypted = new EncryptedFlows(this.#table, this.#evidence, this.#finding, policy);
     this.#tcp = new TcpInspector(
       this.#table,
-      prefixes,
+      this.#prefixes,
       new MessageChains(flows),
       this.#encrypted,
       this.#finding,
@@ -157,6 +160,13 @@ export class Engine {
     this.#recheck = policy.recheck;
     this.#isWhitelisted.fill(0);
     for (const port of policy.whitelistPorts) this.#isWhitelisted[port] = 1;
+  }
+
+  /** Forgets all flows and, where it is the engine's own, the evidence of hosts; counters go on. */
+  clear(): void {
+    this.#table.clear();
+    this.#prefixes.clear();
+    if (this.#ownsEvidence) this.#evidence.clear();
   }
 
   /** Judges one parsed packet; `packet.timeMs` must be set. */

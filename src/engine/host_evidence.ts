@@ -51,6 +51,11 @@ export class HostEvidence {
     this.#words = new Int32Array(buffer);
   }
 
+  /** Forgets everything. */
+  clear(): void {
+    this.#words.fill(0);
+  }
+
   /** Remembers that the address (four words from `at` in `address`) took part in proven BitTorrent. */
   prove(address: Int32Array, at: number, timeMs: number): void {
     this.#lock();

@@ -34,9 +34,19 @@ export class PrefixPool {
     this.#length = new Int32Array(count);
     this.#high = new Int32Array(count);
     this.#coverage = new Int32Array(count * COVERAGE_WORDS);
-    this.#owner = new Int32Array(count).fill(-1);
-    this.#free = Int32Array.from({ length: count }, (_, index) => count - 1 - index);
-    this.#freeCount = count;
+    this.#owner = new Int32Array(count);
+    this.#free = new Int32Array(count);
+    this.#freeCount = 0;
+    this.clear();
+  }
+
+  /** Gives all buffers back. */
+  clear(): void {
+    this.#owner.fill(-1);
+    for (let index = 0; index < this.#count; index++) {
+      this.#free[index] = this.#count - 1 - index; // the first are used first: fewer pages touched
+    }
+    this.#freeCount = this.#count;
   }
 
   /** Buffers in use. */

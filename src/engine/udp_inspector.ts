@@ -3,7 +3,6 @@ import { detectDht } from "../protocols/dht.ts";
 import { detectLsd } from "../protocols/lsd.ts";
 import type { Match } from "../protocols/match.ts";
 import { innerDatagram } from "../protocols/socks_udp.ts";
-import { detectUdpTracker } from "../protocols/udp_tracker.ts";
 import { isUtpHeader } from "../protocols/utp.ts";
 import { BYTES, FLAGS, type FlowTable, PACKETS, PENDING, STATE } from "./flow_table.ts";
 import { type Finding, FOUND, type Outcome, RELEASE, WAIT } from "./outcome.ts";
@@ -70,7 +69,6 @@ export class UdpInspector {
     let match: Match | null = null;
     if (first === BENCODE_DICTIONARY) match = detectDht(bytes, start, end);
     else if (first === LSD_FIRST) match = detectLsd(bytes, start, end);
-    else if (first <= UTP_VERSION) match = detectUdpTracker(bytes, start, end);
     if (this.#isDecisive(at, match)) return this.#finding.set(match!, bytes, start, end);
 
     const words = this.#table.words;

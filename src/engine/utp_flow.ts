@@ -9,8 +9,7 @@
  *   differ by one, each side acknowledges what the other sent, and the timestamp differences follow
  *   the other side's clock, seen twice in three headers or more;
  * - **one-way**: the other direction is out of sight: id, sequence and acknowledgement numbers go on
- *   as they should and the timestamps are a microsecond clock that agrees with ours, twice, with
- *   a tenth of a second or more between.
+ *   as they should and the timestamps are a microsecond clock that agrees with ours, twice.
  *
  * What looks like uTP without being it (CAPWAP, WireGuard, calls, games) fails on the ids, which
  * are equal or change, or on the clock, which is a constant, a counter or noise.
@@ -44,7 +43,7 @@ const ID_SEQ = 1; // connection id << 16 | sequence number, latest header
 const ACK = 2;
 const TIMESTAMP = 3;
 const TIME = 4; // when it was seen, µs modulo 2^32
-const ANCHOR_TIMESTAMP = 5; // an earlier header, for the clock
+const ANCHOR_TIMESTAMP = 5; // the header that the clock is compared with
 const ANCHOR_TIME = 6;
 const SYN_ID_SEQ = 7;
 const WORDS_PER_DIRECTION = 7;
@@ -62,10 +61,16 @@ const ADVANCED = 0x80;
 const SEQUENCE_WINDOW = 512;
 /** The blocker may have missed a few packets that the other side got. */
 const ACK_AHEAD = 16;
-/** A clock is compared over a tenth of a second or more, µs. */
-const CLOCK_SPAN = 100_000;
-/** A path's jitter, µs; besides, one sixteenth for clocks that drift and for batching. */
-const CLOCK_TOLERANCE = 25_000;
+/**
+ * A clock is compared over this span or more, µs. Two clocks agree within an eighth of the span
+ * (drift, a path's jitter) and what batching adds.
+ */
+const CLOCK_SPAN = 10_000;
+const BATCHING = 1_000;
+/** A path's jitter, µs, where a time is only asked to be plausible. */
+const JITTER = 25_000;
+/** A SYN comes again after a second or more, µs. */
+const REPEAT_SPAN = 500_000;
 /** More than any jitter, µs: this field is no such clock. */
 const CLOCK_CONFLICT = 500_000;
 /** A round trip, µs: the header may answer an earlier one than the last we saw. */
@@ -74,6 +79,7 @@ const ROUND_TRIP = 500_000;
 const DIFFERENCE_SPAN = 30_000_000;
 /** libutp's "not known yet"; libtorrent and libutp also send 0. */
 const UNKNOWN_DIFFERENCE = 0x7fff_ffff;
+const PEER_WIRE_FIRST = 0x13; // BEP 3: the length of the protocol's name
 const ENOUGH_HEADERS = 3;
 const ENOUGH_AGREEMENTS = 2;
 /** After so many contradictions a flow is no longer called uTP-like. */
@@ -86,7 +92,7 @@ const TWO_WAY = match("utp", "strong", "uTP headers in both directions agree");
 const ONE_WAY = match("utp", "strong", "uTP headers agree with the clock");
 /** A SYN as clients send it: 64 fixed bits. Wait for the answer, or ask what else the host does. */
 export const UTP_SYN_HINT: Match = match("utp", "hint", "uTP SYN");
-/** A header that contradicts nothing so far. */
+/** Headers that continue one another. */
 export const UTP_HEADER_HINT: Match = match("utp", "hint", "uTP header");
 
 /** uTP state of all flows; `slot` is the flow table's index. */
@@ -116,12 +122,15 @@ export class UtpFlows {
     end: number,
     timeMs: number,
   ): Match | null {
-    if (utpHeaderEnd(bytes, start, end) < 0) return null;
-    const handshake = detectUtp(bytes, start, end);
-    if (handshake !== null) return handshake;
+    const payload = utpHeaderEnd(bytes, start, end);
+    if (payload < 0) return null;
+    if (payload < end && bytes[payload] === PEER_WIRE_FIRST) {
+      const handshake = detectUtp(bytes, start, end);
+      if (handshake !== null) return handshake;
+    }
     const now = (timeMs * 1000) | 0;
     const opening = this.#observeOpening(slot, direction, bytes, start, end, now);
-    if (opening !== null) return opening;
+    if (opening !== null || utpType(bytes, start) === ST_SYN) return opening;
     return this.#observeRunning(slot, direction, bytes, start, now);
   }
 
@@ -148,7 +157,8 @@ export class UtpFlows {
       if (id === 0 || seq === 0) return null; // a protocol full of zeros would answer itself
       const fresh = isFreshSyn(bytes, start, end);
       const again = ownSyn && words[at + SYN_ID_SEQ] === idSeq;
-      if (again && fresh && this.#clockMoved(at, bytes, start, now, CLOCK_SPAN)) return REPEATED;
+      const moved = this.#clockMoved(at, bytes, start, now, BATCHING);
+      if (again && fresh && moved >= REPEAT_SPAN) return REPEATED;
       if (!again) {
         words[at + SYN_ID_SEQ] = idSeq;
         words[at + TIMESTAMP] = utpTimestamp(bytes, start);
@@ -156,7 +166,7 @@ export class UtpFlows {
         const kept = flags & ~((SEEN | FRESH_SYN) << direction);
         this.#bytes[flagsAt] = kept | ((SYN_SEEN | (fresh ? FRESH_SYN : 0)) << direction);
       }
-      return fresh ? UTP_SYN_HINT : UTP_HEADER_HINT;
+      return fresh ? UTP_SYN_HINT : null;
     }
     const otherSyn = (flags & (SYN_SEEN << (1 - direction))) !== 0;
     if (otherSyn) {
@@ -169,17 +179,17 @@ export class UtpFlows {
       // The SYN's header is the latest of this direction until another one came.
       if (
         next === idSeq && (flags & (SEEN << direction)) === 0 &&
-        this.#clockMoved(at, bytes, start, now, 0)
+        this.#clockMoved(at, bytes, start, now, JITTER) > 0
       ) return CONTINUED;
     }
     return null;
   }
 
-  /** Whether the timestamp moved since this direction's latest header by as much as our clock. */
-  #clockMoved(at: number, bytes: Uint8Array, start: number, now: number, span: number): boolean {
+  /** By how many µs the timestamp moved since this direction's latest header; 0: not as our clock. */
+  #clockMoved(at: number, bytes: Uint8Array, start: number, now: number, slack: number): number {
     const elapsed = (now - this.#words[at + TIME]) | 0;
     const moved = (utpTimestamp(bytes, start) - this.#words[at + TIMESTAMP]) | 0;
-    return elapsed >= span && moved > 0 && agrees(moved, elapsed);
+    return moved > 0 && agrees(moved, elapsed, slack) ? moved : 0;
   }
 
   /** Connections whose SYN was not seen. */
@@ -229,7 +239,7 @@ export class UtpFlows {
       const advanced = (counts[countsAt + FLAGS] & ADVANCED) !== 0;
       if (advanced && counts[countsAt + CLOCK + direction] >= ENOUGH_AGREEMENTS) return ONE_WAY;
     }
-    return counts[countsAt + CONFLICTS] < MAX_CONFLICTS ? UTP_HEADER_HINT : null;
+    return headers >= 2 && counts[countsAt + CONFLICTS] < MAX_CONFLICTS ? UTP_HEADER_HINT : null;
   }
 
   #anchor(at: number, timestamp: number, now: number): void {
@@ -253,20 +263,21 @@ export class UtpFlows {
     const at = slot * WORDS + direction * WORDS_PER_DIRECTION;
     const countsAt = slot * BYTES;
     const step = (timestamp - words[at + TIMESTAMP]) | 0;
-    if (step > 0 && agrees(step, (now - words[at + TIME]) | 0)) {
+    if (step > 0 && agrees(step, (now - words[at + TIME]) | 0, JITTER)) {
       this.#bytes[countsAt + FLAGS] |= CLOCK_MOVED;
     }
     const elapsed = (now - words[at + ANCHOR_TIME]) | 0;
     if (elapsed < CLOCK_SPAN) return;
     const moved = (timestamp - words[at + ANCHOR_TIMESTAMP]) | 0;
-    if (agrees(moved, elapsed)) {
+    if (agrees(moved, elapsed, BATCHING)) {
       if (this.#bytes[countsAt + CLOCK + direction] < 255) {
         this.#bytes[countsAt + CLOCK + direction]++;
       }
-    } else if (Math.abs(moved - elapsed) > CLOCK_CONFLICT + elapsed / 4) {
+      this.#anchor(at, timestamp, now);
+    } else if (Math.abs(moved - elapsed) > CLOCK_CONFLICT + (elapsed >> 2)) {
       this.#restart(slot, direction);
-    }
-    this.#anchor(at, timestamp, now);
+      this.#anchor(at, timestamp, now);
+    } // else jitter: the anchor stays, over a longer span it weighs less
   }
 
   /** The latest headers of both directions against each other. */
@@ -296,7 +307,7 @@ export class UtpFlows {
     if (elapsed < 0 || elapsed > DIFFERENCE_SPAN) return;
     // What it subtracted is the other's clock, give or take the path: held no longer than we saw.
     const held = (timestamp - difference - otherTimestamp) | 0;
-    if (held < -ROUND_TRIP || held > elapsed + CLOCK_TOLERANCE) return;
+    if (held < -ROUND_TRIP || held > elapsed + JITTER) return;
     if (this.#bytes[countsAt + AGREEMENTS] < 255) this.#bytes[countsAt + AGREEMENTS]++;
   }
 }
@@ -305,9 +316,9 @@ function isStep(step: number): boolean {
   return step >= -SEQUENCE_WINDOW && step <= SEQUENCE_WINDOW;
 }
 
-/** Whether two durations in µs are the same, but for the path's jitter. */
-function agrees(moved: number, elapsed: number): boolean {
+/** Whether two durations in µs are the same but for drift, jitter and `slack`. */
+function agrees(moved: number, elapsed: number, slack: number): boolean {
   const off = moved - elapsed;
-  const tolerance = CLOCK_TOLERANCE + (elapsed >> 4);
+  const tolerance = slack + (elapsed >> 3);
   return off <= tolerance && off >= -tolerance;
 }

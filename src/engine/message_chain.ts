@@ -1,0 +1,356 @@
+/**
+ * Peer wire in the middle of a stream: flows that are older than the blocker, joined without a SYN,
+ * perhaps inside a 16 KiB piece. Evidence is a chain of messages, each of which ends exactly where
+ * the next begins, followed across segments by stream position (DETECTION.md, "Peer wire messages
+ * mid-stream").
+ *
+ * State is 64 bytes a flow (32 a direction) in typed arrays; nothing is allocated per packet.
+ */
+
+import { i32be, u32be } from "../packet/bytes.ts";
+import { detectExtension } from "../protocols/extension.ts";
+import { type Match, match, NEED_MORE } from "../protocols/match.ts";
+import {
+  CANCEL,
+  CONSISTENT,
+  EXTENDED,
+  HASH_REJECT,
+  HASH_REQUEST,
+  HASHES,
+  HEADER_LENGTH,
+  IMPOSSIBLE,
+  INDEXED,
+  judgeMessage,
+  messageForm,
+  PIECE,
+  PREFIX_LENGTH,
+  REJECT,
+  REQUEST,
+} from "../protocols/peer_message.ts";
+
+const MID_STREAM = match("mid-stream", "strong", "chain of peer wire messages");
+const MID_STREAM_V2 = match("mid-stream", "strong", "chain of BitTorrent v2 hash messages");
+const FAST = match("fast", "strong", "chain of Fast extension messages");
+
+/** Bytes of a direction looked at before it is given up: four pieces of 16 KiB and their fringe. */
+const BUDGET = 0x1_2000;
+/** {@link MessageChains} counts them in units that fit a byte pair. */
+const SEEN_UNIT = 16;
+/** A hole this large after the expected position means that the message there was lost. */
+const MAX_HOLE = 0x4000;
+/** Points that make a chain, two of which come from a block message with consistent fields. */
+const ENOUGH_POINTS = 3;
+const BLOCK_POINTS = 2;
+
+/** The part of a message that judgeMessage() reads at most, for all but hash messages. */
+const HELD = 16;
+/** A request is the longest message that is judged by its fields when segments cut it. */
+const JUDGED_LENGTH = 17;
+
+const SEARCHING = 0;
+const FOLLOWING = 1;
+const GIVEN_UP = 2;
+
+/** Bits of `#kinds`. */
+const HAS_BLOCK = 1;
+const HAS_FAST = 2;
+const HAS_HASHES = 4;
+const LAST_WAS_KEEP_ALIVE = 8;
+
+/**
+ * Horspool's shifts for the start of a `piece` of 16 384 bytes, `00 00 40 09 07 00`: the last byte
+ * is the high byte of a piece index, 0 in every torrent (2^24 pieces).
+ */
+const NEEDLE = Uint8Array.of(0x00, 0x00, 0x40, 0x09, 0x07, 0x00);
+const SHIFT = new Uint8Array(256).fill(NEEDLE.length);
+for (let i = 0; i < NEEDLE.length - 1; i++) SHIFT[NEEDLE[i]] = NEEDLE.length - 1 - i;
+/** Length prefix, id, index, begin. */
+const PIECE_HEADER_LENGTH = 13;
+
+/** A message put together from two segments: one at a time, never kept. */
+const assembled = new Uint8Array(JUDGED_LENGTH);
+
+export class MessageChains {
+  /** Stream position of the next message's length prefix. */
+  readonly #next: Int32Array;
+  /** Index and begin of the last block message: the next one continues it, or is near. */
+  readonly #lastIndex: Int32Array;
+  readonly #lastBegin: Int32Array;
+  /** First bytes of a message whose header is cut by the end of a segment. */
+  readonly #held: Uint8Array;
+  readonly #heldLength: Uint8Array;
+  /** Payload bytes seen, in units of 16. */
+  readonly #seen: Uint16Array;
+  readonly #points: Uint8Array;
+  /** State in bits 0…1, kinds in bits 2… */
+  readonly #flags: Uint8Array;
+
+  /** `slots` flows, two directions each. */
+  constructor(slots: number) {
+    const directions = slots * 2;
+    this.#next = new Int32Array(directions);
+    this.#lastIndex = new Int32Array(directions);
+    this.#lastBegin = new Int32Array(directions);
+    this.#held = new Uint8Array(directions * HELD);
+    this.#heldLength = new Uint8Array(directions);
+    this.#seen = new Uint16Array(directions);
+    this.#points = new Uint8Array(directions);
+    this.#flags = new Uint8Array(directions);
+  }
+
+  /** Forgets the flow that used `slot`. */
+  reset(slot: number): void {
+    for (let d = slot * 2; d < slot * 2 + 2; d++) {
+      this.#forget(d);
+      this.#seen[d] = 0;
+    }
+  }
+
+  /** Whether both directions have had their chance: {@link observe} cannot match any more. */
+  exhausted(slot: number): boolean {
+    return (this.#flags[slot * 2] & 3) === GIVEN_UP && (this.#flags[slot * 2 + 1] & 3) === GIVEN_UP;
+  }
+
+  /**
+   * Takes the payload of one TCP segment. `position` is the sequence number (signed 32 bits) of
+   * `bytes[start]`. Segments may come twice, overlap, or be out of order.
+   */
+  observe(
+    slot: number,
+    direction: 0 | 1,
+    position: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): Match | null {
+    const d = slot * 2 + direction;
+    const state = this.#flags[d] & 3;
+    if (state === GIVEN_UP || start >= end) return null;
+    const seen = this.#seen[d] + (((end - start) / SEEN_UNIT) | 0) + 1;
+    this.#seen[d] = Math.min(seen, 0xffff);
+    if (seen > BUDGET / SEEN_UNIT) {
+      this.#flags[d] = GIVEN_UP;
+      return null;
+    }
+    return state === FOLLOWING
+      ? this.#follow(d, position, bytes, start, end)
+      : this.#search(d, position, bytes, start, end);
+  }
+
+  /** Continues the chain where its next message is expected. */
+  #follow(
+    d: number,
+    position: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): Match | null {
+    // First byte not seen yet, as an offset in this segment.
+    const offset = (this.#next[d] + this.#heldLength[d] - position) | 0;
+    if (offset >= end - start) return null; // inside the current message, or a retransmission
+    if (offset < 0) {
+      // The expected bytes are missing: reordered or lost. Wait a little for them.
+      if (offset > -MAX_HOLE) return null;
+      this.#forget(d);
+      return this.#search(d, position, bytes, start, end);
+    }
+    return this.#walk(d, position, bytes, start, start + offset, end);
+  }
+
+  /** Looks for a message at the beginning of the segment, then for a piece anywhere in it. */
+  #search(
+    d: number,
+    position: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): Match | null {
+    // A small segment is usually written whole: it begins with a message. Never with a keep-alive,
+    // because runs of zeros are everywhere.
+    if (bytes[start] === 0 && end - start >= HEADER_LENGTH && mayBegin(bytes, start, end)) {
+      this.#begin(d, position);
+      const found = this.#walk(d, position, bytes, start, start, end);
+      if (found !== null || (this.#flags[d] & 3) === FOLLOWING) return found;
+    }
+    const piece = findPiece(bytes, start, end);
+    if (piece < 0) return null;
+    this.#begin(d, (position + piece - start) | 0);
+    return this.#walk(d, position, bytes, start, piece, end);
+  }
+
+  /** Reads message after message from `at` to the end of the segment; judges the chain there. */
+  #walk(
+    d: number,
+    position: number,
+    bytes: Uint8Array,
+    start: number,
+    at: number,
+    end: number,
+  ): Match | null {
+    if (this.#heldLength[d] > 0) {
+      at = this.#completeHeld(d, bytes, at, end);
+      if (at === CUT) return null;
+      if (at === BROKEN) return this.#break(d);
+      this.#next[d] = (position + at - start) | 0;
+    }
+    while (at < end) {
+      if (end - at < JUDGED_LENGTH && this.#hold(d, bytes, at, end)) break;
+      const taken = this.#take(d, bytes, at, end);
+      if (taken < 0) return this.#break(d);
+      if (taken === 0) return extensionMatch(bytes, at, end);
+      at += taken;
+      this.#next[d] = (position + at - start) | 0;
+    }
+    return this.#verdict(d);
+  }
+
+  /** Adds the message at `at`; answers its whole length, 0 for an extension that proves itself. */
+  #take(d: number, bytes: Uint8Array, at: number, end: number): number {
+    const length = u32be(bytes, at);
+    if (length === 0) {
+      if ((this.#kinds(d) & LAST_WAS_KEEP_ALIVE) !== 0) return BROKEN;
+      this.#addKind(d, LAST_WAS_KEEP_ALIVE);
+      return PREFIX_LENGTH;
+    }
+    const verdict = judgeMessage(bytes, at, end);
+    if (verdict === IMPOSSIBLE) return BROKEN;
+    const id = bytes[at + 4];
+    this.#flags[d] &= ~(LAST_WAS_KEEP_ALIVE << 2);
+    if (id === EXTENDED) {
+      if (extensionMatch(bytes, at, end) !== null) return 0;
+    }
+    let points = 1;
+    if (verdict === CONSISTENT) {
+      if (id === HASH_REQUEST || id === HASHES || id === HASH_REJECT) {
+        this.#addKind(d, HAS_HASHES | HAS_BLOCK);
+      } else {
+        if (!this.#agrees(d, bytes, at, id)) return BROKEN;
+        this.#addKind(d, id === REJECT ? HAS_BLOCK | HAS_FAST : HAS_BLOCK);
+      }
+      points = BLOCK_POINTS;
+    } else if (verdict === INDEXED && messageForm(id)!.bep === 6) {
+      this.#addKind(d, HAS_FAST);
+    }
+    this.#points[d] = Math.min(255, this.#points[d] + points);
+    return PREFIX_LENGTH + length;
+  }
+
+  /**
+   * Blocks of one direction belong to one torrent: the same block twice in a row is a counter that
+   * stands still, which a protocol of fixed-size records has and a swarm has not.
+   */
+  #agrees(d: number, bytes: Uint8Array, at: number, id: number): boolean {
+    const index = i32be(bytes, at + 5);
+    const begin = i32be(bytes, at + 9);
+    const first = (this.#kinds(d) & HAS_BLOCK) === 0;
+    const repeated = !first && index === this.#lastIndex[d] && begin === this.#lastBegin[d];
+    this.#lastIndex[d] = index;
+    this.#lastBegin[d] = begin;
+    // A request is followed by its own cancel, or a reject by a piece, but never by itself.
+    return !repeated || id === CANCEL || id === REJECT || (id !== REQUEST && id !== PIECE);
+  }
+
+  #verdict(d: number): Match | null {
+    if (this.#points[d] < ENOUGH_POINTS) return null;
+    const kinds = this.#kinds(d);
+    if ((kinds & HAS_BLOCK) === 0) return null;
+    if ((kinds & HAS_HASHES) !== 0) return MID_STREAM_V2;
+    return (kinds & HAS_FAST) !== 0 ? FAST : MID_STREAM;
+  }
+
+  /** Keeps a message cut by the end of the segment; false when it is there as far as needed. */
+  #hold(d: number, bytes: Uint8Array, at: number, end: number): boolean {
+    const available = end - at;
+    if (available >= HEADER_LENGTH || (available === PREFIX_LENGTH && i32be(bytes, at) === 0)) {
+      const needed = Math.min(JUDGED_LENGTH, PREFIX_LENGTH + u32be(bytes, at));
+      if (available >= needed) return false;
+      // A piece is judged by 13 bytes, whatever its length.
+      if (bytes[at + 4] === PIECE && available >= PIECE_HEADER_LENGTH) return false;
+    }
+    const held = d * HELD;
+    for (let i = 0; i < available; i++) this.#held[held + i] = bytes[at + i];
+    this.#heldLength[d] = available;
+    return true;
+  }
+
+  /**
+   * Completes the held message with the bytes at `at`. Answers where in the segment the next one
+   * begins (possibly past its end), {@link CUT} or {@link BROKEN}.
+   */
+  #completeHeld(d: number, bytes: Uint8Array, at: number, end: number): number {
+    const kept = this.#heldLength[d];
+    const held = d * HELD;
+    for (let i = 0; i < kept; i++) assembled[i] = this.#held[held + i];
+    const added = Math.min(JUDGED_LENGTH - kept, end - at);
+    for (let i = 0; i < added; i++) assembled[kept + i] = bytes[at + i];
+    const available = kept + added;
+    if (this.#hold(d, assembled, 0, available)) return CUT;
+    this.#heldLength[d] = 0;
+    const taken = this.#take(d, assembled, 0, available);
+    return taken <= 0 ? BROKEN : at - kept + taken;
+  }
+
+  #begin(d: number, next: number): void {
+    this.#forget(d);
+    this.#next[d] = next;
+    this.#flags[d] = FOLLOWING;
+  }
+
+  #break(d: number): null {
+    this.#forget(d);
+    return null;
+  }
+
+  #forget(d: number): void {
+    this.#flags[d] = SEARCHING;
+    this.#points[d] = 0;
+    this.#heldLength[d] = 0;
+  }
+
+  #kinds(d: number): number {
+    return this.#flags[d] >> 2;
+  }
+
+  #addKind(d: number, kind: number): void {
+    this.#flags[d] |= kind << 2;
+  }
+}
+
+const BROKEN = -1;
+const CUT = -2;
+
+/** An extension message that needs no chain. */
+function extensionMatch(bytes: Uint8Array, at: number, end: number): Match | null {
+  const answer = detectExtension(bytes, at, end);
+  if (answer === null || answer === NEED_MORE) return null;
+  const found = answer as Match;
+  return found.strength === "hint" ? null : found;
+}
+
+/**
+ * Whether a chain may begin with the message at `at`: one that is short or that its fields confirm.
+ * A long one that nothing confirms would only make us wait at a wrong place for its end.
+ */
+function mayBegin(bytes: Uint8Array, at: number, end: number): boolean {
+  const verdict = judgeMessage(bytes, at, end);
+  if (verdict === IMPOSSIBLE) return false;
+  return verdict === CONSISTENT || bytes[at + 4] === EXTENDED || u32be(bytes, at) < JUDGED_LENGTH;
+}
+
+/** First byte of a whole header of a `piece` of 16 384 bytes in `[start, end)`, or -1. */
+function findPiece(bytes: Uint8Array, start: number, end: number): number {
+  const last = NEEDLE.length - 1;
+  const stop = end - PIECE_HEADER_LENGTH + last;
+  let at = start + last;
+  while (at <= stop) {
+    const byte = bytes[at];
+    if (byte === 0 && bytes[at - 1] === 0x07 && bytes[at - 2] === 0x09 && bytes[at - 3] === 0x40) {
+      const header = at - last;
+      if (i32be(bytes, header) === 0x4009 && judgeMessage(bytes, header, end) === CONSISTENT) {
+        return header;
+      }
+    }
+    at += SHIFT[byte];
+  }
+  return -1;
+}

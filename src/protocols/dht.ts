@@ -1,0 +1,195 @@
+/**
+ * Mainline DHT: KRPC messages of BEP 5, 32, 42, 43, 44 and 51, one bencoded dictionary a datagram.
+ *
+ * Proof by parse: the dictionary is read to its end and its fields must be those of KRPC. Even the
+ * smallest message, `d1:eli201e0:e1:t0:1:y1:ee`, spells 20 bytes literally.
+ *
+ * Tolerated, because clients send it and their decoders accept it: keys in any order, further keys
+ * (`v`, `ip`, `ro`, `q` in a response), and bytes after the dictionary (a padded or doubled
+ * message). Those bytes take nothing from the proof, and to refuse them would let a client hide
+ * behind one extra byte.
+ */
+import { ascii, startsWith } from "../packet/bytes.ts";
+import { findKey, integerAt, skipElement, stringLength, stringStart } from "./bencode.ts";
+import { type Match, match } from "./match.ts";
+
+const MIN_LENGTH = 24; // of an error with an empty text and an empty transaction id
+const DICTIONARY = 0x64; // d
+const LIST = 0x6c; // l
+const END = 0x65; // e
+const ZERO = 0x30;
+const NINE = 0x39;
+const COLON = 0x3a;
+
+const KEY_A = 0x61; // query arguments
+const KEY_E = 0x65; // error
+const KEY_Q = 0x71; // method name
+const KEY_R = 0x72; // response values
+const KEY_T = 0x74; // transaction id
+const KEY_Y = 0x79; // message type
+
+const NODE_ID_LENGTH = 20;
+const COMPACT_NODE_LENGTH = 26; // node id 20, IPv4 4, port 2
+const COMPACT_NODE6_LENGTH = 38; // BEP 32: node id 20, IPv6 16, port 2
+const COMPACT_PEER_LENGTH = 6;
+const COMPACT_PEER6_LENGTH = 18;
+const SAMPLE_LENGTH = 20; // BEP 51
+
+const ID = ascii("id");
+const NODES = ascii("nodes");
+const NODES6 = ascii("nodes6");
+const VALUES = ascii("values");
+const SAMPLES = ascii("samples");
+const R = ascii("r");
+const A = ascii("a");
+const Q = ascii("q");
+const V = ascii("v");
+const PORT = ascii("port");
+const IMPLIED_PORT = ascii("implied_port");
+
+const ANNOUNCE_PEER = ascii("announce_peer");
+
+/** Methods with a name of their own in the report; any other is a "query". */
+const QUERIES: readonly (readonly [Uint8Array, Match])[] = [
+  "ping",
+  "find_node",
+  "get_peers",
+  "announce_peer", // BEP 5
+  "get",
+  "put", // BEP 44
+  "sample_infohashes", // BEP 51
+  "vote", // uTorrent
+].map((name) => [ascii(name), match("dht", "proof", `${name} query`)]);
+
+const OTHER_QUERY = match("dht", "proof", "query");
+const RESPONSE = match("dht", "proof", "response");
+const PEERS_RESPONSE = match("dht", "proof", "get_peers response");
+const ERROR = match("dht", "proof", "error");
+
+/** A KRPC query, response or error that starts the datagram `[start, end)`. */
+export function detectDht(bytes: Uint8Array, start: number, end: number): Match | null {
+  if (end - start < MIN_LENGTH || bytes[start] !== DICTIONARY) return null;
+  if (bytes[start + 1] < ZERO || bytes[start + 1] > NINE) return null;
+  let a = -1, e = -1, q = -1, r = -1, t = -1, y = -1;
+  let at = start + 1;
+  while (at < end && bytes[at] !== END) {
+    const key = stringStart(bytes, at, end);
+    if (key < 0) return null;
+    const length = stringLength(bytes, at, end);
+    const value = key + length;
+    at = skipElement(bytes, value, end);
+    if (at < 0) return null;
+    if (length !== 1) continue;
+    switch (bytes[key]) {
+      case KEY_A:
+        a = value;
+        break;
+      case KEY_E:
+        e = value;
+        break;
+      case KEY_Q:
+        q = value;
+        break;
+      case KEY_R:
+        r = value;
+        break;
+      case KEY_T:
+        t = value;
+        break;
+      case KEY_Y:
+        y = value;
+        break;
+    }
+  }
+  if (at >= end) return null; // cut before the closing "e"
+  if (y < 0 || bytes[y] !== 0x31 || bytes[y + 1] !== COLON) return null; // a string of one byte
+  if (t < 0 || stringStart(bytes, t, end) < 0) return null;
+  switch (bytes[y + 2]) {
+    case KEY_Q:
+      return query(bytes, a, q, end);
+    case KEY_R:
+      return response(bytes, r, end);
+    case KEY_E:
+      return isError(bytes, e, end) ? ERROR : null;
+    default:
+      return null;
+  }
+}
+
+function query(bytes: Uint8Array, a: number, q: number, end: number): Match | null {
+  const name = stringStart(bytes, q, end);
+  if (name < 0 || !hasNodeId(bytes, a, end)) return null;
+  const nameEnd = name + stringLength(bytes, q, end);
+  for (let i = 0; i < QUERIES.length; i++) {
+    const row = QUERIES[i];
+    if (nameEnd - name === row[0].length && startsWith(bytes, name, nameEnd, row[0])) return row[1];
+  }
+  return OTHER_QUERY;
+}
+
+function response(bytes: Uint8Array, r: number, end: number): Match | null {
+  if (!hasNodeId(bytes, r, end)) return null;
+  if (!isRowOf(bytes, findKey(bytes, r, end, NODES), end, COMPACT_NODE_LENGTH)) return null;
+  if (!isRowOf(bytes, findKey(bytes, r, end, NODES6), end, COMPACT_NODE6_LENGTH)) return null;
+  if (!isRowOf(bytes, findKey(bytes, r, end, SAMPLES), end, SAMPLE_LENGTH)) return null;
+  const values = findKey(bytes, r, end, VALUES);
+  if (values < 0) return RESPONSE;
+  return isPeerList(bytes, values, end) ? PEERS_RESPONSE : null;
+}
+
+/** BEP 5, errors: a list of a code and a text. */
+function isError(bytes: Uint8Array, e: number, end: number): boolean {
+  if (e < 0 || bytes[e] !== LIST) return false;
+  if (!(integerAt(bytes, e + 1, end) >= 0)) return false; // NaN too
+  const text = skipElement(bytes, e + 1, end);
+  const start = stringStart(bytes, text, end);
+  return start >= 0 && bytes[start + stringLength(bytes, text, end)] === END;
+}
+
+function hasNodeId(bytes: Uint8Array, dictAt: number, end: number): boolean {
+  return stringLength(bytes, findKey(bytes, dictAt, end, ID), end) === NODE_ID_LENGTH;
+}
+
+/** Whether the optional string at `at` (-1: absent) is a row of entries of `size` bytes. */
+function isRowOf(bytes: Uint8Array, at: number, end: number, size: number): boolean {
+  if (at < 0) return true;
+  const length = stringLength(bytes, at, end);
+  return length >= 0 && length % size === 0;
+}
+
+/** `values`: a list of compact peers, 6 bytes each or 18 (BEP 32). */
+function isPeerList(bytes: Uint8Array, at: number, end: number): boolean {
+  if (bytes[at] !== LIST) return false;
+  at++;
+  while (at < end && bytes[at] !== END) {
+    const length = stringLength(bytes, at, end);
+    if (length !== COMPACT_PEER_LENGTH && length !== COMPACT_PEER6_LENGTH) return false;
+    at = stringStart(bytes, at, end) + length;
+  }
+  return at < end;
+}
+
+/** Position of the `values` list of a response that {@link detectDht} has matched, or -1. */
+export function findDhtValues(bytes: Uint8Array, start: number, end: number): number {
+  return findKey(bytes, findKey(bytes, start, end, R), end, VALUES);
+}
+
+/** Position of the client's version string (`v`) in a message, or -1. */
+export function findDhtVersion(bytes: Uint8Array, start: number, end: number): number {
+  return findKey(bytes, start, end, V);
+}
+
+/**
+ * The peer wire port that an `announce_peer` query names for its sender (BEP 5): 0 with
+ * `implied_port`, which means the datagram's source port, and -1 when it is no announce.
+ */
+export function announcedPort(bytes: Uint8Array, start: number, end: number): number {
+  const q = findKey(bytes, start, end, Q);
+  const name = stringStart(bytes, q, end);
+  if (name < 0 || stringLength(bytes, q, end) !== ANNOUNCE_PEER.length) return -1;
+  if (!startsWith(bytes, name, end, ANNOUNCE_PEER)) return -1;
+  const a = findKey(bytes, start, end, A);
+  if (integerAt(bytes, findKey(bytes, a, end, IMPLIED_PORT), end) > 0) return 0;
+  const port = integerAt(bytes, findKey(bytes, a, end, PORT), end);
+  return port > 0 && port <= 65535 ? port : -1;
+}

@@ -1,0 +1,242 @@
+/**
+ * Positions in the head of an HTTP/1 request or response. Spec: RFC 9112. Shared by the detectors
+ * of trackers, web seeds, WebSocket trackers and proxies.
+ *
+ * A {@link HttpHead} is one long-lived object that is filled again for every call.
+ */
+
+import { lowerCase } from "./word_set.ts";
+
+const SPACE = 0x20;
+const TAB = 0x09;
+const CR = 0x0d;
+const LF = 0x0a;
+const COLON = 0x3a;
+const SLASH = 0x2f;
+const QUESTION = 0x3f;
+const HASH = 0x23;
+const AMPERSAND = 0x26;
+const EQUALS = 0x3d;
+const PERCENT = 0x25;
+
+/** Longest method looked at; trackers and proxies know GET, HEAD, POST and CONNECT. */
+const MAX_METHOD = 7;
+
+/** What {@link HttpHead.request} and {@link HttpHead.response} answer. */
+export const NOT_HTTP = 0;
+/** A possible beginning: even the first line is cut. Positions up to `end` are set. */
+export const CUT_LINE = 1;
+/** The first line is complete, the head goes on past `end`. */
+export const CUT_HEAD = 2;
+/** The empty line that ends the head was seen. */
+export const WHOLE_HEAD = 3;
+
+export type HeadState = typeof NOT_HTTP | typeof CUT_LINE | typeof CUT_HEAD | typeof WHOLE_HEAD;
+
+/** Positions in one head; -1 where there is no such part (yet). */
+export class HttpHead {
+  /** End of the method, which begins at the start of the stream. */
+  methodEnd = -1;
+  targetStart = -1;
+  targetEnd = -1;
+  pathEnd = -1;
+  /** First byte of the last segment of the path. */
+  lastSegment = -1;
+  /** After the question mark; -1 without a query. The query ends at `targetEnd`. */
+  queryStart = -1;
+  /** Three-digit status of a response. */
+  status = -1;
+  /** First header line. */
+  headersStart = -1;
+  /** First byte after the head's empty line. */
+  bodyStart = -1;
+
+  /** Reads a request line and looks for the end of the head. */
+  request(bytes: Uint8Array, start: number, end: number): HeadState {
+    this.#clear();
+    let at = start;
+    while (at < end && isLetter(bytes[at])) {
+      if (at - start === MAX_METHOD) return NOT_HTTP;
+      at++;
+    }
+    if (at === start) return NOT_HTTP;
+    if (at === end) return CUT_LINE;
+    if (bytes[at] !== SPACE || at - start < 3) return NOT_HTTP;
+    this.methodEnd = at;
+    at++;
+    if (at === end) return CUT_LINE;
+    // origin form, absolute form or authority form; the last begins with a host or [address].
+    const first = bytes[at];
+    if (first !== SLASH && first !== 0x5b && !isLetter(first) && !isDigit(first)) return NOT_HTTP;
+    this.targetStart = at;
+    this.lastSegment = at;
+    while (at < end) {
+      const byte = bytes[at];
+      if (byte === SPACE || byte === CR || byte === LF) break;
+      if (this.queryStart < 0) {
+        if (byte === SLASH) this.lastSegment = at + 1;
+        else if (byte === QUESTION) {
+          this.pathEnd = at;
+          this.queryStart = at + 1;
+        }
+      }
+      at++;
+    }
+    this.targetEnd = at;
+    if (this.pathEnd < 0) this.pathEnd = at;
+    if (at === end) return CUT_LINE;
+    const line = lineEnd(bytes, at, end);
+    if (line < 0) return CUT_LINE;
+    return this.#findBody(bytes, line, end);
+  }
+
+  /** Reads a status line and looks for the end of the head. */
+  response(bytes: Uint8Array, start: number, end: number): HeadState {
+    this.#clear();
+    for (let i = 0; i < RESPONSE_START.length; i++) {
+      if (start + i >= end) return i === 0 ? NOT_HTTP : CUT_LINE;
+      if (bytes[start + i] !== RESPONSE_START[i]) return NOT_HTTP;
+    }
+    // HTTP/1.x, space, three digits
+    const at = start + RESPONSE_START.length;
+    if (end - at < 5) return CUT_LINE;
+    if (!isDigit(bytes[at]) || bytes[at + 1] !== SPACE) return NOT_HTTP;
+    let status = 0;
+    for (let i = 2; i < 5; i++) {
+      if (!isDigit(bytes[at + i])) return NOT_HTTP;
+      status = status * 10 + bytes[at + i] - 0x30;
+    }
+    this.status = status;
+    const line = lineEnd(bytes, at, end);
+    if (line < 0) return CUT_LINE;
+    return this.#findBody(bytes, line, end);
+  }
+
+  #findBody(bytes: Uint8Array, headersStart: number, end: number): HeadState {
+    this.headersStart = headersStart;
+    let at = headersStart;
+    while (at < end) {
+      if (bytes[at] === LF) {
+        this.bodyStart = at + 1;
+        return WHOLE_HEAD;
+      }
+      if (bytes[at] === CR && at + 1 < end && bytes[at + 1] === LF) {
+        this.bodyStart = at + 2;
+        return WHOLE_HEAD;
+      }
+      const next = lineEnd(bytes, at, end);
+      if (next < 0) return CUT_HEAD;
+      at = next;
+    }
+    return CUT_HEAD;
+  }
+
+  #clear(): void {
+    this.methodEnd = -1;
+    this.targetStart = -1;
+    this.targetEnd = -1;
+    this.pathEnd = -1;
+    this.lastSegment = -1;
+    this.queryStart = -1;
+    this.status = -1;
+    this.headersStart = -1;
+    this.bodyStart = -1;
+  }
+}
+
+const RESPONSE_START = Uint8Array.from("HTTP/1.", (char) => char.charCodeAt(0));
+
+/** First byte after the line feed that ends the line at `at`, or -1 when `end` cuts the line. */
+export function lineEnd(bytes: Uint8Array, at: number, end: number): number {
+  while (at < end) if (bytes[at++] === LF) return at;
+  return -1;
+}
+
+/**
+ * First byte of the value of the header `name` (lower case, without colon), or -1 when the lines
+ * that are complete in `[headersStart, end)` have no such header.
+ */
+export function headerValue(
+  bytes: Uint8Array,
+  headersStart: number,
+  end: number,
+  name: Uint8Array,
+): number {
+  let at = headersStart;
+  while (at >= 0 && at < end) {
+    const next = lineEnd(bytes, at, end);
+    if (next < 0 || bytes[at] === CR || bytes[at] === LF) return -1;
+    const value = valueIfNamed(bytes, at, next, name);
+    if (value >= 0) return value;
+    at = next;
+  }
+  return -1;
+}
+
+function valueIfNamed(bytes: Uint8Array, at: number, end: number, name: Uint8Array): number {
+  if (end - at <= name.length || bytes[at + name.length] !== COLON) return -1;
+  for (let i = 0; i < name.length; i++) if (lowerCase(bytes[at + i]) !== name[i]) return -1;
+  at += name.length + 1;
+  while (at < end && (bytes[at] === SPACE || bytes[at] === TAB)) at++;
+  return at;
+}
+
+/** First byte after the header value at `at`: the line's CR or LF, or `end`. */
+export function valueEnd(bytes: Uint8Array, at: number, end: number): number {
+  while (at < end && bytes[at] !== CR && bytes[at] !== LF) at++;
+  return at;
+}
+
+/** The decimal number at `at` (at most 9 digits), or -1 when there is none. */
+export function decimalAt(bytes: Uint8Array, at: number, end: number): number {
+  let value = -1;
+  for (let digits = 0; at < end && isDigit(bytes[at]) && digits < 9; at++, digits++) {
+    value = (value < 0 ? 0 : value * 10) + bytes[at] - 0x30;
+  }
+  return value;
+}
+
+/** End of the query's key at `at`: `=`, `&`, `#` or `end`. */
+export function queryKeyEnd(bytes: Uint8Array, at: number, end: number): number {
+  while (at < end) {
+    const byte = bytes[at];
+    if (byte === EQUALS || byte === AMPERSAND || byte === HASH) return at;
+    at++;
+  }
+  return end;
+}
+
+/** End of the query's value at `at`: `&`, `#` or `end`. */
+export function queryValueEnd(bytes: Uint8Array, at: number, end: number): number {
+  while (at < end && bytes[at] !== AMPERSAND && bytes[at] !== HASH) at++;
+  return at;
+}
+
+/** Bytes that `[at, end)` stands for after percent-decoding (RFC 3986, 2.1); -1 if malformed. */
+export function percentDecodedLength(bytes: Uint8Array, at: number, end: number): number {
+  let length = 0;
+  while (at < end) {
+    if (bytes[at] === PERCENT) {
+      if (end - at < 3 || hexDigit(bytes[at + 1]) < 0 || hexDigit(bytes[at + 2]) < 0) return -1;
+      at += 3;
+    } else at++;
+    length++;
+  }
+  return length;
+}
+
+/** Value of a hexadecimal digit, or -1. */
+export function hexDigit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+}
+
+export function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
+}
+
+export function isLetter(byte: number): boolean {
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x7a;
+}

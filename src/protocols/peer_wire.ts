@@ -1,0 +1,24 @@
+/** Peer wire handshake. Spec: BEP 3, "peer protocol". */
+
+import { type Match, match, NEED_MORE, type StreamAnswer } from "./match.ts";
+import { HANDSHAKE } from "./signatures.ts";
+
+/** Offsets in the 68 bytes of the handshake. */
+export const RESERVED = 20; // 8 bytes of extension bits
+export const INFO_HASH = 28; // 20 bytes
+export const PEER_ID = 48; // 20 bytes
+export const HANDSHAKE_LENGTH = 68;
+
+/** 160 fixed bits at the very beginning of the stream: chance does not produce them. */
+export const PEER_WIRE_HANDSHAKE: Match = match("peer-wire", "proof", "handshake");
+
+/**
+ * Looks for a handshake at the beginning of a stream (or of a tunnelled one). The 20 fixed bytes
+ * are enough: what follows is arbitrary. A true prefix, down to one byte, is {@link NEED_MORE}.
+ */
+export function detectPeerWire(bytes: Uint8Array, start: number, end: number): StreamAnswer {
+  if (start >= end || bytes[start] !== HANDSHAKE[0]) return null;
+  const length = Math.min(end - start, HANDSHAKE.length);
+  for (let i = 1; i < length; i++) if (bytes[start + i] !== HANDSHAKE[i]) return null;
+  return length === HANDSHAKE.length ? PEER_WIRE_HANDSHAKE : NEED_MORE;
+}

@@ -1,0 +1,126 @@
+/**
+ * Web seeds: pieces fetched by HTTP. Spec: BEP 17 (`info_hash` and `piece` in the query), BEP 19
+ * (a plain GET with Range), BitComet (`/data?fid=…&size=…`).
+ *
+ * A BEP 19 request is marked by nothing but the name of a client that does nothing else, which also
+ * fetches news, updates and address databases: only a Range, or a torrent's path, counts.
+ */
+
+import { ascii } from "../packet/bytes.ts";
+import {
+  CUT_HEAD,
+  CUT_LINE,
+  decimalAt,
+  headerValue,
+  hexDigit,
+  HttpHead,
+  isLetter,
+  NOT_HTTP,
+  percentDecodedLength,
+  queryKeyEnd,
+  queryValueEnd,
+} from "./http.ts";
+import { match, NEED_MORE, type StreamAnswer } from "./match.ts";
+import { wordsAt } from "./signatures.ts";
+import { lowerCase, PrefixSet, WordSet } from "./word_set.ts";
+
+const PIECE_BY_HASH = match("web-seed", "strong", "piece by info-hash (BEP 17)");
+const RANGE_BY_CLIENT = match("web-seed", "strong", "range requested by a client (BEP 19)");
+const TORRENT_BY_CLIENT = match("web-seed", "strong", ".torrent requested by a client");
+const DATA_BY_BITCOMET = match("web-seed", "strong", "BitComet data request");
+const TRACKER_BY_CLIENT = match("http-tracker", "strong", "tracker path requested by a client");
+
+const QUERY_WORDS = wordsAt("query key");
+const QUERY_KEYS = new WordSet(QUERY_WORDS);
+const INFO_HASH = QUERY_WORDS.indexOf("info_hash");
+const PIECE = QUERY_WORDS.indexOf("piece");
+const FID = QUERY_WORDS.indexOf("fid");
+const SIZE = QUERY_WORDS.indexOf("size");
+const HASH_LENGTH = 20;
+/** BitComet's file id is a hash in hexadecimal: never as short as a database's number. */
+const MIN_FID_LENGTH = 32;
+
+const USER_AGENTS = new PrefixSet(wordsAt("user agent"));
+const SEGMENT_WORDS = wordsAt("last path segment");
+const LAST_SEGMENTS = new PrefixSet(SEGMENT_WORDS);
+const DATA_SEGMENT = SEGMENT_WORDS.indexOf("data");
+const TORRENT_SUFFIX = ascii(wordsAt("path end")[0]);
+const USER_AGENT = ascii("user-agent");
+const RANGE = ascii("range");
+const BYTE_RANGE = new PrefixSet(["bytes="]);
+
+const head = new HttpHead();
+
+/** Looks for a web seed request at the beginning of a stream. */
+export function detectWebSeed(bytes: Uint8Array, start: number, end: number): StreamAnswer {
+  if (start >= end || !isLetter(bytes[start])) return null;
+  const state = head.request(bytes, start, end);
+  if (state === NOT_HTTP) return null;
+  if (state === CUT_LINE) return NEED_MORE;
+  const headersEnd = state === CUT_HEAD ? end : head.bodyStart;
+  const query = readQuery(bytes, end);
+  if (query === BY_HASH) return PIECE_BY_HASH;
+  // All of it hangs on the client's name, or for BitComet on the Range.
+  const agent = headerValue(bytes, head.headersStart, headersEnd, USER_AGENT);
+  const byClient = agent >= 0 && USER_AGENTS.indexOf(bytes, agent, headersEnd) >= 0;
+  const segment = LAST_SEGMENTS.indexOf(bytes, head.lastSegment, head.pathEnd);
+  if (byClient) {
+    if (isTorrentPath(bytes)) return TORRENT_BY_CLIENT;
+    if (segment >= 0 && segment !== DATA_SEGMENT) return TRACKER_BY_CLIENT;
+  } else if (agent >= 0 && query !== BY_FID) return null;
+  const range = headerValue(bytes, head.headersStart, headersEnd, RANGE);
+  if (range >= 0 && BYTE_RANGE.indexOf(bytes, range, headersEnd) >= 0) {
+    if (query === BY_FID && segment === DATA_SEGMENT) return DATA_BY_BITCOMET;
+    if (byClient) return RANGE_BY_CLIENT;
+  }
+  return state === CUT_HEAD ? NEED_MORE : null;
+}
+
+const ORDINARY = 0;
+const BY_HASH = 1;
+const BY_FID = 2;
+
+function readQuery(bytes: Uint8Array, end: number): number {
+  let hash = false;
+  let piece = false;
+  let fid = false;
+  let size = false;
+  let at = head.queryStart < 0 ? head.targetEnd : head.queryStart;
+  while (at < head.targetEnd && at < end) {
+    const keyEnd = queryKeyEnd(bytes, at, head.targetEnd);
+    const value = Math.min(keyEnd + 1, head.targetEnd);
+    const valueEnd = keyEnd < head.targetEnd && bytes[keyEnd] === 0x3d
+      ? queryValueEnd(bytes, value, head.targetEnd)
+      : keyEnd;
+    switch (QUERY_KEYS.indexOf(bytes, at, keyEnd - at)) {
+      case INFO_HASH:
+        hash = percentDecodedLength(bytes, value, valueEnd) === HASH_LENGTH;
+        break;
+      case PIECE:
+        piece = decimalAt(bytes, value, valueEnd) >= 0;
+        break;
+      case FID:
+        fid = isHex(bytes, value, valueEnd) && valueEnd - value >= MIN_FID_LENGTH;
+        break;
+      case SIZE:
+        size = decimalAt(bytes, value, valueEnd) >= 0;
+        break;
+    }
+    at = valueEnd + 1;
+  }
+  return hash && piece ? BY_HASH : fid && size ? BY_FID : ORDINARY;
+}
+
+function isHex(bytes: Uint8Array, at: number, end: number): boolean {
+  while (at < end && hexDigit(bytes[at]) >= 0) at++;
+  return at === end;
+}
+
+function isTorrentPath(bytes: Uint8Array): boolean {
+  const at = head.pathEnd - TORRENT_SUFFIX.length;
+  if (at <= head.targetStart) return false;
+  for (let i = 0; i < TORRENT_SUFFIX.length; i++) {
+    if (lowerCase(bytes[at + i]) !== TORRENT_SUFFIX[i]) return false;
+  }
+  return true;
+}
