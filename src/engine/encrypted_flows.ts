@@ -31,6 +31,8 @@ const MEASURED = 0x04;
 const RULED_OUT = 0x10;
 /** The first three messages have MSE's shape. */
 const SHAPED = 0x20;
+/** The first two have; the flow counts among its initiator's openings. */
+const COUNTED = 0x40;
 
 /**
  * Bytes of both directions after which a shaped flow without evidence is let go. The handshake and
@@ -167,7 +169,20 @@ export class EncryptedFlows {
     if (words[at + TURN] <= 2 && length > MAX_OPENING && !this.#policy.strict) {
       words[at + SCRATCH] |= RULED_OUT;
     }
+    if (words[at + TURN] === 2) this.#countOpening(at, packet);
     if (words[at + TURN] === 3 && length >= MIN_THIRD_MESSAGE) words[at + SCRATCH] |= SHAPED;
+  }
+
+  /**
+   * The answer of a flow's responder: both keys were seen. Counted here and not at the third message,
+   * so that of flows opened at once the first already meets the others' evidence.
+   */
+  #countOpening(at: number, packet: Packet): void {
+    const words = this.#table.words;
+    if ((words[at + SCRATCH] & (RULED_OUT | COUNTED)) !== 0 || !this.#isOpening(at, 1)) return;
+    words[at + SCRATCH] |= COUNTED;
+    const { address, sourcePort, timeMs } = packet;
+    this.#evidence.addOpening(address, 4, address, 0, sourcePort, timeMs);
   }
 
   /** Whether the turn just ended can be Ya and PadA, or Yb and PadB. */
@@ -188,7 +203,6 @@ export class EncryptedFlows {
     const responder = 4 - initiator;
     const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
     const evidence = this.#evidence;
-    evidence.addOpening(address, initiator, address, responder, port, timeMs);
     if (this.#isProven(packet)) {
       return this.#finding.set(OF_PROVEN_HOST, bytes, payloadStart, payloadEnd);
     }

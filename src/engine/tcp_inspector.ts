@@ -219,12 +219,10 @@ export class TcpInspector {
     const words = this.#table.words;
     let from = start + words[at + PEELED + direction];
     // A proxy's negotiation may be followed by another (a chain of proxies): bounded by progress.
-    for (;;) {
-      const negotiation = negotiationLength(bytes, from, end, direction === 0);
-      if (negotiation < 0) return this.#wantsMore(at, direction, from - start);
-      if (negotiation === 0) break;
-      from += negotiation;
-      if (from > end) from = end;
+    let negotiation = negotiationLength(bytes, from, end, direction === 0);
+    while (negotiation > 0) {
+      from = Math.min(from + negotiation, end);
+      negotiation = negotiationLength(bytes, from, end, direction === 0);
     }
     words[at + PEELED + direction] = from - start;
     const { blockSocks, blockMentions } = this.#policy;
@@ -235,6 +233,7 @@ export class TcpInspector {
         return this.#finding.set(socks, bytes, start, end);
       }
     }
+    if (negotiation < 0) return this.#wantsMore(at, direction, from - start);
     const answer = judgeOpening(bytes, from, end, blockSocks, blockMentions);
     if (answer === NEED_MORE) return this.#wantsMore(at, direction, from - start);
     if (isMatch(answer) && answer.strength !== "hint") {

@@ -221,7 +221,10 @@ export class UtpFlows {
         this.#anchor(at, timestamp, now);
       } else {
         if (seqStep > 0 || ackStep > 0) counts[countsAt + FLAGS] |= ADVANCED;
-        this.#compareClock(slot, direction, timestamp, now);
+        // An established connection has received something: fields of zeros are no evidence.
+        const difference = utpTimestampDifference(bytes, start);
+        const established = ack !== 0 && difference !== 0 && difference !== UNKNOWN_DIFFERENCE;
+        this.#compareClock(slot, direction, timestamp, now, established);
       }
     }
     counts[countsAt + FLAGS] |= SEEN << direction;
@@ -233,11 +236,11 @@ export class UtpFlows {
     this.#compareDirections(slot, direction, utpTimestampDifference(bytes, start));
 
     const headers = counts[countsAt + HEADERS];
-    if (headers >= ENOUGH_HEADERS) {
-      const moved = (counts[countsAt + FLAGS] & CLOCK_MOVED) !== 0;
-      if (moved && counts[countsAt + AGREEMENTS] >= ENOUGH_AGREEMENTS) return TWO_WAY;
-      const advanced = (counts[countsAt + FLAGS] & ADVANCED) !== 0;
-      if (advanced && counts[countsAt + CLOCK + direction] >= ENOUGH_AGREEMENTS) return ONE_WAY;
+    const goesOn =
+      (counts[countsAt + FLAGS] & (ADVANCED | CLOCK_MOVED)) === (ADVANCED | CLOCK_MOVED);
+    if (goesOn && headers >= ENOUGH_HEADERS) {
+      if (counts[countsAt + AGREEMENTS] >= ENOUGH_AGREEMENTS) return TWO_WAY;
+      if (counts[countsAt + CLOCK + direction] >= ENOUGH_AGREEMENTS) return ONE_WAY;
     }
     return headers >= 2 && counts[countsAt + CONFLICTS] < MAX_CONFLICTS ? UTP_HEADER_HINT : null;
   }
@@ -258,7 +261,13 @@ export class UtpFlows {
   }
 
   /** The sender's clock against ours, since the anchor. */
-  #compareClock(slot: number, direction: number, timestamp: number, now: number): void {
+  #compareClock(
+    slot: number,
+    direction: number,
+    timestamp: number,
+    now: number,
+    established: boolean,
+  ): void {
     const words = this.#words;
     const at = slot * WORDS + direction * WORDS_PER_DIRECTION;
     const countsAt = slot * BYTES;
@@ -270,7 +279,7 @@ export class UtpFlows {
     if (elapsed < CLOCK_SPAN) return;
     const moved = (timestamp - words[at + ANCHOR_TIMESTAMP]) | 0;
     if (agrees(moved, elapsed, BATCHING)) {
-      if (this.#bytes[countsAt + CLOCK + direction] < 255) {
+      if (established && this.#bytes[countsAt + CLOCK + direction] < 255) {
         this.#bytes[countsAt + CLOCK + direction]++;
       }
       this.#anchor(at, timestamp, now);

@@ -11,6 +11,7 @@ import { Engine } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
 import { parseFrame } from "../../src/packet/link.ts";
 import { Packet } from "../../src/packet/packet.ts";
+import { corpusFiles, median } from "./corpus.ts";
 
 const RUNS = 5;
 /** Each set is repeated until it has so many payload packets, so that the compiler is warm. */
@@ -97,27 +98,7 @@ function run(set: FrameSet, engine: Engine): Measure {
   return { nsPerPacket: ns / payloadPackets, megabytesPerSecond: (payloadBytes * 1000) / ns };
 }
 
-const median = (numbers: number[]) =>
-  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
-
-const corpus = Deno.args[0] ?? new URL("../captures", import.meta.url).pathname;
-const labels: { file: string; label: string }[] = JSON.parse(
-  Deno.readTextFileSync(`${corpus}/labels.json`),
-);
-const exists = (path: string) => {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-};
-const pathOf = (file: string) =>
-  [`${corpus}/${file}`, `${corpus}/pcap/${file}`].find(exists) ??
-    (() => {
-      throw new Error(`Cannot find ${file} in ${corpus}`);
-    })();
-const clean = labels.filter(({ label }) => label === "clean").map(({ file }) => pathOf(file));
-const torrent = labels.filter(({ label }) => label !== "clean").map(({ file }) => pathOf(file));
+const { clean, torrent } = corpusFiles(Deno.args[0]);
 
 const sets: (readonly [string, FrameSet])[] = [
   [`clean captures (${clean.length})`, await load(clean)],

@@ -1,0 +1,205 @@
+/** `btblocker analyze`: judges captures with the engine that judges live traffic. */
+import { CaptureReader, NotACaptureError } from "../capture/reader.ts";
+import { Engine } from "../engine/engine.ts";
+import { CAPTURE_POLICY, type EnginePolicy } from "../engine/policy.ts";
+import { HostEvidence } from "../engine/host_evidence.ts";
+import { isKnownLinkType, parseFrame } from "../packet/link.ts";
+import { Packet, PROTOCOL_TCP } from "../packet/packet.ts";
+import { formatCount, formatEndpoint, printable } from "../report/text.ts";
+import { type AnalyzeReport, type FileSummary, JsonReport, TableReport } from "./analyze_report.ts";
+import { captureFiles } from "./capture_files.ts";
+import { Output } from "./output.ts";
+import { Progress } from "./progress.ts";
+
+export interface AnalyzeOptions {
+  /** JSON lines instead of the table. */
+  json: boolean;
+  /** What differs from {@link CAPTURE_POLICY}. */
+  policy?: Partial<EnginePolicy>;
+}
+
+/**
+ * Judges the files and directories (`-` for standard input) and prints what was found. Returns the
+ * exit code: 1 when one of them could not be read whole, else 0.
+ */
+export async function analyze(
+  paths: readonly string[],
+  options: AnalyzeOptions,
+  output: Output = new Output(),
+): Promise<number> {
+  const report = options.json ? new JsonReport(output) : new TableReport(output);
+  const policy = { ...CAPTURE_POLICY, ...options.policy };
+  using progress = new Progress();
+  let exitCode = 0;
+  const note = (line: string) => {
+    output.flush(); // a message stands behind what was printed before it
+    progress.clear();
+    console.error(line);
+  };
+  const onError = (path: string, error: unknown) => {
+    exitCode = 1;
+    note(`Cannot read ${printable(path)}: ${describeReadError(error)}`);
+  };
+  for (const { path, isGuess } of captureFiles(paths, onError)) {
+    try {
+      using reader = await CaptureReader.open(path);
+      const size = sizeOf(path);
+      progress.start(path, size);
+      const judged = judgeCapture(path, reader, size, policy, report, output, progress);
+      progress.clear();
+      report.summary(judged.summary);
+      output.flush();
+      for (const problem of judged.problems) note(`${printable(path)}: ${problem}`);
+      if (reader.isDamaged) exitCode = 1;
+    } catch (error) {
+      if (isGuess && error instanceof NotACaptureError) continue;
+      onError(path, error);
+    }
+    if (output.isClosed) return exitCode;
+  }
+  report.end();
+  output.flush();
+  return exitCode;
+}
+
+/** Packets between two looks at the progress line. */
+const PROGRESS_MASK = 0x3fff;
+
+function judgeCapture(
+  path: string,
+  reader: CaptureReader,
+  size: number,
+  policy: EnginePolicy,
+  report: AnalyzeReport,
+  output: Output,
+  progress: Progress,
+): { summary: FileSummary; problems: string[] } {
+  const startMs = performance.now();
+  // Of each file its own: no flow and no evidence is carried from one capture to another.
+  const engine = new Engine({ policy, evidence: new HostEvidence(), flows: flowsFor(size) });
+  const packet = new Packet();
+  const clock = new CaptureClock();
+  const isLive = path === "-"; // a person may be watching `tcpdump -w - | btblocker analyze -`
+  let bytes = 0;
+  let detections = 0;
+  let unknownFrames = 0;
+  let unknownLinkType = 0;
+  let damage: string | null = null;
+  try {
+    while (reader.next()) {
+      bytes += reader.end - reader.start;
+      if ((reader.frameNumber & PROGRESS_MASK) === 0) {
+        progress.update(reader.position, reader.frameNumber);
+        if (output.isClosed) break;
+      }
+      if (!parseFrame(packet, reader.bytes, reader.start, reader.end, reader.linkType)) {
+        if (!isKnownLinkType(reader.linkType)) {
+          unknownFrames++;
+          unknownLinkType = reader.linkType;
+        }
+        continue;
+      }
+      packet.timeMs = clock.advance(reader.timeMs);
+      engine.judge(packet);
+      const detection = engine.detection;
+      if (detection === null) continue;
+      detections++;
+      progress.clear();
+      report.detection({
+        file: path,
+        packet: reader.frameNumber,
+        timeMs: reader.timeMs,
+        transport: detection.protocol === PROTOCOL_TCP ? "tcp" : "udp",
+        src: formatEndpoint(detection.source, detection.sourcePort),
+        dst: formatEndpoint(detection.destination, detection.destinationPort),
+        method: detection.match.method,
+        strength: detection.match.strength,
+        reason: detection.match.reason,
+        client: detection.client,
+      });
+      if (isLive) output.flush();
+    }
+  } catch (error) {
+    // The disk or the pipe failed in the middle; what came before it has been judged.
+    damage = describeReadError(error);
+    reader.isDamaged = true;
+  }
+  const problems: string[] = [];
+  damage ??= reader.problem;
+  if (damage !== null) {
+    problems.push(`${damage}; the ${formatCount(reader.frameNumber, "packet")} before it judged`);
+  }
+  if (unknownFrames > 0) {
+    problems.push(
+      `${
+        formatCount(unknownFrames, "frame")
+      } not judged: link type ${unknownLinkType} is not known`,
+    );
+  }
+  return {
+    summary: {
+      file: path,
+      packets: reader.frameNumber,
+      bytes,
+      flows: engine.counters.flows,
+      payloadFlows: engine.counters.payloadFlows,
+      detections,
+      seconds: Math.round((performance.now() - startMs) * 1000) / 1e6,
+    },
+    problems,
+  };
+}
+
+/** A step back of more than this is another recording, not packets out of order. */
+const OTHER_RECORDING_MS = 60_000;
+
+/**
+ * The engine's clock does not go back, but the times of merged captures do: packets out of order
+ * wait at the latest time; an older recording after a newer one is moved behind it.
+ */
+class CaptureClock {
+  #nowMs = 0;
+  #offsetMs = 0;
+
+  advance(timeMs: number): number {
+    let now = timeMs + this.#offsetMs;
+    if (now < this.#nowMs) {
+      if (this.#nowMs - now > OTHER_RECORDING_MS) this.#offsetMs += this.#nowMs - now;
+      now = this.#nowMs;
+    }
+    this.#nowMs = now;
+    return now;
+  }
+}
+
+const SMALLEST_FLOW_TABLE = 1 << 12;
+const LARGEST_FLOW_TABLE = 1 << 18;
+const DEFAULT_FLOW_TABLE = 1 << 16;
+/** A flow of a capture takes more bytes than this (two packets with their headers). */
+const BYTES_PER_FLOW = 128;
+
+/** A small file needs no large table, and 600 small files no 600 large ones. */
+function flowsFor(size: number): number {
+  if (size === 0) return DEFAULT_FLOW_TABLE;
+  let flows = SMALLEST_FLOW_TABLE;
+  while (flows < LARGEST_FLOW_TABLE && flows * BYTES_PER_FLOW < size) flows *= 2;
+  return flows;
+}
+
+/** Bytes of the file, 0 when that says nothing about the capture's length. */
+function sizeOf(path: string): number {
+  if (path === "-" || path.endsWith(".gz")) return 0;
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
+
+function describeReadError(error: unknown): string {
+  if (error instanceof NotACaptureError) return error.message;
+  if (error instanceof Deno.errors.NotFound) return "no such file or directory";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
+  return error instanceof Error ? error.message : String(error);
+}

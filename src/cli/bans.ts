@@ -1,0 +1,182 @@
+/**
+ * `btblocker bans list|add|remove|clear`: asks the running blocker; where none runs, works on the
+ * bans that an earlier run left pinned in the kernel.
+ */
+import { close } from "../../ffi/libc.ts";
+import { EnvironmentError } from "../errors.ts";
+import {
+  answerBanRequest,
+  type BanAction,
+  type BanAnswer,
+  type BanRequest,
+  checkBanRequest,
+} from "../gateway/ban_commands.ts";
+import {
+  BAN_MAP_NAMES,
+  type BanMapName,
+  openPinnedMap,
+  pinDirectory,
+} from "../gateway/ban_pins.ts";
+import { BanTable } from "../gateway/ban_table.ts";
+import { type Ban, Bans } from "../gateway/bans.ts";
+import { askControl } from "../gateway/control.ts";
+import { LocalAddresses } from "../gateway/local_addresses.ts";
+import { networkNamespace, networkNamespaceInode } from "../gateway/network_namespace.ts";
+import { formatDuration, formatLocalTime } from "../report/text.ts";
+
+export interface BansOptions {
+  /** One JSON object a line. */
+  json: boolean;
+  /** Seconds, of `add`. */
+  duration?: number;
+}
+
+/** Runs the command and prints its answer; returns the exit code. */
+export async function bans(
+  action: BanAction,
+  addresses: readonly string[],
+  { json, duration = 0 }: BansOptions,
+): Promise<number> {
+  const request: BanRequest = { action, addresses, durationSeconds: duration };
+  checkBanRequest(request);
+  const running = await askControl(networkNamespaceInode(), "bans", request);
+  const answers = running !== null ? running.result as BanAnswer[] : answerFromPins(request);
+  const nowMs = Date.now();
+  const lines = json
+    ? answers.map((answer) => JSON.stringify(toJson(answer, nowMs)))
+    : toText(action, answers, nowMs);
+  for (const line of lines) console.log(line);
+  const isMissing = (answer: BanAnswer) => answer.type === "removed" && !answer.wasBanned;
+  return answers.some(isMissing) ? 1 : 0;
+}
+
+/** Does the same to the maps of an earlier run. */
+function answerFromPins(request: BanRequest): BanAnswer[] {
+  const directory = pinDirectory(networkNamespace());
+  const maps = new Map<BanMapName, number>();
+  try {
+    for (const name of BAN_MAP_NAMES) {
+      const { fd, problem } = openPinnedMap(directory, name, null);
+      if (fd >= 0) maps.set(name, fd);
+      if (problem === null) continue;
+      throw new EnvironmentError(`Cannot use ${directory}/${name}: ${problem}`, "run as root");
+    }
+    if (!maps.has("blocked_ips")) {
+      throw new EnvironmentError(
+        `Cannot ${describe(request.action)}: btblocker does not run in this network namespace ` +
+          "and no bans are kept from an earlier run",
+        "start it with btblocker run",
+      );
+    }
+    // No packet is judged here: the table in user space stays as good as empty.
+    const bans = new Bans({
+      table: new SharedArrayBuffer(BanTable.byteLength(request.addresses.length + 1)),
+      scope: "endpoint",
+      addressMap: maps.get("blocked_ips") ?? -1,
+      endpointMap: maps.get("blocked_endpoints") ?? -1,
+    });
+    using local = new LocalAddresses();
+    return answerBanRequest(bans, local.never, request);
+  } finally {
+    for (const fd of maps.values()) close(fd);
+  }
+}
+
+function describe(action: BanAction): string {
+  return {
+    list: "list bans",
+    add: "add bans",
+    remove: "remove bans",
+    clear: "clear the bans",
+  }[action];
+}
+
+function toJson(answer: BanAnswer, nowMs: number): unknown {
+  switch (answer.type) {
+    case "ban":
+      return banJson(answer.ban, nowMs);
+    case "added": {
+      const { address, untilMs, isNew } = answer;
+      return { type: "added", address, until: iso(untilMs), new: isNew };
+    }
+    case "removed":
+      return answer;
+    case "cleared":
+      return answer;
+  }
+}
+
+function banJson(ban: Ban, nowMs: number): unknown {
+  const { address, protocol, port, sinceMs, untilMs, reason, packets, bytes, lastSeenMs } = ban;
+  return {
+    type: "ban",
+    address,
+    protocol,
+    port,
+    since: iso(sinceMs),
+    until: iso(untilMs),
+    secondsLeft: secondsLeft(ban, nowMs),
+    reason,
+    packetsDropped: packets,
+    bytesDropped: bytes,
+    lastSeen: lastSeenMs === null ? null : iso(lastSeenMs),
+  };
+}
+
+function iso(timeMs: number): string {
+  return new Date(timeMs).toISOString();
+}
+
+function secondsLeft(ban: Ban, nowMs: number): number {
+  return Math.max(0, Math.ceil((ban.untilMs - nowMs) / 1000));
+}
+
+function toText(action: BanAction, answers: readonly BanAnswer[], nowMs: number): string[] {
+  if (action === "list") {
+    const rows = answers.flatMap((answer) => answer.type === "ban" ? [answer.ban] : []);
+    return rows.length === 0 ? ["No bans"] : banTable(rows, nowMs);
+  }
+  return answers.map((answer) => {
+    switch (answer.type) {
+      case "added":
+        return `${answer.isNew ? "Banned" : "Banned already, now"} ${answer.address} until ${
+          shortTime(answer.untilMs)
+        }`;
+      case "removed":
+        return `${answer.address} ${answer.wasBanned ? "is no longer banned" : "was not banned"}`;
+      case "cleared":
+        return answer.bans === 1 ? "Lifted 1 ban" : `Lifted ${answer.bans} bans`;
+      case "ban":
+        return answer.ban.address;
+    }
+  });
+}
+
+const HEADINGS = ["ADDRESS", "SINCE", "UNTIL", "LEFT", "REASON", "DROPPED"];
+
+function banTable(bans: readonly Ban[], nowMs: number): string[] {
+  const rows = bans.map((ban) => [
+    ban.port === null ? ban.address : `${bracketed(ban.address)}:${ban.port}/${ban.protocol}`,
+    shortTime(ban.sinceMs),
+    shortTime(ban.untilMs),
+    formatDuration(secondsLeft(ban, nowMs)),
+    ban.reason,
+    `${ban.packets}`,
+  ]);
+  const all = [HEADINGS, ...rows];
+  const widths = HEADINGS.map((_, column) =>
+    all.reduce((width, row) => Math.max(width, row[column].length), 0)
+  );
+  return all.map((row) =>
+    row.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd()
+  );
+}
+
+function bracketed(address: string): string {
+  return address.includes(":") ? `[${address}]` : address;
+}
+
+/** Local time to the second. */
+function shortTime(timeMs: number): string {
+  return formatLocalTime(timeMs).slice(0, 19);
+}

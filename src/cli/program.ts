@@ -1,0 +1,228 @@
+/**
+ * The command line: commands, flags, exit codes. Every command's module is loaded when it runs, so
+ * that `--help` and `analyze` work where there is no libnetfilter_queue, no libbpf and no Linux.
+ *
+ * A command's module exports one function that returns the exit code:
+ *
+ * - `run.ts`     `run(loaded, reload)`; `reload()` reads the settings again and may throw UsageError
+ * - `rules.ts`   `rules(action, loaded)`
+ * - `bans.ts`    `bans(action, addresses, { json, duration })`
+ * - `doctor.ts`  `doctor(loaded, { json })`
+ * - `status.ts`  `status({ json, watch })`
+ * - `demo.ts`    `demo({ json, keep })`
+ */
+import { Command, CommanderError } from "@commander-js/extra-typings";
+import * as v from "valibot";
+import type { LoadedConfig } from "../config/load.ts";
+import {
+  type Config,
+  defaultTextOf,
+  flagOf,
+  type Option,
+  OPTION_NAMES,
+  type OptionName,
+  OPTIONS,
+} from "../config/options.ts";
+import { EnvironmentError, UsageError } from "../errors.ts";
+import { versionLine } from "../version.ts";
+
+export const EXIT_OK = 0;
+/** The machine does not allow it, or an input could not be read. */
+export const EXIT_ENVIRONMENT = 1;
+/** An unknown command or option, a value that is not allowed. */
+export const EXIT_USAGE = 2;
+
+/** Runs the command line and returns the exit code; prints every error itself. */
+export async function main(args: readonly string[]): Promise<number> {
+  let exitCode = EXIT_OK;
+  const program = buildProgram((code) => exitCode = code);
+  try {
+    await program.parseAsync(withDefaultCommand(args), { from: "user" });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+    if (error instanceof UsageError) {
+      console.error(error.message);
+      return EXIT_USAGE;
+    }
+    if (error instanceof EnvironmentError) {
+      console.error(error.message);
+      return EXIT_ENVIRONMENT;
+    }
+    console.error("Cannot go on: an error that should not happen; please report it");
+    console.error(error);
+    return EXIT_ENVIRONMENT;
+  }
+}
+
+/** No command means run, as in the original: `btblocker --monitor-only`. */
+function withDefaultCommand(args: readonly string[]): string[] {
+  const [first] = args;
+  const asksAboutProgram = ["-h", "--help", "-V", "--version"].includes(first);
+  if (first === undefined || (first.startsWith("-") && !asksAboutProgram)) return ["run", ...args];
+  return [...args];
+}
+
+type Flags = Readonly<Record<string, unknown>>;
+
+function buildProgram(exit: (code: number) => void): Command {
+  const program = new Command("btblocker")
+    .description("Keeps BitTorrent off a machine or the networks behind it")
+    .version(versionLine(), "-V, --version", "print version, commit and build date")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand(false)
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: false })
+    .configureOutput({ outputError: (text, write) => write(oneLine(text)) })
+    .addHelpText("after", "\nWithout a command: run. Exit codes: 1 environment, 2 usage.");
+
+  const run = program.command("run")
+    .description("block (root, or CAP_NET_ADMIN and CAP_BPF)")
+    .option("--show-config", "print the effective settings and where each comes from, and end")
+    .action(async (_, command) => {
+      const flags = command.opts() as Flags;
+      const reload = () => loadFrom(flags);
+      const loaded = await reload();
+      if (flags.showConfig === true) {
+        const { showConfig } = await import("../config/load.ts");
+        console.log(showConfig(loaded));
+        return;
+      }
+      exit(await (await import("./run.ts")).run(loaded, reload));
+    });
+  addConfigFlags(run as unknown as Command);
+
+  program.command("analyze")
+    .description("judge captures (pcap, pcapng), no privileges, any platform")
+    .argument("<files...>", "captures, directories of captures, - for standard input")
+    .option("--json", "one JSON object a line: detections, and a summary a file")
+    .option("--policy <default|strict>", OPTIONS.policy.help)
+    .option("--block-socks [true|false]", OPTIONS.blockSocks.help)
+    .option("--block-mentions [true|false]", OPTIONS.blockMentions.help)
+    .option("--whitelist-ports <ports>", "ports that are passed over (default: none)")
+    .action(async (files, flags) => {
+      const policy = {
+        strict: flagValue("policy", flags.policy, "default") === "strict",
+        blockSocks: flagValue("blockSocks", flags.blockSocks, false),
+        blockMentions: flagValue("blockMentions", flags.blockMentions, false),
+        whitelistPorts: flagValue("whitelistPorts", flags.whitelistPorts, []),
+      };
+      const { analyze } = await import("./analyze.ts");
+      exit(await analyze(files, { json: flags.json === true, policy }));
+    });
+
+  const bans = program.command("bans").description("list, add or lift bans");
+  bans.command("list").description("print the bans in force")
+    .option("--json", "one JSON object a line")
+    .action(async ({ json }) => {
+      exit(await (await import("./bans.ts")).bans("list", [], { json: json === true }));
+    });
+  bans.command("add").description("ban addresses")
+    .argument("<addresses...>")
+    .option("--duration <duration>", `how long (default: ${defaultTextOf("banDuration")} seconds)`)
+    .action(async (addresses, flags) => {
+      const duration = flagValue("banDuration", flags.duration, OPTIONS.banDuration.default);
+      exit(await (await import("./bans.ts")).bans("add", addresses, { json: false, duration }));
+    });
+  bans.command("remove").description("lift the bans of addresses")
+    .argument("<addresses...>")
+    .action(async (addresses) => {
+      exit(await (await import("./bans.ts")).bans("remove", addresses, { json: false }));
+    });
+  bans.command("clear").description("lift all bans")
+    .action(async () => {
+      exit(await (await import("./bans.ts")).bans("clear", [], { json: false }));
+    });
+
+  const rules = program.command("rules").description("install, remove or show the firewall rules");
+  for (
+    const [action, help] of [
+      ["install", "install the rules"],
+      ["remove", "remove the rules"],
+      ["show", "print the rules as they would be installed"],
+    ] as const
+  ) {
+    const command = rules.command(action).description(help)
+      .action(async (_, self) => {
+        const loaded = await loadFrom(self.opts() as Flags);
+        exit(await (await import("./rules.ts")).rules(action, loaded));
+      });
+    addConfigFlags(command as unknown as Command);
+  }
+
+  const doctor = program.command("doctor")
+    .description("can this machine run it: kernel, libraries, rights, rules")
+    .option("--json", "one JSON object a line")
+    .action(async (_, command) => {
+      const flags = command.opts() as Flags;
+      const loaded = await loadFrom(flags);
+      exit(await (await import("./doctor.ts")).doctor(loaded, { json: flags.json === true }));
+    });
+  addConfigFlags(doctor as unknown as Command);
+
+  program.command("status")
+    .description("counters of the running one")
+    .option("--json", "one JSON object")
+    .option("--watch", "again every second")
+    .action(async ({ json, watch }) => {
+      const { status } = await import("./status.ts");
+      exit(await status({ json: json === true, watch: watch === true }));
+    });
+
+  program.command("demo")
+    .description("a network in namespaces, torrent traffic through it, blocked (root)")
+    .option("--json", "one JSON object")
+    .action(async ({ json }) => {
+      exit(await (await import("./demo.ts")).demo({ json: json === true }));
+    });
+
+  return program as unknown as Command;
+}
+
+/** A flag for every option of the table. */
+function addConfigFlags(command: Command): void {
+  command.option("--config <path>", "TOML file (default: /etc/btblocker/config.toml, if there)");
+  for (const name of OPTION_NAMES) {
+    const { variable, help, kind } = OPTIONS[name] as Option<unknown>;
+    command.option(
+      `${flagOf(name)} ${kind.placeholder}`,
+      `${help} (${variable}, default: ${defaultTextOf(name)})`,
+    );
+  }
+}
+
+async function loadFrom(flags: Flags): Promise<LoadedConfig> {
+  const { loadConfig } = await import("../config/load.ts");
+  const given: Partial<Record<OptionName, string>> = {};
+  for (const name of OPTION_NAMES) {
+    const value = flags[attributeOf(name)];
+    if (value !== undefined) given[name] = String(value);
+  }
+  const configPath = typeof flags.config === "string" ? flags.config : undefined;
+  return loadConfig({ flags: given, ...configPath === undefined ? {} : { configPath } });
+}
+
+/** Commander's name for a flag's value: `banDuration` for `--ban-duration`. */
+function attributeOf(name: OptionName): string {
+  return flagOf(name).slice(2).replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** The value of one flag by the option table's rules; the flag alone means true. */
+function flagValue<Name extends OptionName>(
+  name: Name,
+  raw: string | true | undefined,
+  otherwise: Config[Name],
+): Config[Name] {
+  if (raw === undefined) return otherwise;
+  const { kind } = OPTIONS[name] as unknown as Option<Config[Name]>;
+  const result = v.safeParse(kind.schema, String(raw));
+  if (result.success) return result.output;
+  throw new UsageError(`Cannot use ${flagOf(name)} ${raw}: expected ${kind.expected}`);
+}
+
+/** Commander's messages have a prefix and may have a second line with a suggestion. */
+function oneLine(text: string): string {
+  const line = text.trim().replace(/^error: /, "").replace(/\s*\n\s*/g, " ")
+    .replace("(Did you mean", "(did you mean");
+  return `btblocker: ${line} (see btblocker --help)\n`;
+}

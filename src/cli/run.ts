@@ -1,0 +1,282 @@
+/** `btblocker run`: the blocker, from its settings to its end by a signal. */
+
+import { interfaceName } from "../../ffi/libc.ts";
+import { compareConfigs, type LoadedConfig } from "../config/load.ts";
+import type { Config } from "../config/options.ts";
+import { DEFAULT_FLOWS } from "../engine/engine.ts";
+import { answerBanRequest, readBanRequest } from "../gateway/ban_commands.ts";
+import { BanSide } from "../gateway/ban_side.ts";
+import { ControlServer } from "../gateway/control.ts";
+import { readCounters, sumCounters, workerCounters } from "../gateway/counters.ts";
+import { marksOf } from "../gateway/marks.ts";
+import { networkNamespaceInode } from "../gateway/network_namespace.ts";
+import type { LogLine } from "../gateway/queue_workers.ts";
+import type { GuardedTraffic } from "../gateway/rule_text.ts";
+import { Gateway, requireNetAdmin } from "../gateway/supervisor.ts";
+import type { DetectionReport, JudgeSettings } from "../gateway/worker_protocol.ts";
+import { reportDetection } from "../report/console.ts";
+import { DetectionLog } from "../report/detection_log.ts";
+import type { DetectionRecord } from "../report/detection_record.ts";
+import { log, setupLog } from "../report/log.ts";
+import { buildInfo } from "../version.ts";
+
+/** Blocks until SIGINT or SIGTERM. `reload` reads the settings again, for SIGHUP. */
+export async function run(
+  loaded: LoadedConfig,
+  reload: () => Promise<LoadedConfig>,
+): Promise<number> {
+  setupLog({ level: loaded.config.logLevel, format: loaded.config.logFormat });
+  using signals = new Signals(); // before anything is changed, so that all of it is undone
+  await using blocker = await Blocker.start(loaded.config);
+  while (await signals.next() === "reload") {
+    try {
+      blocker.reload((await reload()).config);
+    } catch (error) {
+      log.error("Cannot reload, the settings stay as they were: {problem}", {
+        problem: (error as Error).message,
+      });
+    }
+  }
+  log.info("Stopping");
+  return 0;
+}
+
+/** What a Linux machine sends a service: stop, or read the settings again. */
+class Signals implements Disposable {
+  #waiting: ((event: "stop" | "reload") => void) | null = null;
+  #stop = false;
+  #reload = false;
+  readonly #onStop = () => this.#deliver("stop");
+  readonly #onReload = () => this.#deliver("reload");
+
+  constructor() {
+    Deno.addSignalListener("SIGINT", this.#onStop);
+    Deno.addSignalListener("SIGTERM", this.#onStop);
+    Deno.addSignalListener("SIGHUP", this.#onReload);
+  }
+
+  #deliver(event: "stop" | "reload"): void {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    if (waiting !== null) waiting(event);
+    else if (event === "stop") this.#stop = true;
+    else this.#reload = true; // several in a row are one
+  }
+
+  next(): Promise<"stop" | "reload"> {
+    if (this.#stop) return Promise.resolve("stop");
+    if (this.#reload) {
+      this.#reload = false;
+      return Promise.resolve("reload");
+    }
+    return new Promise((resolve) => this.#waiting = resolve);
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSignalListener("SIGINT", this.#onStop);
+    Deno.removeSignalListener("SIGTERM", this.#onStop);
+    Deno.removeSignalListener("SIGHUP", this.#onReload);
+  }
+}
+
+const logLine: LogLine = (level, message) => {
+  switch (level) {
+    case "info":
+      return log.info("{message}", { message });
+    case "warn":
+      return log.warn("{message}", { message });
+    case "error":
+      return log.error("{message}", { message });
+  }
+};
+
+/** Everything that runs. */
+class Blocker implements AsyncDisposable {
+  #config: Config;
+  readonly #undo = new AsyncDisposableStack();
+  #bans!: BanSide;
+  #gateway!: Gateway;
+  #detectionLog: DetectionLog | null = null;
+  #sweepTimer: ReturnType<typeof setInterval> | undefined;
+  readonly #startedMs = Date.now();
+
+  private constructor(config: Config) {
+    this.#config = config;
+  }
+
+  static async start(config: Config): Promise<Blocker> {
+    const blocker = new Blocker(config);
+    try {
+      await blocker.#start();
+      return blocker;
+    } catch (error) {
+      await blocker[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async #start(): Promise<void> {
+    const config = this.#config;
+    requireNetAdmin();
+    warnOfDirections(config);
+    // The lock first: a second blocker must not touch the first one's rules and maps.
+    this.#undo.use(
+      new ControlServer(networkNamespaceInode(), {
+        bans: (request) => {
+          return answerBanRequest(this.#bans.bans, this.#bans.local.never, readBanRequest(request));
+        },
+        status: () => this.status(),
+      }),
+    );
+    this.#openDetectionLog();
+    this.#undo.defer(() => this.#detectionLog?.[Symbol.dispose]());
+    this.#bans = this.#undo.use(
+      BanSide.open({
+        interfaces: config.interfaces,
+        xdpMode: config.xdpMode,
+        scope: config.banScope,
+        limit: config.banLimit,
+        persist: config.persistBans,
+        whitelistIps: config.whitelistIps,
+        log: logLine,
+      }),
+    );
+    this.#gateway = this.#undo.use(
+      await Gateway.start({
+        traffic: guardedTraffic(config),
+        manageRules: config.manageRules,
+        settings: this.#judgeSettings(),
+        flows: DEFAULT_FLOWS,
+        onDetection: (report) => this.#report(report),
+        log: logLine,
+        attachBans: () => {
+          this.#bans.attach();
+          return this.#bans;
+        },
+      }),
+    );
+    this.#startSweeping();
+    this.#undo.defer(() => clearInterval(this.#sweepTimer));
+  }
+
+  /** Takes over what can change without a restart, and says what cannot. */
+  reload(config: Config): void {
+    const { live, restart } = compareConfigs(this.#config, config);
+    const kept = Object.fromEntries(restart.map((name) => [name, this.#config[name]]));
+    this.#config = { ...config, ...kept };
+    setupLog({ level: config.logLevel, format: config.logFormat });
+    this.#bans.local.setWhitelist(config.whitelistIps);
+    this.#gateway.apply(this.#judgeSettings());
+    this.#openDetectionLog();
+    this.#startSweeping();
+    log.info("Reloaded: {changes}", { changes: live.join(", ") || "nothing changed" });
+    if (restart.length > 0) {
+      log.warn("Not taken over until a restart: {options}", { options: restart.join(", ") });
+    }
+  }
+
+  /** What `btblocker status` tells. */
+  status(): Record<string, unknown> {
+    const { workers } = this.#gateway;
+    const { queueNum, queueCount, chains, monitorOnly, policy } = this.#config;
+    const blocks = Array.from({ length: queueCount }, (_, worker) => ({
+      queue: queueNum + worker,
+      running: workers.running[worker],
+      ...readCounters(workerCounters(workers.counters, worker)),
+    }));
+    return {
+      ...buildInfo(),
+      pid: Deno.pid,
+      started: new Date(this.#startedMs).toISOString(),
+      ...{ chains, monitorOnly, policy },
+      counters: sumCounters(workers.counters, queueCount),
+      workers: blocks,
+      bans: this.#bans.bans.size,
+      xdp: (this.#bans.xdp?.attachments ?? []).map(({ name, mode, problem }) => {
+        return { interface: name, mode, problem };
+      }),
+    };
+  }
+
+  #judgeSettings(): JudgeSettings {
+    const config = this.#config;
+    return {
+      policy: {
+        strict: config.policy === "strict",
+        blockSocks: config.blockSocks,
+        blockMentions: config.blockMentions,
+        whitelistPorts: config.whitelistPorts,
+        recheck: config.recheck > 0,
+      },
+      monitorOnly: config.monitorOnly,
+      bans: this.#bans.workerSetup({
+        target: config.banTarget,
+        durationSeconds: config.banDuration,
+      }),
+    };
+  }
+
+  /** Opens it, or opens it anew: a log rotation has moved the file away. */
+  #openDetectionLog(): void {
+    const { detectionLog: path, detectionLogFormat: format } = this.#config;
+    if (path === "") {
+      this.#detectionLog?.[Symbol.dispose]();
+      this.#detectionLog = null;
+    } else if (this.#detectionLog === null) {
+      this.#detectionLog = new DetectionLog({
+        ...{ path, format },
+        warn: (message) => log.warn("{message}", { message }),
+      });
+    } else {
+      this.#detectionLog.reopen(path, format);
+    }
+  }
+
+  #startSweeping(): void {
+    clearInterval(this.#sweepTimer);
+    const sweep = () => {
+      const ended = this.#bans.bans.sweep();
+      if (ended > 0) log.debug("{ended} bans have ended", { ended });
+    };
+    this.#sweepTimer = setInterval(sweep, this.#config.cleanupInterval * 1000);
+  }
+
+  #report(report: DetectionReport): void {
+    const { detection, timeMs, inputInterface, outputInterface, monitorOnly, banned } = report;
+    const record: DetectionRecord = {
+      timeMs,
+      interface: interfaceName(inputInterface || outputInterface) ?? "",
+      detection,
+      action: monitorOnly ? "monitored" : "dropped",
+      bans: banned.map((target) => ({ target, seconds: this.#config.banDuration })),
+    };
+    reportDetection(log, record);
+    this.#detectionLog?.write(record);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#undo[Symbol.asyncDispose]();
+  }
+}
+
+/** What the settings say is to be guarded. */
+export function guardedTraffic(config: Config): GuardedTraffic {
+  return {
+    chains: config.chains,
+    queueNumber: config.queueNum,
+    queueCount: config.queueCount,
+    marks: marksOf(config.markMask),
+    recheck: config.recheck,
+  };
+}
+
+/** One direction alone shows no answer, so no sender is known to be real. */
+function warnOfDirections({ chains }: Config): void {
+  const [has, lacks] = chains.includes("INPUT") ? ["INPUT", "OUTPUT"] : ["OUTPUT", "INPUT"];
+  if (chains.includes(has as "INPUT") === chains.includes(lacks as "INPUT")) return;
+  log.warn(
+    "CHAINS has {has} without {lacks}: only one direction of this machine's own traffic is seen, " +
+      "so less is recognised and less is banned",
+    { has, lacks },
+  );
+}

@@ -1,0 +1,247 @@
+/** Reads the settings: flag over variable over file over default; every problem at once. */
+import { parse as parseToml, TomlError } from "smol-toml";
+import * as v from "valibot";
+import { UsageError } from "../errors.ts";
+import { printable } from "../report/text.ts";
+import { closest } from "./closest.ts";
+import {
+  type Config,
+  flagOf,
+  type Option,
+  OPTION_NAMES,
+  type OptionName,
+  OPTIONS,
+  tomlKeyOf,
+  tomlOf,
+} from "./options.ts";
+
+/** Read when there is one and `--config` names none. */
+export const DEFAULT_CONFIG_PATH = "/etc/btblocker/config.toml";
+
+/** Netfilter has queues 0 to 65535. */
+const QUEUE_NUMBERS = 65_536;
+
+export interface ConfigInput {
+  /** Values of the flags that were given, as text (`true` for a flag without a value). */
+  flags?: Partial<Record<OptionName, string>>;
+  /** The environment; `Deno.env.toObject()` unless given. */
+  variables?: Readonly<Record<string, string>>;
+  /** `--config`: must exist, unlike the default one. */
+  configPath?: string;
+  /** For tests. */
+  defaultConfigPath?: string;
+}
+
+/** Where a value came from, in words: `flag --queue-num`, `variable QUEUE_NUM`, `default`. */
+export type Origins = Readonly<Record<OptionName, string>>;
+
+export interface LoadedConfig {
+  config: Config;
+  origins: Origins;
+  /** The file that was read, or null. */
+  file: string | null;
+}
+
+/** Throws {@link UsageError} whose message has one line a problem. */
+export function loadConfig(input: ConfigInput = {}): LoadedConfig {
+  const problems: string[] = [];
+  const variables = input.variables ?? Deno.env.toObject();
+  const { file, values } = readFile(input, problems);
+  findMisspeltVariables(variables, problems);
+  const config: Partial<Record<OptionName, unknown>> = {};
+  const origins: Partial<Record<OptionName, string>> = {};
+  for (const name of OPTION_NAMES) {
+    // Every source is looked at, not only the winning one: a wrong value waits there for the day
+    // when the other is taken away.
+    const given = [
+      fromFlag(name, input.flags ?? {}),
+      fromVariables(name, variables),
+      fromFile(name, values, file),
+    ].filter((one) => one !== null);
+    let chosen = false;
+    for (const { raw, origin, shown } of given) {
+      const result = v.safeParse(kindOf(name).schema, raw);
+      if (!result.success) {
+        problems.push(`Cannot use ${shown}: expected ${kindOf(name).expected}`);
+      } else if (!chosen) {
+        config[name] = result.output;
+        origins[name] = origin;
+        chosen = true;
+      }
+    }
+    if (!chosen) {
+      config[name] = OPTIONS[name].default;
+      origins[name] = "default";
+    }
+  }
+  if (origins.queueCount === "default" && typeof config.queueNum === "number") {
+    // The default gives way near the end of the numbers; a count that was asked for does not.
+    config.queueCount = Math.min(OPTIONS.queueCount.default, QUEUE_NUMBERS - config.queueNum);
+  }
+  const loaded = config as Config;
+  if (loaded.queueNum + loaded.queueCount > QUEUE_NUMBERS) {
+    problems.push(
+      `Cannot use ${loaded.queueCount} queues from number ${loaded.queueNum}: the last queue ` +
+        `number is 65535`,
+    );
+  }
+  if (problems.length > 0) throw new UsageError(problems.join("\n"));
+  return { config: loaded, origins: origins as Origins, file };
+}
+
+/** The effective settings as a TOML file, with where each came from. */
+export function showConfig({ config, origins, file }: LoadedConfig): string {
+  const lines = OPTION_NAMES.map((name) => [
+    `${tomlKeyOf(name)} = ${tomlOf(name, config[name])}`,
+    `# ${origins[name]}`,
+  ]);
+  const width = Math.min(40, Math.max(...lines.map(([setting]) => setting.length)));
+  const head = file === null ? "# no configuration file" : `# configuration file: ${file}`;
+  return [head, ...lines.map(([setting, origin]) => `${setting.padEnd(width)}  ${origin}`)].join(
+    "\n",
+  );
+}
+
+/** What a reload changes: names that are taken over at once, and names that need a restart. */
+export function compareConfigs(
+  before: Config,
+  after: Config,
+): { live: OptionName[]; restart: OptionName[] } {
+  const changed = OPTION_NAMES.filter((name) =>
+    tomlOf(name, before[name]) !== tomlOf(name, after[name])
+  );
+  return {
+    live: changed.filter((name) => OPTIONS[name].live),
+    restart: changed.filter((name) => !OPTIONS[name].live),
+  };
+}
+
+interface Given {
+  raw: unknown;
+  origin: string;
+  /** The value with its source, as it stands in messages. */
+  shown: string;
+}
+
+function kindOf(name: OptionName): Option<unknown>["kind"] {
+  return OPTIONS[name].kind as Option<unknown>["kind"];
+}
+
+function fromFlag(name: OptionName, flags: Partial<Record<OptionName, string>>): Given | null {
+  const raw = flags[name];
+  if (raw === undefined) return null;
+  return { raw, origin: `flag ${flagOf(name)}`, shown: `${flagOf(name)} ${shown(raw)}` };
+}
+
+function fromVariables(
+  name: OptionName,
+  variables: Readonly<Record<string, string>>,
+): Given | null {
+  const option = OPTIONS[name] as Option<unknown>;
+  for (const variable of [option.variable, ...option.oldVariables ?? []]) {
+    const raw = variables[variable];
+    if (raw === undefined) continue;
+    // Compose files and unit files pass empty variables for "not set"; where nothing is a value
+    // (no ports, no file) it is taken as one.
+    if (raw.trim() === "" && !v.safeParse(option.kind.schema, raw).success) continue;
+    return { raw, origin: `variable ${variable}`, shown: `${variable}=${shown(raw)}` };
+  }
+  return null;
+}
+
+function fromFile(
+  name: OptionName,
+  values: Readonly<Record<string, unknown>>,
+  file: string | null,
+): Given | null {
+  for (const key of tomlKeys(name)) {
+    if (!Object.hasOwn(values, key)) continue;
+    const raw = values[key];
+    return {
+      raw,
+      origin: `file ${file}: ${key}`,
+      shown: `${key} = ${shown(JSON.stringify(raw))} in ${file}`,
+    };
+  }
+  return null;
+}
+
+function tomlKeys(name: OptionName): string[] {
+  const option = OPTIONS[name] as Option<unknown>;
+  return [option.variable, ...option.oldVariables ?? []].map((variable) => variable.toLowerCase());
+}
+
+function readFile(
+  input: ConfigInput,
+  problems: string[],
+): { file: string | null; values: Readonly<Record<string, unknown>> } {
+  const file = input.configPath ?? input.defaultConfigPath ?? DEFAULT_CONFIG_PATH;
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(file);
+  } catch (error) {
+    const isMissing = error instanceof Deno.errors.NotFound;
+    if (isMissing && input.configPath === undefined) return { file: null, values: {} };
+    problems.push(`Cannot read ${file}: ${describe(error)}`);
+    return { file: null, values: {} };
+  }
+  let values: Record<string, unknown>;
+  try {
+    values = parseToml(text);
+  } catch (error) {
+    problems.push(`Cannot read ${file}: ${describe(error)}`);
+    return { file, values: {} };
+  }
+  const known = OPTION_NAMES.flatMap(tomlKeys);
+  for (const key of Object.keys(values)) {
+    if (known.includes(key)) continue;
+    problems.push(`Cannot use ${shown(key)} in ${file}: no such option${meant(key, known)}`);
+  }
+  return { file, values };
+}
+
+/** Variables belong to everybody: only those that look like ours misspelt are refused. */
+function findMisspeltVariables(
+  variables: Readonly<Record<string, string>>,
+  problems: string[],
+): void {
+  const known = OPTION_NAMES.flatMap((name) => {
+    const option = OPTIONS[name] as Option<unknown>;
+    return [option.variable, ...option.oldVariables ?? []];
+  });
+  for (const [variable, value] of Object.entries(variables)) {
+    if (known.includes(variable)) continue;
+    const suggestion = closest(variable, known);
+    if (suggestion === null) continue;
+    problems.push(
+      `Cannot use ${shown(variable)}=${shown(value)}: no such variable (did you mean ` +
+        `${suggestion}?)`,
+    );
+  }
+}
+
+function meant(name: string, known: readonly string[]): string {
+  const suggestion = closest(name, known);
+  return suggestion === null ? "" : ` (did you mean ${suggestion}?)`;
+}
+
+const SHOWN_LENGTH = 80;
+
+function shown(value: string | undefined): string {
+  const text = printable(value ?? "nothing");
+  return text.length > SHOWN_LENGTH ? `${text.slice(0, SHOWN_LENGTH)}…` : text;
+}
+
+function describe(error: unknown): string {
+  if (error instanceof TomlError) {
+    return `line ${error.line}, column ${error.column}: ${firstLine(error.message)}`;
+  }
+  if (error instanceof Deno.errors.NotFound) return "no such file";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  return firstLine(error instanceof Error ? error.message : String(error));
+}
+
+/** smol-toml adds an excerpt of several lines to its message. */
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0].replace(/^Invalid TOML document: /, "");
+}

@@ -1,0 +1,102 @@
+/** Entries of the detection log: the original's text, or a JSON line. */
+import {
+  destinationOf,
+  type DetectionRecord,
+  reasonOf,
+  sourceOf,
+  transportOf,
+} from "./detection_record.ts";
+import { formatIsoTime, formatLocalTime, printable } from "./text.ts";
+
+/** Payload bytes shown; the size above them is that of the whole payload. */
+const SHOWN_BYTES = 512;
+const BYTES_PER_LINE = 16;
+const RULE = "=".repeat(80);
+
+/**
+ * The entry of the Go original: header, hex dump, printable characters, an empty line. The local
+ * time, and the payload's first 512 bytes.
+ */
+export function textEntry(record: DetectionRecord): string {
+  const { detection } = record;
+  const payload = detection.payload.subarray(0, SHOWN_BYTES);
+  const cut = detection.payloadLength > payload.length
+    ? ` (showing first ${payload.length} bytes)`
+    : "";
+  return [
+    RULE,
+    `Timestamp:    ${formatLocalTime(record.timeMs)}`,
+    `Interface:    ${record.interface}`,
+    `Protocol:     ${transportOf(detection)}`,
+    `Source:       ${sourceOf(detection)}`,
+    `Destination:  ${destinationOf(detection)}`,
+    `Detection:    ${detection.match.method}: ${printable(reasonOf(detection))}`,
+    `Payload Size: ${detection.payloadLength} bytes${cut}`,
+    "",
+    "Hex Dump:",
+    hexDump(payload),
+    "",
+    "ASCII (printable only):",
+    printableBytes(payload),
+    "",
+    "",
+  ].join("\n");
+}
+
+/** Lines as `hexdump -C` prints them, without the closing offset. */
+export function hexDump(bytes: Uint8Array): string {
+  if (bytes.length === 0) return "(empty)";
+  const lines: string[] = [];
+  for (let at = 0; at < bytes.length; at += BYTES_PER_LINE) {
+    const row = bytes.subarray(at, at + BYTES_PER_LINE);
+    const hex = Array.from(row, (byte) => byte.toString(16).padStart(2, "0"));
+    const left = hex.slice(0, 8).join(" ").padEnd(23);
+    const right = hex.slice(8).join(" ").padEnd(23);
+    lines.push(`${at.toString(16).padStart(8, "0")}  ${left}  ${right}  |${dots(row)}|`);
+  }
+  return lines.join("\n");
+}
+
+function dots(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => isPrintable(byte) ? String.fromCharCode(byte) : ".").join("");
+}
+
+/** Unlike the dump's right side it keeps line ends and tabs. */
+function printableBytes(bytes: Uint8Array): string {
+  if (bytes.length === 0) return "(empty)";
+  return Array.from(
+    bytes,
+    (byte) =>
+      isPrintable(byte) || byte === 0x09 || byte === 0x0a || byte === 0x0d
+        ? String.fromCharCode(byte)
+        : ".",
+  ).join("");
+}
+
+function isPrintable(byte: number): boolean {
+  return byte >= 0x20 && byte <= 0x7e;
+}
+
+/** One JSON object and a line end; the names are those of Suricata's EVE log where it has them. */
+export function jsonEntry(record: DetectionRecord): string {
+  const { detection } = record;
+  const { match } = detection;
+  return JSON.stringify({
+    timestamp: formatIsoTime(record.timeMs),
+    event_type: "detection",
+    in_iface: record.interface,
+    proto: transportOf(detection),
+    src_ip: detection.source,
+    src_port: detection.sourcePort,
+    dest_ip: detection.destination,
+    dest_port: detection.destinationPort,
+    method: match.method,
+    strength: match.strength,
+    reason: match.reason,
+    client: detection.client,
+    action: record.action,
+    bans: record.bans.map(({ target, seconds }) => ({ target, seconds })),
+    payload_length: detection.payloadLength,
+    payload: detection.payload.subarray(0, SHOWN_BYTES).toBase64(),
+  }) + "\n";
+}

@@ -1,0 +1,214 @@
+/**
+ * The laboratory of the tests: a {@link Network} of one inner host (the user), outer hosts (the
+ * peers and trackers of the internet) and the router between them, where the blocker or tcpdump
+ * runs, with a temporary directory for everything the programs write.
+ */
+
+import { type Host, Network } from "../../src/demo/network.ts";
+import type { Program } from "../../src/demo/program.ts";
+import { type Client, type Endpoint, FIRST_PEER_PORT, type Mode } from "./client.ts";
+import type { RunningClient } from "./client.ts";
+import { aria2 } from "./clients/aria2.ts";
+import { deluge } from "./clients/deluge.ts";
+import { libtorrent } from "./clients/libtorrent.ts";
+import { qbittorrent } from "./clients/qbittorrent.ts";
+import { rtorrent } from "./clients/rtorrent.ts";
+import { transmission } from "./clients/transmission.ts";
+import { createTorrent, type Torrent } from "./torrent.ts";
+
+export const CLIENTS: Readonly<Record<string, Client>> = {
+  transmission,
+  qbittorrent,
+  aria2,
+  rtorrent,
+  deluge,
+  libtorrent,
+};
+
+export const TRACKER_PORT = 6_969;
+
+const SOURCE = new URL("./", import.meta.url).pathname;
+
+/** Why tests in namespaces cannot run here, or null. */
+export function labImpossible(): string | null {
+  if (Deno.build.os !== "linux") return "needs Linux";
+  if (Deno.uid() !== 0) return "needs root";
+  for (const tool of ["ip", "nsenter", "setpriv", "iptables", "sysctl"]) {
+    if (!programPresent(tool)) return `needs ${tool}`;
+  }
+  const probe = new Deno.Command("unshare", { args: ["--net", "true"], stderr: "null" });
+  return probe.outputSync().success ? null : "needs the right to create network namespaces";
+}
+
+/** Whether a program is on the path (or, with a slash, there). */
+export function programPresent(program: string): boolean {
+  return new Deno.Command("sh", { args: ["-c", `command -v "$0"`, program], stdout: "null" })
+    .outputSync().success;
+}
+
+export class Lab implements AsyncDisposable {
+  private constructor(
+    readonly network: Network,
+    readonly inner: Host,
+    readonly outer: readonly Host[],
+    readonly directory: string,
+  ) {}
+
+  static async create(options: { outer?: number; offload?: boolean } = {}): Promise<Lab> {
+    const network = await Network.create("bt");
+    const directory = await Deno.makeTempDir({ prefix: "btblocker-lab-" });
+    try {
+      const { outer = 2, offload } = options;
+      const inner = await network.addHost("inner", { offload });
+      const hosts: Host[] = [];
+      for (let i = 1; i <= outer; i++) hosts.push(await network.addHost(`outer${i}`, { offload }));
+      return new Lab(network, inner, hosts, directory);
+    } catch (cause) {
+      await network.dispose();
+      await Deno.remove(directory, { recursive: true });
+      throw cause;
+    }
+  }
+
+  get router(): Host {
+    return this.network.router;
+  }
+
+  /** A new directory under the lab's. */
+  async newDirectory(name: string): Promise<string> {
+    return await Deno.makeTempDir({ dir: this.directory, prefix: `${name}-` });
+  }
+
+  /** Starts a tracker (HTTP and UDP) on a host; with `peers` it names those and learns none. */
+  async startTracker(host: Host, peers?: readonly Endpoint[]): Promise<Program> {
+    const names = peers?.map((p) =>
+      p.host.includes(":") ? `[${p.host}]:${p.port}` : `${p.host}:${p.port}`
+    );
+    const program = host.spawn([
+      Deno.execPath(),
+      "run",
+      "--quiet",
+      "-A",
+      `${SOURCE}tracker.ts`,
+      `--http=${TRACKER_PORT}`,
+      `--udp=${TRACKER_PORT}`,
+      ...(names === undefined ? [] : [`--peers=${names.join(",")}`]),
+    ], { log: `${this.directory}/tracker-${host.name}.log` });
+    await program.printedMatch(/ready/, 15_000);
+    return program;
+  }
+
+  /** Starts bare DHT nodes that know each other; DHT does not work among two nodes. */
+  async startDhtNodes(hosts: readonly Host[], count: number): Promise<Endpoint[]> {
+    const nodes: Endpoint[] = [];
+    for (let i = 0; i < count; i++) {
+      const host = hosts[i % hosts.length];
+      const port = 20_000 + i;
+      const order = JSON.stringify({
+        settings: {
+          listen_interfaces: `0.0.0.0:${port},[::]:${port}`,
+          enable_dht: true,
+          dht_restrict_routing_ips: false,
+          dht_restrict_search_ips: false,
+        },
+        dht: nodes.slice(0, 4).map((node) => [node.host, node.port]),
+      });
+      const script = `${SOURCE}libtorrent_client.py`;
+      const program = host.spawn(["/usr/bin/python3", script, order], {
+        log: `${this.directory}/dht${i}.log`,
+      });
+      await program.printedMatch(/^ready/m, 10_000);
+      nodes.push({ host: host.ipv4, port });
+    }
+    return nodes;
+  }
+
+  async dispose(): Promise<void> {
+    await this.network.dispose();
+    await Deno.remove(this.directory, { recursive: true }).catch(() => {});
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
+
+/** How the leecher learns of its peers. */
+export type Discovery = "http" | "udp" | "direct" | "magnet" | "dht";
+
+export interface SwarmOptions {
+  seeder: Client;
+  leecher: Client;
+  mode: Mode;
+  /** Where the two sides are to be told different things. */
+  seederMode?: Mode;
+  discovery: Discovery;
+  family?: 4 | 6;
+  /** Seeders at distinct addresses. */
+  seeders?: number;
+  length?: number;
+  uploadLimit?: number;
+  torrent?: Torrent;
+  socks?: Endpoint;
+}
+
+export interface Swarm {
+  torrent: Torrent;
+  leecher: RunningClient;
+  seeders: RunningClient[];
+}
+
+/**
+ * Starts seeders on the outer hosts, then a leecher on the inner host; the tracker or the DHT's
+ * first nodes are on the last outer host.
+ */
+export async function startSwarm(lab: Lab, options: SwarmOptions): Promise<Swarm> {
+  const { mode, discovery, family = 4, seeders: count = 1, length = 1 << 20 } = options;
+  const address = (host: Host) => family === 4 ? host.ipv4 : host.ipv6;
+  const trackerHost = lab.outer[lab.outer.length - 1];
+  const bracketed = family === 4 ? trackerHost.ipv4 : `[${trackerHost.ipv6}]`;
+  const peers = lab.outer.slice(0, count).map((host, index) => ({
+    host: address(host),
+    port: FIRST_PEER_PORT + 1 + index,
+  }));
+  const everyoneAsks = discovery === "http" || discovery === "udp" || discovery === "magnet";
+  const url = discovery === "udp"
+    ? `udp://${bracketed}:${TRACKER_PORT}/announce`
+    : `http://${bracketed}:${TRACKER_PORT}/announce`;
+  // Without a tracker on the network, one inside the leecher's own namespace names the peers.
+  const own = `http://127.0.0.1:${TRACKER_PORT}/announce`;
+  const trackers = everyoneAsks ? [url] : discovery === "direct" ? [own] : [];
+  const torrent = options.torrent ?? createTorrent({ length, trackers });
+  if (everyoneAsks) await lab.startTracker(trackerHost);
+  if (discovery === "direct" && !options.leecher.takesPeers) {
+    await lab.startTracker(lab.inner, peers);
+  }
+  const dht = discovery === "dht" ? await lab.startDhtNodes([trackerHost], 12) : undefined;
+  const common = { torrent, dht };
+  const seeders: RunningClient[] = [];
+  for (const [index, { port }] of peers.entries()) {
+    seeders.push(
+      await options.seeder.start({
+        ...common,
+        host: lab.outer[index],
+        port,
+        directory: await lab.newDirectory(`${options.seeder.name}-seed`),
+        mode: options.seederMode ?? mode,
+        role: "seed",
+        uploadLimit: options.uploadLimit,
+      }),
+    );
+  }
+  const leecher = await options.leecher.start({
+    ...common,
+    host: lab.inner,
+    port: FIRST_PEER_PORT,
+    directory: await lab.newDirectory(`${options.leecher.name}-leech`),
+    mode,
+    role: "leech",
+    magnet: discovery === "magnet",
+    peers: discovery === "direct" ? peers : undefined,
+    socks: options.socks,
+  });
+  return { torrent, leecher, seeders };
+}
