@@ -1,12 +1,13 @@
 /** `btblocker analyze`: judges captures with the engine that judges live traffic. */
 import { CaptureReader, NotACaptureError } from "../capture/reader.ts";
-import { Engine } from "../engine/engine.ts";
+import { type Detection, Engine } from "../engine/engine.ts";
 import { CAPTURE_POLICY, type EnginePolicy } from "../engine/policy.ts";
 import { HostEvidence } from "../engine/host_evidence.ts";
 import { isKnownLinkType, parseFrame } from "../packet/link.ts";
 import { Packet, PROTOCOL_TCP } from "../packet/packet.ts";
 import { formatCount, formatEndpoint, printable } from "../report/text.ts";
-import { type AnalyzeReport, type FileSummary, JsonReport, TableReport } from "./analyze_report.ts";
+import { DetectionLog, type DetectionLogFormat } from "../report/detection_log.ts";
+import { type DetectionRow, type FileSummary, JsonReport, TableReport } from "./analyze_report.ts";
 import { captureFiles } from "./capture_files.ts";
 import { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
@@ -16,6 +17,8 @@ export interface AnalyzeOptions {
   json: boolean;
   /** What differs from {@link CAPTURE_POLICY}. */
   policy?: Partial<EnginePolicy>;
+  /** File that gets every detection with the packet's bytes. */
+  detectionLog?: { path: string; format: DetectionLogFormat };
 }
 
 /**
@@ -40,12 +43,34 @@ export async function analyze(
     exitCode = 1;
     note(`Cannot read ${printable(path)}: ${describeReadError(error)}`);
   };
+  const warn = (message: string) => {
+    exitCode = 1; // a log that was asked for and is not written is a failure here
+    note(message);
+  };
+  using log = options.detectionLog === undefined
+    ? null
+    : new DetectionLog({ ...options.detectionLog, warn });
+  const onDetection = (row: DetectionRow, detection: Detection) => {
+    progress.clear();
+    report.detection(row);
+    log?.write({
+      timeMs: row.timeMs,
+      interface: row.file,
+      detection,
+      action: "monitored",
+      bans: [],
+    });
+    if (row.file === "-") output.flush(); // somebody may be watching `tcpdump -w - | …`
+  };
   for (const { path, isGuess } of captureFiles(paths, onError)) {
     try {
       using reader = await CaptureReader.open(path);
       const size = sizeOf(path);
       progress.start(path, size);
-      const judged = judgeCapture(path, reader, size, policy, report, output, progress);
+      const judged = judgeCapture(path, reader, size, policy, onDetection, () => {
+        progress.update(reader.position, reader.frameNumber);
+        return !output.isClosed;
+      });
       progress.clear();
       report.summary(judged.summary);
       output.flush();
@@ -70,16 +95,14 @@ function judgeCapture(
   reader: CaptureReader,
   size: number,
   policy: EnginePolicy,
-  report: AnalyzeReport,
-  output: Output,
-  progress: Progress,
+  onDetection: (row: DetectionRow, detection: Detection) => void,
+  goesOn: () => boolean,
 ): { summary: FileSummary; problems: string[] } {
   const startMs = performance.now();
   // Of each file its own: no flow and no evidence is carried from one capture to another.
   const engine = new Engine({ policy, evidence: new HostEvidence(), flows: flowsFor(size) });
   const packet = new Packet();
   const clock = new CaptureClock();
-  const isLive = path === "-"; // a person may be watching `tcpdump -w - | btblocker analyze -`
   let bytes = 0;
   let detections = 0;
   let unknownFrames = 0;
@@ -88,10 +111,7 @@ function judgeCapture(
   try {
     while (reader.next()) {
       bytes += reader.end - reader.start;
-      if ((reader.frameNumber & PROGRESS_MASK) === 0) {
-        progress.update(reader.position, reader.frameNumber);
-        if (output.isClosed) break;
-      }
+      if ((reader.frameNumber & PROGRESS_MASK) === 0 && !goesOn()) break;
       if (!parseFrame(packet, reader.bytes, reader.start, reader.end, reader.linkType)) {
         if (!isKnownLinkType(reader.linkType)) {
           unknownFrames++;
@@ -104,8 +124,7 @@ function judgeCapture(
       const detection = engine.detection;
       if (detection === null) continue;
       detections++;
-      progress.clear();
-      report.detection({
+      onDetection({
         file: path,
         packet: reader.frameNumber,
         timeMs: reader.timeMs,
@@ -116,8 +135,7 @@ function judgeCapture(
         strength: detection.match.strength,
         reason: detection.match.reason,
         client: detection.client,
-      });
-      if (isLive) output.flush();
+      }, detection);
     }
   } catch (error) {
     // The disk or the pipe failed in the middle; what came before it has been judged.

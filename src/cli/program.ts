@@ -100,7 +100,11 @@ function buildProgram(exit: (code: number) => void): Command {
     .option("--block-socks [true|false]", OPTIONS.blockSocks.help)
     .option("--block-mentions [true|false]", OPTIONS.blockMentions.help)
     .option("--whitelist-ports <ports>", "ports that are passed over (default: none)")
+    .option("--detection-log <path>", OPTIONS.detectionLog.help)
+    .option("--detection-log-format <text|json>", OPTIONS.detectionLogFormat.help)
     .action(async (files, flags) => {
+      const path = flagValue("detectionLog", flags.detectionLog, "");
+      const format = flagValue("detectionLogFormat", flags.detectionLogFormat, "text");
       const policy = {
         strict: flagValue("policy", flags.policy, "default") === "strict",
         blockSocks: flagValue("blockSocks", flags.blockSocks, false),
@@ -108,7 +112,13 @@ function buildProgram(exit: (code: number) => void): Command {
         whitelistPorts: flagValue("whitelistPorts", flags.whitelistPorts, []),
       };
       const { analyze } = await import("./analyze.ts");
-      exit(await analyze(files, { json: flags.json === true, policy }));
+      exit(
+        await analyze(files, {
+          json: flags.json === true,
+          policy,
+          ...path === "" ? {} : { detectionLog: { path, format } },
+        }),
+      );
     });
 
   const bans = program.command("bans").description("list, add or lift bans");

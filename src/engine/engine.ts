@@ -312,7 +312,14 @@ export class Engine {
       if (direction === 1 || isPeerToPeer(match)) this.#evidence.prove(address, 4, timeMs);
     }
     this.#peers.begin(packet);
-    readPeers(match, finding.bytes, finding.start, finding.end, this.#peers);
+    readPeers(
+      match,
+      finding.bytes,
+      finding.start,
+      finding.end,
+      this.#peers,
+      packet.family as 4 | 6,
+    );
     const { bytes, payloadStart, payloadEnd } = packet;
     const sampleEnd = Math.min(payloadEnd, payloadStart + PAYLOAD_SAMPLE);
     this.detection = {

@@ -1,6 +1,8 @@
 /** Bytes of a stream's beginning that are kept, per direction. */
 export const PREFIX_LENGTH = 4096;
 
+/** From so many bytes on, making a view and copying natively beats a loop. */
+const LONG_COPY = 256;
 const COVERAGE_WORDS = PREFIX_LENGTH / 32;
 
 /**
@@ -101,7 +103,11 @@ export class PrefixPool {
     const start = index * PREFIX_LENGTH;
     const before = this.#length[index];
     if (before === this.#high[index] && offset <= before) {
-      for (let at = before; at < end; at++) bytes[start + at] = source[from + at - offset];
+      if (end - before >= LONG_COPY) {
+        bytes.set(source.subarray(from + before - offset, from + end - offset), start + before);
+      } else {
+        for (let at = before; at < end; at++) bytes[start + at] = source[from + at - offset];
+      }
       this.#length[index] = end;
       this.#high[index] = end;
       return true;

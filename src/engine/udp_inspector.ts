@@ -3,7 +3,6 @@ import { detectDht } from "../protocols/dht.ts";
 import { detectLsd } from "../protocols/lsd.ts";
 import type { Match } from "../protocols/match.ts";
 import { innerDatagram } from "../protocols/socks_udp.ts";
-import { isUtpHeader } from "../protocols/utp.ts";
 import { BYTES, FLAGS, type FlowTable, PACKETS, PENDING, STATE } from "./flow_table.ts";
 import { type Finding, FOUND, type Outcome, RELEASE, WAIT } from "./outcome.ts";
 import type { TrackerFlows } from "./tracker_flow.ts";
@@ -72,7 +71,7 @@ export class UdpInspector {
     if (this.#isDecisive(at, match)) return this.#finding.set(match!, bytes, start, end);
 
     const words = this.#table.words;
-    if ((first & 0x0f) === UTP_VERSION && isUtpHeader(bytes, start, end)) {
+    if ((first & 0x0f) === UTP_VERSION) {
       if ((words[at + FLAGS] & UTP_USED) === 0) {
         words[at + FLAGS] |= UTP_USED;
         this.#utp.reset(slot);

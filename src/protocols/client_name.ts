@@ -103,7 +103,7 @@ function readVersion(version: Version, id: string, at: number): string {
         ? `${digits(text.slice(0, 2))} ${text[2] === "R" ? "RC" : "dev"} ${digit(text[3])}`
         : digits(text.slice(0, 3));
     case "dashes":
-      return /^-?(\d+(?:-\d+)*)-/.exec(id.slice(at))?.[1].replaceAll("-", ".") ?? "";
+      return /^(\d{1,2}(?:-\d{1,2}){2})/.exec(id.slice(at))?.[1].replaceAll("-", ".") ?? "";
     case "text":
       return /^[0-9.]+/.exec(id.slice(at))?.[0] ?? "";
     case "build":

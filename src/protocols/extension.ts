@@ -49,8 +49,8 @@ const ENDPOINT = 6; // compact IPv4 address and port
 const ENDPOINT6 = 18;
 const METADATA_BLOCK = 0x4000;
 const METADATA_DATA = 1; // msg_type of the message that carries a block
-/** Largest extended id seen in use; ids are handed out from 1. */
-const MAX_EXTENDED_ID = 64;
+/** Ids are handed out from 1; where the payload says little, a large one says no. */
+const MAX_BINARY_ID = 32;
 const FORM = messageForm(EXTENDED)!;
 const DICTIONARY = 0x64;
 const LIST = 0x6c;
@@ -74,10 +74,9 @@ export function detectExtension(bytes: Uint8Array, start: number, end: number): 
   const at = start + PAYLOAD;
   const messageEnd = start + 4 + length;
   if (id === 0) return detectHandshake(bytes, at, end, messageEnd);
-  if (id > MAX_EXTENDED_ID) return null;
   if (at >= end) return NEED_MORE;
   if (bytes[at] === DICTIONARY) return detectDictionary(bytes, at, end, messageEnd);
-  return detectBinary(bytes, at, end, messageEnd);
+  return id > MAX_BINARY_ID ? null : detectBinary(bytes, at, end, messageEnd);
 }
 
 /** A dictionary with `m`; matches before its end once a name in `m` is a known one. */

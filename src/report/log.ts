@@ -39,6 +39,7 @@ const WINDOW_MS = 10_000;
 /** Starts the log, or changes its level and format (reload). */
 export function setupLog(options: LogOptions): void {
   flushLog();
+  globalThis.addEventListener("unload", flushLog); // the same listener again counts once
   const isJournal = options.isJournal ?? standardErrorIsJournal();
   const isTerminal = options.isTerminal ?? (!isJournal && Deno.stderr.isTerminal());
   const write = options.write ?? writeStandardError;
@@ -72,7 +73,7 @@ const SUMMARY_CATEGORY = "btblocker-summary";
 let summaryTimer: ReturnType<typeof setTimeout> | undefined;
 let printSummaries: () => void = () => {};
 
-/** Prints the counts of lines held back; before the program ends. */
+/** Prints the counts of lines held back; done by itself when the program ends. */
 export function flushLog(): void {
   clearTimeout(summaryTimer);
   summaryTimer = undefined;

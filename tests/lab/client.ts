@@ -2,7 +2,7 @@
 
 import type { Host } from "../../src/demo/network.ts";
 import type { Program } from "../../src/demo/program.ts";
-import { type Torrent, verifiedBytes } from "./torrent.ts";
+import { type Torrent, verifiedBytes } from "../../src/demo/torrent.ts";
 
 /** How peers are to talk; `default` is what the client does as it comes. */
 export type Mode = "tcp" | "mse-rc4" | "mse-plain" | "utp" | "utp-mse" | "default";

@@ -14,7 +14,7 @@ import { libtorrent } from "./clients/libtorrent.ts";
 import { qbittorrent } from "./clients/qbittorrent.ts";
 import { rtorrent } from "./clients/rtorrent.ts";
 import { transmission } from "./clients/transmission.ts";
-import { createTorrent, type Torrent } from "./torrent.ts";
+import { createTorrent, type Torrent } from "../../src/demo/torrent.ts";
 
 export const CLIENTS: Readonly<Record<string, Client>> = {
   transmission,

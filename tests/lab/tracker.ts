@@ -9,7 +9,7 @@
 
 import { parseArgs } from "node:util";
 import { createSocket, type RemoteInfo } from "node:dgram";
-import { bencode, concat } from "./bencode.ts";
+import { bencode, concat } from "../../src/demo/bencode.ts";
 
 const INTERVAL_S = 5;
 const PROTOCOL_ID = 0x0000_0417_2710_1980n; // BEP 15

@@ -121,11 +121,13 @@ export function eachRandomPayload(
   for (let i = 0; i < count; i++) {
     const length = 1 + next() % 1500;
     const start = next() % (noise.length - 1500);
-    if ((i & 1) === 1 && beginnings.length > 0) {
-      const beginning = beginnings[(i >> 1) % beginnings.length];
-      noise.set(beginning.subarray(0, length), start);
-    }
+    const beginning = (i & 1) === 1 && beginnings.length > 0
+      ? beginnings[(i >> 1) % beginnings.length].subarray(0, length)
+      : new Uint8Array(0);
+    const covered = noise.slice(start, start + beginning.length);
+    noise.set(beginning, start);
     check(noise, start, start + length);
-    noise[(start + next() % length) % noise.length] = next() >>> 11;
+    noise.set(covered, start); // or the noise would fill with beginnings
+    noise[start + next() % length] = next() >>> 11;
   }
 }

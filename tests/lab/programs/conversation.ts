@@ -3,7 +3,7 @@
 import type { Host } from "../../../src/demo/network.ts";
 import { delay } from "../client.ts";
 import type { Lab } from "../lab.ts";
-import { randomBytes } from "../torrent.ts";
+import { randomBytes } from "../../../src/demo/torrent.ts";
 
 export interface Conversation {
   /** Also the capture's name. */

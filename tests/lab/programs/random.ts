@@ -6,7 +6,7 @@
  *     deno run -A tests/lab/programs/random.ts connect ADDRESS PORT
  */
 
-import { randomBytes } from "../torrent.ts";
+import { randomBytes } from "../../../src/demo/torrent.ts";
 import { type Conversation, listening, randomFile, sameContent } from "./conversation.ts";
 
 const LENGTH = 30_000;

@@ -3,7 +3,7 @@
 import type { Host } from "../../../src/demo/network.ts";
 import { delay } from "../client.ts";
 import type { Lab } from "../lab.ts";
-import { createTorrent } from "../torrent.ts";
+import { createTorrent } from "../../../src/demo/torrent.ts";
 import { type Conversation, listening, randomFile, sameContent } from "./conversation.ts";
 
 /** nginx with one directory, in the foreground. */

@@ -3,12 +3,12 @@
 import { delay, type Mode } from "../client.ts";
 import { CLIENTS, type Discovery, type Lab, startSwarm, type SwarmOptions } from "../lab.ts";
 import { startNginx } from "../programs/web.ts";
-import { createTorrent } from "../torrent.ts";
+import { createTorrent } from "../../../src/demo/torrent.ts";
 import type { Truth } from "./labels.ts";
 import type { Scenario } from "./scenario.ts";
 
 /** Small: the beginnings of flows matter, and the repository keeps the files. */
-const LENGTH = 98_304;
+const LENGTH = 65_536;
 
 type Row = readonly [
   name: string,
@@ -188,6 +188,40 @@ const socks: Scenario = {
   },
 };
 
+const DANTE = `
+internal: eth0 port = 1080
+external: eth0
+clientmethod: none
+socksmethod: none
+user.privileged: root
+user.unprivileged: nobody
+client pass { from: 0.0.0.0/0 to: 0.0.0.0/0 }
+socks pass { from: 0.0.0.0/0 to: 0.0.0.0/0 }
+`;
+
+/** uTP in SOCKS5's UDP encapsulation (RFC 1928, section 7). */
+const socksUdp: Scenario = {
+  name: "libtorrent-utp-socks5",
+  source: "libtorrent through dante to libtorrent, utp, http tracker",
+  outer: 3,
+  truth: { ports: { 1080: "by content" } },
+  async run(lab) {
+    const proxy = lab.outer[1];
+    const directory = await lab.newDirectory("dante");
+    await Deno.writeTextFile(`${directory}/conf`, DANTE);
+    proxy.spawn(["danted", "-f", `${directory}/conf`, "-p", `${directory}/pid`]);
+    await delay(700);
+    await transfer(lab, {
+      seeder: CLIENTS.libtorrent,
+      leecher: CLIENTS.libtorrent,
+      mode: "utp",
+      discovery: "http",
+      length: LENGTH,
+      socks: { host: proxy.ipv4, port: 1080 },
+    });
+  },
+};
+
 const localDiscovery: Scenario = {
   name: "libtorrent-lsd",
   source: "libtorrent alone, local service discovery on",
@@ -217,5 +251,6 @@ export const BITTORRENT: readonly Scenario[] = [
   midStream("libtorrent", "mse-rc4", { peerTcp: "mse" }),
   webSeed,
   socks,
+  socksUdp,
   localDiscovery,
 ];

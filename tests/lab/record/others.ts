@@ -19,7 +19,7 @@ const mixed: Scenario = {
       leecher: client,
       mode: "mse-rc4",
       discovery: "http",
-      length: 98_304,
+      length: 65_536,
     });
     const bytes = await swarm.leecher.completed(30_000);
     if (bytes !== swarm.torrent.content.length) throw new Error(`only ${bytes} bytes arrived`);

@@ -1,0 +1,193 @@
+/**
+ * The socket through which other commands (`bans`, `status`) ask the running blocker, and the lock
+ * that there is one of it in a network namespace.
+ *
+ * One JSON object a line each way: `{"command":"bans","argument":…}` is answered by
+ * `{"result":…}` or `{"error":"…","kind":"usage"|"environment"}`. Only root can reach it: the
+ * directory is closed to others.
+ */
+import { TextLineStream } from "./text_lines.ts";
+import { EnvironmentError, UsageError } from "../errors.ts";
+
+export const CONTROL_DIRECTORY = "/run/btblocker";
+
+/** What one command does; throws UsageError or EnvironmentError to refuse. */
+export type ControlHandler = (argument: unknown) => unknown;
+
+interface Answer {
+  readonly result?: unknown;
+  readonly error?: string;
+  readonly kind?: "usage" | "environment";
+}
+
+export class ControlServer implements AsyncDisposable {
+  readonly path: string;
+  readonly #lock: Deno.FsFile;
+  readonly #listener: Deno.UnixListener;
+  readonly #handlers: Readonly<Record<string, ControlHandler>>;
+  readonly #connections = new Set<Deno.UnixConn>();
+  readonly #accepting: Promise<void>;
+
+  /**
+   * Takes the lock and listens.
+   *
+   * @param inode of the network namespace; throws EnvironmentError where another blocker runs in it
+   */
+  constructor(
+    inode: number,
+    handlers: Readonly<Record<string, ControlHandler>>,
+    directory: string = CONTROL_DIRECTORY,
+  ) {
+    this.#handlers = handlers;
+    this.path = socketPath(inode, directory);
+    try {
+      Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
+      Deno.chmodSync(directory, 0o700);
+    } catch (error) {
+      throw new EnvironmentError(
+        `Cannot use ${directory}: ${(error as Error).message}`,
+        "run as root",
+      );
+    }
+    this.#lock = takeLock(`${directory}/control-${inode}.lock`);
+    try {
+      removeFile(this.path); // left by one that was killed: the lock says it is gone
+      this.#listener = Deno.listen({ transport: "unix", path: this.path });
+      Deno.chmodSync(this.path, 0o600);
+    } catch (error) {
+      this.#lock.close();
+      throw new EnvironmentError(`Cannot listen at ${this.path}: ${(error as Error).message}`);
+    }
+    this.#accepting = this.#accept();
+  }
+
+  async #accept(): Promise<void> {
+    for await (const connection of this.#listener) {
+      this.#connections.add(connection);
+      this.#serve(connection).catch(() => {}).finally(() => {
+        this.#connections.delete(connection);
+        closeQuietly(connection);
+      });
+    }
+  }
+
+  async #serve(connection: Deno.UnixConn): Promise<void> {
+    const encoder = new TextEncoder();
+    for await (const line of connection.readable.pipeThrough(new TextLineStream())) {
+      const answer = encoder.encode(`${JSON.stringify(await this.#answer(line))}\n`);
+      for (let sent = 0; sent < answer.length;) {
+        sent += await connection.write(answer.subarray(sent));
+      }
+    }
+  }
+
+  async #answer(line: string): Promise<Answer> {
+    try {
+      const { command, argument } = JSON.parse(line) as { command?: string; argument?: unknown };
+      const handler = Object.hasOwn(this.#handlers, command ?? "")
+        ? this.#handlers[command as string]
+        : undefined;
+      if (handler === undefined) {
+        throw new UsageError(`Cannot answer ${command}: the running btblocker is another version`);
+      }
+      return { result: await handler(argument) };
+    } catch (error) {
+      const kind = error instanceof UsageError ? "usage" : "environment";
+      return { error: error instanceof Error ? error.message : String(error), kind };
+    }
+  }
+
+  /** Stops listening and gives the lock back. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    closeQuietly(this.#listener);
+    for (const connection of this.#connections) closeQuietly(connection);
+    await this.#accepting;
+    removeFile(this.path);
+    this.#lock.close();
+  }
+}
+
+/** The kernel gives the lock back when its holder dies; the file stays and names the holder. */
+function takeLock(path: string): Deno.FsFile {
+  const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+  if (!file.tryLockSync(true)) {
+    file.close();
+    const pid = Deno.readTextFileSync(path).trim();
+    throw new EnvironmentError(
+      `Cannot start: btblocker is running here already (process ${pid})`,
+      "btblocker status shows it",
+    );
+  }
+  file.truncateSync();
+  file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+  return file;
+}
+
+const ANSWER_TIMEOUT_MS = 10_000;
+
+/**
+ * Asks the blocker running in the namespace. Null when none runs; throws what the handler threw.
+ */
+export async function askControl(
+  inode: number,
+  command: string,
+  argument: unknown,
+  directory: string = CONTROL_DIRECTORY,
+): Promise<{ readonly result: unknown } | null> {
+  const connection = await connect(socketPath(inode, directory));
+  if (connection === null) return null;
+  const timer = setTimeout(() => closeQuietly(connection), ANSWER_TIMEOUT_MS);
+  try {
+    const request = new TextEncoder().encode(`${JSON.stringify({ command, argument })}\n`);
+    for (let sent = 0; sent < request.length;) {
+      sent += await connection.write(request.subarray(sent));
+    }
+    for await (const line of connection.readable.pipeThrough(new TextLineStream())) {
+      const answer = JSON.parse(line) as Answer;
+      if (answer.error === undefined) return { result: answer.result };
+      throw answer.kind === "usage"
+        ? new UsageError(answer.error)
+        : new EnvironmentError(answer.error);
+    }
+    throw new EnvironmentError("Cannot ask the running btblocker: it has stopped meanwhile");
+  } catch (error) {
+    if (error instanceof UsageError || error instanceof EnvironmentError) throw error;
+    throw new EnvironmentError(
+      `Cannot ask the running btblocker: ${(error as Error).message}`,
+      "is it hanging? btblocker doctor tells more",
+    );
+  } finally {
+    clearTimeout(timer);
+    closeQuietly(connection);
+  }
+}
+
+async function connect(path: string): Promise<Deno.UnixConn | null> {
+  try {
+    return await Deno.connect({ transport: "unix", path });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    if (error instanceof Deno.errors.ConnectionRefused) return null; // left by one that was killed
+    throw new EnvironmentError(`Cannot reach ${path}: ${(error as Error).message}`, "run as root");
+  }
+}
+
+function socketPath(inode: number, directory: string): string {
+  return `${directory}/control-${inode}.sock`;
+}
+
+function closeQuietly(resource: { close(): void }): void {
+  try {
+    resource.close();
+  } catch {
+    // closed already, by the other side or by us
+  }
+}
+
+function removeFile(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,74 @@
+/** Counters of the queue workers, in shared memory: each worker writes its own, anyone reads. */
+
+export const COUNTERS = [
+  /** Packets taken from the queue. */
+  "packets",
+  /** Their bytes, as far as they were copied. */
+  "bytes",
+  /** Batches the packets came in. */
+  "batches",
+  /** Packets accepted with more of their flow wanted. */
+  "accepted",
+  /** Packets accepted whose flow was released to the kernel. */
+  "released",
+  /** Packets dropped because they are BitTorrent. */
+  "dropped",
+  /** Packets dropped because one end is banned. */
+  "bannedDrops",
+  /** Packets that are not TCP or UDP, or cannot be parsed: accepted. */
+  "unparsed",
+  /** Netlink messages that cannot be read. */
+  "malformed",
+  /** Packets the kernel let through because queue or socket were full. */
+  "unjudged",
+  /** Verdicts the kernel refused (their packet was gone). */
+  "refusedVerdicts",
+  /** Packets on which the engine failed: accepted. */
+  "faults",
+  /** Flows found to be BitTorrent. */
+  "detections",
+  /** Restarts of the worker after a crash. */
+  "restarts",
+  /** The engine's: packets with payload, flows seen, flows with payload. */
+  "payloadPackets",
+  "flows",
+  "payloadFlows",
+] as const;
+
+export type Counter = typeof COUNTERS[number];
+
+/** Position of a counter in a worker's block. */
+export const COUNTER_INDEX = Object.fromEntries(
+  COUNTERS.map((name, index) => [name, index]),
+) as Readonly<Record<Counter, number>>;
+
+/** Blocks are a multiple of a cache line (64 bytes) apart, so that workers do not share one. */
+const BLOCK = Math.ceil(COUNTERS.length / 8) * 8;
+
+/** Bytes of shared memory for so many workers. */
+export function countersByteLength(workers: number): number {
+  return workers * BLOCK * Float64Array.BYTES_PER_ELEMENT;
+}
+
+/** One worker's block. Doubles count exactly to 2^53 and are written in one piece. */
+export function workerCounters(buffer: SharedArrayBuffer, worker: number): Float64Array {
+  return new Float64Array(buffer, worker * BLOCK * Float64Array.BYTES_PER_ELEMENT, BLOCK);
+}
+
+/** Current values, by name. */
+export function readCounters(block: Float64Array): Record<Counter, number> {
+  return Object.fromEntries(COUNTERS.map((name, index) => [name, block[index]])) as Record<
+    Counter,
+    number
+  >;
+}
+
+/** Sums over all workers. */
+export function sumCounters(buffer: SharedArrayBuffer, workers: number): Record<Counter, number> {
+  const total = new Float64Array(BLOCK);
+  for (let worker = 0; worker < workers; worker++) {
+    const block = workerCounters(buffer, worker);
+    for (let i = 0; i < BLOCK; i++) total[i] += block[i];
+  }
+  return readCounters(total);
+}

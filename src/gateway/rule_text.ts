@@ -1,0 +1,268 @@
+/**
+ * The rules as text: pure functions from what is to be guarded to the input of iptables-restore, and
+ * from the output of iptables-save to what of it is ours.
+ *
+ * A judged packet comes back by NF_REPEAT with a state in its mark and runs through the chain once
+ * more; the chain moves the state into the connection's mark:
+ *
+ *     new connection on an old 5-tuple (SYN)  → forget the old one's state
+ *     connection clean, packet not just judged → RETURN       the fast path
+ *     connection BitTorrent                    → DROP
+ *     packet's mark clean or BitTorrent        → save it in the connection's mark; BitTorrent: DROP
+ *     packet's mark empty, TCP, UDP or tunnel  → NFQUEUE      nobody listens: on to the next hook
+ *     strip the state from the packet's mark
+ *
+ * The packet's state is looked at after the fast path only when it is there, and every judged packet
+ * ends in this pass, whether or not conntrack knows it: no packet is queued twice.
+ */
+
+import { hex, type Marks } from "./marks.ts";
+
+export const CHAIN = "BTBLOCKER";
+/** Calls packets of released flows back to the queue (RECHECK). */
+export const RECHECK_CHAIN = "BTBLOCKER_RECHECK";
+
+export const HOOK_CHAINS = ["INPUT", "FORWARD", "OUTPUT"] as const;
+export type HookChain = typeof HOOK_CHAINS[number];
+
+/**
+ * Where the chain hangs. `security` is the last table of a hook and nobody else's: packets the
+ * firewall drops are not judged, and a packet that passes unjudged (nobody listens, queue full), which
+ * leaves the table at once, misses no rule. Where the kernel lacks it, `mangle` serves: there the
+ * jump is the first rule, and every judged packet is sent through the chain again, so that the rules
+ * behind it (TCPMSS, say) see it.
+ */
+export type Table = "security" | "mangle";
+export const TABLES: readonly Table[] = ["security", "mangle"];
+
+export interface GuardedTraffic {
+  readonly chains: readonly HookChain[];
+  readonly queueNumber: number;
+  readonly queueCount: number;
+  readonly marks: Marks;
+  /** Bytes of a released flow after which some packets of it are judged again; 0: never. */
+  readonly recheck: number;
+}
+
+/** TCP, UDP, and what is looked into: IPv4 and IPv6 in IP (RFC 2003, 2473), GRE (RFC 2784). */
+const QUEUED_PROTOCOLS = ["tcp", "udp", "4", "41", "47"];
+
+/** Largest GSO packet: a window of the sequence space as wide holds the start of one at least. */
+const RECHECK_WINDOW = 65_536;
+/** Typical bytes of a full UDP datagram, to turn bytes into packets. */
+const DATAGRAM = 1_400;
+/** Packets of IP and TCP headers alone; they are not worth a trip. */
+const HEADERS_ONLY = 99;
+
+/** The rules of {@link CHAIN} and {@link RECHECK_CHAIN}, in iptables' words. */
+export function chainRules(traffic: GuardedTraffic, family: 4 | 6): string[] {
+  const { marks, recheck } = traffic;
+  const mask = hex(marks.mask);
+  const is = (state: number) => `--mark ${hex(state)}/${mask}`;
+  const queue = `-j NFQUEUE ${queueOption(traffic)} --queue-bypass`;
+  const save = `-j CONNMARK --save-mark --nfmask ${mask} --ctmask ${mask}`;
+  const rules = [
+    `-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m connmark ! ${is(0)} ` +
+    `-j CONNMARK --set-xmark 0x0/${mask}`,
+    `-m connmark ${is(marks.clear)} -m mark ${is(0)} ` +
+    (recheck > 0 ? `-g ${RECHECK_CHAIN}` : "-j RETURN"),
+    `-m connmark ${is(marks.drop)} -j DROP`,
+    `-m mark ${is(marks.clear)} ${save}`,
+    `-m mark ${is(marks.drop)} ${save}`,
+    `-m mark ${is(marks.drop)} -j DROP`,
+    ...QUEUED_PROTOCOLS.map((protocol) => `-p ${protocol} -m mark ${is(0)} ${queue}`),
+    `-j MARK --set-xmark 0x0/${mask}`,
+  ].map((rule) => `-A ${CHAIN} ${rule}`);
+  if (recheck <= 0) return rules;
+  const recall = `-j MARK --set-xmark ${mask}/${mask}`; // both bits tell the worker why it comes
+  const recheckRules = [
+    `-m length --length 0:${HEADERS_ONLY} -j RETURN`,
+    `-p tcp -m u32 --u32 "${sequenceInWindow(recheck, family)}" ${recall}`,
+    `-p udp -m statistic --mode random --probability ${probability(recheck)} ${recall}`,
+    `-m mark ${is(marks.pass)} ${queue}`,
+  ];
+  return [...rules, ...recheckRules.map((rule) => `-A ${RECHECK_CHAIN} ${rule}`)];
+}
+
+function queueOption({ queueNumber, queueCount }: GuardedTraffic): string {
+  // Balanced by addresses, so that both directions of a flow reach one worker; --queue-cpu-fanout
+  // would choose by processor and tear flows apart.
+  return queueCount > 1
+    ? `--queue-balance ${queueNumber}:${queueNumber + queueCount - 1}`
+    : `--queue-num ${queueNumber}`;
+}
+
+/** Bits of the TCP sequence number that are 0 in the first 64 KiB of every `recheck` bytes. */
+function recheckBits(recheck: number): number {
+  const period = 2 ** Math.ceil(Math.log2(Math.max(recheck, 2 * RECHECK_WINDOW)));
+  return Math.min(period, 2 ** 32) - RECHECK_WINDOW;
+}
+
+/** A test of xt_u32: the sequence number's bits at offset 4 of the TCP header. */
+function sequenceInWindow(recheck: number, family: 4 | 6): string {
+  const bits = hex(recheckBits(recheck));
+  return family === 4 ? `0>>22&0x3C@4&${bits}=0` : `44&${bits}=0`;
+}
+
+function probability(recheck: number): string {
+  return Math.min(1, DATAGRAM / recheck).toFixed(10);
+}
+
+/** Jump from a hook's chain. What a host says to itself is not queued. */
+function jump(chain: HookChain): string {
+  const except = chain === "INPUT" ? "! -i lo " : chain === "OUTPUT" ? "! -o lo " : "";
+  return `${except}-j ${CHAIN}`;
+}
+
+/** What of a table is ours, from an earlier run or this one. */
+export interface OwnRules {
+  readonly table: string;
+  /** Rules of others' chains that lead to ours, as iptables-save prints them ("-A FORWARD …"). */
+  readonly jumps: readonly string[];
+  readonly chains: readonly string[];
+}
+
+/** Finds our chains and the jumps to them in the output of iptables-save. */
+export function findOwnRules(saved: string): OwnRules[] {
+  const found: { table: string; jumps: string[]; chains: string[] }[] = [];
+  for (const line of saved.split("\n")) {
+    const current = found.at(-1);
+    if (line.startsWith("*")) {
+      found.push({ table: line.slice(1).trim(), jumps: [], chains: [] });
+    } else if (line.startsWith(":")) {
+      const chain = line.slice(1).split(" ", 1)[0];
+      if (isOwnChain(chain)) current?.chains.push(chain);
+    } else if (line.startsWith("-A ")) {
+      const [, chain] = line.split(" ", 2);
+      const target = / -[jg] (\S+)/.exec(line)?.[1] ?? "";
+      if (isOwnChain(target) && !isOwnChain(chain)) current?.jumps.push(line);
+    }
+  }
+  return found.filter(({ jumps, chains }) => jumps.length + chains.length > 0);
+}
+
+function isOwnChain(name: string): boolean {
+  return name === CHAIN || name === RECHECK_CHAIN;
+}
+
+/** Input of iptables-restore --noflush that puts the rules in place of whatever is ours already. */
+export function installText(
+  traffic: GuardedTraffic,
+  family: 4 | 6,
+  table: Table,
+  saved: string,
+): string {
+  const own = findOwnRules(saved);
+  const here = own.find((rules) => rules.table === table);
+  const chains = traffic.recheck > 0 ? [CHAIN, RECHECK_CHAIN] : [CHAIN];
+  const stale = (here?.chains ?? []).filter((chain) => !chains.includes(chain));
+  const lines = [
+    `*${table}`,
+    ...chains.map((chain) => `:${chain} - [0:0]`), // makes the chain, or empties it
+    ...(here?.jumps ?? []).map(deletion),
+    ...stale.flatMap((chain) => [`-F ${chain}`, `-X ${chain}`]),
+    ...chainRules(traffic, family),
+    ...traffic.chains.map((chain) =>
+      table === "mangle" ? `-I ${chain} 1 ${jump(chain)}` : `-A ${chain} ${jump(chain)}`
+    ),
+    "COMMIT",
+  ];
+  const elsewhere = own.filter((rules) => rules.table !== table).flatMap(removalLines);
+  return [...lines, ...elsewhere, ""].join("\n");
+}
+
+/** Input of iptables-restore --noflush that removes what is ours; null when nothing is. */
+export function removalText(saved: string): string | null {
+  const lines = findOwnRules(saved).flatMap(removalLines);
+  return lines.length === 0 ? null : [...lines, ""].join("\n");
+}
+
+function removalLines({ table, jumps, chains }: OwnRules): string[] {
+  return [
+    `*${table}`,
+    ...jumps.map(deletion),
+    ...chains.map((chain) => `-F ${chain}`),
+    ...chains.map((chain) => `-X ${chain}`),
+    "COMMIT",
+  ];
+}
+
+function deletion(rule: string): string {
+  return `-D${rule.slice(2)}`;
+}
+
+/** Whether a table holds no rule and no chain but the built-in ones, as we leave it behind. */
+export function isEmptyTable(saved: string, table: string): boolean {
+  const lines = saved.split("\n");
+  const start = lines.indexOf(`*${table}`);
+  if (start < 0) return false;
+  const end = lines.indexOf("COMMIT", start);
+  return lines.slice(start + 1, end).every((line) => /^:[A-Z]+ ACCEPT/.test(line));
+}
+
+/**
+ * Rules of others that copy or set the bits of our mask: they would show our state to others, or
+ * make flows be judged again and again.
+ */
+export function markConflicts(saved: string, marks: Marks): string[] {
+  const conflicts: string[] = [];
+  for (const line of saved.split("\n")) {
+    if (!line.startsWith("-A ") || isOwnChain(line.split(" ", 2)[1])) continue;
+    if (/ -j (CONNMARK|MARK) /.test(line) && (touchedBits(line) & marks.mask) !== 0) {
+      conflicts.push(line);
+    }
+  }
+  return conflicts;
+}
+
+/** Bits that a rule of CONNMARK or MARK writes. */
+function touchedBits(rule: string): number {
+  const copied = /--(?:save|restore)-mark(?: --nfmask (\S+) --ctmask (\S+))?/.exec(rule);
+  if (copied) return copied[1] === undefined ? -1 : Number(copied[1]) & Number(copied[2]);
+  const set = /--set-xmark (\w+)\/(\w+)/.exec(rule);
+  return set ? Number(set[1]) | Number(set[2]) : 0;
+}
+
+/** The same rules for `nft -f`: one table for both families, replaced as a whole. */
+export function nftText(traffic: GuardedTraffic): string {
+  const { marks, recheck, queueNumber, queueCount } = traffic;
+  const mask = hex(marks.mask);
+  const rest = hex(~marks.mask);
+  const queues = queueCount > 1
+    ? `${queueNumber}-${queueNumber + queueCount - 1}`
+    : `${queueNumber}`;
+  const connection = (state: number) => `ct mark & ${mask} == ${hex(state)}`;
+  const packet = (state: number) => `meta mark & ${mask} == ${hex(state)}`;
+  const save = (state: number) => `ct mark set ct mark & ${rest} | ${hex(state)}`;
+  const queue = `queue num ${queues} bypass`;
+  const rules = [
+    `tcp flags & (fin | syn | rst | ack) == syn ct mark & ${mask} != 0 ${save(0)}`,
+    `${connection(marks.clear)} ${packet(0)} ` +
+    (recheck > 0 ? `goto ${RECHECK_CHAIN}` : "return"),
+    `${connection(marks.drop)} drop`,
+    `${packet(marks.clear)} ${save(marks.clear)}`,
+    `${packet(marks.drop)} ${save(marks.drop)}`,
+    `${packet(marks.drop)} drop`,
+    `${packet(0)} meta l4proto { tcp, udp, 4, 41, 47 } ${queue}`,
+    `meta mark set meta mark & ${rest}`,
+  ];
+  const recall = `meta mark set meta mark | ${mask}`;
+  const recheckRules = recheck <= 0 ? [] : [
+    `meta length <= ${HEADERS_ONLY} return`,
+    `meta l4proto tcp @th,32,32 & ${hex(recheckBits(recheck))} == 0 ${recall}`,
+    `meta l4proto udp numgen random mod ${Math.max(1, Math.round(recheck / DATAGRAM))} 0 ${recall}`,
+    `${packet(marks.pass)} ${queue}`,
+  ];
+  const chain = (name: string, lines: readonly string[]) =>
+    `\tchain ${name} {\n${lines.map((line) => `\t\t${line}\n`).join("")}\t}\n`;
+  const hooks = traffic.chains.map((hook) => {
+    const lo = hook === "INPUT" ? 'iifname != "lo" ' : hook === "OUTPUT" ? 'oifname != "lo" ' : "";
+    const type = `type filter hook ${hook.toLowerCase()} priority 50; policy accept;`;
+    return chain(hook, [type, `${lo}jump ${CHAIN}`]);
+  });
+  return `table inet ${NFT_TABLE}\ndelete table inet ${NFT_TABLE}\ntable inet ${NFT_TABLE} {\n` +
+    (recheck > 0 ? chain(RECHECK_CHAIN, recheckRules) : "") + chain(CHAIN, rules) +
+    hooks.join("") + "}\n";
+}
+
+export const NFT_TABLE = "btblocker";

@@ -1,0 +1,256 @@
+/** The XDP program on literal packets (BPF_PROG_TEST_RUN); bans are written by the blocker's codec. */
+import assert from "node:assert/strict";
+import { lookupElement, readElements } from "../../ffi/bpf.ts";
+import {
+  ADDRESS_KEY_LENGTH,
+  BAN_VALUE_LENGTH,
+  decodeBanValue,
+  encodeAddressKey,
+} from "../../src/gateway/ban_codec.ts";
+import type { BanScope } from "../../src/gateway/ban_policy.ts";
+import { BanTable } from "../../src/gateway/ban_table.ts";
+import { Bans, REASON_MANUAL } from "../../src/gateway/bans.ts";
+import { address, bytes } from "../gateway/bytes.ts";
+import { bpfProblem, loadProgram, verdict } from "./program.ts";
+
+// Headers, typed from the specifications. Checksums are not looked at.
+const MACS = "02 00 00 00 00 01 02 00 00 00 00 02"; // IEEE 802.3: destination, source
+const IPV4 = "0800";
+const IPV6 = "86dd";
+const VLAN = "8100 0064"; // IEEE 802.1Q: TPID, TCI of VLAN 100
+const SERVICE_VLAN = "88a8 00c8"; // IEEE 802.1ad: VLAN 200
+const FROM = "0a090102"; // 10.9.1.2
+const REVERSED = "0201090a"; // 2.1.9.10, the same bytes the other way round
+const TO = "c0a80101";
+// RFC 791: version 4, IHL 5, total length 32, protocol UDP, TTL 64
+const ip4 = (source: string) => `4500 0020 0001 0000 4011 0000 ${source} ${TO}`;
+// IHL 6: a router alert option (RFC 2113) before the end of the header
+const ip4Options = (source: string) => `4600 0024 0001 0000 4011 0000 ${source} ${TO} 94040000`;
+// IHL 15: the longest header
+const ip4Longest = (source: string) =>
+  `4f00 0048 0001 0000 4011 0000 ${source} ${TO} ${"01".repeat(40)}`;
+// fragment offset 185 (RFC 791): payload where ports would be
+const ip4LaterFragment = (source: string) => `4500 0020 0001 00b9 4011 0000 ${source} ${TO}`;
+const ip4Tcp = (source: string) => `4500 0028 0001 0000 4006 0000 ${source} ${TO}`;
+const FROM6 = "20010db8000000000000000000000007"; // 2001:db8::7
+const OTHER6 = "20010db8000000000000000000000008";
+const TO6 = "20010db8000000000000000000000001";
+// RFC 8200: version 6, payload length 12, next header, hop limit 64
+const ip6 = (source: string, next = "11") => `60000000 000c ${next} 40 ${source} ${TO6}`;
+const HOP_BY_HOP = "11 00 0502 0000 0100"; // router alert (RFC 2711), then UDP
+const FIRST_FRAGMENT = "11 00 0001 00000007"; // offset 0, more follow; then UDP
+const LATER_FRAGMENT = "11 00 05a8 00000007"; // offset 181
+const AUTHENTICATION = "11 04 0000 00000001 00000001 000000000000000000000000"; // RFC 4302, 24 bytes
+const UDP = "1ae1 4e20 000c 0000 64313a61"; // RFC 768: from port 6881 to 20000, 4 bytes
+const TCP = "1ae1 4e20 00000001 00000000 5002 2000 0000 0000"; // RFC 9293: SYN from port 6881
+
+const L2 = "l2";
+const L3 = "l3";
+const eth = (type: string, rest: string) => `${MACS} ${type} ${rest}`;
+
+interface Case {
+  readonly name: string;
+  readonly entry: typeof L2 | typeof L3;
+  readonly packet: string;
+  /** With 10.9.1.2 and 2001:db8::7 banned. */
+  readonly wanted: "drop" | "pass";
+}
+
+function test(name: string, entry: Case["entry"], packet: string, wanted: Case["wanted"]): Case {
+  return { name, entry, packet, wanted };
+}
+
+const cases: readonly Case[] = [
+  test("IPv4 over Ethernet", L2, eth(IPV4, ip4(FROM) + UDP), "drop"),
+  test("its reversed address", L2, eth(IPV4, ip4(REVERSED) + UDP), "pass"),
+  test(
+    "to the banned address",
+    L2,
+    eth(IPV4, `4500 0020 0001 0000 4011 0000 ${TO} ${FROM}` + UDP),
+    "pass",
+  ),
+  test("IPv4 in a VLAN", L2, eth(VLAN, IPV4 + ip4(FROM) + UDP), "drop"),
+  test("reversed in a VLAN", L2, eth(VLAN, IPV4 + ip4(REVERSED) + UDP), "pass"),
+  test("IPv4 in QinQ", L2, eth(SERVICE_VLAN, VLAN + IPV4 + ip4(FROM) + UDP), "drop"),
+  test("reversed in QinQ", L2, eth(SERVICE_VLAN, VLAN + IPV4 + ip4(REVERSED) + UDP), "pass"),
+  test("two 802.1Q tags", L2, eth(VLAN, VLAN + IPV4 + ip4(FROM) + UDP), "drop"),
+  test("three tags, one too many", L2, eth(VLAN, VLAN + VLAN + IPV4 + ip4(FROM) + UDP), "pass"),
+  test("IPv4 with an option", L2, eth(IPV4, ip4Options(FROM) + UDP), "drop"),
+  test("IPv4 with the longest header", L2, eth(IPV4, ip4Longest(FROM) + UDP), "drop"),
+  test("an IPv4 fragment", L2, eth(IPV4, ip4LaterFragment(FROM) + UDP), "drop"),
+  test("IPv4 with IHL 4", L2, eth(IPV4, ip4(FROM).replace("4500", "4400") + UDP), "pass"),
+  test("IPv4 without a payload", L2, eth(IPV4, ip4(FROM)), "drop"),
+  test("IPv4 cut by a byte", L2, eth(IPV4, ip4(FROM).slice(0, -2)), "pass"),
+  test("Ethernet header alone", L2, eth(IPV4, ""), "pass"),
+  test("VLAN tag cut", L2, eth("8100", "00"), "pass"),
+  test("second tag cut", L2, eth(SERVICE_VLAN, "8100 00"), "pass"),
+  test("IPv6 over Ethernet", L2, eth(IPV6, ip6(FROM6) + UDP), "drop"),
+  test("another IPv6 address", L2, eth(IPV6, ip6(OTHER6) + UDP), "pass"),
+  test("IPv6 in a VLAN", L2, eth(VLAN, IPV6 + ip6(FROM6) + UDP), "drop"),
+  test("IPv6 in QinQ", L2, eth(SERVICE_VLAN, VLAN + IPV6 + ip6(FROM6) + UDP), "drop"),
+  test("another in QinQ", L2, eth(SERVICE_VLAN, VLAN + IPV6 + ip6(OTHER6) + UDP), "pass"),
+  test("IPv6 with a hop-by-hop header", L2, eth(IPV6, ip6(FROM6, "00") + HOP_BY_HOP + UDP), "drop"),
+  test("IPv6 cut by a byte", L2, eth(IPV6, ip6(FROM6).slice(0, -2)), "pass"),
+  test("IPv6 without a payload", L2, eth(IPV6, ip6(FROM6, "3b")), "drop"),
+  test(
+    "ARP about the banned address",
+    L2,
+    eth("0806", `0001 0800 0604 0001 020000000002 ${FROM}`),
+    "pass",
+  ),
+  test("an IEEE 802.3 length field", L2, eth("0026", "424203" + "00".repeat(35)), "pass"),
+  test("IPv4 without Ethernet", L3, ip4(FROM) + UDP, "drop"),
+  test("reversed without Ethernet", L3, ip4(REVERSED) + UDP, "pass"),
+  test("IPv4 with an option, without Ethernet", L3, ip4Options(FROM) + UDP, "drop"),
+  test("IPv4 cut, without Ethernet", L3, ip4(FROM).slice(0, -2), "pass"),
+  test("IPv6 without Ethernet", L3, ip6(FROM6) + UDP, "drop"),
+  test("another IPv6 without Ethernet", L3, ip6(OTHER6) + UDP, "pass"),
+  test("IPv6 cut, without Ethernet", L3, ip6(FROM6).slice(0, -2), "pass"),
+  test("version 5, without Ethernet", L3, ip4(FROM).replace("4500", "5500") + UDP, "pass"),
+];
+
+const SECOND = 1_000;
+
+function bansOver(program: ReturnType<typeof loadProgram>, scope: BanScope): Bans {
+  return new Bans({
+    table: new SharedArrayBuffer(BanTable.byteLength(64)),
+    scope,
+    addressMap: program.addressMap,
+    endpointMap: program.endpointMap,
+  });
+}
+
+for (const { name, entry, packet, wanted } of cases) {
+  Deno.test(`XDP: ${name}: ${wanted}, passes before the ban and after its end`, {
+    ignore: bpfProblem !== null,
+  }, () => {
+    using program = loadProgram({});
+    const bans = bansOver(program, "ip");
+    const judged = () => verdict(program[entry], bytes(packet));
+    assert.equal(judged(), "pass", "nobody is banned");
+    for (const text of ["10.9.1.2", "2001:db8::7"]) {
+      bans.banAddress(address(text), 0, 3600 * SECOND, 0);
+    }
+    assert.equal(judged(), wanted);
+    for (const text of ["10.9.1.2", "2001:db8::7"]) bans.banAddress(address(text), 0, 0, 0);
+    assert.equal(judged(), "pass", "the bans have ended, nothing has swept them");
+  });
+}
+
+// With UDP port 6881 of 10.9.1.2 and of 2001:db8::7 banned (BAN_SCOPE=endpoint).
+const OTHER_PORT = UDP.replace("1ae1", "1ae2");
+const endpointCases: readonly Case[] = [
+  test("IPv4, its UDP port", L2, eth(IPV4, ip4(FROM) + UDP), "drop"),
+  test("IPv4, another port", L2, eth(IPV4, ip4(FROM) + OTHER_PORT), "pass"),
+  test("IPv4, the port as destination", L2, eth(IPV4, ip4(FROM) + "4e20 1ae1 000c 0000"), "pass"),
+  test("IPv4, the same port of TCP", L2, eth(IPV4, ip4Tcp(FROM) + TCP), "pass"),
+  test("another address, the same port", L2, eth(IPV4, ip4(REVERSED) + UDP), "pass"),
+  test("IPv4 with an option", L2, eth(IPV4, ip4Options(FROM) + UDP), "drop"),
+  test("IPv4 with the longest header", L2, eth(IPV4, ip4Longest(FROM) + UDP), "drop"),
+  test(
+    "IPv4 with the longest header, another port",
+    L2,
+    eth(IPV4, ip4Longest(FROM) + OTHER_PORT),
+    "pass",
+  ),
+  test(
+    "IPv4, a later fragment with such bytes",
+    L2,
+    eth(IPV4, ip4LaterFragment(FROM) + UDP),
+    "pass",
+  ),
+  test("IPv4, ports cut", L2, eth(IPV4, ip4(FROM) + "1ae1 4e"), "pass"),
+  test("IPv4 in QinQ", L2, eth(SERVICE_VLAN, VLAN + IPV4 + ip4(FROM) + UDP), "drop"),
+  test("IPv6", L2, eth(IPV6, ip6(FROM6) + UDP), "drop"),
+  test("IPv6, another port", L2, eth(IPV6, ip6(FROM6) + OTHER_PORT), "pass"),
+  test("IPv6, hop-by-hop header", L2, eth(IPV6, ip6(FROM6, "00") + HOP_BY_HOP + UDP), "drop"),
+  test("IPv6, destination options", L2, eth(IPV6, ip6(FROM6, "3c") + HOP_BY_HOP + UDP), "drop"),
+  test(
+    "IPv6, routing header",
+    L2,
+    eth(IPV6, ip6(FROM6, "2b") + "11 00 0400 00000000" + UDP),
+    "drop",
+  ),
+  test(
+    "IPv6, authentication header",
+    L2,
+    eth(IPV6, ip6(FROM6, "33") + AUTHENTICATION + UDP),
+    "drop",
+  ),
+  test("IPv6, first fragment", L2, eth(IPV6, ip6(FROM6, "2c") + FIRST_FRAGMENT + UDP), "drop"),
+  test("IPv6, later fragment", L2, eth(IPV6, ip6(FROM6, "2c") + LATER_FRAGMENT + UDP), "pass"),
+  test(
+    "IPv6, hop-by-hop then fragment",
+    L2,
+    eth(IPV6, ip6(FROM6, "00") + HOP_BY_HOP.replace("11 ", "2c ") + FIRST_FRAGMENT + UDP),
+    "drop",
+  ),
+  test("IPv6, extension header cut", L2, eth(IPV6, ip6(FROM6, "00") + "11 00 05"), "pass"),
+  test(
+    "IPv6, longest extension header, cut",
+    L2,
+    eth(IPV6, ip6(FROM6, "00") + "11 ff 0502 0000 0100" + UDP),
+    "pass",
+  ),
+  test("IPv4 without Ethernet", L3, ip4(FROM) + UDP, "drop"),
+  test("IPv4 without Ethernet, another port", L3, ip4(FROM) + OTHER_PORT, "pass"),
+  test("IPv6 without Ethernet", L3, ip6(FROM6) + UDP, "drop"),
+];
+
+for (const { name, entry, packet, wanted } of endpointCases) {
+  Deno.test(`XDP, endpoint scope: ${name}: ${wanted}`, { ignore: bpfProblem !== null }, () => {
+    using program = loadProgram({ endpointScope: true });
+    const bans = bansOver(program, "endpoint");
+    assert.equal(verdict(program[entry], bytes(packet)), "pass");
+    for (const text of ["10.9.1.2", "2001:db8::7"]) {
+      bans.ban(address(text), 0, 17, 6881, 3600 * SECOND, 0);
+    }
+    assert.equal(verdict(program[entry], bytes(packet)), wanted);
+    assert.equal(bans.remove(address("10.9.1.2")), true);
+    assert.equal(bans.remove(address("2001:db8::7")), true);
+    assert.equal(verdict(program[entry], bytes(packet)), "pass");
+  });
+}
+
+Deno.test("XDP counts packets, bytes and the last one of a ban, and drops by interface", {
+  ignore: bpfProblem !== null,
+}, () => {
+  using program = loadProgram({});
+  const bans = bansOver(program, "ip");
+  const packet = bytes(eth(IPV4, ip4(FROM) + UDP));
+  bans.banAddress(address("10.9.1.2"), 0, 3600 * SECOND, REASON_MANUAL);
+  for (let i = 0; i < 3; i++) verdict(program.l2, packet);
+  const key = new Uint8Array(ADDRESS_KEY_LENGTH);
+  const value = new Uint8Array(BAN_VALUE_LENGTH);
+  encodeAddressKey(key, address("10.9.1.2"), 0);
+  assert.equal(lookupElement(program.addressMap, key, value), 0);
+  const ban = decodeBanValue(new DataView(value.buffer), 0);
+  assert.equal(ban.packets, 3);
+  assert.equal(ban.bytes, 3 * packet.length);
+  assert.ok(ban.lastSeenMs >= ban.sinceMs && ban.lastSeenMs < ban.untilMs);
+  bans.banAddress(address("10.9.1.2"), 0, 7200 * SECOND, 0);
+  assert.equal(bans.list()[0].packets, 3, "a new end keeps the counters");
+  let interfaces = 0;
+  readElements(program.dropsMap, 4, 16 * 256, () => interfaces++);
+  assert.equal(interfaces, 1);
+});
+
+Deno.test(
+  "XDP makes room for new bans and keeps those in use",
+  { ignore: bpfProblem !== null },
+  () => {
+    const limit = 4096;
+    using program = loadProgram({ limit });
+    const bans = bansOver(program, "ip");
+    const busy = bytes(eth(IPV4, ip4(FROM) + UDP));
+    bans.banAddress(address("10.9.1.2"), 0, 3600 * SECOND, 0);
+    for (let i = 0; i < 4 * limit; i++) {
+      bans.banAddress(Int32Array.of(0, 0, 0xffff, 0x0b000000 + i), 0, 3600 * SECOND, 0);
+      if (i % 64 === 0) assert.equal(verdict(program.l2, busy), "drop", `after ${i} bans`);
+    }
+    let entries = 0;
+    readElements(program.addressMap, ADDRESS_KEY_LENGTH, BAN_VALUE_LENGTH, () => entries++);
+    assert.ok(entries <= limit && entries > limit / 2, `${entries} entries`);
+    assert.equal(bans.refusedByKernel, 0);
+  },
+);

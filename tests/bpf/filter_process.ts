@@ -1,0 +1,103 @@
+/**
+ * The ban side of the blocker as a process of its own, for tests in namespaces. It also counts the
+ * datagrams that reach its port. Argument: settings as JSON. Standard output: one JSON log entry a
+ * line, `{"ready":true}` once it guards, and answers to the commands of standard input.
+ */
+import { createSocket } from "node:dgram";
+import { BanGuard, type BanGuardOptions } from "../../src/gateway/ban_guard.ts";
+import { ControlServer } from "../../src/gateway/control.ts";
+import { TextLineStream } from "../../src/gateway/text_lines.ts";
+import { openTun } from "./tun.ts";
+import { bytes } from "../gateway/bytes.ts";
+
+export const PORT = 20_000;
+
+export type FilterSettings = Omit<BanGuardOptions, "log">;
+
+export const DEFAULT_SETTINGS: FilterSettings = {
+  interfaces: [],
+  xdpMode: "auto",
+  banScope: "ip",
+  banLimit: 1024,
+  persistBans: false,
+  whitelistIps: [],
+  cleanupInterval: 3600,
+  monitorOnly: false,
+};
+
+/** A source's datagrams, by `Date.now()`. */
+interface Heard {
+  lastMs: number;
+  /** When the first one came after half a second without any. */
+  resumedMs: number;
+}
+
+const SILENCE_MS = 500;
+
+async function main(settings: FilterSettings): Promise<void> {
+  const print = (entry: unknown) => console.log(JSON.stringify(entry));
+  const heard = new Map<string, Heard>();
+  for (const type of ["udp4", "udp6"] as const) {
+    createSocket({ type, ipv6Only: true })
+      .on("message", (_, { address }) => {
+        const now = Date.now();
+        const before = heard.get(address) ?? { lastMs: 0, resumedMs: 0 };
+        const resumedMs = now - before.lastMs > SILENCE_MS ? now : before.resumedMs;
+        heard.set(address, { lastMs: now, resumedMs });
+      })
+      .bind(PORT);
+  }
+  const tuns = new Map<string, (packet: Uint8Array<ArrayBuffer>) => void>();
+  const guard = new BanGuard({ ...settings, log: (level, message) => print({ level, message }) });
+  await using server = new ControlServer(guard.namespace.inode, {
+    bans: (argument) => guard.answer(argument),
+  });
+  const commands: Record<string, (argument: unknown) => unknown> = {
+    bans: (argument) => guard.answer(argument),
+    attachments: () => guard.attachments,
+    drops: () => Object.fromEntries(guard.drops()),
+    size: () => guard.bans.size,
+    heard: () => Object.fromEntries(heard),
+    monitor: (on) => guard.setMonitorOnly(on === true),
+    banMany: (count) => banMany(guard, Number(count)),
+    feed: (argument) => {
+      const { device, packet } = argument as { device: string; packet: string };
+      if (!tuns.has(device)) tuns.set(device, openTun(device));
+      tuns.get(device)?.(bytes(packet));
+    },
+  };
+  let stop = () => {};
+  const stopped = new Promise<void>((resolve) => stop = resolve);
+  Deno.addSignalListener("SIGTERM", stop);
+  print({ ready: true });
+  const serving = (async () => {
+    for await (const line of Deno.stdin.readable.pipeThrough(new TextLineStream())) {
+      const { command, argument } = JSON.parse(line);
+      print({ answer: commands[command](argument) ?? null });
+    }
+  })();
+  await Promise.race([serving, stopped]);
+  guard[Symbol.dispose]();
+  await server[Symbol.asyncDispose]();
+  Deno.exit(0);
+}
+
+/** Bans `count` addresses of 11.0.0.0/8; returns bans a second. */
+function banMany(guard: BanGuard, count: number): number {
+  const words = Int32Array.of(0, 0, 0xffff, 0);
+  const start = performance.now();
+  for (let i = 0; i < count; i++) {
+    words[3] = 0x0b00_0000 + i;
+    guard.bans.banAddress(words, 0, 3_600_000, 0);
+  }
+  return count / (performance.now() - start) * 1000;
+}
+
+if (import.meta.main) {
+  try {
+    await main(JSON.parse(Deno.args[0]));
+  } catch (error) {
+    console.log(JSON.stringify({ level: "fatal", message: (error as Error).message }));
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,228 @@
+/**
+ * Two hosts in network namespaces for the tests of the XDP filter: `gateway`, where it runs, and
+ * `outside`, which talks to it. They have a mount namespace of their own too, with a bpffs and a
+ * /run/btblocker that nobody else sees and that outlive the filter's process.
+ */
+import { DEFAULT_SETTINGS, type FilterSettings } from "./filter_process.ts";
+import { bpfProblem } from "./program.ts";
+
+export type HostName = "gateway" | "outside";
+
+const here = new URL("./", import.meta.url).pathname;
+const main = new URL("../../main.ts", import.meta.url).pathname;
+let created = 0;
+
+/** Why the tests with namespaces cannot run; null if they can. */
+export const namespaceProblem: string | null = bpfProblem ?? (() => {
+  try {
+    const args = ["--mount", "--net", "true"];
+    const { success } = new Deno.Command("unshare", { args, stderr: "null" }).outputSync();
+    return success ? null : "no right to create namespaces";
+  } catch (error) {
+    return (error as Error).message;
+  }
+})();
+
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class Namespaces implements AsyncDisposable {
+  readonly #prefix = `bt${Deno.pid}x${created++}`;
+  readonly #names: HostName[] = [];
+  readonly #processes: Deno.ChildProcess[] = [];
+  readonly #holder: Deno.ChildProcess;
+
+  private constructor() {
+    const script = "mount -t bpf bpf /sys/fs/bpf && mkdir -p /run/btblocker && " +
+      "mount -t tmpfs tmpfs /run/btblocker && echo && exec sleep infinity";
+    this.#holder = new Deno.Command("unshare", {
+      args: ["--mount", "--propagation", "private", "sh", "-c", script],
+      stdout: "piped",
+    }).spawn();
+  }
+
+  static async create(): Promise<Namespaces> {
+    const namespaces = new Namespaces();
+    try {
+      const reader = namespaces.#holder.stdout.getReader();
+      await reader.read();
+      await reader.cancel();
+      for (const name of ["gateway", "outside"] as const) {
+        await run("ip", "netns", "add", namespaces.#netns(name));
+        namespaces.#names.push(name);
+        await namespaces.ip(name, "link", "set", "lo", "up");
+      }
+      return namespaces;
+    } catch (error) {
+      await namespaces[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  #netns(name: HostName): string {
+    return `${this.#prefix}${name}`;
+  }
+
+  /** `ip …` in a host; throws where it fails. */
+  async ip(host: HostName, ...args: string[]): Promise<string> {
+    return await run("ip", "-n", this.#netns(host), ...args);
+  }
+
+  /** A veth pair between the hosts, named alike on both sides, up, with the gateway's addresses. */
+  async connect(name: string, addresses: { gateway: string[]; outside: string[] }): Promise<void> {
+    const peer = ["peer", "name", name, "netns", this.#netns("outside")];
+    await this.ip("gateway", "link", "add", name, "type", "veth", ...peer);
+    for (const host of ["gateway", "outside"] as const) {
+      for (const address of addresses[host]) {
+        await this.ip(host, "address", "add", address, "dev", name, "nodad");
+      }
+      await this.ip(host, "link", "set", name, "up");
+    }
+  }
+
+  /** A command with the hosts' mount namespace. */
+  command(host: HostName, options: Deno.CommandOptions, ...command: string[]): Deno.Command {
+    const mount = `--mount=/proc/${this.#holder.pid}/ns/mnt`;
+    const args = [mount, `--net=/run/netns/${this.#netns(host)}`, "--", ...command];
+    return new Deno.Command("nsenter", { ...options, args });
+  }
+
+  /** Runs a command to its end. */
+  async run(host: HostName, ...command: string[]): Promise<CommandResult> {
+    const result = await this.command(host, {}, ...command).output();
+    const text = new TextDecoder();
+    const [stdout, stderr] = [text.decode(result.stdout), text.decode(result.stderr)];
+    return { code: result.code, stdout, stderr };
+  }
+
+  /** `btblocker …` in the gateway. */
+  btblocker(...args: string[]): Promise<CommandResult> {
+    return this.run("gateway", Deno.execPath(), "run", "-q", "-A", main, ...args);
+  }
+
+  /** Sends from each source to its destination until the end of the test. */
+  talk(...pairs: [source: string, destination: string][]): void {
+    const args = ["run", "-q", "-A", `${here}talker.ts`, JSON.stringify(pairs)];
+    this.#processes.push(this.command("outside", {}, Deno.execPath(), ...args).spawn());
+  }
+
+  /** Starts the filter in the gateway and waits until it guards (or has failed). */
+  async startFilter(settings: Partial<FilterSettings>): Promise<Filter> {
+    const argument = JSON.stringify({ ...DEFAULT_SETTINGS, ...settings });
+    const args = ["run", "-q", "-A", `${here}filter_process.ts`, argument];
+    const options = { stdin: "piped", stdout: "piped" } as const;
+    const child = this.command("gateway", options, Deno.execPath(), ...args).spawn();
+    this.#processes.push(child);
+    const filter = new Filter(child);
+    await filter.waitFor((log) => log.some((entry) => entry.ready || entry.level === "fatal"));
+    return filter;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of [...this.#processes, this.#holder]) {
+      try {
+        child.kill("SIGKILL");
+      } catch {
+        // ended already
+      }
+      await child.status;
+    }
+    for (const name of this.#names) await run("ip", "netns", "delete", this.#netns(name));
+  }
+}
+
+interface LogEntry {
+  readonly ready?: true;
+  readonly answer?: unknown;
+  readonly level?: "info" | "warn" | "error" | "fatal";
+  readonly message?: string;
+}
+
+/** A running filter process. */
+export class Filter {
+  readonly log: LogEntry[] = [];
+  readonly #child: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #reading: Promise<void>;
+  readonly #answers: unknown[] = [];
+
+  constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+    this.#input = child.stdin.getWriter();
+    this.#reading = this.#read();
+  }
+
+  async #read(): Promise<void> {
+    let rest = "";
+    for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const entry of lines.map((line) => JSON.parse(line) as LogEntry)) {
+        if (entry.answer === undefined) this.log.push(entry);
+        else this.#answers.push(entry.answer);
+      }
+    }
+    this.log.push({ level: "fatal", message: "ended" });
+  }
+
+  /** Waits until the log satisfies. */
+  async waitFor(
+    satisfies: (log: readonly LogEntry[]) => boolean,
+    timeoutMs = 20_000,
+  ): Promise<void> {
+    await eventually(() => Promise.resolve(satisfies(this.log)), timeoutMs, () => this.messages());
+  }
+
+  /** All log messages. */
+  messages(): string {
+    return this.log.map(({ level, message }) => `${level}: ${message}`).join("\n");
+  }
+
+  /** Has the process do something; one question at a time. */
+  async ask<T>(command: string, argument: unknown = null): Promise<T> {
+    const request = JSON.stringify({ command, argument });
+    await this.#input.write(new TextEncoder().encode(`${request}\n`));
+    const isAnswered = () => Promise.resolve(this.#answers.length > 0);
+    await eventually(isAnswered, 20_000, () => `no answer to ${command}`);
+    return this.#answers.shift() as T;
+  }
+
+  /** Waits until datagrams of `source` arrive, or no longer do. */
+  async hears(source: string, wanted: boolean, timeoutMs = 10_000): Promise<void> {
+    const isSo = async () => {
+      const heard = await this.ask<Record<string, { lastMs: number }>>("heard");
+      return (source in heard && Date.now() - heard[source].lastMs < 300) === wanted;
+    };
+    await eventually(isSo, timeoutMs, () => `${wanted ? "no" : "still"} datagrams of ${source}`);
+  }
+
+  async kill(signal: Deno.Signal): Promise<Deno.CommandStatus> {
+    this.#child.kill(signal);
+    const status = await this.#child.status;
+    await this.#reading;
+    return status;
+  }
+}
+
+/** Polls until `isSo`, or throws with what `describe` says. */
+export async function eventually(
+  isSo: () => Promise<boolean>,
+  timeoutMs: number,
+  describe: () => string,
+): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  while (!await isSo()) {
+    if (performance.now() > end) throw new Error(`Not within ${timeoutMs} ms: ${describe()}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function run(command: string, ...args: string[]): Promise<string> {
+  const result = await new Deno.Command(command, { args }).output();
+  const text = new TextDecoder();
+  if (result.success) return text.decode(result.stdout);
+  throw new Error(`${command} ${args.join(" ")}: ${text.decode(result.stderr)}`);
+}

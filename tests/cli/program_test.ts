@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { flagOf, OPTION_NAMES, OPTIONS } from "../../src/config/options.ts";
+import { btblocker } from "./command_line.ts";
+
+Deno.test("--version prints version, commit and build date", async () => {
+  for (const flag of ["--version", "-V"]) {
+    const { code, stdout, stderr } = await btblocker([flag]);
+    assert.equal(code, 0);
+    assert.match(
+      stdout,
+      /^btblocker \d+\.\d+\.\d+ \(commit ([\da-f]{7}|unknown), (built \S+|run from the sources)\)\n$/,
+    );
+    assert.equal(stderr, "");
+  }
+});
+
+Deno.test("--help names every command and loads no library", async () => {
+  // Without the right to load libraries: a command that loads one would fail.
+  const { code, stdout, stderr } = await btblocker(["--help"], {
+    permissions: ["--allow-read", "--allow-env"],
+  });
+  assert.equal(code, 0, stderr);
+  for (const command of ["run", "analyze", "bans", "rules", "doctor", "status", "demo"]) {
+    assert.match(stdout, new RegExp(`^  ${command}\\b`, "m"));
+  }
+});
+
+Deno.test("run --help has a flag and a variable for every option", async () => {
+  const { code, stdout } = await btblocker(["run", "--help"]);
+  assert.equal(code, 0);
+  for (const name of OPTION_NAMES) {
+    assert.ok(stdout.includes(`  ${flagOf(name)} `), flagOf(name));
+    assert.ok(stdout.includes(`${OPTIONS[name].variable}, default: `), OPTIONS[name].variable);
+  }
+});
+
+for (
+  const [args, message] of [
+    [["analyse"], "btblocker: unknown command 'analyse' (did you mean analyze?)"],
+    [["nonsense"], "btblocker: unknown command 'nonsense'"],
+    [["bans", "lst"], "btblocker: unknown command 'lst' (did you mean list?)"],
+    [["analyze"], "btblocker: missing required argument 'files'"],
+    [
+      ["run", "--qeue-num", "3"],
+      "btblocker: unknown option '--qeue-num' (did you mean --queue-num?)",
+    ],
+    [
+      ["--monitor-onyl"],
+      "btblocker: unknown option '--monitor-onyl' (did you mean --monitor-only?)",
+    ],
+    [["run", "--queue-num"], "btblocker: option '--queue-num <number>' argument missing"],
+    [["run", "extra"], "btblocker: too many arguments for 'run'"],
+    [["--queue-num", "70000"], "Cannot use --queue-num 70000: expected a number from 0 to 65535"],
+    [["analyze", "--policy", "x", "f"], "Cannot use --policy x: expected default or strict"],
+    [
+      ["analyze", "--whitelist-ports", "x", "f"],
+      "Cannot use --whitelist-ports x: expected a comma-separated list of ports",
+    ],
+    [["run", "--config", "/nonexistent.toml"], "Cannot read /nonexistent.toml: no such file"],
+  ] as const
+) {
+  Deno.test(`usage error: ${args.join(" ")}`, async () => {
+    const { code, stdout, stderr } = await btblocker([...args]);
+    assert.equal(code, 2);
+    assert.equal(stdout, "");
+    assert.ok(stderr.startsWith(message), stderr);
+    assert.equal(stderr.indexOf("\n"), stderr.length - 1, "one line");
+  });
+}
+
+Deno.test("Wrong variables are refused before anything is touched, all at once", async () => {
+  const { code, stdout, stderr } = await btblocker([], {
+    env: { QUEUE_NUM: "70000", LOG_LEVEL: "loud", QUEUE_NUMBER: "1" },
+  });
+  assert.equal(code, 2);
+  assert.equal(stdout, "");
+  assert.deepEqual(stderr.trimEnd().split("\n"), [
+    "Cannot use QUEUE_NUMBER=1: no such variable (did you mean QUEUE_NUM?)",
+    "Cannot use QUEUE_NUM=70000: expected a number from 0 to 65535",
+    "Cannot use LOG_LEVEL=loud: expected error, warn, info or debug",
+  ]);
+});
+
+Deno.test("run --show-config prints the effective values and their origin", async () => {
+  const config = Deno.makeTempFileSync({ suffix: ".toml" });
+  try {
+    Deno.writeTextFileSync(config, "log_level = 'debug'\n");
+    // No command means run.
+    const { code, stdout } = await btblocker(
+      ["--show-config", "--config", config, "--monitor-only", "--chains", "INPUT,OUTPUT"],
+      { env: { BAN_DURATION: "5m", XDP_CLEANUP_INTERVAL: "60" } },
+    );
+    assert.equal(code, 0);
+    assert.match(stdout, /^ban_duration = 300 +# variable BAN_DURATION$/m);
+    assert.match(stdout, /^cleanup_interval = 60 +# variable XDP_CLEANUP_INTERVAL$/m);
+    assert.match(stdout, /^monitor_only = true +# flag --monitor-only$/m);
+    assert.match(stdout, /^chains = \["INPUT", "OUTPUT"\] +# flag --chains$/m);
+    assert.match(stdout, new RegExp(`^log_level = "debug" +# file ${config}: log_level$`, "m"));
+    assert.match(stdout, /^queue_num = 0 +# default$/m);
+  } finally {
+    Deno.removeSync(config);
+  }
+});

@@ -1,0 +1,382 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { compareConfigs, loadConfig, showConfig } from "../../src/config/load.ts";
+import {
+  type Config,
+  flagOf,
+  OPTION_NAMES,
+  type OptionName,
+  OPTIONS,
+  tomlKeyOf,
+  tomlOf,
+} from "../../src/config/options.ts";
+import { UsageError } from "../../src/errors.ts";
+
+const NO_FILE = "/nonexistent/btblocker.toml";
+
+function load(
+  variables: Record<string, string> = {},
+  flags: Partial<Record<OptionName, string>> = {},
+) {
+  return loadConfig({ variables, flags, defaultConfigPath: NO_FILE });
+}
+
+function problemsOf(act: () => unknown): string[] {
+  try {
+    act();
+  } catch (error) {
+    assert.ok(error instanceof UsageError, String(error));
+    return error.message.split("\n");
+  }
+  return [];
+}
+
+function withFile(toml: string, act: (path: string) => void): void {
+  const path = Deno.makeTempFileSync({ suffix: ".toml" });
+  try {
+    Deno.writeTextFileSync(path, toml);
+    act(path);
+  } finally {
+    Deno.removeSync(path);
+  }
+}
+
+Deno.test("loadConfig() gives the original's defaults", () => {
+  const { config, origins, file } = load();
+  assert.equal(config.queueNum, 0);
+  assert.deepEqual(config.interfaces, []);
+  assert.equal(config.logLevel, "info");
+  assert.equal(config.banDuration, 18_000);
+  assert.equal(config.detectionLog, "");
+  assert.equal(config.monitorOnly, false);
+  assert.equal(config.blockSocks, false);
+  assert.equal(config.xdpMode, "auto");
+  assert.equal(config.cleanupInterval, 300);
+  assert.deepEqual(config.whitelistPorts, [22, 53, 80, 443, 853, 5222, 5269]);
+  assert.deepEqual(config.chains, ["FORWARD"]);
+  assert.equal(config.markMask, 0x30000000);
+  assert.ok(config.queueCount >= 1 && config.queueCount <= 8);
+  assert.equal(file, null);
+  assert.ok(Object.values(origins).every((origin) => origin === "default"));
+});
+
+const accepted: readonly (readonly [string, string, OptionName, Config[OptionName]])[] = [
+  ["QUEUE_NUM", "65535", "queueNum", 65535],
+  ["QUEUE_NUM", " 7 ", "queueNum", 7],
+  ["QUEUE_COUNT", "1", "queueCount", 1],
+  ["INTERFACE", "eth0, wg0", "interfaces", ["eth0", "wg0"]],
+  ["INTERFACE", "br-1a2b3c4d5e6f,eth0.100", "interfaces", ["br-1a2b3c4d5e6f", "eth0.100"]],
+  ["INTERFACE", "", "interfaces", []],
+  ["CHAINS", "input,OUTPUT", "chains", ["INPUT", "OUTPUT"]],
+  ["CHAINS", "FORWARD,FORWARD", "chains", ["FORWARD"]],
+  ["MANAGE_RULES", "0", "manageRules", false],
+  ["MARK_MASK", "0xC0000000", "markMask", 0xc0000000],
+  ["MARK_MASK", "3", "markMask", 3],
+  ["POLICY", "Strict", "policy", "strict"],
+  ["BAN_TARGET", "both", "banTarget", "both"],
+  ["BAN_SCOPE", "endpoint", "banScope", "endpoint"],
+  ["BAN_DURATION", "18000", "banDuration", 18_000],
+  ["BAN_DURATION", "5h", "banDuration", 18_000],
+  ["BAN_DURATION", "30m", "banDuration", 1_800],
+  ["BAN_DURATION", "1d", "banDuration", 86_400],
+  ["BAN_DURATION", "1h30m", "banDuration", 5_400],
+  ["BAN_DURATION", "31536000", "banDuration", 31_536_000],
+  ["WHITELIST_PORTS", "22,443", "whitelistPorts", [22, 443]],
+  ["WHITELIST_PORTS", "", "whitelistPorts", []],
+  ["WHITELIST_IPS", "10.0.0.0/8,2001:db8::/32,192.0.2.1", "whitelistIps", [
+    "10.0.0.0/8",
+    "2001:db8::/32",
+    "192.0.2.1",
+  ]],
+  ["MONITOR_ONLY", "true", "monitorOnly", true],
+  ["MONITOR_ONLY", "1", "monitorOnly", true],
+  ["MONITOR_ONLY", "TRUE", "monitorOnly", true],
+  ["MONITOR_ONLY", "false", "monitorOnly", false],
+  ["XDP_MODE", "native", "xdpMode", "native"],
+  ["XDP_CLEANUP_INTERVAL", "60", "cleanupInterval", 60],
+  ["CLEANUP_INTERVAL", "1m", "cleanupInterval", 60],
+  ["LOG_LEVEL", "DEBUG", "logLevel", "debug"],
+  ["DETECTION_LOG", "/var/log/d.log", "detectionLog", "/var/log/d.log"],
+  ["STATUS_LISTEN", "127.0.0.1:9090", "statusListen", "127.0.0.1:9090"],
+  ["STATUS_LISTEN", "[::1]:9090", "statusListen", "[::1]:9090"],
+  [
+    "STATUS_LISTEN",
+    "unix:/run/btblocker/status.sock",
+    "statusListen",
+    "unix:/run/btblocker/status.sock",
+  ],
+  ["RECHECK", "1048576", "recheck", 1_048_576],
+  // Compose files pass empty variables for "not set".
+  ["QUEUE_NUM", "", "queueNum", 0],
+  ["MONITOR_ONLY", "", "monitorOnly", false],
+  ["CHAINS", "", "chains", ["FORWARD"]],
+];
+
+for (const [variable, value, name, expected] of accepted) {
+  Deno.test(`loadConfig() takes ${variable}=${value}`, () => {
+    assert.deepEqual(load({ [variable]: value }).config[name], expected);
+  });
+}
+
+const refused = [
+  ["QUEUE_NUM", "70000", "expected a number from 0 to 65535"],
+  ["QUEUE_NUM", "-1", "expected a number from 0 to 65535"],
+  ["QUEUE_NUM", "1.5", "expected a number from 0 to 65535"],
+  ["QUEUE_NUM", "0x10", "expected a number from 0 to 65535"],
+  ["QUEUE_NUM", "seven", "expected a number from 0 to 65535"],
+  ["QUEUE_COUNT", "0", "expected a number from 1 to 64"],
+  ["INTERFACE", "averyveryverylongname", "expected a comma-separated list of interface names"],
+  ["INTERFACE", "eth0,,eth1", "expected a comma-separated list of interface names"],
+  ["INTERFACE", "../../etc", "expected a comma-separated list of interface names"],
+  ["CHAINS", "FORWARD,POSTROUTING", "expected a comma-separated list of INPUT, FORWARD, OUTPUT"],
+  ["MARK_MASK", "0x40000000", "expected a 32-bit mask with at least 2 bits"],
+  ["MARK_MASK", "0x130000000", "expected a 32-bit mask"],
+  ["BAN_DURATION", "0", "expected a duration from 1 to"],
+  ["BAN_DURATION", "5 hours", "expected a duration from 1 to"],
+  ["BAN_DURATION", "-5m", "expected a duration from 1 to"],
+  ["BAN_DURATION", "999999999999999999999", "expected a duration from 1 to"],
+  ["WHITELIST_PORTS", "22,0", "expected a comma-separated list of ports from 1 to 65535"],
+  ["WHITELIST_PORTS", "22-25", "expected a comma-separated list of ports"],
+  ["WHITELIST_IPS", "10.0.0.0/33", "expected a comma-separated list of addresses and networks"],
+  ["WHITELIST_IPS", "10.0.0", "expected a comma-separated list of addresses and networks"],
+  ["WHITELIST_IPS", "fe80::1%eth0", "expected a comma-separated list of addresses and networks"],
+  ["MONITOR_ONLY", "yes please", "expected true, false, 1 or 0"],
+  ["XDP_MODE", "fast", "expected auto, generic, native, offload or off"],
+  ["LOG_LEVEL", "verbose", "expected error, warn, info or debug"],
+  ["STATUS_LISTEN", "9090", "expected ADDRESS:PORT, [IPV6]:PORT, unix:/PATH"],
+  ["STATUS_LISTEN", "127.0.0.1:99999", "expected ADDRESS:PORT"],
+  ["STATUS_LISTEN", "::1:80", "expected ADDRESS:PORT"],
+  ["CLEANUP_INTERVAL", "2d", "expected a duration from 1 to 86400 seconds"],
+] as const;
+
+for (const [variable, value, expected] of refused) {
+  Deno.test(`loadConfig() refuses ${variable}=${value}`, () => {
+    const problems = problemsOf(() => load({ [variable]: value }));
+    assert.equal(problems.length, 1);
+    assert.ok(problems[0].startsWith(`Cannot use ${variable}=${value}: ${expected}`), problems[0]);
+  });
+}
+
+Deno.test("loadConfig() names the flag with a wrong value", () => {
+  assert.deepEqual(problemsOf(() => load({}, { queueNum: "70000" })), [
+    "Cannot use --queue-num 70000: expected a number from 0 to 65535",
+  ]);
+});
+
+Deno.test("loadConfig() prefers flag, then variable, then file, then default", () => {
+  const toml = "ban_duration = 1\nqueue_num = 1\nlog_level = 'warn'\n";
+  withFile(toml, (configPath) => {
+    const { config, origins, file } = loadConfig({
+      configPath,
+      variables: { BAN_DURATION: "2", QUEUE_NUM: "2" },
+      flags: { banDuration: "3" },
+    });
+    assert.equal(config.banDuration, 3);
+    assert.equal(origins.banDuration, "flag --ban-duration");
+    assert.equal(config.queueNum, 2);
+    assert.equal(origins.queueNum, "variable QUEUE_NUM");
+    assert.equal(config.logLevel, "warn");
+    assert.equal(origins.logLevel, `file ${configPath}: log_level`);
+    assert.equal(origins.chains, "default");
+    assert.equal(file, configPath);
+  });
+});
+
+Deno.test("loadConfig() prefers the present name to the original's", () => {
+  const { config, origins } = load({ CLEANUP_INTERVAL: "10", XDP_CLEANUP_INTERVAL: "20" });
+  assert.equal(config.cleanupInterval, 10);
+  assert.equal(origins.cleanupInterval, "variable CLEANUP_INTERVAL");
+});
+
+Deno.test("loadConfig() reads the file's own types", () => {
+  const toml = `
+    queue_num = 7
+    interface = ["eth0", "wg0"]
+    chains = "INPUT,OUTPUT"
+    whitelist_ports = [22, 443]
+    whitelist_ips = []
+    ban_duration = "5m"
+    monitor_only = true
+    mark_mask = 0x0f
+    xdp_cleanup_interval = 30
+  `;
+  withFile(toml, (configPath) => {
+    const { config } = loadConfig({ configPath, variables: {} });
+    assert.equal(config.queueNum, 7);
+    assert.deepEqual(config.interfaces, ["eth0", "wg0"]);
+    assert.deepEqual(config.chains, ["INPUT", "OUTPUT"]);
+    assert.deepEqual(config.whitelistPorts, [22, 443]);
+    assert.equal(config.banDuration, 300);
+    assert.equal(config.monitorOnly, true);
+    assert.equal(config.markMask, 15);
+    assert.equal(config.cleanupInterval, 30);
+  });
+});
+
+Deno.test("loadConfig() lists every problem at once", () => {
+  const toml = "queue_number = 1\nban_duration = true\n[queue]\nnum = 3\n";
+  withFile(toml, (configPath) => {
+    const problems = problemsOf(() =>
+      loadConfig({
+        configPath,
+        variables: { QUEUE_NUMBER: "4", LOG_LEVEL: "loud", PATH: "/bin", HOME: "/root" },
+        flags: { policy: "lax" },
+      })
+    );
+    assert.deepEqual(problems, [
+      `Cannot use queue_number in ${configPath}: no such option (did you mean queue_num?)`,
+      `Cannot use queue in ${configPath}: no such option`,
+      "Cannot use QUEUE_NUMBER=4: no such variable (did you mean QUEUE_NUM?)",
+      "Cannot use --policy lax: expected default or strict",
+      `Cannot use ban_duration = true in ${configPath}: expected a duration from 1 to 315360000 ` +
+      "seconds, such as 300, 5m, 5h or 1d",
+      "Cannot use LOG_LEVEL=loud: expected error, warn, info or debug",
+    ]);
+  });
+});
+
+Deno.test("loadConfig() refuses a wrong value even where a better source wins", () => {
+  const problems = problemsOf(() => load({ QUEUE_NUM: "many" }, { queueNum: "3" }));
+  assert.equal(problems.length, 1);
+});
+
+for (
+  const [name, toml, expected] of [
+    ["a syntax error", "queue_num = = 3\n", /line 1, column \d+: \S/],
+    ["an unclosed string", 'a = "b\n', /line 1, column \d+: \S/],
+  ] as const
+) {
+  Deno.test(`loadConfig() tells the place of ${name}`, () => {
+    withFile(toml, (configPath) => {
+      const problems = problemsOf(() => loadConfig({ configPath, variables: {} }));
+      assert.equal(problems.length, 1);
+      assert.ok(problems[0].startsWith(`Cannot read ${configPath}: `), problems[0]);
+      assert.match(problems[0], expected);
+    });
+  });
+}
+
+Deno.test("loadConfig() wants the file that --config names", () => {
+  assert.deepEqual(problemsOf(() => loadConfig({ configPath: NO_FILE, variables: {} })), [
+    `Cannot read ${NO_FILE}: no such file`,
+  ]);
+});
+
+Deno.test("loadConfig() refuses more queues than there are numbers", () => {
+  const problems = problemsOf(() => load({ QUEUE_NUM: "65535", QUEUE_COUNT: "2" }));
+  assert.deepEqual(problems, [
+    "Cannot use 2 queues from number 65535: the last queue number is 65535",
+  ]);
+});
+
+const misspelt = [
+  ["QUEUE_NUMBER", "QUEUE_NUM"],
+  ["QUEUE_NUMM", "QUEUE_NUM"],
+  ["INTERFACES", "INTERFACE"],
+  ["MONITR_ONLY", "MONITOR_ONLY"],
+  ["MONITOR-ONLY", "MONITOR_ONLY"],
+  ["ONLY_MONITOR", "MONITOR_ONLY"],
+  ["BAN_DURATOIN", "BAN_DURATION"],
+  ["BTBLOCKER_LOG_LEVEL", "LOG_LEVEL"],
+  ["WHITELIST_PORT", "WHITELIST_PORTS"],
+  ["whitelist_ips", "WHITELIST_IPS"],
+] as const;
+
+for (const [variable, meant] of misspelt) {
+  Deno.test(`loadConfig() asks whether ${variable} was meant to be ${meant}`, () => {
+    assert.deepEqual(problemsOf(() => load({ [variable]: "1" })), [
+      `Cannot use ${variable}=1: no such variable (did you mean ${meant}?)`,
+    ]);
+  });
+}
+
+Deno.test("loadConfig() leaves the variables of others alone", () => {
+  const others = [
+    "PATH",
+    "HOME",
+    "LANG",
+    "TERM",
+    "USER",
+    "PWD",
+    "SHELL",
+    "LOGNAME",
+    "HOSTNAME",
+    "DENO_DIR",
+    "NO_COLOR",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "LISTEN_FDS",
+    "DEBIAN_FRONTEND",
+    "LOG_DIR",
+    "LOG_FILE",
+    "POLICY_PATH",
+    "QUEUE_URL",
+    "QUEUE_SIZE",
+    "SSH_CONNECTION",
+    "XDG_RUNTIME_DIR",
+  ];
+  load(Object.fromEntries(others.map((name) => [name, "x"])));
+});
+
+Deno.test("showConfig() prints a file that gives the same settings", () => {
+  const before = load({ INTERFACE: "eth0", BAN_DURATION: "5m", MARK_MASK: "0xf0" }, {
+    policy: "strict",
+  });
+  const text = showConfig(before);
+  assert.match(text, /^ban_duration = 300 +# variable BAN_DURATION$/m);
+  assert.match(text, /^policy = "strict" +# flag --policy$/m);
+  assert.match(text, /^queue_num = 0 +# default$/m);
+  withFile(text, (configPath) => {
+    assert.deepEqual(loadConfig({ configPath, variables: {} }).config, before.config);
+  });
+});
+
+Deno.test("compareConfigs() tells what a reload takes over and what not", () => {
+  const before = load().config;
+  const after = load({ BAN_DURATION: "1m", WHITELIST_PORTS: "1", QUEUE_NUM: "9" }).config;
+  assert.deepEqual(compareConfigs(before, after), {
+    live: ["banDuration", "whitelistPorts"],
+    restart: ["queueNum"],
+  });
+});
+
+Deno.test("Every option can be given in all three ways, and its example is allowed", () => {
+  for (const name of OPTION_NAMES) {
+    const { variable, example, default: otherwise } = OPTIONS[name];
+    const byFlag = load({}, { [name]: example }).config[name];
+    const byVariable = load({ [variable]: example }).config[name];
+    assert.deepEqual(byFlag, byVariable, name);
+    assert.notDeepEqual(byFlag, otherwise, `the example of ${name} is its default`);
+    withFile(`${tomlKeyOf(name)} = ${tomlOf(name, byFlag)}\n`, (configPath) => {
+      assert.deepEqual(loadConfig({ configPath, variables: {} }).config[name], byFlag, name);
+    });
+    assert.match(flagOf(name), /^--[a-z]+(-[a-z]+)*$/);
+  }
+});
+
+Deno.test("loadConfig() takes any text: a value or a problem, nothing else", () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...OPTION_NAMES),
+      fc.oneof(fc.string(), fc.string({ unit: "binary" }), fc.constantFrom("0", "1,2", "a/b")),
+      (name, text) => {
+        const problems = problemsOf(() => load({}, { [name]: text }));
+        assert.ok(problems.length <= 1);
+        for (const problem of problems) {
+          assert.match(problem, /^Cannot use --[a-z-]+ .*: expected /);
+        }
+      },
+    ),
+  );
+});
+
+Deno.test("loadConfig() takes any file: values or problems, nothing else", () => {
+  fc.assert(
+    fc.property(fc.string({ maxLength: 60 }), (text) => {
+      withFile(text, (configPath) => problemsOf(() => loadConfig({ configPath, variables: {} })));
+    }),
+    { numRuns: 50 },
+  );
+});

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import {
+  CUT_HEAD,
+  CUT_LINE,
+  decimalAt,
+  headerValue,
+  HttpHead,
+  NOT_HTTP,
+  percentDecodedLength,
+  valueEnd,
+  WHOLE_HEAD,
+} from "../../src/protocols/http.ts";
+import { latin1 } from "./datagrams.ts";
+
+const head = new HttpHead();
+
+function part(bytes: Uint8Array, start: number, end: number): string {
+  return String.fromCharCode(...bytes.subarray(start, end));
+}
+
+Deno.test("HttpHead.request() finds the parts of a request line", () => {
+  const bytes = latin1("GET http://a.example/x/announce.php?k=/v? HTTP/1.1\r\nHost: a\r\n\r\nbody");
+  assert.equal(head.request(bytes, 0, bytes.length), WHOLE_HEAD);
+  assert.equal(part(bytes, head.targetStart, head.pathEnd), "http://a.example/x/announce.php");
+  assert.equal(part(bytes, head.lastSegment, head.pathEnd), "announce.php");
+  assert.equal(part(bytes, head.queryStart, head.targetEnd), "k=/v?");
+  assert.equal(part(bytes, head.bodyStart, bytes.length), "body");
+});
+
+Deno.test("HttpHead says how much of a head is there", () => {
+  const request = latin1("GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
+  const response = latin1("HTTP/1.1 206 OK\nServer: a\n\n");
+  for (const [bytes, read] of [[request, "request"], [response, "response"]] as const) {
+    const firstLine = bytes.indexOf(10) + 1;
+    for (let end = 1; end <= bytes.length; end++) {
+      const expected = end < firstLine ? CUT_LINE : end < bytes.length ? CUT_HEAD : WHOLE_HEAD;
+      assert.equal(head[read](bytes, 0, end), expected, `${read} of ${end} bytes`);
+    }
+  }
+  assert.equal(head.status, 206);
+});
+
+Deno.test("HttpHead rejects what is no HTTP", () => {
+  for (
+    const text of ["", "\x16\x03\x01", "EHLO \r\n", "GET\t/ ", "GETGETGET /", "G /", "SSH-2.0-x"]
+  ) {
+    assert.equal(head.request(latin1(text), 0, text.length), NOT_HTTP, text);
+  }
+  for (const text of ["", "ICY 200 OK", "HTTP/2 200", "HTTP/1.1x200", "HTTP/1.1 2x0 "]) {
+    assert.equal(head.response(latin1(text), 0, text.length), NOT_HTTP, text);
+  }
+});
+
+Deno.test("headerValue() compares names without case, in whole lines", () => {
+  const bytes = latin1(
+    "X-Range: no\r\nRANGE:\t bytes=0-\r\nUser-Agent: a\r\n\r\nCookie: body\r\nCut: 1",
+  );
+  const value = headerValue(bytes, 0, bytes.length, latin1("range"));
+  assert.equal(part(bytes, value, valueEnd(bytes, value, bytes.length)), "bytes=0-");
+  assert.equal(headerValue(bytes, 0, bytes.length, latin1("cookie")), -1);
+  assert.equal(headerValue(bytes, 0, bytes.length, latin1("rang")), -1);
+  assert.equal(headerValue(bytes, bytes.length - 6, bytes.length, latin1("cut")), -1);
+});
+
+Deno.test("percentDecodedLength() counts bytes and refuses malformed escapes", () => {
+  for (
+    const [text, length] of [["", 0], ["a%20b", 3], ["%fF", 1], ["%f", -1], ["%gg", -1]] as const
+  ) {
+    assert.equal(percentDecodedLength(latin1(text), 0, text.length), length, text);
+  }
+});
+
+Deno.test("decimalAt() reads digits up to something else", () => {
+  assert.equal(decimalAt(latin1("51413&"), 0, 6), 51413);
+  assert.equal(decimalAt(latin1("51413&"), 0, 2), 51);
+  assert.equal(decimalAt(latin1("x"), 0, 1), -1);
+  assert.equal(decimalAt(latin1("0"), 0, 1), 0);
+});
