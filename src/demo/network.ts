@@ -67,7 +67,11 @@ export class Network implements AsyncDisposable {
   private readonly onTerminate = () => this.interrupted(143);
   private disposed = false;
 
-  private constructor(private readonly prefix: string) {
+  private constructor(
+    private readonly prefix: string,
+    /** For what the programs write; removed with the network. */
+    readonly directory: string,
+  ) {
     this.router = new Host("router", `${prefix}-router`, "", "", this);
     Deno.addSignalListener("SIGINT", this.onInterrupt);
     Deno.addSignalListener("SIGTERM", this.onTerminate);
@@ -79,7 +83,8 @@ export class Network implements AsyncDisposable {
       throw new EnvironmentError("Cannot create network namespaces: not root", "run as root");
     }
     // The process id tells networks of several processes apart, the counter those of one.
-    const network = new Network(`${label}${Deno.pid}-${created++}`);
+    const directory = await Deno.makeTempDir({ prefix: "btblocker-" });
+    const network = new Network(`${label}${Deno.pid}-${created++}`, directory);
     try {
       await network.addNamespace(network.router);
       await network.router.run(["sysctl", "-qw", ...FORWARDING]);
@@ -138,7 +143,7 @@ export class Network implements AsyncDisposable {
     Deno.removeSignalListener("SIGINT", this.onInterrupt);
     Deno.removeSignalListener("SIGTERM", this.onTerminate);
     await Promise.all([...this.programs].map((program) => program.stop()));
-    this.removeNamespaces();
+    this.remove();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -161,15 +166,20 @@ export class Network implements AsyncDisposable {
   }
 
   /** Synchronous, so that it also works while the process is being ended. */
-  private removeNamespaces(): void {
+  private remove(): void {
     for (const { namespace } of [...this.hosts, this.router]) {
       new Deno.Command("ip", { args: ["netns", "delete", namespace], stderr: "null" }).outputSync();
+    }
+    try {
+      Deno.removeSync(this.directory, { recursive: true });
+    } catch {
+      // A program that is just being ended may still write; what is left lies in /tmp.
     }
   }
 
   private interrupted(exitCode: number): void {
     for (const program of this.programs) program.kill("SIGKILL");
-    this.removeNamespaces();
+    this.remove();
     Deno.exit(exitCode);
   }
 }

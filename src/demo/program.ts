@@ -47,9 +47,11 @@ export class Program {
 
   constructor(readonly command: readonly string[], private readonly options: ProgramOptions = {}) {
     const { log } = options;
+    // A group of its own: some programs (dante) signal their whole group when they end, and those
+    // that start others end with them.
     const actual = log === undefined
-      ? command
-      : ["sh", "-c", `exec "$@" >>"$0" 2>&1`, log, ...command];
+      ? ["setsid", ...command]
+      : ["setsid", "sh", "-c", `exec "$@" >>"$0" 2>&1`, log, ...command];
     const stdio = log === undefined ? "piped" : "null";
     const child = new Deno.Command(actual[0], {
       args: actual.slice(1),
@@ -93,11 +95,11 @@ export class Program {
     }
   }
 
-  /** Sends a signal; harmless when it has ended. */
+  /** Sends a signal to it and what it has started; harmless when it has ended. */
   kill(signal: Deno.Signal): void {
     if (this.exit !== null) return;
     try {
-      Deno.kill(this.pid, signal);
+      Deno.kill(-this.pid, signal);
     } catch {
       // It ended in between.
     }

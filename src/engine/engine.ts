@@ -12,6 +12,7 @@ import {
   FlowTable,
   LAST_TICK,
   PACKETS,
+  PAYLOAD_COUNTED,
   STATE,
   TICK_MS,
   tickOf,
@@ -89,7 +90,7 @@ export interface EngineOptions {
 export interface EngineCounters {
   packets: number;
   payloadPackets: number;
-  /** Flows with any packet, and with payload. */
+  /** 5-tuples with any packet, and with payload. */
   flows: number;
   payloadFlows: number;
   detections: number;
@@ -265,7 +266,10 @@ export class Engine {
         return INSPECT;
       case EMBRYONIC:
         words[at + STATE] = UNDECIDED;
-        this.counters.payloadFlows++;
+        if ((words[at + FLAGS] & PAYLOAD_COUNTED) === 0) {
+          words[at + FLAGS] |= PAYLOAD_COUNTED;
+          this.counters.payloadFlows++;
+        }
         return INSPECT;
       default:
         return INSPECT;

@@ -36,6 +36,8 @@ export const SCRATCH = 27;
 
 /** The initiator is the higher of the two endpoints in the key. */
 export const INITIATOR_HIGH = 1;
+/** The 5-tuple was counted as one with payload; stays when the flow restarts. */
+export const PAYLOAD_COUNTED = 2;
 
 const WAYS = 8;
 export const TICK_MS = 100;
@@ -132,6 +134,7 @@ export class FlowTable {
     const at = victim * STRIDE;
     const key = this.#key;
     for (let word = 0; word < LAST_TICK; word++) words[at + word] = key[word];
+    words[at + FLAGS] = 0;
     tags[victim] = this.#tag;
     this.restart(victim, tick, state);
     return victim;
@@ -141,11 +144,12 @@ export class FlowTable {
   restart(slot: number, tick: number, state: number): void {
     const words = this.words;
     const at = slot * STRIDE;
+    const counted = words[at + FLAGS] & PAYLOAD_COUNTED;
     // A loop: the built-in fill costs more than these few words.
     for (let word = LAST_TICK; word < STRIDE; word++) words[at + word] = 0;
     words[at + LAST_TICK] = tick;
     words[at + STATE] = state;
-    words[at + FLAGS] = this.#sourceIsHigh ? INITIATOR_HIGH : 0;
+    words[at + FLAGS] = counted | (this.#sourceIsHigh ? INITIATOR_HIGH : 0);
     this.direction = 0;
   }
 

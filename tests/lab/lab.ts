@@ -51,27 +51,29 @@ export class Lab implements AsyncDisposable {
     readonly network: Network,
     readonly inner: Host,
     readonly outer: readonly Host[],
-    readonly directory: string,
   ) {}
 
   static async create(options: { outer?: number; offload?: boolean } = {}): Promise<Lab> {
     const network = await Network.create("bt");
-    const directory = await Deno.makeTempDir({ prefix: "btblocker-lab-" });
     try {
       const { outer = 2, offload } = options;
       const inner = await network.addHost("inner", { offload });
       const hosts: Host[] = [];
       for (let i = 1; i <= outer; i++) hosts.push(await network.addHost(`outer${i}`, { offload }));
-      return new Lab(network, inner, hosts, directory);
+      return new Lab(network, inner, hosts);
     } catch (cause) {
       await network.dispose();
-      await Deno.remove(directory, { recursive: true });
       throw cause;
     }
   }
 
   get router(): Host {
     return this.network.router;
+  }
+
+  /** For everything the programs write; removed with the lab. */
+  get directory(): string {
+    return this.network.directory;
   }
 
   /** A new directory under the lab's. */
@@ -123,9 +125,8 @@ export class Lab implements AsyncDisposable {
     return nodes;
   }
 
-  async dispose(): Promise<void> {
-    await this.network.dispose();
-    await Deno.remove(this.directory, { recursive: true }).catch(() => {});
+  dispose(): Promise<void> {
+    return this.network.dispose();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

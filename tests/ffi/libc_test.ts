@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import {
+  bootTimeMs,
+  bootTimeNs,
+  clearEvent,
+  close,
+  createEvent,
+  interfaceIndex,
+  interfaceName,
+  Poller,
+  signalEvent,
+} from "../../ffi/libc.ts";
+import { EAGAIN, EBADF } from "../../ffi/errno.ts";
+
+const ignore = Deno.build.os !== "linux"; // the calls are Linux's
+
+Deno.test({
+  name: "an event wakes a poll and is quiet after it was cleared",
+  ignore,
+  fn() {
+    const first = createEvent();
+    const second = createEvent();
+    assert(first >= 0 && second >= 0);
+    const poller = new Poller(first, second);
+    assert.equal(poller.wait(0), 0);
+    signalEvent(second);
+    assert.equal(poller.wait(-1), 1);
+    assert(!poller.firstReady && poller.secondReady);
+    clearEvent(second);
+    assert.equal(poller.wait(0), 0);
+    assert.equal(clearEvent(second), -EAGAIN);
+    close(second);
+    assert.equal(close(first), 0);
+    assert.equal(signalEvent(first), -EBADF);
+  },
+});
+
+Deno.test({
+  name: "bootTimeMs() and bootTimeNs() are one clock, that of /proc/uptime",
+  ignore,
+  fn() {
+    const uptime = Number(Deno.readTextFileSync("/proc/uptime").split(" ")[0]) * 1000;
+    const now = bootTimeMs();
+    const later = Number(bootTimeNs()) / 1e6;
+    assert(Number.isInteger(now) && Math.abs(now - uptime) < 1000, `${now} and ${uptime}`);
+    assert(later >= now && later - now < 1000);
+  },
+});
+
+Deno.test({
+  name: "interfaces have numbers and names",
+  ignore,
+  fn() {
+    assert.equal(interfaceIndex("no such one"), 0);
+    assert.equal(interfaceName(0x7fff_ffff), null);
+    const index = interfaceIndex("lo");
+    if (index > 0) assert.equal(interfaceName(index), "lo");
+  },
+});
