@@ -42,9 +42,8 @@ struct {
 } blocked_endpoints SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, INTERFACES_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, DROP_COUNTERS);
 	__type(key, __u32);
 	__type(value, struct drops);
 } interface_drops SEC(".maps");
@@ -193,14 +192,11 @@ static __always_inline bool parse_ports(struct cursor *cursor, int protocol, str
 
 static __always_inline void count_drop(struct xdp_md *ctx, __u64 bytes)
 {
-	__u32 interface = ctx->ingress_ifindex;
-	struct drops first = { .packets = 1, .bytes = bytes };
-	struct drops *drops = bpf_map_lookup_elem(&interface_drops, &interface);
+	__u32 counter = ctx->ingress_ifindex % DROP_COUNTERS;
+	struct drops *drops = bpf_map_lookup_elem(&interface_drops, &counter);
 
-	if (!drops) {
-		bpf_map_update_elem(&interface_drops, &interface, &first, BPF_NOEXIST);
+	if (!drops)
 		return;
-	}
 	drops->packets++;
 	drops->bytes += bytes;
 }

@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 #define BANS_DEFAULT 131072 /* entries of a ban map; BAN_LIMIT sets another size before load */
-#define INTERFACES_MAX 1024 /* interfaces with drop counters; others drop uncounted */
+#define DROP_COUNTERS 1024  /* power of two; an interface's is its index modulo this */
 
 /* Key of blocked_ips: struct in6_addr, IPv4 as ::ffff:a.b.c.d. */
 
@@ -35,7 +35,7 @@ struct ban {
 	__u8 pad[7];        /* 0 */
 };
 
-/* Value of interface_drops, keyed by interface index, one per CPU. */
+/* Value of interface_drops, one per CPU: an array, since a lookup in a hash costs as much again. */
 struct drops {
 	__u64 packets;
 	__u64 bytes;

@@ -186,6 +186,11 @@ function buildProgram(exit: (code: number) => void): Command {
       exit(await (await import("./demo.ts")).demo({ json: json === true }));
     });
 
+  program.command("demo-peer <order>", { hidden: true }) // what the demo starts in its hosts
+    .action(async (order) => {
+      exit(await (await import("../demo/command.ts")).demoPeer(order));
+    });
+
   return program as unknown as Command;
 }
 

@@ -21,12 +21,14 @@ import {
   IMPOSSIBLE,
   INDEXED,
   judgeMessage,
+  MESSAGE_FORMS,
   messageForm,
   PIECE,
   PREFIX_LENGTH,
   REJECT,
   REQUEST,
 } from "../protocols/peer_message.ts";
+import { findPiece, isPieceBeginning, PIECE_HEADER_LENGTH } from "../protocols/piece_search.ts";
 
 const MID_STREAM = match("mid-stream", "strong", "chain of peer wire messages");
 const MID_STREAM_V2 = match("mid-stream", "strong", "chain of BitTorrent v2 hash messages");
@@ -36,6 +38,8 @@ const FAST = match("fast", "strong", "chain of Fast extension messages");
 const BUDGET = 0x1_2000;
 /** {@link MessageChains} counts them in units that fit a byte pair. */
 const SEEN_UNIT = 16;
+/** Longest message: a bitfield. */
+const MAX_LENGTH = Math.max(...MESSAGE_FORMS.map((form) => form.maxLength));
 /** A hole this large after the expected position means that the message there was lost. */
 const MAX_HOLE = 0x4000;
 /** Points that make a chain, two of which come from a block message with consistent fields. */
@@ -56,16 +60,6 @@ const HAS_BLOCK = 1;
 const HAS_FAST = 2;
 const HAS_HASHES = 4;
 const LAST_WAS_KEEP_ALIVE = 8;
-
-/**
- * Horspool's shifts for the start of a `piece` of 16 384 bytes, `00 00 40 09 07 00`: the last byte
- * is the high byte of a piece index, 0 in every torrent (2^24 pieces).
- */
-const NEEDLE = Uint8Array.of(0x00, 0x00, 0x40, 0x09, 0x07, 0x00);
-const SHIFT = new Uint8Array(256).fill(NEEDLE.length);
-for (let i = 0; i < NEEDLE.length - 1; i++) SHIFT[NEEDLE[i]] = NEEDLE.length - 1 - i;
-/** Length prefix, id, index, begin. */
-const PIECE_HEADER_LENGTH = 13;
 
 /** A message put together from two segments: one at a time, never kept. */
 const assembled = new Uint8Array(JUDGED_LENGTH);
@@ -106,11 +100,6 @@ export class MessageChains {
     }
   }
 
-  /** Whether both directions have had their chance: {@link observe} cannot match any more. */
-  exhausted(slot: number): boolean {
-    return (this.#flags[slot * 2] & 3) === GIVEN_UP && (this.#flags[slot * 2 + 1] & 3) === GIVEN_UP;
-  }
-
   /**
    * Takes the payload of one TCP segment. `position` is the sequence number (signed 32 bits) of
    * `bytes[start]`. Segments may come twice, overlap, or be out of order.
@@ -124,7 +113,7 @@ export class MessageChains {
     end: number,
   ): Match | null {
     const d = slot * 2 + direction;
-    const state = this.#flags[d] & 3;
+    const state = this.#state(d);
     if (state === GIVEN_UP || start >= end) return null;
     const seen = this.#seen[d] + (((end - start) / SEEN_UNIT) | 0) + 1;
     this.#seen[d] = Math.min(seen, 0xffff);
@@ -149,12 +138,14 @@ export class MessageChains {
     const offset = (this.#next[d] + this.#heldLength[d] - position) | 0;
     if (offset >= end - start) return null; // inside the current message, or a retransmission
     if (offset < 0) {
-      // The expected bytes are missing: reordered or lost. Wait a little for them.
-      if (offset > -MAX_HOLE) return null;
+      // The expected bytes are missing: reordered or lost. They may come yet, or another piece.
+      if (offset > -MAX_HOLE) return this.#searchPiece(d, position, bytes, start, end);
       this.#forget(d);
       return this.#search(d, position, bytes, start, end);
     }
-    return this.#walk(d, position, bytes, start, start + offset, end);
+    const found = this.#walk(d, position, bytes, start, start + offset, end);
+    if (found !== null || this.#state(d) === FOLLOWING) return found;
+    return this.#search(d, position, bytes, start, end);
   }
 
   /** Looks for a message at the beginning of the segment, then for a piece anywhere in it. */
@@ -170,12 +161,37 @@ export class MessageChains {
     if (bytes[start] === 0 && end - start >= HEADER_LENGTH && mayBegin(bytes, start, end)) {
       this.#begin(d, position);
       const found = this.#walk(d, position, bytes, start, start, end);
-      if (found !== null || (this.#flags[d] & 3) === FOLLOWING) return found;
+      if (found !== null || this.#state(d) === FOLLOWING) return found;
     }
+    const found = this.#searchPiece(d, position, bytes, start, end);
+    if (found === null && this.#state(d) === SEARCHING) {
+      this.#holdTail(d, position, bytes, start, end);
+    }
+    return found;
+  }
+
+  /** Looks for the header of a piece anywhere in the segment and begins a chain there. */
+  #searchPiece(
+    d: number,
+    position: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): Match | null {
     const piece = findPiece(bytes, start, end);
     if (piece < 0) return null;
     this.#begin(d, (position + piece - start) | 0);
     return this.#walk(d, position, bytes, start, piece, end);
+  }
+
+  /** Keeps the end of the segment where it may be the beginning of a piece's header. */
+  #holdTail(d: number, position: number, bytes: Uint8Array, start: number, end: number): void {
+    for (let at = Math.max(start, end - PIECE_HEADER_LENGTH + 1); at < end; at++) {
+      if (!isPieceBeginning(bytes, at, end)) continue;
+      this.#begin(d, (position + at - start) | 0);
+      this.#hold(d, bytes, at, end);
+      return;
+    }
   }
 
   /** Reads message after message from `at` to the end of the segment; judges the chain there. */
@@ -194,7 +210,10 @@ export class MessageChains {
       this.#next[d] = (position + at - start) | 0;
     }
     while (at < end) {
-      if (end - at < JUDGED_LENGTH && this.#hold(d, bytes, at, end)) break;
+      if (end - at < JUDGED_LENGTH) {
+        if (!mayContinue(bytes, at, end)) return this.#break(d);
+        if (this.#hold(d, bytes, at, end)) break;
+      }
       const taken = this.#take(d, bytes, at, end);
       if (taken < 0) return this.#break(d);
       if (taken === 0) return extensionMatch(bytes, at, end);
@@ -286,6 +305,7 @@ export class MessageChains {
     const available = kept + added;
     if (this.#hold(d, assembled, 0, available)) return CUT;
     this.#heldLength[d] = 0;
+    if (this.#points[d] === 0 && !mayBegin(assembled, 0, available)) return BROKEN;
     const taken = this.#take(d, assembled, 0, available);
     return taken <= 0 ? BROKEN : at - kept + taken;
   }
@@ -305,6 +325,10 @@ export class MessageChains {
     this.#flags[d] = SEARCHING;
     this.#points[d] = 0;
     this.#heldLength[d] = 0;
+  }
+
+  #state(d: number): number {
+    return this.#flags[d] & 3;
   }
 
   #kinds(d: number): number {
@@ -337,20 +361,9 @@ function mayBegin(bytes: Uint8Array, at: number, end: number): boolean {
   return verdict === CONSISTENT || bytes[at + 4] === EXTENDED || u32be(bytes, at) < JUDGED_LENGTH;
 }
 
-/** First byte of a whole header of a `piece` of 16 384 bytes in `[start, end)`, or -1. */
-function findPiece(bytes: Uint8Array, start: number, end: number): number {
-  const last = NEEDLE.length - 1;
-  const stop = end - PIECE_HEADER_LENGTH + last;
-  let at = start + last;
-  while (at <= stop) {
-    const byte = bytes[at];
-    if (byte === 0 && bytes[at - 1] === 0x07 && bytes[at - 2] === 0x09 && bytes[at - 3] === 0x40) {
-      const header = at - last;
-      if (i32be(bytes, header) === 0x4009 && judgeMessage(bytes, header, end) === CONSISTENT) {
-        return header;
-      }
-    }
-    at += SHIFT[byte];
-  }
-  return -1;
+/** Whether `[at, end)` may be a message or the beginning of one. */
+function mayContinue(bytes: Uint8Array, at: number, end: number): boolean {
+  if (bytes[at] !== 0 || (end - at > 1 && bytes[at + 1] > MAX_LENGTH >>> 16)) return false;
+  return end - at < HEADER_LENGTH || i32be(bytes, at) === 0 ||
+    judgeMessage(bytes, at, end) !== IMPOSSIBLE;
 }

@@ -5,13 +5,14 @@
 import { interfaceIndex } from "../../ffi/libc.ts";
 import { EnvironmentError } from "../errors.ts";
 import { answerBanRequest, type BanAnswer, readBanRequest } from "./ban_commands.ts";
+import { formatCount } from "../report/text.ts";
 import type { BanScope, BanTarget } from "./ban_policy.ts";
 import { BanTable } from "./ban_table.ts";
 import { Bans } from "./bans.ts";
 import { LocalAddresses } from "./local_addresses.ts";
 import { type NetworkNamespace, networkNamespace } from "./network_namespace.ts";
 import type { WorkerBansSetup } from "./worker_bans.ts";
-import { type LogLine, type XdpAttachment, XdpFilter, type XdpMode } from "./xdp.ts";
+import { type Drops, type LogLine, type XdpAttachment, XdpFilter, type XdpMode } from "./xdp.ts";
 
 export interface BanGuardOptions {
   /** INTERFACE; none: that of the default route, whichever it is at the time. */
@@ -67,7 +68,9 @@ export class BanGuard implements Disposable {
       endpointMap: this.#filter?.mapFd("blocked_endpoints") ?? -1,
     });
     const restored = this.bans.restore();
-    if (restored > 0) options.log("info", `${restored} bans of an earlier run hold again`);
+    if (restored > 0) {
+      options.log("info", `Holding again: ${formatCount(restored, "ban")} of an earlier run`);
+    }
     this.#filter?.start();
     undo.move(); // dispose() has them from here
     this.#refreshTimer = setInterval(() => this.#refresh(), REFRESH_MS);
@@ -101,14 +104,9 @@ export class BanGuard implements Disposable {
     return this.#filter?.attachments ?? [];
   }
 
-  /** Packets and bytes dropped in the driver, by interface name. */
-  drops(): Map<string, { packets: number; bytes: number }> {
-    const byIndex = this.#filter?.drops();
-    const drops = new Map<string, { packets: number; bytes: number }>();
-    for (const { name, index } of this.attachments) {
-      drops.set(name, byIndex?.get(index) ?? { packets: 0, bytes: 0 });
-    }
-    return drops;
+  /** What was dropped in the driver, by interface name. */
+  drops(): Map<string, Drops> {
+    return this.#filter?.drops() ?? new Map();
   }
 
   /** What a queue worker gets; post it again when one of the settings changes. */
@@ -145,7 +143,7 @@ export class BanGuard implements Disposable {
   #startCleanup(seconds: number): Timer {
     return setInterval(() => {
       const freed = this.bans.sweep();
-      if (freed > 0) this.#log("info", `${freed} ended bans removed from memory`);
+      if (freed > 0) this.#log("info", `${formatCount(freed, "ended ban")} removed from memory`);
     }, seconds * 1000);
   }
 

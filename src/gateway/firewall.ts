@@ -54,18 +54,21 @@ export class Firewall {
     readonly warnings: readonly string[],
   ) {}
 
-  /** Looks for the tools. Throws when there is none that works. */
-  static async open(backend: Backend = "system"): Promise<Firewall> {
+  /** Looks for the tools; the first of `tables` that the kernel has. Throws when none works. */
+  static async open(
+    backend: Backend = "system",
+    tables: readonly Table[] = TABLES,
+  ): Promise<Firewall> {
     const tools: Iptables[] = [];
     const warnings: string[] = [];
-    const ipv4 = await findIptables(4, backend);
+    const ipv4 = await findIptables(4, backend, tables);
     if (ipv4 instanceof EnvironmentError) {
       if (backend === "system" && await nftWorks()) return new Firewall([], warnings);
       throw ipv4;
     }
     tools.push(ipv4);
     if (await exists("/proc/net/if_inet6")) {
-      const ipv6 = await findIptables(6, backend);
+      const ipv6 = await findIptables(6, backend, tables);
       if (ipv6 instanceof EnvironmentError) {
         warnings.push(`IPv6 is on but not guarded: ${ipv6.message}`);
       } else tools.push(ipv6);
@@ -151,7 +154,7 @@ export class Firewall {
     for (const tool of this.tools) {
       const saved = await save(tool);
       const own = findOwnRules(saved).find((rules) => rules.table === tool.table);
-      if (own === undefined || own.jumps.length === 0) return false;
+      if (own === undefined || own.jumps.length < traffic.chains.length) return false;
       if (!tableSection(saved, tool.table).some((line) => queuesFor(line, traffic))) return false;
     }
     return true;
@@ -194,7 +197,11 @@ function familyCommand(command: string, family: 4 | 6): string {
   return family === 4 ? command : command.replace("iptables", "ip6tables");
 }
 
-async function findIptables(family: 4 | 6, backend: Backend): Promise<Iptables | EnvironmentError> {
+async function findIptables(
+  family: 4 | 6,
+  backend: Backend,
+  tables: readonly Table[],
+): Promise<Iptables | EnvironmentError> {
   let failure: EnvironmentError | undefined;
   for (const name of COMMANDS[backend]) {
     const command = familyCommand(name, family);
@@ -206,7 +213,7 @@ async function findIptables(family: 4 | 6, backend: Backend): Promise<Iptables |
       );
       continue;
     }
-    for (const table of TABLES) {
+    for (const table of tables) {
       const args = ["-w", LOCK_SECONDS, "-t", table, "-S", "FORWARD"];
       const { success, stderr } = await execute(command, args);
       if (success) return { family, command, variant, table };

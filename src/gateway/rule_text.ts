@@ -215,12 +215,15 @@ export function markConflicts(saved: string, marks: Marks): string[] {
   return conflicts;
 }
 
-/** Bits that a rule of CONNMARK or MARK writes. */
+/** Bits that a rule copies between marks, sets in packets, or overwrites in connections. */
 function touchedBits(rule: string): number {
   const copied = /--(?:save|restore)-mark(?: --nfmask (\S+) --ctmask (\S+))?/.exec(rule);
   if (copied) return copied[1] === undefined ? -1 : Number(copied[1]) & Number(copied[2]);
-  const set = /--set-xmark (\w+)\/(\w+)/.exec(rule);
-  return set ? Number(set[1]) | Number(set[2]) : 0;
+  const set = /-j (\w+) --set-xmark (\w+)\/(\w+)/.exec(rule);
+  if (set === null) return 0;
+  const [, target, value, mask] = set;
+  // Clearing our bits in a packet does no harm: it comes to our chain without them anyway.
+  return target === "CONNMARK" ? Number(value) | Number(mask) : Number(value);
 }
 
 /** The same rules for `nft -f`: one table for both families, replaced as a whole. */

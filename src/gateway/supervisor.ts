@@ -8,7 +8,7 @@ import { EnvironmentError } from "../errors.ts";
 import { sumCounters } from "./counters.ts";
 import { type Backend, Firewall } from "./firewall.ts";
 import { type LogLine, QueueWorkers } from "./queue_workers.ts";
-import type { GuardedTraffic } from "./rule_text.ts";
+import type { GuardedTraffic, Table } from "./rule_text.ts";
 import type { DetectionReport, JudgeSettings } from "./worker_protocol.ts";
 
 /** The ban side: bans in the kernel and in user space, whoever provides them. */
@@ -28,13 +28,15 @@ export interface GatewayOptions {
   /** Attaches the ban side after the queues are bound and before rules are installed. */
   readonly attachBans: (undo: AsyncDisposableStack) => Promise<BanSide> | BanSide;
   readonly backend?: Backend;
+  /** Tables of iptables to choose from, the preferred one first. */
+  readonly tables?: readonly Table[];
   /** The module of the workers; for tests. */
   readonly workerModule?: URL;
 }
 
 /** How often it is looked whether packets had to pass unjudged, and whether the rules still stand. */
 const OVERLOAD_CHECK_MS = 5_000;
-const RULES_CHECK_MS = 5_000;
+const RULES_CHECK_MS = 8_000;
 
 /** The running gateway. Disposing of it removes all it put into the kernel. */
 export class Gateway implements AsyncDisposable {
@@ -97,9 +99,11 @@ function queues({ queueNumber, queueCount }: GuardedTraffic): string {
 }
 
 /** Without rules to manage, a missing tool is no obstacle. */
-async function openFirewall({ manageRules, backend }: GatewayOptions): Promise<Firewall | null> {
+async function openFirewall(
+  { manageRules, backend, tables }: GatewayOptions,
+): Promise<Firewall | null> {
   try {
-    return await Firewall.open(backend);
+    return await Firewall.open(backend, tables);
   } catch (error) {
     if (manageRules || !(error instanceof EnvironmentError)) throw error;
     return null;

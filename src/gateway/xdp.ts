@@ -8,8 +8,8 @@ import {
   BpfError,
   BpfObject,
   linkInterface,
+  lookupElement,
   programName,
-  readElements,
   XDP_GENERIC,
   XDP_HAS_FRAGS,
   XDP_NATIVE,
@@ -63,6 +63,12 @@ export interface XdpAttachment {
   readonly problem: string | null;
 }
 
+/** What was dropped in the driver. */
+export interface Drops {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
 interface Slot extends XdpAttachment {
   /** Descriptor of the link, -1 for none. */
   readonly link: number;
@@ -82,6 +88,9 @@ const WITHOUT_LINK_HEADER = new Map([
 ]);
 
 const MODE_FLAGS = { native: XDP_NATIVE, generic: XDP_GENERIC, offload: XDP_OFFLOAD } as const;
+
+/** As in bpf/layout.h. */
+const DROP_COUNTERS = 1024;
 
 const OBJECT = new URL("../../bpf/btblocker.bpf.o", import.meta.url);
 
@@ -238,20 +247,24 @@ export class XdpFilter implements Disposable {
     if (slot.link >= 0) close(slot.link);
   }
 
-  /** Packets and bytes dropped, by interface index. */
-  drops(): Map<number, { packets: number; bytes: number }> {
-    const cpus = possibleCpus();
-    const drops = new Map<number, { packets: number; bytes: number }>();
-    const length = 16 * cpus; // struct drops, one a CPU
-    readElements(this.#object.mapFd("interface_drops"), 4, length, (keys, at, values, valueAt) => {
-      const sum = { packets: 0, bytes: 0 };
-      for (let cpu = 0; cpu < cpus; cpu++) {
-        sum.packets += Number(values.getBigUint64(valueAt + cpu * 16, true));
-        sum.bytes += Number(values.getBigUint64(valueAt + cpu * 16 + 8, true));
-      }
-      drops.set(new DataView(keys.buffer).getUint32(at, true), sum);
-    });
+  /** Packets and bytes dropped in the driver, by interface name. */
+  drops(): Map<string, Drops> {
+    const drops = new Map<string, Drops>();
+    for (const { name, index } of this.#slots.values()) drops.set(name, this.#dropsOf(index));
     return drops;
+  }
+
+  #dropsOf(index: number): Drops {
+    const sum = { packets: 0, bytes: 0 };
+    const key = new Uint8Array(Uint32Array.of(index % DROP_COUNTERS).buffer);
+    const value = new BigUint64Array(2 * possibleCpus()); // struct drops, one a CPU
+    const map = this.#object.mapFd("interface_drops");
+    if (lookupElement(map, key, new Uint8Array(value.buffer)) < 0) return sum;
+    for (let at = 0; at < value.length; at += 2) {
+      sum.packets += Number(value[at]);
+      sum.bytes += Number(value[at + 1]);
+    }
+    return sum;
   }
 
   /** A clean stop: detaches, and forgets the bans unless they are to persist. */

@@ -12,6 +12,7 @@
 import { ascii, startsWith } from "../packet/bytes.ts";
 import { findKey, integerAt, skipElement, stringLength, stringStart } from "./bencode.ts";
 import { type Match, match } from "./match.ts";
+import { wordsAt } from "./signatures.ts";
 
 const MIN_LENGTH = 24; // of an error with an empty text and an empty transaction id
 const DICTIONARY = 0x64; // d
@@ -50,16 +51,8 @@ const IMPLIED_PORT = ascii("implied_port");
 const ANNOUNCE_PEER = ascii("announce_peer");
 
 /** Methods with a name of their own in the report; any other is a "query". */
-const QUERIES: readonly (readonly [Uint8Array, Match])[] = [
-  "ping",
-  "find_node",
-  "get_peers",
-  "announce_peer", // BEP 5
-  "get",
-  "put", // BEP 44
-  "sample_infohashes", // BEP 51
-  "vote", // uTorrent
-].map((name) => [ascii(name), match("dht", "proof", `${name} query`)]);
+const QUERIES: readonly (readonly [Uint8Array, Match])[] = wordsAt("dht query")
+  .map((name) => [ascii(name), match("dht", "proof", `${name} query`)]);
 
 const OTHER_QUERY = match("dht", "proof", "query");
 const RESPONSE = match("dht", "proof", "response");

@@ -53,6 +53,12 @@ export class HttpHead {
 
   /** Reads a request line and looks for the end of the head. */
   request(bytes: Uint8Array, start: number, end: number): HeadState {
+    const state = this.requestLine(bytes, start, end);
+    return state === CUT_HEAD ? this.#findBody(bytes, this.headersStart, end) : state;
+  }
+
+  /** Reads a request line alone: `CUT_HEAD` when it is complete. */
+  requestLine(bytes: Uint8Array, start: number, end: number): HeadState {
     this.#clear();
     let at = start;
     while (at < end && isLetter(bytes[at])) {
@@ -85,9 +91,8 @@ export class HttpHead {
     this.targetEnd = at;
     if (this.pathEnd < 0) this.pathEnd = at;
     if (at === end) return CUT_LINE;
-    const line = lineEnd(bytes, at, end);
-    if (line < 0) return CUT_LINE;
-    return this.#findBody(bytes, line, end);
+    this.headersStart = lineEnd(bytes, at, end);
+    return this.headersStart < 0 ? CUT_LINE : CUT_HEAD;
   }
 
   /** Reads a status line and looks for the end of the head. */
@@ -107,13 +112,11 @@ export class HttpHead {
       status = status * 10 + bytes[at + i] - 0x30;
     }
     this.status = status;
-    const line = lineEnd(bytes, at, end);
-    if (line < 0) return CUT_LINE;
-    return this.#findBody(bytes, line, end);
+    this.headersStart = lineEnd(bytes, at, end);
+    return this.headersStart < 0 ? CUT_LINE : this.#findBody(bytes, this.headersStart, end);
   }
 
   #findBody(bytes: Uint8Array, headersStart: number, end: number): HeadState {
-    this.headersStart = headersStart;
     let at = headersStart;
     while (at < end) {
       if (bytes[at] === LF) {

@@ -76,7 +76,7 @@ export function detectHttpTracker(bytes: Uint8Array, start: number, end: number)
 }
 
 function detectRequest(bytes: Uint8Array, start: number, end: number): StreamAnswer {
-  const state = head.request(bytes, start, end);
+  const state = head.requestLine(bytes, start, end);
   if (state === NOT_HTTP) return null;
   const cut = state === CUT_LINE && (head.targetEnd < 0 || head.targetEnd === end);
   const unfinished = cut ? NEED_MORE : null;

@@ -37,8 +37,6 @@ export type Place =
   | "user agent"
   /** The value of a DHT message's key `q`. */
   | "dht query"
-  /** A key of a DHT message's `a` or `r` dictionary. */
-  | "dht argument"
   /** The value of the header `Content-Type`; counts only with BLOCK_MENTIONS. */
   | "content type"
   /** A link in an HTTP header or page; counts only with BLOCK_MENTIONS. */
@@ -230,20 +228,6 @@ const DHT_QUERIES = rows("dht query", "dht", [
   ["vote", "uTorrent"],
 ]);
 
-const DHT_ARGUMENTS = rows("dht argument", "dht", [
-  ["id", "BEP 5"],
-  ["target", "BEP 5"],
-  ["info_hash", "BEP 5"],
-  ["token", "BEP 5"],
-  ["nodes", "BEP 5"],
-  ["values", "BEP 5"],
-  ["implied_port", "BEP 5"],
-  ["nodes6", "BEP 32"],
-  ["want", "BEP 32"],
-  ["noseed", "BEP 33"],
-  ["samples", "BEP 51"],
-]);
-
 const CONTENT_TYPES = rows("content type", "http-tracker", [
   ["application/x-bittorrent", "metainfo file"],
 ]);
@@ -280,7 +264,6 @@ export const SIGNATURES: readonly Signature[] = Object.freeze([
   ...JSON_ACTIONS,
   ...USER_AGENTS,
   ...DHT_QUERIES,
-  ...DHT_ARGUMENTS,
   ...CONTENT_TYPES,
   ...LINKS,
   ...METAINFO_KEYS,

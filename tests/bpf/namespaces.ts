@@ -109,12 +109,17 @@ export class Namespaces implements AsyncDisposable {
     this.#processes.push(this.command("outside", {}, Deno.execPath(), ...args).spawn());
   }
 
-  /** Starts the filter in the gateway and waits until it guards (or has failed). */
-  async startFilter(settings: Partial<FilterSettings>): Promise<Filter> {
+  /**
+   * Starts the filter in the gateway and waits until it guards (or has failed).
+   *
+   * @param without capabilities it is not to have, as `-bpf,-sys_admin`
+   */
+  async startFilter(settings: Partial<FilterSettings>, without?: string): Promise<Filter> {
     const argument = JSON.stringify({ ...DEFAULT_SETTINGS, ...settings });
     const args = ["run", "-q", "-A", `${here}filter_process.ts`, argument];
     const options = { stdin: "piped", stdout: "piped" } as const;
-    const child = this.command("gateway", options, Deno.execPath(), ...args).spawn();
+    const drop = without === undefined ? [] : ["setpriv", "--bounding-set", without, "--"];
+    const child = this.command("gateway", options, ...drop, Deno.execPath(), ...args).spawn();
     this.#processes.push(child);
     const filter = new Filter(child);
     await filter.waitFor((log) => log.some((entry) => entry.ready || entry.level === "fatal"));

@@ -137,6 +137,7 @@ const chains: readonly (readonly [string, readonly Uint8Array[][], string])[] = 
     [[latin1("text"), request(1, 0), request(1, BLOCK)]],
     "nothing",
   ],
+  ["requests with a short tail", [[request(1, 0), request(1, BLOCK), latin1("tail")]], "nothing"],
   ["a request with a tail", [[have(1), request(1, 0), latin1("tail of another kind")]], "nothing"],
 ];
 for (const [name, said, expected] of chains) {

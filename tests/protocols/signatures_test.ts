@@ -13,7 +13,7 @@ Deno.test("the signature table has 95 rows and more, without peer IDs and messag
 Deno.test("every signature is bytes, once at its place, with a source", () => {
   const seen = new Set<string>();
   for (const { place, text, source } of SIGNATURES) {
-    assert.match(text, /^[\x01-\xff]+$/);
+    assert.ok(text.length > 0 && [...text].every((char) => char.charCodeAt(0) <= 0xff), text);
     assert.notEqual(source, "");
     assert.ok(!seen.has(`${place}: ${text}`), `${place}: ${text} twice`);
     seen.add(`${place}: ${text}`);

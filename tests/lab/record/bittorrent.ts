@@ -188,9 +188,10 @@ const socks: Scenario = {
   },
 };
 
-const DANTE = `
-internal: eth0 port = 1080
-external: eth0
+/** Addresses, not the interface: it has a link-local one that dante cannot bind. */
+const dante = (address: string) => `
+internal: ${address} port = 1080
+external: ${address}
 clientmethod: none
 socksmethod: none
 user.privileged: root
@@ -208,7 +209,7 @@ const socksUdp: Scenario = {
   async run(lab) {
     const proxy = lab.outer[1];
     const directory = await lab.newDirectory("dante");
-    await Deno.writeTextFile(`${directory}/conf`, DANTE);
+    await Deno.writeTextFile(`${directory}/conf`, dante(proxy.ipv4));
     proxy.spawn(["danted", "-f", `${directory}/conf`, "-p", `${directory}/pid`]);
     await delay(700);
     await transfer(lab, {

@@ -1,0 +1,147 @@
+/** What stands in the router: nothing, btblocker, or another inline program. */
+
+import { askControl } from "../../../src/gateway/control.ts";
+import type { Counter } from "../../../src/gateway/counters.ts";
+import type { Program } from "../../../src/demo/program.ts";
+import { Bed, spawnInRouter } from "./bed.ts";
+
+const ENTRY = new URL("../../../main.ts", import.meta.url).pathname;
+const START_TIMEOUT_MS = 20_000;
+/** Another program does not tell when it is ready. */
+const SETTLE_MS = 3_000;
+
+/** Why clean packets, and all are clean here, were not forwarded or not judged. */
+export interface Losses {
+  /** Dropped because the queue was full, or because its socket was. */
+  queueDropped: number;
+  socketDropped: number;
+  /** Packets that met a DROP rule. */
+  ruleDrops: number;
+  /** Of btblocker: packets it dropped, passed unjudged, flows it took for BitTorrent. */
+  dropped: number;
+  unjudged: number;
+  detections: number;
+}
+
+export interface ContenderOptions {
+  /** Environment of btblocker. */
+  env?: Record<string, string>;
+  /** Command of another program, for a shell. */
+  command?: string;
+  /** Commands run in the router first. */
+  setup?: readonly (readonly string[])[];
+}
+
+export class Contender implements AsyncDisposable {
+  private constructor(
+    readonly name: string,
+    readonly bed: Bed,
+    readonly program: Program | null,
+  ) {}
+
+  /** A router without any rule. */
+  static async unfiltered(): Promise<Contender> {
+    return new Contender("unfiltered", await Bed.create(), null);
+  }
+
+  /** A router that follows connections and does nothing else: what any stateful firewall costs. */
+  static async conntrack(): Promise<Contender> {
+    const bed = await Bed.create();
+    await bed.router.run(
+      ["iptables", "-A", "FORWARD", "-m", "conntrack", "--ctstate", "INVALID", "-j", "ACCEPT"],
+    );
+    return new Contender("conntrack only", bed, null);
+  }
+
+  static async start(name: string, options: ContenderOptions): Promise<Contender> {
+    const { env = {}, command, setup = [] } = options;
+    const bed = await Bed.create();
+    try {
+      for (const line of setup) await bed.router.run(line);
+      const line = command === undefined
+        ? [Deno.execPath(), "run", "--quiet", "--no-prompt", "-A", ENTRY, "run"]
+        : ["sh", "-c", command];
+      const contender = new Contender(name, bed, spawnInRouter(bed, line, env));
+      await contender.started(command === undefined);
+      return contender;
+    } catch (error) {
+      await bed[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  private async started(answersStatus: boolean): Promise<void> {
+    const program = this.program!;
+    const deadline = performance.now() + (answersStatus ? START_TIMEOUT_MS : SETTLE_MS);
+    while (performance.now() < deadline) {
+      if (program.exit !== null) throw new Error(`${this.name} has ended:\n${program.text()}`);
+      if (answersStatus && await this.status() !== null) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    if (answersStatus) throw new Error(`${this.name} does not answer:\n${program.text()}`);
+  }
+
+  /** btblocker's counters; null of others. */
+  async status(): Promise<Record<Counter, number> | null> {
+    if (this.program === null) return null;
+    const answer = await askControl(this.bed.routerInode, "status", null);
+    return (answer?.result as { counters: Record<Counter, number> } | undefined)?.counters ?? null;
+  }
+
+  async losses(): Promise<Losses> {
+    const { router } = this.bed;
+    const queues = await router.run(
+      ["sh", "-c", "cat /proc/net/netfilter/nfnetlink_queue 2>/dev/null || true"],
+    );
+    // Columns: queue, port, waiting, copy mode, copy range, queue dropped, user dropped, last id, 1
+    const rows = queues.trim().split("\n").map((line) => line.trim().split(/\s+/).map(Number));
+    const sum = (column: number) => rows.reduce((total, row) => total + (row[column] || 0), 0);
+    const rules = await router.run(["sh", "-c", "iptables-save -c; ip6tables-save -c"]);
+    let ruleDrops = 0;
+    for (const [, packets] of rules.matchAll(/^\[(\d+):\d+\] .* -j DROP/gm)) {
+      ruleDrops += Number(packets);
+    }
+    const counters = await this.status();
+    return {
+      queueDropped: sum(5),
+      socketDropped: sum(6),
+      ruleDrops,
+      dropped: (counters?.dropped ?? 0) + (counters?.bannedDrops ?? 0),
+      unjudged: counters?.unjudged ?? 0,
+      detections: counters?.detections ?? 0,
+    };
+  }
+
+  /** Resident memory of the program in MB (10^6), 0 without one. */
+  get residentMegabytes(): number {
+    if (this.program === null) return 0;
+    const status = Deno.readTextFileSync(`/proc/${this.pid}/status`);
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024 / 1e6;
+  }
+
+  /** Seconds of processor time, in user space and in the kernel. */
+  get processorTime(): { user: number; kernel: number } {
+    if (this.program === null) return { user: 0, kernel: 0 };
+    const stat = Deno.readTextFileSync(`/proc/${this.pid}/stat`);
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from field 3, the state
+    return { user: Number(fields[11]) / 100, kernel: Number(fields[12]) / 100 };
+  }
+
+  /** The child of the shell or setsid that runs the command, which replaced itself by it. */
+  private get pid(): number {
+    return this.program!.pid;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.bed[Symbol.asyncDispose]();
+  }
+}
+
+/** btblocker with every packet of every flow sent to it, by rules that do not know its marks. */
+export function inspectAllRules(queues: number): string[][] {
+  const range = queues > 1 ? ["--queue-balance", `0:${queues - 1}`] : ["--queue-num", "0"];
+  return ["tcp", "udp"].map((protocol) =>
+    ["iptables", "-t", "mangle", "-A", "FORWARD", "-p", protocol, "-j", "NFQUEUE"]
+      .concat(range, "--queue-bypass")
+  );
+}

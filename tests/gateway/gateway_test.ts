@@ -1,0 +1,360 @@
+/** The gateway with a stub engine on a router in namespaces: verdicts, marks, crashes, the end. */
+
+import assert from "node:assert/strict";
+import {
+  boundQueues,
+  countersOf,
+  createRouter,
+  liveImpossible,
+  packetsThrough,
+  program,
+  savedRules,
+  startGateway,
+  talk,
+} from "./live.ts";
+
+const impossible = liveImpossible("iptables-nft", "iptables-legacy");
+if (impossible !== null) console.log(`tests of the live gateway skipped: ${impossible}`);
+const ignore = impossible !== null;
+
+// What the stub engine makes of these ports: programs/stub_worker.ts.
+const CLEAN = 1000;
+const BITTORRENT = 2000;
+const CRASH = 3000;
+const FAULT = 4000;
+const SLOW = 5000;
+const INSPECTED = 6000;
+
+const SAVE = { nft: "iptables-nft-save", legacy: "iptables-legacy-save" } as const;
+const SAVE6 = { nft: "ip6tables-nft-save", legacy: "ip6tables-legacy-save" } as const;
+
+for (const backend of ["nft", "legacy"] as const) {
+  for (const table of ["security", "mangle"] as const) {
+    for (const family of [4, 6] as const) {
+      const save = family === 4 ? SAVE[backend] : SAVE6[backend];
+      const command = `${family === 4 ? "iptables" : "ip6tables"}-${backend}`;
+
+      Deno.test({
+        name: `IPv${family}, ${backend}, ${table}: flows are released, dropped, and marks kept`,
+        ignore,
+        async fn() {
+          await using lab = await createRouter(CLEAN, BITTORRENT, INSPECTED);
+          const { router } = lab;
+          // Somebody else's marks, and somebody else's rules behind ours.
+          const add = (...rule: string[]) => router.run([command, "-t", "mangle", "-A", ...rule]);
+          await add("PREROUTING", "-j", "MARK", "--set-mark", "0x40001");
+          await add(
+            "FORWARD",
+            "-m",
+            "mark",
+            "--mark",
+            "0x40001",
+            "-m",
+            "comment",
+            "--comment",
+            "in forward",
+          );
+          await add(
+            "POSTROUTING",
+            "-m",
+            "mark",
+            "--mark",
+            "0x40001",
+            "-m",
+            "comment",
+            "--comment",
+            "kept",
+          );
+          await add(
+            "POSTROUTING",
+            "-m",
+            "mark",
+            "!",
+            "--mark",
+            "0x40001",
+            "-p",
+            "tcp",
+            "-m",
+            "comment",
+            "--comment",
+            "lost",
+          );
+          const gateway = await startGateway(lab, { backend, tables: [table] });
+          assert.match(gateway.text(), new RegExp(`^ready$`, "m"));
+          const through = (rule: RegExp) => packetsThrough(router, rule, save);
+
+          assert.equal(await talk(lab, "tcp", INSPECTED, { family, rounds: 5 }), 5);
+          assert.equal(await talk(lab, "udp", INSPECTED, { family, rounds: 5 }), 5);
+          const inspected = await countersOf(gateway);
+          assert(inspected.packets >= 20, JSON.stringify(inspected));
+          assert.equal(inspected.accepted, inspected.packets);
+          assert.equal(await through(/-m connmark --mark 0x10000000.* -j RETURN/), 0);
+
+          for (const how of ["tcp", "udp"] as const) {
+            assert.equal(await talk(lab, how, CLEAN, { family, rounds: 200 }), 200);
+          }
+          const released = await countersOf(gateway);
+          assert(released.released >= 2, JSON.stringify(released));
+          // TCP: handshake and the first segments; UDP: what came before the first mark was saved.
+          assert(released.packets - inspected.packets < 20, JSON.stringify(released));
+          assert(await through(/-m connmark --mark 0x10000000.* -j RETURN/) > 700);
+
+          assert.equal(await talk(lab, "tcp", BITTORRENT, { family }), 0);
+          const dropped = await countersOf(gateway);
+          assert.equal(dropped.dropped, 1, JSON.stringify(dropped)); // the rest dies in the kernel
+          assert(await through(/-m connmark --mark 0x20000000.* -j DROP/) > 0);
+          // The first datagram of a connection that was never let through leaves no connection.
+          assert.equal(await talk(lab, "udp", BITTORRENT, { family }), 0);
+
+          assert.equal(await through(/comment lost/), 0);
+          const kept = await through(/comment kept/);
+          assert(kept > 800, `${kept}`);
+          // Every packet but those that our chain dropped met the rule behind it once.
+          if (table === "mangle") assert.equal(await through(/"in forward"/), kept);
+          assert.equal((await countersOf(gateway)).unjudged, 0);
+        },
+      });
+    }
+  }
+}
+
+Deno.test({
+  name: "a new connection on the 5-tuple of a dropped one is judged anew",
+  ignore,
+  async fn() {
+    await using lab = await createRouter();
+    const { router, client, server } = lab;
+    const gateway = await startGateway(lab);
+    // Both ends forget their connection without a word, so that conntrack goes on believing in it.
+    const silence = async (host: typeof client) => {
+      for (const flag of ["FIN", "RST"]) {
+        const match = ["-p", "tcp", "--tcp-flags", flag, flag];
+        await host.run(["iptables", "-A", "OUTPUT", ...match, "-j", "DROP"]);
+      }
+    };
+    await silence(client);
+    await silence(server);
+    const connect = async (words: string) => {
+      const listener = server.spawn(["nc", "-l", "-p", String(BITTORRENT)]);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      const script = `echo ${words} | timeout 1 nc -p 3333 ${server.ipv4} ${BITTORRENT}; true`;
+      await client.run(["sh", "-c", script]);
+      await listener.stop("SIGKILL");
+      for (const host of [client, server]) await host.run(["ss", "-K", "sport", "=", "3333"]);
+      await server.run(["ss", "-K", "dport", "=", "3333"]);
+    };
+    await connect("first");
+    assert.equal((await countersOf(gateway)).dropped, 1);
+    const before = (await countersOf(gateway)).packets;
+    await connect("second");
+    assert((await countersOf(gateway)).packets > before, "the SYN did not reach the queue");
+    assert(await packetsThrough(router, /--tcp-flags FIN,SYN,RST,ACK SYN/) >= 1);
+  },
+});
+
+Deno.test({
+  name: "with RECHECK, packets of released flows come back to the queue",
+  ignore,
+  async fn() {
+    for (const [recheck, atLeast, atMost] of [[0, 0, 30], [1 << 18, 4, 2_000]]) {
+      await using lab = await createRouter(CLEAN);
+      const gateway = await startGateway(lab, { traffic: { recheck } });
+      for (const family of [4, 6] as const) {
+        const before = (await countersOf(gateway)).packets;
+        // 2 MiB each way, and as many datagrams as make 1 MiB each way.
+        assert.equal(await talk(lab, "tcp", CLEAN, { family, bytes: 65_536, rounds: 32 }), 32);
+        const tcp = (await countersOf(gateway)).packets - before;
+        assert(tcp >= atLeast && tcp <= atMost, `IPv${family}: ${tcp} TCP packets queued`);
+        assert.equal(await talk(lab, "udp", CLEAN, { family, bytes: 1000, rounds: 1000 }), 1000);
+        const udp = (await countersOf(gateway)).packets - before - tcp;
+        const few = recheck === 0 ? 0 : 1;
+        assert(udp >= few && udp <= 100, `IPv${family}: ${udp} UDP packets queued`);
+      }
+    }
+  },
+});
+
+Deno.test({
+  name: "INPUT and OUTPUT are guarded, what the machine says to itself is not",
+  ignore,
+  async fn() {
+    await using lab = await createRouter();
+    const { router, client } = lab;
+    const gateway = await startGateway(lab, { traffic: { chains: ["INPUT", "OUTPUT"] } });
+    const ports = [CLEAN, BITTORRENT, INSPECTED].map(String);
+    const echo = router.spawn(program("talk", "serve", ...ports));
+    await echo.printedMatch(/ready/, 15_000);
+    const say = async (from: typeof client, host: string, port: number) => {
+      return await from.run(program("talk", "tcp", host, String(port), "100", "3"));
+    };
+    assert.match(await say(router, "127.0.0.1", BITTORRENT), /answered 3/);
+    assert.match(await say(router, "::1", BITTORRENT), /answered 3/);
+    assert.equal((await countersOf(gateway)).packets, 0);
+    for (const host of [client.ipv4.replace(/2$/, "1"), client.ipv6.replace(/2$/, "1")]) {
+      assert.match(await say(client, host, CLEAN), /answered 3/);
+      assert.match(await say(client, host, BITTORRENT), /answered 0/);
+    }
+    const { packets, released, dropped } = await countersOf(gateway);
+    assert(packets > 10 && released >= 2 && dropped >= 2);
+  },
+});
+
+Deno.test({
+  name: "a fault on a packet costs nobody a packet",
+  ignore,
+  async fn() {
+    await using lab = await createRouter(FAULT);
+    const gateway = await startGateway(lab);
+    assert.equal(await talk(lab, "tcp", FAULT), 3);
+    const { faults, packets } = await countersOf(gateway);
+    assert(faults > 5 && faults === packets);
+    assert.equal(gateway.text().match(/could not be judged/g)?.length, 1);
+  },
+});
+
+Deno.test({
+  name: "a crashed worker comes back; its packets pass meanwhile, the others' are judged",
+  ignore,
+  async fn() {
+    await using lab = await createRouter(CRASH, INSPECTED, BITTORRENT);
+    const gateway = await startGateway(lab, { traffic: { queueCount: 2 } });
+    for (let crash = 1; crash <= 2; crash++) {
+      assert.equal(await talk(lab, "tcp", CRASH, { rounds: 1 }), 1);
+      await gateway.printedMatch(new RegExp(`(is back[^]*){${crash}}`), 10_000);
+      assert.equal(await talk(lab, "tcp", INSPECTED), 3);
+      assert.equal(await talk(lab, "tcp", BITTORRENT), 0);
+    }
+    assert.match(gateway.text(), /error: The worker of NFQUEUE \d crashed: crashed as asked/);
+    assert((await countersOf(gateway)).restarts >= 2);
+    assert.deepEqual(await boundQueues(lab.router), [0, 1]);
+  },
+});
+
+Deno.test({
+  name: "a queue that is full lets packets pass and counts them",
+  ignore,
+  async fn() {
+    await using lab = await createRouter();
+    const { router } = lab;
+    const rule = ["POSTROUTING", "-p", "udp", "-m", "comment", "--comment", "passed"];
+    await router.run(["iptables", "-t", "mangle", "-A", ...rule]);
+    const gateway = await startGateway(lab);
+    const count = 60_000;
+    assert.equal(await talk(lab, "flood", SLOW, { bytes: 1000, rounds: count }), count);
+    await gateway.stop("SIGTERM", 5_000); // the worker is slow: what waits is given up
+    const passed = await packetsThrough(router, /passed/);
+    assert(passed > count / 2, `${passed} of ${count} passed`);
+  },
+});
+
+Deno.test({
+  name: "a stop takes less than 2 seconds and leaves nothing, also under load",
+  ignore,
+  async fn() {
+    await using lab = await createRouter(INSPECTED, CLEAN);
+    const { router } = lab;
+    const before = await savedRules(router);
+    for (let run = 0; run < 3; run++) {
+      const gateway = await startGateway(lab, { traffic: { queueCount: 2 } });
+      assert.match(gateway.text(), /info: Guarding FORWARD \(IPv4 and IPv6, iptables/);
+      assert.deepEqual(await boundQueues(router), [0, 1]);
+      const load = talk(lab, "tcp", INSPECTED, { bytes: 50_000, rounds: 200 });
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const start = performance.now();
+      const { code } = await gateway.stop("SIGTERM", 5_000);
+      const took = performance.now() - start;
+      assert.equal(code, 0, gateway.text());
+      assert.match(gateway.text(), /^stopped$/m);
+      assert(took < 2_000, `${took} ms`);
+      assert.equal(await load, 200); // no connection was cut
+      assert.deepEqual(await boundQueues(router), []);
+      assert.doesNotMatch(await savedRules(router), /BTBLOCKER/);
+    }
+    assert.equal((await savedRules(router)).trim(), before.trim());
+  },
+});
+
+Deno.test({
+  name: "traffic passes after the blocker was killed, and the next one clears up",
+  ignore,
+  async fn() {
+    await using lab = await createRouter(INSPECTED, BITTORRENT);
+    const { router } = lab;
+    const first = await startGateway(lab);
+    await first.stop("SIGKILL");
+    assert.match(await savedRules(router), /-A FORWARD -j BTBLOCKER/);
+    assert.equal(await talk(lab, "tcp", INSPECTED), 3);
+    assert.equal(await talk(lab, "tcp", BITTORRENT), 3);
+    const second = await startGateway(lab);
+    const once = (await savedRules(router)).match(/^-A FORWARD -j BTBLOCKER$/gm);
+    assert.equal(once?.length, 2);
+    assert.equal(await talk(lab, "tcp", BITTORRENT), 0);
+    await second.stop();
+    assert.doesNotMatch(await savedRules(router), /BTBLOCKER/);
+  },
+});
+
+Deno.test({
+  name: "rules that another program flushed are restored",
+  ignore,
+  async fn() {
+    await using lab = await createRouter(BITTORRENT);
+    const { router } = lab;
+    const gateway = await startGateway(lab);
+    await router.run(["iptables", "-t", "security", "-F"]);
+    await gateway.printedMatch(/warn: Another program removed the firewall rules/, 12_000);
+    assert.equal(await talk(lab, "tcp", BITTORRENT), 0);
+  },
+});
+
+Deno.test({
+  name: "a start that fails undoes what it did and says why",
+  ignore,
+  async fn() {
+    await using lab = await createRouter();
+    const { router } = lab;
+    const first = await startGateway(lab, { traffic: { queueNumber: 7 }, manageRules: false });
+    const rows: [string, unknown, number, RegExp][] = [
+      [
+        "a queue is taken",
+        { traffic: { queueNumber: 6, queueCount: 2 } },
+        1,
+        /failed: Cannot bind NFQUEUE 7: EPERM, operation not permitted \(it is bound by .*, process \d+; stop that or choose another --queue-num\)/,
+      ],
+      ["the ban side fails", { fail: true }, 1, /failed: Cannot attach the bans/],
+      [
+        "rules fail",
+        { traffic: { chains: ["NOWHERE"] } },
+        1,
+        /failed: Cannot install the firewall rules/,
+      ],
+      ["a worker fails", { worker: "./missing_worker.ts" }, 3, /failed: .*missing_worker/],
+    ];
+    for (const [name, options, code, message] of rows) {
+      const gateway = await startGateway(lab, options);
+      const status = await gateway.status;
+      assert.match(gateway.text(), message, name);
+      assert.equal(status.code, code, name);
+      assert.deepEqual(await boundQueues(router), [7], name);
+      assert.doesNotMatch(await savedRules(router), /BTBLOCKER/, name);
+    }
+    await first.stop();
+  },
+});
+
+Deno.test({
+  name: "without the right to administer the network the error says so",
+  ignore: ignore || liveImpossible("setpriv") !== null,
+  async fn() {
+    await using lab = await createRouter();
+    const gateway = lab.router.spawn([
+      ...["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"],
+      ...program("gateway", "{}"),
+    ]);
+    await gateway.status;
+    assert.match(
+      gateway.text(),
+      /failed: Cannot guard this machine: .* \(grant CAP_NET_ADMIN or run as root\)/,
+    );
+  },
+});

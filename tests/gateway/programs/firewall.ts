@@ -1,0 +1,31 @@
+/** Firewall in the namespace it is started in: firewall.ts BACKEND TABLE ACTION TRAFFIC-JSON */
+
+import { type Backend, Firewall } from "../../../src/gateway/firewall.ts";
+import { marksOf } from "../../../src/gateway/marks.ts";
+import { type GuardedTraffic, type Table, TABLES } from "../../../src/gateway/rule_text.ts";
+
+const [backend, table, action, given] = Deno.args;
+const traffic: GuardedTraffic = {
+  chains: ["FORWARD"],
+  queueNumber: 0,
+  queueCount: 1,
+  marks: marksOf(0x3000_0000),
+  recheck: 0,
+  ...JSON.parse(given ?? "{}"),
+};
+const tables = table === "any" ? TABLES : [table as Table];
+const firewall = await Firewall.open(backend as Backend, tables);
+switch (action) {
+  case "install":
+    await firewall.install(traffic);
+    break;
+  case "remove":
+    await firewall.remove();
+    break;
+}
+console.log(JSON.stringify({
+  installed: await firewall.isInstalled(traffic),
+  description: firewall.describe(),
+  warnings: firewall.warnings,
+  conflicts: await firewall.conflicts(traffic.marks),
+}));
