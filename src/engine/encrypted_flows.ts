@@ -44,8 +44,6 @@ const TLS_RECORD_SPAN = 18_432;
 /** The original's last resort: bits a byte over the first KiB. */
 const STRICT_SAMPLE = 1024;
 const STRICT_ENTROPY = 7.6;
-/** Remote endpoints of one host with flows random from the middle on, that make the flows a swarm. */
-const MIN_MID_STREAM_ENDPOINTS = 2;
 
 /**
  * Message Stream Encryption. Nothing in it can be matched, so the engine looks at the order, size
@@ -239,16 +237,16 @@ export class EncryptedFlows {
     if (Math.max(words[at + BYTES], words[at + BYTES + 1]) < TLS_RECORD_SPAN) return WAIT;
     const evidence = this.#evidence;
     let named = false;
-    let endpoints = 0;
+    let several = false;
     for (let host = 0; host <= 4; host += 4) {
       if (!evidence.isProven(address, host, timeMs)) continue;
       const remote = 4 - host;
       const port = host === 0 ? packet.destinationPort : packet.sourcePort;
       evidence.addOpening(address, host, address, remote, port, timeMs);
       named ||= evidence.isNamed(address, host, address, remote, port, timeMs);
-      endpoints = Math.max(endpoints, evidence.countOpenings(address, host, timeMs));
+      several ||= evidence.hasSeveralOpenings(address, host, timeMs);
     }
-    if (!named && endpoints < MIN_MID_STREAM_ENDPOINTS) return WAIT;
+    if (!named && !several) return WAIT;
     return this.#finding.set(MID_STREAM, bytes, payloadStart, payloadEnd);
   }
 
