@@ -64,7 +64,6 @@ const SYMBOLS = {
     parameters: ["i32", "i32", /* program, -1 none */ "u32", "pointer"],
     result: "i32",
   },
-  bpf_prog_test_run_opts: { parameters: ["i32", "buffer"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 type Libbpf = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
@@ -381,49 +380,4 @@ export function attachedProgram(interfaceIndex: number): number {
     if (view.getUint32(at, true) !== 0) return view.getUint32(at, true);
   }
   return 0;
-}
-
-/** What {@link testRun} tells. */
-export interface TestRun {
-  /** The program's answer (XDP_DROP 1, XDP_PASS 2). */
-  readonly verdict: number;
-  /** Mean duration of a run. */
-  readonly nanoseconds: number;
-}
-
-const TEST_RUN_OPTIONS_LENGTH = 80;
-const TEST_XDP_LIVE_FRAMES = 1 << 1;
-
-/** Runs an XDP program on a packet (BPF_PROG_TEST_RUN; the kernel wants 14 bytes or more). */
-export function testRun(program: number, packet: Uint8Array<ArrayBuffer>, repeat = 1): TestRun {
-  return runTest(program, packet, repeat, 0);
-}
-
-/**
- * The same, but the verdict is carried out: redirected packets leave, passed ones enter the stack
- * (Linux 5.18). The duration is not measured.
- */
-export function sendLiveFrames(
-  program: number,
-  packet: Uint8Array<ArrayBuffer>,
-  count: number,
-): void {
-  runTest(program, packet, count, TEST_XDP_LIVE_FRAMES);
-}
-
-function runTest(
-  program: number,
-  packet: Uint8Array<ArrayBuffer>,
-  repeat: number,
-  flags: number,
-): TestRun {
-  const options = new Uint8Array(TEST_RUN_OPTIONS_LENGTH);
-  const view = new DataView(options.buffer);
-  view.setBigUint64(0, BigInt(TEST_RUN_OPTIONS_LENGTH), true);
-  view.setBigUint64(8, Deno.UnsafePointer.value(Deno.UnsafePointer.of(packet)), true);
-  view.setUint32(24, packet.length, true);
-  view.setUint32(60, repeat, true);
-  view.setUint32(68, flags, true);
-  check(libbpf().bpf_prog_test_run_opts(program, options), "test a BPF program");
-  return { verdict: view.getUint32(56, true), nanoseconds: view.getUint32(64, true) };
 }

@@ -22,6 +22,7 @@ import { type Ban, Bans } from "../gateway/bans.ts";
 import { askControl } from "../gateway/control.ts";
 import { LocalAddresses } from "../gateway/local_addresses.ts";
 import { networkNamespace, networkNamespaceInode } from "../gateway/network_namespace.ts";
+import { Output } from "./output.ts";
 import { formatDuration, formatLocalTime } from "../report/text.ts";
 
 export interface BansOptions {
@@ -45,7 +46,9 @@ export async function bans(
   const lines = json
     ? answers.map((answer) => JSON.stringify(toJson(answer, nowMs)))
     : toText(action, answers, nowMs);
-  for (const line of lines) console.log(line);
+  const output = new Output();
+  for (const line of lines) output.line(line);
+  output.flush();
   const isMissing = (answer: BanAnswer) => answer.type === "removed" && !answer.wasBanned;
   return answers.some(isMissing) ? 1 : 0;
 }

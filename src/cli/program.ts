@@ -130,18 +130,23 @@ function buildProgram(exit: (code: number) => void): Command {
   bans.command("add").description("ban addresses")
     .argument("<addresses...>")
     .option("--duration <duration>", `how long (default: ${defaultTextOf("banDuration")} seconds)`)
+    .option("--json", "one JSON object an address")
     .action(async (addresses, flags) => {
-      const duration = flagValue("banDuration", flags.duration, OPTIONS.banDuration.default);
-      exit(await (await import("./bans.ts")).bans("add", addresses, { json: false, duration }));
+      const { duration: text, json } = flags;
+      const duration = flagValue("banDuration", text, OPTIONS.banDuration.default, "--duration");
+      const options = { json: json === true, duration };
+      exit(await (await import("./bans.ts")).bans("add", addresses, options));
     });
   bans.command("remove").description("lift the bans of addresses")
     .argument("<addresses...>")
-    .action(async (addresses) => {
-      exit(await (await import("./bans.ts")).bans("remove", addresses, { json: false }));
+    .option("--json", "one JSON object an address")
+    .action(async (addresses, { json }) => {
+      exit(await (await import("./bans.ts")).bans("remove", addresses, { json: json === true }));
     });
   bans.command("clear").description("lift all bans")
-    .action(async () => {
-      exit(await (await import("./bans.ts")).bans("clear", [], { json: false }));
+    .option("--json", "one JSON object")
+    .action(async ({ json }) => {
+      exit(await (await import("./bans.ts")).bans("clear", [], { json: json === true }));
     });
 
   const rules = program.command("rules").description("install, remove or show the firewall rules");
@@ -227,12 +232,13 @@ function flagValue<Name extends OptionName>(
   name: Name,
   raw: string | true | undefined,
   otherwise: Config[Name],
+  flag = flagOf(name),
 ): Config[Name] {
   if (raw === undefined) return otherwise;
   const { kind } = OPTIONS[name] as unknown as Option<Config[Name]>;
   const result = v.safeParse(kind.schema, String(raw));
   if (result.success) return result.output;
-  throw new UsageError(`Cannot use ${flagOf(name)} ${raw}: expected ${kind.expected}`);
+  throw new UsageError(`Cannot use ${flag} ${raw}: expected ${kind.expected}`);
 }
 
 /** Commander's messages have a prefix and may have a second line with a suggestion. */

@@ -138,6 +138,7 @@ class Blocker implements AsyncDisposable {
         limit: config.banLimit,
         persist: config.persistBans,
         whitelistIps: config.whitelistIps,
+        monitorOnly: config.monitorOnly,
         log: logLine,
       }),
     );
@@ -166,6 +167,7 @@ class Blocker implements AsyncDisposable {
     this.#config = { ...config, ...kept };
     setupLog({ level: config.logLevel, format: config.logFormat });
     this.#bans.local.setWhitelist(config.whitelistIps);
+    this.#bans.setMonitorOnly(config.monitorOnly);
     this.#gateway.apply(this.#judgeSettings());
     this.#openDetectionLog();
     this.#startSweeping();

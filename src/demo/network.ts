@@ -65,7 +65,7 @@ export class Network implements AsyncDisposable {
   private readonly programs = new Set<Program>();
   private readonly onInterrupt = () => this.interrupted(130);
   private readonly onTerminate = () => this.interrupted(143);
-  private disposed = false;
+  private disposing: Promise<void> | null = null;
 
   private constructor(
     private readonly prefix: string,
@@ -137,13 +137,8 @@ export class Network implements AsyncDisposable {
   }
 
   /** Ends the programs that are still running, then removes the namespaces. Twice is harmless. */
-  async dispose(): Promise<void> {
-    if (this.disposed) return;
-    this.disposed = true;
-    Deno.removeSignalListener("SIGINT", this.onInterrupt);
-    Deno.removeSignalListener("SIGTERM", this.onTerminate);
-    await Promise.all([...this.programs].map((program) => program.stop()));
-    this.remove();
+  dispose(): Promise<void> {
+    return this.disposing ??= this.end();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -177,10 +172,20 @@ export class Network implements AsyncDisposable {
     }
   }
 
-  private interrupted(exitCode: number): void {
-    for (const program of this.programs) program.kill("SIGKILL");
+  private async end(): Promise<void> {
+    await Promise.all([...this.programs].map((program) => program.stop()));
     this.remove();
-    Deno.exit(exitCode);
+    Deno.removeSignalListener("SIGINT", this.onInterrupt);
+    Deno.removeSignalListener("SIGTERM", this.onTerminate);
+  }
+
+  /** Programs get their time to put things back; a second interrupt does not wait for them. */
+  private interrupted(exitCode: number): void {
+    if (this.disposing !== null) {
+      for (const program of this.programs) program.kill("SIGKILL");
+      return;
+    }
+    this.dispose().finally(() => Deno.exit(exitCode));
   }
 }
 

@@ -5,6 +5,7 @@
 
 import { interfaceIndex } from "../../ffi/libc.ts";
 import { EnvironmentError } from "../errors.ts";
+import { formatCount } from "../report/text.ts";
 import type { BanScope, BanTarget } from "./ban_policy.ts";
 import { BanTable } from "./ban_table.ts";
 import { Bans } from "./bans.ts";
@@ -23,6 +24,8 @@ export interface BanSideOptions {
   readonly limit: number;
   readonly persist: boolean;
   readonly whitelistIps: readonly string[];
+  /** Nobody is dropped: no interface is attached, an earlier run's bans wait. */
+  readonly monitorOnly: boolean;
   readonly log: LogLine;
 }
 
@@ -32,6 +35,7 @@ export interface BanSettings {
   readonly durationSeconds: number;
 }
 
+/** How often interfaces, addresses and routes are looked at: tens of microseconds each time. */
 const REFRESH_MS = 1_000;
 
 export class BanSide implements Disposable {
@@ -40,27 +44,32 @@ export class BanSide implements Disposable {
   readonly xdp: XdpFilter | null;
   readonly #undo: DisposableStack;
   readonly #log: LogLine;
+  readonly #monitoring: { on: boolean };
+  #lastProblem = "";
 
   private constructor(
     bans: Bans,
     local: LocalAddresses,
     xdp: XdpFilter | null,
+    monitoring: { on: boolean },
     undo: DisposableStack,
     log: LogLine,
   ) {
     this.bans = bans;
     this.local = local;
     this.xdp = xdp;
+    this.#monitoring = monitoring;
     this.#undo = undo;
     this.#log = log;
   }
 
   /** Makes the maps; nothing is attached yet. */
   static open(options: BanSideOptions): BanSide {
-    requireInterfaces(options.interfaces);
+    requireAnyInterface(options.interfaces);
     using undo = new DisposableStack();
     const local = undo.use(new LocalAddresses(options.whitelistIps));
-    const xdp = openXdp(options, local);
+    const monitoring = { on: options.monitorOnly };
+    const xdp = openXdp(options, local, monitoring);
     if (xdp !== null) undo.use(xdp);
     const bans = new Bans({
       table: new SharedArrayBuffer(BanTable.byteLength(options.limit)),
@@ -69,22 +78,37 @@ export class BanSide implements Disposable {
       endpointMap: xdp?.mapFd("blocked_endpoints") ?? -1,
     });
     const restored = bans.restore();
-    if (restored > 0) options.log("info", `${restored} bans of an earlier run are still in force`);
-    return new BanSide(bans, local, xdp, undo.move(), options.log);
+    if (restored > 0) {
+      options.log("info", `Holding again: ${formatCount(restored, "ban")} of an earlier run`);
+    }
+    return new BanSide(bans, local, xdp, monitoring, undo.move(), options.log);
   }
 
   /** Attaches XDP and keeps everything up to date from then on. */
   attach(): void {
     this.xdp?.start();
-    const timer = setInterval(() => {
-      try {
-        this.local.refresh();
-        this.xdp?.refresh();
-      } catch (error) {
-        this.#log("error", (error as Error).message);
-      }
-    }, REFRESH_MS);
+    const timer = setInterval(() => this.#refresh(), REFRESH_MS);
     this.#undo.defer(() => clearInterval(timer));
+  }
+
+  /** Detaches XDP from all interfaces, or attaches it again. */
+  setMonitorOnly(monitorOnly: boolean): void {
+    if (this.#monitoring.on === monitorOnly) return;
+    this.#monitoring.on = monitorOnly;
+    this.#refresh();
+  }
+
+  #refresh(): void {
+    try {
+      this.local.refresh();
+      this.xdp?.refresh();
+      this.#lastProblem = "";
+    } catch (error) {
+      // What holds goes on holding; the same trouble is told once.
+      const { message } = error as Error;
+      if (message !== this.#lastProblem) this.#log("error", message);
+      this.#lastProblem = message;
+    }
   }
 
   /** What the queue workers get. */
@@ -110,30 +134,39 @@ export class BanSide implements Disposable {
   }
 }
 
-/** A name that was given and is not there is a mistake; one that goes away later is not. */
-function requireInterfaces(names: readonly string[]): void {
-  const unknown = names.find((name) => interfaceIndex(name) === 0);
-  if (unknown === undefined) return;
+/**
+ * Names of which none is there are a mistake. A single missing one is waited for: wg0 may come up
+ * after boot.
+ */
+function requireAnyInterface(names: readonly string[]): void {
+  if (names.length === 0 || names.some((name) => interfaceIndex(name) !== 0)) return;
   const present = [...new Set(Deno.networkInterfaces().map(({ name }) => name))];
   throw new EnvironmentError(
-    `Cannot attach XDP to ${unknown}: there is no such interface`,
-    present.length === 0 ? "this machine has none" : `there are ${present.join(", ")}`,
+    `Cannot attach XDP to ${names.join(", ")}: no such network interface`,
+    present.length === 0 ? "none is up" : `there are ${present.join(", ")}; set INTERFACE`,
   );
 }
 
-/** Null where there is no XDP; an error only where a mode was asked for by name. */
-function openXdp(options: BanSideOptions, local: LocalAddresses): XdpFilter | null {
+/** Null where there is no XDP: without BPF the blocker goes on, and says so. */
+function openXdp(
+  options: BanSideOptions,
+  local: LocalAddresses,
+  monitoring: { readonly on: boolean },
+): XdpFilter | null {
   const { xdpMode: mode, interfaces, scope, limit, persist, log } = options;
   if (mode === "off") return null;
-  const wanted = () => interfaces.length > 0 ? interfaces : local.defaultInterfaces;
-  if (wanted().length === 0) {
+  const wanted = () => {
+    if (monitoring.on) return [];
+    return interfaces.length > 0 ? interfaces : local.defaultInterfaces;
+  };
+  if (interfaces.length === 0 && local.defaultInterfaces.length === 0) {
     log("warn", "There is no default route, so XDP guards no interface yet (set INTERFACE)");
   }
   try {
     const namespace = networkNamespace();
     return new XdpFilter({ interfaces: wanted, mode, scope, limit, persist, namespace, log });
   } catch (error) {
-    if (mode !== "auto" || !(error instanceof EnvironmentError)) throw error;
+    if (!(error instanceof EnvironmentError)) throw error;
     log("warn", `${error.message}; bans hold in user space only`);
     return null;
   }

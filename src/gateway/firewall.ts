@@ -113,9 +113,15 @@ export class Firewall {
       return;
     }
     for (const tool of this.tools) {
-      await change(tool, "install the firewall rules", (saved) => {
-        return installText(traffic, tool.family, tool.table, saved);
-      });
+      const install = (skipsEmpty: boolean) =>
+        change(tool, "install the firewall rules", (saved) => {
+          return installText(traffic, tool.family, tool.table, saved, skipsEmpty);
+        });
+      try {
+        await install(true);
+      } catch {
+        await install(false); // a kernel without xt_u32; any other cause fails here again
+      }
     }
   }
 

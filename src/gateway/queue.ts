@@ -21,6 +21,7 @@ const NLMSG_ERROR = 2;
 const NFNL_SUBSYS_QUEUE = 3;
 const NFQNL_MSG_PACKET = (NFNL_SUBSYS_QUEUE << 8) | 0;
 const NFQNL_MSG_VERDICT = (NFNL_SUBSYS_QUEUE << 8) | 1;
+const NFQNL_MSG_VERDICT_BATCH = (NFNL_SUBSYS_QUEUE << 8) | 3;
 const NLM_F_REQUEST = 1;
 
 const NFQA_PACKET_HDR = 1; // packet_id 4, hw_protocol 2, hook 1
@@ -118,25 +119,29 @@ export class QueueMessage {
 
 /** Bytes of one verdict: headers 20, NFQA_VERDICT_HDR 12, NFQA_MARK 8. */
 export const VERDICT_LENGTH = 40;
+const TYPE_AT = 4;
 const VERDICT_AT = NLMSG_HEADER_LENGTH + NFGENMSG_LENGTH + ATTRIBUTE_HEADER_LENGTH;
 const ID_AT = VERDICT_AT + 4;
 const MARK_AT = ID_AT + 4 + ATTRIBUTE_HEADER_LENGTH;
 
 /**
  * Verdicts of a batch, one message after another: the kernel takes all of them from one send. The
- * headers are written once, a verdict is three numbers.
+ * headers are written once, a verdict is three numbers. Equal verdicts in a row become one message,
+ * which the kernel takes for all packets up to its id; so packets are added in the order they came.
  */
 export class VerdictBatch {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Bytes in use. */
   length = 0;
+  #lastVerdict = -1;
+  #lastMark = 0;
 
   constructor(queueNumber: number, readonly capacity: number) {
     this.bytes = new Uint8Array(capacity * VERDICT_LENGTH);
     const view = new DataView(this.bytes.buffer);
     for (let at = 0; at < this.bytes.length; at += VERDICT_LENGTH) {
       view.setUint32(at, VERDICT_LENGTH, true);
-      view.setUint16(at + 4, NFQNL_MSG_VERDICT, true);
+      view.setUint16(at + 4, NFQNL_MSG_VERDICT, true); // or the one for a batch
       view.setUint16(at + 6, NLM_F_REQUEST, true);
       // nfgenmsg: family AF_UNSPEC, version NFNETLINK_V0, both 0; the resource is the queue
       view.setUint16(at + NLMSG_HEADER_LENGTH + 2, queueNumber, false);
@@ -155,16 +160,44 @@ export class VerdictBatch {
   add(id: number, verdict: number, mark: number): void {
     const bytes = this.bytes;
     const at = this.length;
+    if (verdict === this.#lastVerdict && mark === this.#lastMark) {
+      const last = at - VERDICT_LENGTH;
+      bytes[last + TYPE_AT] = NFQNL_MSG_VERDICT_BATCH & 0xff;
+      putU32be(bytes, last + ID_AT, id);
+      return;
+    }
     if (at + VERDICT_LENGTH > bytes.length) throw new RangeError("the batch of verdicts is full");
+    bytes[at + TYPE_AT] = NFQNL_MSG_VERDICT & 0xff;
     putU32be(bytes, at + VERDICT_AT, verdict);
     putU32be(bytes, at + ID_AT, id);
     putU32be(bytes, at + MARK_AT, mark);
     this.length = at + VERDICT_LENGTH;
+    this.#lastVerdict = verdict;
+    this.#lastMark = mark;
   }
 
   clear(): void {
     this.length = 0;
+    this.#lastVerdict = -1;
   }
+}
+
+/** Ids up to this far ahead of another count as later ones, the rest as earlier. */
+const LATER_IDS = 0x7fff_ffff;
+
+/** One message that accepts every packet that waits, `id` being that of the last one seen. */
+export function acceptAllMessage(queueNumber: number, id: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(MARK_AT - ATTRIBUTE_HEADER_LENGTH);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, bytes.length, true);
+  view.setUint16(4, NFQNL_MSG_VERDICT_BATCH, true);
+  view.setUint16(6, NLM_F_REQUEST, true);
+  view.setUint16(NLMSG_HEADER_LENGTH + 2, queueNumber, false);
+  view.setUint16(VERDICT_AT - 4, ATTRIBUTE_HEADER_LENGTH + 8, true);
+  view.setUint16(VERDICT_AT - 2, NFQA_VERDICT_HDR, true);
+  view.setUint32(VERDICT_AT, NF_ACCEPT, false);
+  view.setUint32(ID_AT, id + LATER_IDS, false);
+  return bytes;
 }
 
 /** Netlink pads messages and attributes to four bytes. */

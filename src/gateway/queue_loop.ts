@@ -8,7 +8,14 @@ import { BatchReceiver, bootTimeMs, clearEvent, Poller, send } from "../../ffi/l
 import type { EngineCounters } from "../engine/engine.ts";
 import { COUNTER_INDEX } from "./counters.ts";
 import type { PacketJudge } from "./packet_judge.ts";
-import { MALFORMED, PACKET, QueueMessage, REFUSAL, VerdictBatch } from "./queue.ts";
+import {
+  acceptAllMessage,
+  MALFORMED,
+  PACKET,
+  QueueMessage,
+  REFUSAL,
+  VerdictBatch,
+} from "./queue.ts";
 
 /** Messages taken at once. More saves little: the calls of the kernel are 1 % by then. */
 const BATCH = 32;
@@ -31,6 +38,7 @@ const PAYLOAD_FLOWS = COUNTER_INDEX.payloadFlows;
 
 export class QueueLoop {
   readonly #socket: number;
+  readonly #queueNumber: number;
   readonly #wakeEvent: number;
   readonly #counters: Float64Array;
   readonly #engineCounters: EngineCounters;
@@ -54,6 +62,7 @@ export class QueueLoop {
     this.#engineCounters = engine.counters;
     this.#before = counters.slice();
     this.#socket = socket;
+    this.#queueNumber = queueNumber;
     this.#wakeEvent = wakeEvent;
     this.#counters = counters;
     this.#verdicts = new VerdictBatch(queueNumber, BATCH);
@@ -74,6 +83,12 @@ export class QueueLoop {
   /** Judges what still waits, after the rules are gone. */
   finish(judge: PacketJudge): void {
     for (let i = 0; i < LAST_BATCHES; i++) if (this.#turn(judge) === 0) return;
+  }
+
+  /** Accepts what waits, unjudged: the kernel would drop it with the queue. Never throws. */
+  letPass(): void {
+    const message = acceptAllMessage(this.#queueNumber, Math.max(0, this.#lastId));
+    send(this.#socket, message, message.length);
   }
 
   /** One batch; the number of messages in it. */

@@ -94,8 +94,8 @@ async function serve(
     receiveBuffer: RECEIVE_BUFFER,
   });
   Atomics.store(control, QUEUE_SOCKET, queue.fd);
+  const loop = new QueueLoop(queue.fd, setup.queueNumber, setup.wakeEvent, counters, engine);
   try {
-    const loop = new QueueLoop(queue.fd, setup.queueNumber, setup.wakeEvent, counters, engine);
     post({ type: "bound", refused: queue.refused });
     let judge = newJudge();
     for (;;) {
@@ -114,6 +114,7 @@ async function serve(
       }
     }
   } finally {
+    loop.letPass();
     // The main thread closes the socket of a worker it believes dead: only one of us may.
     if (Atomics.exchange(control, QUEUE_SOCKET, -1) < 0) queue.forget();
   }

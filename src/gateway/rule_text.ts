@@ -9,6 +9,7 @@
  *     connection clean, packet not just judged → RETURN       the fast path
  *     connection BitTorrent                    → DROP
  *     packet's mark clean or BitTorrent        → save it in the connection's mark; BitTorrent: DROP
+ *     packet's mark empty, TCP without payload → RETURN      nothing to judge
  *     packet's mark empty, TCP, UDP or tunnel  → NFQUEUE      nobody listens: on to the next hook
  *     strip the state from the packet's mark
  *
@@ -54,8 +55,16 @@ const DATAGRAM = 1_400;
 /** Packets of IP and TCP headers alone; they are not worth a trip. */
 const HEADERS_ONLY = 99;
 
-/** The rules of {@link CHAIN} and {@link RECHECK_CHAIN}, in iptables' words. */
-export function chainRules(traffic: GuardedTraffic, family: 4 | 6): string[] {
+/**
+ * The rules of {@link CHAIN} and {@link RECHECK_CHAIN}, in iptables' words.
+ *
+ * @param skipsEmpty whether segments without payload stay in the kernel (needs xt_u32)
+ */
+export function chainRules(
+  traffic: GuardedTraffic,
+  family: 4 | 6,
+  skipsEmpty = true,
+): string[] {
   const { marks, recheck } = traffic;
   const mask = hex(marks.mask);
   const is = (state: number) => `--mark ${hex(state)}/${mask}`;
@@ -70,6 +79,9 @@ export function chainRules(traffic: GuardedTraffic, family: 4 | 6): string[] {
     `-m mark ${is(marks.clear)} ${save}`,
     `-m mark ${is(marks.drop)} ${save}`,
     `-m mark ${is(marks.drop)} -j DROP`,
+    ...(skipsEmpty ? emptySegments(family) : []).map((match) =>
+      `-p tcp -m mark ${is(0)} -m tcp --tcp-flags SYN NONE ${match} -j RETURN`
+    ),
     ...QUEUED_PROTOCOLS.map((protocol) => `-p ${protocol} -m mark ${is(0)} ${queue}`),
     `-j MARK --set-xmark 0x0/${mask}`,
   ].map((rule) => `-A ${CHAIN} ${rule}`);
@@ -82,6 +94,17 @@ export function chainRules(traffic: GuardedTraffic, family: 4 | 6): string[] {
     `-m mark ${is(marks.pass)} ${queue}`,
   ];
   return [...rules, ...recheckRules.map((rule) => `-A ${RECHECK_CHAIN} ${rule}`)];
+}
+
+/**
+ * Segments that surely carry nothing: IP and TCP headers without options, and with the 12 bytes of
+ * timestamps (RFC 7323), where only a data offset of 8 words leaves no byte over. A connection's
+ * acknowledgements and its end tell the engine nothing; the SYN does.
+ */
+function emptySegments(family: 4 | 6): string[] {
+  return family === 4
+    ? ["-m length --length 40", '-m length --length 52 -m u32 --u32 "0>>22&0x3C@12>>28=8"']
+    : ["-m length --length 60", '-m length --length 72 -m u32 --u32 "4>>8&0xFF=6&&52>>28=8"'];
 }
 
 function queueOption({ queueNumber, queueCount }: GuardedTraffic): string {
@@ -151,6 +174,7 @@ export function installText(
   family: 4 | 6,
   table: Table,
   saved: string,
+  skipsEmpty = true,
 ): string {
   const own = findOwnRules(saved);
   const here = own.find((rules) => rules.table === table);
@@ -161,7 +185,7 @@ export function installText(
     ...chains.map((chain) => `:${chain} - [0:0]`), // makes the chain, or empties it
     ...(here?.jumps ?? []).map(deletion),
     ...stale.flatMap((chain) => [`-F ${chain}`, `-X ${chain}`]),
-    ...chainRules(traffic, family),
+    ...chainRules(traffic, family, skipsEmpty),
     ...traffic.chains.map((chain) =>
       table === "mangle" ? `-I ${chain} 1 ${jump(chain)}` : `-A ${chain} ${jump(chain)}`
     ),
@@ -246,6 +270,10 @@ export function nftText(traffic: GuardedTraffic): string {
     `${packet(marks.clear)} ${save(marks.clear)}`,
     `${packet(marks.drop)} ${save(marks.drop)}`,
     `${packet(marks.drop)} drop`,
+    ...[[4, 40, 5], [4, 52, 8], [6, 60, 5], [6, 72, 8]].map(([version, length, words]) =>
+      `${packet(0)} meta nfproto ipv${version} meta length ${length} ` +
+      `tcp flags & syn == 0 tcp doff ${words} return`
+    ),
     `${packet(0)} meta l4proto { tcp, udp, 4, 41, 47 } ${queue}`,
     `meta mark set meta mark & ${rest}`,
   ];

@@ -61,6 +61,8 @@ export interface XdpAttachment {
   readonly mode: "native" | "generic" | "offload" | null;
   /** Why nothing is attached; null where it is. */
   readonly problem: string | null;
+  /** Why a faster mode was refused (XDP_MODE=auto); null where it was not. */
+  readonly refusal: string | null;
 }
 
 /** What was dropped in the driver. */
@@ -85,6 +87,8 @@ const WITHOUT_LINK_HEADER = new Map([
   [768, "IPIP"],
   [769, "IPv6 tunnel"],
   [776, "6in4"],
+  [778, "GRE"],
+  [823, "GRE over IPv6"],
 ]);
 
 const MODE_FLAGS = { native: XDP_NATIVE, generic: XDP_GENERIC, offload: XDP_OFFLOAD } as const;
@@ -100,6 +104,7 @@ export class XdpFilter implements Disposable {
   readonly #pins: string | null;
   readonly #slots = new Map<string, Slot>();
   #isOpen = true;
+  #hasStarted = false;
 
   /**
    * Loads the program and opens or creates the maps; attaches nothing yet ({@link refresh} does).
@@ -169,11 +174,12 @@ export class XdpFilter implements Disposable {
    */
   start(): void {
     this.refresh();
-    if (this.#options.mode === "auto" || this.#options.mode === "generic") return;
+    const isStrict = this.#options.mode === "native" || this.#options.mode === "offload";
     for (const { problem, foreignProgram, index } of this.#slots.values()) {
-      if (problem === null || foreignProgram !== 0 || index === 0) continue;
+      if (!isStrict || problem === null || foreignProgram !== 0 || index === 0) continue;
       throw new EnvironmentError(problem, "XDP_MODE=auto falls back to the generic mode");
     }
+    this.#hasStarted = true;
   }
 
   #refreshInterface(name: string): void {
@@ -197,7 +203,7 @@ export class XdpFilter implements Disposable {
 
   #attach(name: string, index: number): Slot {
     const refuse = (problem: string, foreignProgram = 0): Slot => ({
-      ...{ name, index, mode: null, link: -1, foreignProgram },
+      ...{ name, index, mode: null, link: -1, foreignProgram, refusal: null },
       problem: `Cannot attach XDP to ${name}: ${problem}`,
     });
     const type = hardwareType(name);
@@ -214,7 +220,8 @@ export class XdpFilter implements Disposable {
     for (const candidate of mode === "auto" ? ["native", "generic"] as const : [mode]) {
       try {
         const link = attachXdp(this.#object.programFd(program), index, MODE_FLAGS[candidate]);
-        return { name, index, mode: candidate, link, foreignProgram: 0, problem: null };
+        const refusal = refusals.length === 0 ? null : refusals.join("; ");
+        return { name, index, mode: candidate, link, foreignProgram: 0, problem: null, refusal };
       } catch (error) {
         if (!(error instanceof BpfError)) throw error;
         if (error.errno === EBUSY || error.errno === EEXIST) {
@@ -228,12 +235,10 @@ export class XdpFilter implements Disposable {
   }
 
   #report(slot: Slot, before: Slot | undefined): void {
-    const { log, mode } = this.#options;
+    const { log } = this.#options;
     if (slot.problem === null) {
-      const fallback = mode === "auto" && slot.mode === "generic"
-        ? ", the driver has no other"
-        : "";
-      log("info", `XDP drops banned addresses on ${slot.name} (${slot.mode} mode${fallback})`);
+      const refusal = slot.refusal === null ? "" : `; refused: ${slot.refusal}`;
+      log("info", `XDP drops banned addresses on ${slot.name} (${slot.mode} mode${refusal})`);
       return;
     }
     if (before?.problem === slot.problem) return;
@@ -267,20 +272,24 @@ export class XdpFilter implements Disposable {
     return sum;
   }
 
-  /** A clean stop: detaches, and forgets the bans unless they are to persist. */
+  /**
+   * A clean stop: detaches, and forgets the bans unless they are to persist. One that never started
+   * leaves the bans of the run before as they were.
+   */
   [Symbol.dispose](): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     for (const slot of this.#slots.values()) this.#release(slot);
     this.#slots.clear();
-    if (this.#pins !== null && !this.#options.persist) removePins(this.#pins);
+    const forget = this.#hasStarted && !this.#options.persist;
+    if (this.#pins !== null && forget) removePins(this.#pins);
     this.#object[Symbol.dispose]();
   }
 }
 
 function missing(name: string): Slot {
   const problem = `There is no interface ${name}`;
-  return { name, index: 0, mode: null, link: -1, foreignProgram: 0, problem };
+  return { name, index: 0, mode: null, link: -1, foreignProgram: 0, problem, refusal: null };
 }
 
 function describeForeign(program: number): string {

@@ -2,8 +2,9 @@
  * Sends UDP packets from 10.9.1.2 into veth `v0`, from inside the kernel; prints packets a second.
  * Arguments: object with the bare programs, the other end's MAC address, how many.
  */
-import { BpfObject, sendLiveFrames } from "../../ffi/bpf.ts";
+import { BpfObject } from "../../ffi/bpf.ts";
 import { interfaceIndex } from "../../ffi/libc.ts";
+import { sendLiveFrames } from "../bpf/test_run.ts";
 import { bytes } from "../gateway/bytes.ts";
 
 const [object, mac, count] = Deno.args;

@@ -4,24 +4,26 @@
  * line, `{"ready":true}` once it guards, and answers to the commands of standard input.
  */
 import { createSocket } from "node:dgram";
-import { BanGuard, type BanGuardOptions } from "../../src/gateway/ban_guard.ts";
+import { answerBanRequest, readBanRequest } from "../../src/gateway/ban_commands.ts";
+import { BanSide, type BanSideOptions } from "../../src/gateway/ban_side.ts";
+import { networkNamespaceInode } from "../../src/gateway/network_namespace.ts";
 import { ControlServer } from "../../src/gateway/control.ts";
+import type { LogLine } from "../../src/gateway/xdp.ts";
 import { TextLineStream } from "../../src/gateway/text_lines.ts";
 import { openTun } from "./tun.ts";
 import { bytes } from "../gateway/bytes.ts";
 
 export const PORT = 20_000;
 
-export type FilterSettings = Omit<BanGuardOptions, "log">;
+export type FilterSettings = Omit<BanSideOptions, "log">;
 
 export const DEFAULT_SETTINGS: FilterSettings = {
   interfaces: [],
   xdpMode: "auto",
-  banScope: "ip",
-  banLimit: 1024,
-  persistBans: false,
+  scope: "ip",
+  limit: 1024,
+  persist: false,
   whitelistIps: [],
-  cleanupInterval: 3600,
   monitorOnly: false,
 };
 
@@ -48,18 +50,20 @@ async function main(settings: FilterSettings): Promise<void> {
       .bind(PORT);
   }
   const tuns = new Map<string, (packet: Uint8Array<ArrayBuffer>) => void>();
-  const guard = new BanGuard({ ...settings, log: (level, message) => print({ level, message }) });
-  await using server = new ControlServer(guard.namespace.inode, {
-    bans: (argument) => guard.answer(argument),
-  });
+  const answer = (argument: unknown) =>
+    answerBanRequest(side.bans, side.local.never, readBanRequest(argument));
+  await using server = new ControlServer(networkNamespaceInode(), { bans: answer });
+  const log: LogLine = (level, message) => print({ level, message });
+  using side = BanSide.open({ ...settings, log });
+  side.attach();
   const commands: Record<string, (argument: unknown) => unknown> = {
-    bans: (argument) => guard.answer(argument),
-    attachments: () => guard.attachments,
-    drops: () => Object.fromEntries(guard.drops()),
-    size: () => guard.bans.size,
+    bans: answer,
+    attachments: () => side.xdp?.attachments,
+    drops: () => Object.fromEntries(side.xdp?.drops() ?? []),
+    size: () => side.bans.size,
     heard: () => Object.fromEntries(heard),
-    monitor: (on) => guard.setMonitorOnly(on === true),
-    banMany: (count) => banMany(guard, Number(count)),
+    monitor: (on) => side.setMonitorOnly(on === true),
+    banMany: (count) => banMany(side, Number(count)),
     feed: (argument) => {
       const { device, packet } = argument as { device: string; packet: string };
       if (!tuns.has(device)) tuns.set(device, openTun(device));
@@ -77,18 +81,18 @@ async function main(settings: FilterSettings): Promise<void> {
     }
   })();
   await Promise.race([serving, stopped]);
-  guard[Symbol.dispose]();
+  side[Symbol.dispose]();
   await server[Symbol.asyncDispose]();
   Deno.exit(0);
 }
 
 /** Bans `count` addresses of 11.0.0.0/8; returns bans a second. */
-function banMany(guard: BanGuard, count: number): number {
+function banMany(side: BanSide, count: number): number {
   const words = Int32Array.of(0, 0, 0xffff, 0);
   const start = performance.now();
   for (let i = 0; i < count; i++) {
     words[3] = 0x0b00_0000 + i;
-    guard.bans.banAddress(words, 0, 3_600_000, 0);
+    side.bans.banAddress(words, 0, 3_600_000, 0);
   }
   return count / (performance.now() - start) * 1000;
 }

@@ -100,7 +100,11 @@ export class Namespaces implements AsyncDisposable {
 
   /** `btblocker …` in the gateway. */
   btblocker(...args: string[]): Promise<CommandResult> {
-    return this.run("gateway", Deno.execPath(), "run", "-q", "-A", main, ...args);
+    return this.btblockerIn("gateway", ...args);
+  }
+
+  btblockerIn(host: HostName, ...args: string[]): Promise<CommandResult> {
+    return this.run(host, Deno.execPath(), "run", "-q", "-A", main, ...args);
   }
 
   /** Sends from each source to its destination until the end of the test. */

@@ -1,5 +1,6 @@
 /** The program of bpf/, loaded into the kernel for tests: attached to nothing, pinned nowhere. */
-import { BpfObject, testRun } from "../../ffi/bpf.ts";
+import { BpfObject } from "../../ffi/bpf.ts";
+import { testRun } from "./test_run.ts";
 
 const OBJECT = new URL("../../bpf/btblocker.bpf.o", import.meta.url);
 

@@ -220,7 +220,7 @@ Deno.test({
     const gateway = await startGateway(lab, { traffic: { queueCount: 2 } });
     for (let crash = 1; crash <= 2; crash++) {
       assert.equal(await talk(lab, "tcp", CRASH, { rounds: 1 }), 1);
-      await gateway.printedMatch(new RegExp(`(is back[^]*){${crash}}`), 10_000);
+      await gateway.printedMatch(new RegExp(`(\\d is back\n[^]*){${crash}}`), 10_000);
       assert.equal(await talk(lab, "tcp", INSPECTED), 3);
       assert.equal(await talk(lab, "tcp", BITTORRENT), 0);
     }

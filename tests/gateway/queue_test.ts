@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
+  acceptAllMessage,
   MALFORMED,
   NF_DROP,
   NF_REPEAT,
@@ -159,4 +160,32 @@ Deno.test("VerdictBatch writes one message after another, as nfnetlink_queue.h l
   assert.throws(() => batch.add(3, NF_DROP, 0), RangeError);
   batch.clear();
   assert.equal(batch.length, 0);
+});
+
+Deno.test("acceptAllMessage() accepts all ids that are not before the last one seen", () => {
+  assert.deepEqual(
+    acceptAllMessage(7, 0xffff_fff0),
+    bytes("20000000 0303 0100 00000000 00000000 00 00 0007 0c00 0200 00000001 7fffffef"),
+  );
+});
+
+Deno.test("VerdictBatch makes one message of equal verdicts in a row", () => {
+  const batch = new VerdictBatch(7, 3);
+  for (const id of [5, 6, 7]) batch.add(id, NF_REPEAT, 0x1000_0000);
+  batch.add(8, NF_REPEAT, 0x2000_0000);
+  batch.add(9, NF_DROP, 0x2000_0000);
+  batch.add(10, NF_DROP, 0x2000_0000);
+  const expected = bytes(
+    "28000000 0303 0100 00000000 00000000 00 00 0007 " +
+      "0c00 0200 00000004 00000007 0800 0300 10000000" +
+      "28000000 0103 0100 00000000 00000000 00 00 0007 " +
+      "0c00 0200 00000004 00000008 0800 0300 20000000" +
+      "28000000 0303 0100 00000000 00000000 00 00 0007 " +
+      "0c00 0200 00000000 0000000a 0800 0300 20000000",
+  );
+  assert.deepEqual(batch.bytes, expected);
+  batch.clear();
+  batch.add(11, NF_DROP, 0x2000_0000); // nothing of the last batch goes on
+  assert.equal(batch.length, VERDICT_LENGTH);
+  assert.equal(batch.bytes[4], 1);
 });

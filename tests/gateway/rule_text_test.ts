@@ -51,12 +51,22 @@ Deno.test("chainRules() for one queue", () => {
     "-A BTBLOCKER -m mark --mark 0x20000000/0x30000000 " +
     "-j CONNMARK --save-mark --nfmask 0x30000000 --ctmask 0x30000000",
     "-A BTBLOCKER -m mark --mark 0x20000000/0x30000000 -j DROP",
+    "-A BTBLOCKER -p tcp -m mark --mark 0x0/0x30000000 -m tcp --tcp-flags SYN NONE " +
+    "-m length --length 40 -j RETURN",
+    "-A BTBLOCKER -p tcp -m mark --mark 0x0/0x30000000 -m tcp --tcp-flags SYN NONE " +
+    '-m length --length 52 -m u32 --u32 "0>>22&0x3C@12>>28=8" -j RETURN',
     ...["tcp", "udp", "4", "41", "47"].map((protocol) =>
       `-A BTBLOCKER -p ${protocol} -m mark --mark 0x0/0x30000000 ` +
       "-j NFQUEUE --queue-num 0 --queue-bypass"
     ),
     "-A BTBLOCKER -j MARK --set-xmark 0x0/0x30000000",
   ]);
+});
+
+Deno.test("chainRules() without xt_u32 queues segments without payload too", () => {
+  const without = chainRules(TRAFFIC, 6, false);
+  assert.equal(chainRules(TRAFFIC, 6).length, without.length + 2);
+  assert.doesNotMatch(without.join("\n"), /u32|length/);
 });
 
 Deno.test("chainRules() balances over several queues", () => {

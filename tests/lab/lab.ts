@@ -157,6 +157,7 @@ export interface Swarm {
   torrent: Torrent;
   leecher: RunningClient;
   seeders: RunningClient[];
+  trackers: Program[];
 }
 
 /**
@@ -180,9 +181,10 @@ export async function startSwarm(lab: Lab, options: SwarmOptions): Promise<Swarm
   const own = `http://127.0.0.1:${TRACKER_PORT}/announce`;
   const trackers = everyoneAsks ? [url] : discovery === "direct" ? [own] : [];
   const torrent = options.torrent ?? createTorrent({ length, trackers });
-  if (everyoneAsks) await lab.startTracker(trackerHost);
+  const started: Program[] = [];
+  if (everyoneAsks) started.push(await lab.startTracker(trackerHost));
   if (discovery === "direct" && !options.leecher.takesPeers) {
-    await lab.startTracker(lab.inner, peers);
+    started.push(await lab.startTracker(lab.inner, peers));
   }
   const dht = discovery === "dht" ? await lab.startDhtNodes([trackerHost], 12) : undefined;
   const common = { torrent, dht };
@@ -211,5 +213,5 @@ export async function startSwarm(lab: Lab, options: SwarmOptions): Promise<Swarm
     peers: discovery === "direct" ? peers : undefined,
     socks: options.socks,
   });
-  return { torrent, leecher, seeders };
+  return { torrent, leecher, seeders, trackers: started };
 }

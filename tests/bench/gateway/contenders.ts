@@ -9,6 +9,8 @@ const ENTRY = new URL("../../../main.ts", import.meta.url).pathname;
 const START_TIMEOUT_MS = 20_000;
 /** Another program does not tell when it is ready. */
 const SETTLE_MS = 3_000;
+/** Units of a second in /proc/PID/stat (USER_HZ). */
+const CLOCK_TICKS = 100;
 
 /** Why clean packets, and all are clean here, were not forwarded or not judged. */
 export interface Losses {
@@ -70,15 +72,14 @@ export class Contender implements AsyncDisposable {
     }
   }
 
-  private async started(answersStatus: boolean): Promise<void> {
+  private async started(isOurs: boolean): Promise<void> {
     const program = this.program!;
-    const deadline = performance.now() + (answersStatus ? START_TIMEOUT_MS : SETTLE_MS);
-    while (performance.now() < deadline) {
-      if (program.exit !== null) throw new Error(`${this.name} has ended:\n${program.text()}`);
-      if (answersStatus && await this.status() !== null) return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
+    if (isOurs) {
+      await program.printedMatch(/Guarding/, START_TIMEOUT_MS);
+      return;
     }
-    if (answersStatus) throw new Error(`${this.name} does not answer:\n${program.text()}`);
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    if (program.exit !== null) throw new Error(`${this.name} has ended:\n${program.text()}`);
   }
 
   /** btblocker's counters; null of others. */
@@ -114,26 +115,45 @@ export class Contender implements AsyncDisposable {
 
   /** Resident memory of the program in MB (10^6), 0 without one. */
   get residentMegabytes(): number {
-    if (this.program === null) return 0;
-    const status = Deno.readTextFileSync(`/proc/${this.pid}/status`);
-    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024 / 1e6;
+    let kibibytes = 0;
+    for (const pid of this.processes()) {
+      const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+      kibibytes += Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0);
+    }
+    return kibibytes * 1024 / 1e6;
   }
 
   /** Seconds of processor time, in user space and in the kernel. */
   get processorTime(): { user: number; kernel: number } {
-    if (this.program === null) return { user: 0, kernel: 0 };
-    const stat = Deno.readTextFileSync(`/proc/${this.pid}/stat`);
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from field 3, the state
-    return { user: Number(fields[11]) / 100, kernel: Number(fields[12]) / 100 };
+    const time = { user: 0, kernel: 0 };
+    for (const pid of this.processes()) {
+      const fields = statFields(pid);
+      time.user += Number(fields[11]) / CLOCK_TICKS;
+      time.kernel += Number(fields[12]) / CLOCK_TICKS;
+    }
+    return time;
   }
 
-  /** The child of the shell or setsid that runs the command, which replaced itself by it. */
-  private get pid(): number {
-    return this.program!.pid;
+  /** The program and what it has started: its process group. */
+  private processes(): number[] {
+    if (this.program === null) return [];
+    const group = this.program.pid;
+    const pids = [...Deno.readDirSync("/proc")].map(({ name }) => Number(name));
+    return pids.filter((pid) => pid > 0 && Number(statFields(pid)[2]) === group);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.bed[Symbol.asyncDispose]();
+  }
+}
+
+/** Fields of /proc/PID/stat from the third one, the state; none of a process that has ended. */
+function statFields(pid: number): string[] {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return [];
   }
 }
 

@@ -20,7 +20,9 @@ import {
 
 const PAUSE_MS = 0.5;
 const WARM_UP = 50;
-const REQUEST = new TextEncoder().encode("GET /page HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n");
+const REQUEST = new TextEncoder().encode(
+  "GET /page HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n",
+);
 
 const [ip, tcpPort, udpPort, count] = Deno.args;
 const tcp = socketAddress(ip, Number(tcpPort));

@@ -7,22 +7,22 @@
 const library = Deno.dlopen("libc.so.6", {
   __errno_location: { parameters: [], result: "pointer" /* int * */ },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
-  bind: { parameters: ["i32", "buffer" /* sockaddr */, "u32"], result: "i32" },
-  connect: { parameters: ["i32", "buffer" /* sockaddr */, "u32"], result: "i32" },
+  bind: { parameters: ["i32", "buffer", /* sockaddr */ "u32"], result: "i32" },
+  connect: { parameters: ["i32", "buffer", /* sockaddr */ "u32"], result: "i32" },
   listen: { parameters: ["i32", "i32" /* backlog */], result: "i32" },
   accept: { parameters: ["i32", "pointer", "pointer"], result: "i32" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   send: { parameters: ["i32", "buffer", "usize", "i32" /* flags */], result: "isize" },
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
   sendto: {
-    parameters: ["i32", "buffer", "usize", "i32", "buffer" /* sockaddr */, "u32"],
+    parameters: ["i32", "buffer", "usize", "i32", "buffer", /* sockaddr */ "u32"],
     result: "isize",
   },
   recvfrom: {
-    parameters: ["i32", "buffer", "usize", "i32", "buffer" /* sockaddr */, "buffer" /* length */],
+    parameters: ["i32", "buffer", "usize", "i32", "buffer", /* sockaddr */ "buffer" /* length */],
     result: "isize",
   },
-  sendmmsg: { parameters: ["i32", "buffer" /* mmsghdr */, "u32", "i32"], result: "i32" },
+  sendmmsg: { parameters: ["i32", "buffer", /* mmsghdr */ "u32", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
 });
 export const libc = library.symbols;

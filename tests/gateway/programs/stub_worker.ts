@@ -1,4 +1,4 @@
-/** A queue worker whose engine goes by the destination port (source port for answers). */
+/** A queue worker whose engine goes by the ports of either end. */
 
 import { BITTORRENT, CLEAN, INSPECT, type Verdict } from "../../../src/engine/engine.ts";
 import type { Packet } from "../../../src/packet/packet.ts";
@@ -30,7 +30,7 @@ function judge(packet: Packet): Verdict {
   const isPort = (port: number) => sourcePort === port || destinationPort === port;
   const hasPayload = packet.payloadEnd > packet.payloadStart;
   if (isPort(FAULT_PORT)) throw new Error("a fault as asked");
-  if (isPort(CRASH_PORT) && hasPayload) crashes = true;
+  if (destinationPort === CRASH_PORT && hasPayload) crashes = true;
   if (isPort(SLOW_PORT)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
   if (isPort(CLEAN_PORT) && hasPayload) return CLEAN;
   if (isPort(BITTORRENT_PORT) && hasPayload) return BITTORRENT;

@@ -39,8 +39,8 @@ export class Recorder {
       "root",
       "-w",
       this.file,
-      // Not DNS: the resolver asked is that of the machine that records.
-      "(ip or ip6) and not icmp6 and not port 53",
+      // Not DNS, nor ICMP that quotes it: the resolver is that of the machine that records.
+      "(ip or ip6) and not icmp and not icmp6 and not port 53",
     ]);
     await this.program.printedMatch(/listening on/, 10_000);
   }

@@ -1,0 +1,225 @@
+/**
+ * What the gateway costs: traffic through a router with btblocker beside the same traffic through a
+ * router without a filter, in namespaces, interleaved, medians, as ratios. Needs root, iperf3, wrk and
+ * ethtool.
+ *
+ *   deno task bench:gateway [options]
+ *
+ *   --quick                 3 runs of 1 second instead of 5 of 4
+ *   --runs N --seconds N
+ *   --only TEXT             only the measures whose name contains TEXT
+ *   --gateway-cmd COMMAND   measure another inline program too, started in its router's namespace
+ *   --conntrack             measure a router that only follows connections too
+ *   --workers N             of btblocker; 2 by default
+ *   --xdp MODE              attach XDP to the client's link in this mode; off by default: the drivers
+ *                           of veth give offload up for it, which a network card's do not
+ *   --skip-memory           without the million flows
+ *
+ * Loads and blocker share the machine's cores, as the traffic of a router and its filter do, so that
+ * only the ratios mean something.
+ */
+
+import { parseArgs } from "node:util";
+import { Contender, inspectAllRules, type Losses } from "./gateway/contenders.ts";
+import { type Aim, type Measure, MEASURES } from "./gateway/measures.ts";
+import { median } from "./corpus.ts";
+
+const FLOOD_FLOWS = 1_000_000;
+const FLOOD_RATE = 60_000;
+const MEMORY_AIM_MB = 150;
+const IDLE_SECONDS = 3;
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    runs: { type: "string" },
+    seconds: { type: "string" },
+    only: { type: "string", default: "" },
+    "gateway-cmd": { type: "string" },
+    conntrack: { type: "boolean", default: false },
+    workers: { type: "string", default: "2" },
+    xdp: { type: "string", default: "off" },
+    "skip-memory": { type: "boolean", default: false },
+  },
+});
+const runs = Number(options.runs ?? (options.quick ? 3 : 5));
+const seconds = Number(options.seconds ?? (options.quick ? 1 : 4));
+const measures = MEASURES.filter(({ name }) => name.includes(options.only));
+
+/** Values of a contender, by measure and run. */
+type Values = Map<Measure, number[]>;
+
+await using stack = new AsyncDisposableStack();
+const contenders = await startContenders();
+const values = new Map<Contender, Values>(
+  contenders.map(({ contender }) => [contender, new Map()]),
+);
+const [{ contender: reference }] = contenders;
+
+await measureAll();
+printMeasures();
+await printIdle();
+if (!options["skip-memory"]) await printMemory();
+await printLosses();
+
+interface Entry {
+  readonly contender: Contender;
+  readonly measures: readonly Measure[];
+  readonly aimOf: (measure: Measure) => Aim | undefined;
+}
+
+async function startContenders(): Promise<Entry[]> {
+  const usual = (measure: Measure) => measure.aim;
+  const entries: Entry[] = [];
+  const add = async (starting: Promise<Contender>, aimOf: Entry["aimOf"]) => {
+    const contender = stack.use(await starting);
+    entries.push({ contender, aimOf, measures: measures.filter((m) => aimOf(m) !== undefined) });
+  };
+  await add(Contender.unfiltered(), usual);
+  if (options.conntrack) await add(Contender.conntrack(), usual);
+  const env: Record<string, string> = { QUEUE_COUNT: options.workers, XDP_MODE: options.xdp };
+  if (options.xdp !== "off") env.INTERFACE = "to_client";
+  await add(Contender.start("btblocker", { env }), usual);
+  const inspectAll = {
+    env: { ...env, MANAGE_RULES: "false" },
+    setup: inspectAllRules(Number(options.workers)),
+  };
+  if (measures.some((measure) => measure.inspectAll !== undefined)) {
+    await add(
+      Contender.start("every packet inspected", inspectAll),
+      (measure) => measure.inspectAll,
+    );
+  }
+  const command = options["gateway-cmd"];
+  if (command !== undefined) await add(Contender.start("gateway-cmd", { command }), usual);
+  return entries;
+}
+
+async function measureAll(): Promise<void> {
+  const kinds = [...new Set(measures.map((measure) => measure.run))];
+  // The first run warms up caches and compilers, and is not counted.
+  for (let run = 0; run <= runs; run++) {
+    for (const kind of kinds) {
+      for (const { contender, measures } of contenders) {
+        const ours = measures.filter((measure) => measure.run === kind);
+        if (ours.length === 0) continue;
+        await contender.bed.setOffload(ours[0].offload);
+        const result = await kind(contender.bed, run === 0 ? 1 : seconds);
+        if (run === 0) continue;
+        for (const measure of ours) {
+          const known = values.get(contender)!;
+          known.set(measure, [...known.get(measure) ?? [], result[measure.key]]);
+        }
+      }
+      Deno.stderr.writeSync(new TextEncoder().encode("."));
+    }
+  }
+  Deno.stderr.writeSync(new TextEncoder().encode("\n"));
+}
+
+function printMeasures(): void {
+  console.log(`medians of ${runs} runs of ${seconds} s, interleaved`);
+  console.log(`${row("measure", "unfiltered", "here", "cost", "aim")}`);
+  for (const { contender, measures, aimOf } of contenders.slice(1)) {
+    console.log(contender.name);
+    for (const measure of measures) {
+      const before = values.get(reference)!.get(measure)!;
+      const now = values.get(contender)!.get(measure)!;
+      const aim = aimOf(measure)!;
+      const [cost, wanted, reached] = "ratio" in aim
+        ? ratioText(pairwise(now, before, (a, b) => a / b), aim.ratio)
+        : addedText(median(now) - median(before), aim.added);
+      console.log(
+        row(
+          `  ${measure.name}`,
+          `${short(median(before))} ${measure.unit}`,
+          `${short(median(now))} ${measure.unit}`,
+          cost,
+          wanted,
+        ) + (reached ? "" : "  not reached"),
+      );
+    }
+  }
+}
+
+/** Compares runs that were neighbours in time, so that what else the machine did cancels out. */
+function pairwise(
+  now: readonly number[],
+  before: readonly number[],
+  compare: (now: number, before: number) => number,
+): number {
+  return median(now.map((value, run) => compare(value, before[run])));
+}
+
+function ratioText(ratio: number, aim: number): [string, string, boolean] {
+  return [ratio.toFixed(2), `≥ ${aim.toFixed(2)}`, ratio >= aim - 0.005];
+}
+
+function addedText(added: number, aim: number): [string, string, boolean] {
+  return [`+${added.toFixed(0)} µs`, `≤ ${aim} µs`, added <= aim];
+}
+
+function short(value: number): string {
+  return value >= 1000 ? value.toFixed(0) : value.toPrecision(3);
+}
+
+function row(...[name, ...columns]: string[]): string {
+  return name.padEnd(42) + columns.map((text) => text.padStart(15)).join("");
+}
+
+async function printIdle(): Promise<void> {
+  for (const { contender } of contenders) {
+    if (contender.program === null) continue;
+    const before = contender.processorTime;
+    await new Promise((resolve) => setTimeout(resolve, IDLE_SECONDS * 1000));
+    const after = contender.processorTime;
+    const used = after.user - before.user + after.kernel - before.kernel;
+    const percent = (used / IDLE_SECONDS) * 100;
+    console.log(`${contender.name}: idle, ${percent.toFixed(1)} % of a core (aim < 1 %)`);
+  }
+}
+
+/** Floods until so many flows were seen; a packet more that passes unjudged is no flow. */
+async function printMemory(): Promise<void> {
+  for (const { contender, aimOf } of contenders) {
+    if (contender.program === null || aimOf !== contenders[0].aimOf) continue;
+    const before = contender.residentMegabytes;
+    const known = (await contender.status())?.flows ?? 0;
+    let flows = 0;
+    for (let rounds = 0; flows < FLOOD_FLOWS && rounds < 3; rounds++) {
+      const missing = Math.ceil((FLOOD_FLOWS - flows) * 1.01); // random ones occur twice
+      await contender.bed.load(120_000, "flood.ts", missing, FLOOD_RATE);
+      const status = await contender.status();
+      if (status === null) break;
+      flows = status.flows - known;
+    }
+    const after = contender.residentMegabytes;
+    const seen = flows > 0 ? `${(flows / 1e6).toFixed(2)} million flows` : "the flood";
+    console.log(
+      `${contender.name}: ${after.toFixed(0)} MB resident after ${seen}, ${
+        before.toFixed(0)
+      } before ` +
+        `(aim ≤ ${MEMORY_AIM_MB})${after > MEMORY_AIM_MB ? "  not reached" : ""}`,
+    );
+  }
+}
+
+async function printLosses(): Promise<void> {
+  for (const { contender } of contenders) {
+    if (contender.program === null) continue;
+    const losses: Losses = await contender.losses();
+    const lost = losses.queueDropped + losses.socketDropped + losses.ruleDrops + losses.dropped;
+    const details = Object.entries(losses).map(([name, count]) => `${name} ${count}`).join(", ");
+    console.log(`${contender.name}: ${lost} packets lost (aim 0): ${details}`);
+    const status = await contender.status();
+    if (status === null) continue;
+    const { user, kernel } = contender.processorTime;
+    console.log(
+      `  ${status.packets} packets judged, ${
+        (status.packets / status.batches).toFixed(1)
+      } a batch, ` +
+        `µs of processor time each: ${((user / status.packets) * 1e6).toFixed(2)} in user space, ` +
+        `${((kernel / status.packets) * 1e6).toFixed(2)} in the kernel`,
+    );
+  }
+}
