@@ -43,7 +43,9 @@ export function loadNetfilterQueue(): Library {
     library = Deno.dlopen(NAME, SYMBOLS).symbols;
   } catch (error) {
     throw new EnvironmentError(
-      `Cannot load ${NAME}: ${(error as Error).message}`,
+      `Cannot load ${NAME}: ${
+        (error as Error).message.replace(/^(Could not open library: )+/, "")
+      }`,
       "install libnetfilter-queue1, or run `deno task setup` as root",
       { cause: error },
     );

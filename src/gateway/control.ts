@@ -23,10 +23,12 @@ interface Answer {
 export class ControlServer implements AsyncDisposable {
   readonly path: string;
   readonly #lock: Deno.FsFile;
+  readonly #lockPath: string;
   readonly #listener: Deno.UnixListener;
   readonly #handlers: Readonly<Record<string, ControlHandler>>;
   readonly #connections = new Set<Deno.UnixConn>();
   readonly #accepting: Promise<void>;
+  #isClosed = false;
 
   /**
    * Takes the lock and listens.
@@ -49,7 +51,8 @@ export class ControlServer implements AsyncDisposable {
         "run as root",
       );
     }
-    this.#lock = takeLock(`${directory}/control-${inode}.lock`);
+    this.#lockPath = `${directory}/control-${inode}.lock`;
+    this.#lock = takeLock(this.#lockPath);
     try {
       removeFile(this.path); // left by one that was killed: the lock says it is gone
       this.#listener = Deno.listen({ transport: "unix", path: this.path });
@@ -97,30 +100,47 @@ export class ControlServer implements AsyncDisposable {
     }
   }
 
-  /** Stops listening and gives the lock back. */
+  /** Stops listening and gives the lock back; leaves no file. Twice is harmless. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     closeQuietly(this.#listener);
     for (const connection of this.#connections) closeQuietly(connection);
     await this.#accepting;
     removeFile(this.path);
+    removeFile(this.#lockPath); // while it is held
     this.#lock.close();
   }
 }
 
-/** The kernel gives the lock back when its holder dies; the file stays and names the holder. */
+/** The kernel gives the lock back when its holder dies; the file then still names that one. */
 function takeLock(path: string): Deno.FsFile {
-  const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
-  if (!file.tryLockSync(true)) {
+  for (;;) {
+    const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+    if (!file.tryLockSync(true)) {
+      file.close();
+      const pid = Deno.readTextFileSync(path).trim();
+      throw new EnvironmentError(
+        `Cannot start: btblocker is running here already (process ${pid})`,
+        "btblocker status shows it",
+      );
+    }
+    // One that stopped just now may have removed the file that we had opened: that locks nothing.
+    if (inodeOf(path) === file.statSync().ino) {
+      file.truncateSync();
+      file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+      return file;
+    }
     file.close();
-    const pid = Deno.readTextFileSync(path).trim();
-    throw new EnvironmentError(
-      `Cannot start: btblocker is running here already (process ${pid})`,
-      "btblocker status shows it",
-    );
   }
-  file.truncateSync();
-  file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
-  return file;
+}
+
+function inodeOf(path: string): number | null {
+  try {
+    return Deno.statSync(path).ino;
+  } catch {
+    return null;
+  }
 }
 
 const ANSWER_TIMEOUT_MS = 10_000;

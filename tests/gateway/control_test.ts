@@ -102,6 +102,7 @@ Deno.test(
       {
         await using _ = new ControlServer(INODE, HANDLERS, directory);
       }
+      assert.deepEqual([...Deno.readDirSync(directory)], [], "nothing is left");
       assert.equal(await askControl(INODE, "echo", 1, directory), null);
       await using _ = new ControlServer(INODE, HANDLERS, directory);
       assert.deepEqual(await askControl(INODE, "echo", 2, directory), { result: 2 });

@@ -248,6 +248,30 @@ Deno.test({
 });
 
 Deno.test({
+  name: "packets that passed for want of room are counted to the last one",
+  ignore,
+  async fn() {
+    await using lab = await createRouter();
+    const { client } = lab; // any host by itself
+    await client.run([
+      "iptables",
+      "-A",
+      "OUTPUT",
+      "-p",
+      "udp",
+      "-j",
+      "NFQUEUE",
+      "--queue-num",
+      "7",
+    ]);
+    const counted = JSON.parse(await client.run(program("overrun", "7", "500")));
+    assert(counted.unjudged > 0, JSON.stringify(counted));
+    assert.equal(counted.packets + counted.unjudged, 501);
+    assert.equal(counted.refusedVerdicts, 0);
+  },
+});
+
+Deno.test({
   name: "a stop takes less than 2 seconds and leaves nothing, also under load",
   ignore,
   async fn() {

@@ -3,10 +3,7 @@
 import { type Host, Network } from "../../../src/demo/network.ts";
 import type { Program } from "../../../src/demo/program.ts";
 
-/** Of the first iperf3 server; each serves one client at a time, so there is one an address. */
 export const IPERF_PORT = 5201;
-/** Addresses of the client. Queues are chosen by addresses, as different users have them. */
-export const CLIENT_ADDRESSES = Array.from({ length: 8 }, (_, i) => `198.18.1.${100 + i}`);
 export const HTTP_PORT = 8080;
 export const ECHO_PORT = 9000;
 
@@ -46,13 +43,8 @@ export class Bed implements AsyncDisposable {
     await router.run(["ip", "route", "add", "10.0.0.0/8", "via", server.ipv4]);
     await server.run(["ip", "route", "add", "blackhole", "10.0.0.0/8"]);
     await client.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=10000 65535"]);
-    for (const address of CLIENT_ADDRESSES) {
-      await client.run(["ip", "address", "add", `${address}/24`, "dev", "eth0"]);
-    }
     const log = (name: string) => ({ log: `${this.network.directory}/${name}.log` });
-    for (const index of CLIENT_ADDRESSES.keys()) {
-      server.spawn(["iperf3", "-s", "-p", `${IPERF_PORT + index}`], log("iperf3"));
-    }
+    server.spawn(["iperf3", "-s", "-p", `${IPERF_PORT}`], log("iperf3"));
     const http = server.spawn(denoCommand("server.ts", "http", HTTP_PORT), log("http"));
     const echo = server.spawn(denoCommand("server.ts", "udp", ECHO_PORT), log("echo"));
     await http.printedMatch(/ready/, READY_TIMEOUT_MS);

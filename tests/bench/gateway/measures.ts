@@ -1,6 +1,6 @@
 /** What is measured, by what program, and what the aim is (issue numbers are in the project's plan). */
 
-import { type Bed, CLIENT_ADDRESSES, ECHO_PORT, HTTP_PORT, IPERF_PORT } from "./bed.ts";
+import { type Bed, ECHO_PORT, HTTP_PORT, IPERF_PORT } from "./bed.ts";
 
 /** How a measure is compared: the quotient to the unfiltered router's, or what is added to it. */
 export type Aim =
@@ -29,10 +29,9 @@ interface IperfReport {
   };
 }
 
-/** Runs the client from one of its addresses to the server of that address. */
-async function iperf(bed: Bed, seconds: number, index: number, args: readonly string[]) {
-  const command = ["iperf3", "-J", "-c", bed.server.ipv4, "-p", `${IPERF_PORT + index}`]
-    .concat("-B", CLIENT_ADDRESSES[index], "-t", `${seconds}`, args);
+async function iperf(bed: Bed, seconds: number, args: readonly string[]) {
+  const command = ["iperf3", "-J", "-c", bed.server.ipv4, "-p", `${IPERF_PORT}`]
+    .concat("-t", `${seconds}`, args);
   // The server may not have closed the connections of the run before.
   for (let attempt = 1;; attempt++) {
     try {
@@ -48,18 +47,13 @@ async function iperf(bed: Bed, seconds: number, index: number, args: readonly st
   }
 }
 
-/** Bulk TCP from so many addresses, the connections shared out among them. */
-async function tcp(bed: Bed, seconds: number, connections: number, addresses: number) {
-  const args = ["-P", `${connections / addresses}`];
-  const ends = await Promise.all(
-    Array.from({ length: addresses }, (_, index) => iperf(bed, seconds, index, args)),
-  );
-  const bits = ends.reduce((sum, end) => sum + (end.sum_received?.bits_per_second ?? 0), 0);
-  return { gigabits: bits / 1e9 };
+async function tcp(bed: Bed, seconds: number, connections: number) {
+  const end = await iperf(bed, seconds, ["-P", `${connections}`]);
+  return { gigabits: (end.sum_received?.bits_per_second ?? 0) / 1e9 };
 }
 
 async function udp(bed: Bed, seconds: number) {
-  const { sum } = await iperf(bed, seconds, 0, ["-u", "-b", "0", "-l", "1400"]);
+  const { sum } = await iperf(bed, seconds, ["-u", "-b", "0", "-l", "1400"]);
   const arrived = 1 - (sum?.lost_percent ?? 0) / 100;
   return { gigabits: (sum?.bits_per_second ?? 0) * arrived / 1e9 };
 }
@@ -91,8 +85,8 @@ async function firstRoundTrips(bed: Bed, seconds: number) {
   return result;
 }
 
-const tcpOne = (bed: Bed, seconds: number) => tcp(bed, seconds, 1, 1);
-const tcpSixteen = (bed: Bed, seconds: number) => tcp(bed, seconds, 16, 8);
+const tcpOne = (bed: Bed, seconds: number) => tcp(bed, seconds, 1);
+const tcpSixteen = (bed: Bed, seconds: number) => tcp(bed, seconds, 16);
 
 const P50 = { added: 100 };
 const P99 = { added: 1000 };

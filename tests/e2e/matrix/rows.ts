@@ -1,0 +1,65 @@
+/** The rows of the client matrix. */
+
+import type { Mode } from "../../lab/client.ts";
+import { CLIENTS, type Discovery } from "../../lab/lab.ts";
+import type { Row } from "./row.ts";
+
+const NAMES = Object.keys(CLIENTS);
+/** Peers given directly, nothing in the clear: fan-out is the only evidence. */
+const SWARM = 4;
+
+function same(client: string, mode: Mode, discovery: Discovery, more: Partial<Row> = {}): Row {
+  return { seeder: client, leecher: client, mode, discovery, family: 4, seeders: 1, ...more };
+}
+
+/** Every client in every mode it can be forced into, a swarm given directly. */
+const direct = NAMES.flatMap((client) =>
+  CLIENTS[client].modes.map((mode) => same(client, mode, "direct", { seeders: SWARM }))
+);
+
+/** Every pair of different clients. */
+const pairs = NAMES.flatMap((seeder) =>
+  NAMES.filter((leecher) => leecher !== seeder).flatMap((leecher) =>
+    (["tcp", "mse-rc4"] as const).map((mode): Row => ({
+      ...{ seeder, leecher, mode },
+      ...{ discovery: "http", family: 4, seeders: 1 },
+    }))
+  )
+);
+
+/** Every other way to find peers, with the client's defaults. */
+const discoveries = NAMES.flatMap((client) =>
+  (["http", "udp", "magnet", "dht"] as const).map((discovery) => same(client, "default", discovery))
+);
+
+const ipv6 = NAMES.flatMap((client) =>
+  CLIENTS[client].modes.filter((mode) => mode !== "default")
+    .map((mode) => same(client, mode, "http", { family: 6 }))
+);
+
+/** Transfers that were running when the blocker started. */
+const running = NAMES.flatMap((client) =>
+  CLIENTS[client].modes.filter((mode) => mode !== "mse-plain" && mode !== "default")
+    .map((mode) => same(client, mode, "direct", { midTransfer: true }))
+);
+
+export const ALL_ROWS: readonly Row[] = [
+  ...direct,
+  ...pairs,
+  ...discoveries,
+  ...ipv6,
+  ...running,
+];
+
+/** A row of every kind, each a few seconds: for every test run. */
+export const QUICK_ROWS: readonly Row[] = [
+  same("libtorrent", "mse-rc4", "direct", { seeders: SWARM }),
+  same("libtorrent", "utp-mse", "direct", { seeders: SWARM }),
+  same("libtorrent", "default", "dht"),
+  same("libtorrent", "tcp", "direct", { midTransfer: true }),
+  same("libtorrent", "utp", "direct", { midTransfer: true }),
+  same("qbittorrent", "mse-rc4", "http"),
+  same("aria2", "default", "magnet"),
+  same("rtorrent", "mse-rc4", "udp"),
+  same("deluge", "mse-plain", "http", { family: 6 }),
+];
