@@ -208,7 +208,6 @@ class Blocker implements AsyncDisposable {
         blockSocks: config.blockSocks,
         blockMentions: config.blockMentions,
         whitelistPorts: config.whitelistPorts,
-        recheck: config.recheck > 0,
       },
       monitorOnly: config.monitorOnly,
       bans: this.#bans.workerSetup({

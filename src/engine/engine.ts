@@ -46,8 +46,6 @@ const FLOWS_PER_PREFIX = 32;
 const UDP_IDLE_TICKS = 180_000 / TICK_MS;
 /** Bytes of the offending payload that are kept for the logs. */
 const PAYLOAD_SAMPLE = 512;
-/** A packet of a released flow that comes so much later was called back by RECHECK. */
-const RECHECK_TICKS = 10;
 
 /** A flow's first detection; all of it is a copy and may be kept. */
 export interface Detection {
@@ -125,7 +123,6 @@ export class Engine {
   readonly #release: (slot: number) => void;
   readonly #isWhitelisted = new Uint8Array(65_536);
   readonly #peers: NamedPeers;
-  #recheck = false;
 
   constructor(options: EngineOptions) {
     const flows = options.flows ?? DEFAULT_FLOWS;
@@ -158,7 +155,6 @@ export class Engine {
   setPolicy(policy: EnginePolicy): void {
     this.#tcp.setPolicy(policy);
     this.#encrypted.setPolicy(policy);
-    this.#recheck = policy.recheck;
     this.#isWhitelisted.fill(0);
     for (const port of policy.whitelistPorts) this.#isWhitelisted[port] = 1;
   }
@@ -215,7 +211,7 @@ export class Engine {
     if (!hasPayload) return slot < 0 ? INSPECT : this.#verdictOf(slot);
     if (slot < 0) slot = this.#insert(tick, EMBRYONIC);
     const direction = table.direction;
-    const settled = this.#settledVerdict(slot, tick);
+    const settled = this.#settledVerdict(slot, tick, packet.isRecalled);
     if (settled !== INSPECT) return settled;
     return this.#conclude(slot, direction, packet, this.#tcp.inspect(slot, direction, packet));
   }
@@ -232,7 +228,7 @@ export class Engine {
       table.restart(slot, tick, EMBRYONIC);
     }
     const direction = table.direction;
-    const settled = this.#settledVerdict(slot, tick);
+    const settled = this.#settledVerdict(slot, tick, packet.isRecalled);
     if (settled !== INSPECT) return settled;
     return this.#conclude(slot, direction, packet, this.#udp.inspect(slot, direction, packet));
   }
@@ -250,17 +246,16 @@ export class Engine {
   }
 
   /** Verdict of a flow already judged, or INSPECT; a first payload makes the flow undecided. */
-  #settledVerdict(slot: number, tick: number): Verdict {
+  #settledVerdict(slot: number, tick: number, isRecalled: boolean): Verdict {
     const table = this.#table;
     const words = table.words;
     const at = table.at(slot);
-    const idle = (tick - words[at + LAST_TICK]) | 0;
     words[at + LAST_TICK] = tick;
     switch (words[at + STATE]) {
       case BITTORRENT_FLOW:
         return BITTORRENT;
       case CLEAN_FLOW:
-        if (!this.#recheck || idle < RECHECK_TICKS) return CLEAN;
+        if (!isRecalled) return CLEAN;
         this.#tcp.release(slot);
         table.restart(slot, tick, UNDECIDED);
         return INSPECT;

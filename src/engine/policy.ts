@@ -8,8 +8,6 @@ export interface EnginePolicy {
   readonly blockMentions: boolean;
   /** Ports of which either end's makes a flow untouchable. */
   readonly whitelistPorts: readonly number[];
-  /** Packets of a released flow that come back to the queue are judged anew (RECHECK). */
-  readonly recheck: boolean;
 }
 
 /** A capture is judged for what it holds: every port, the default policy. */
@@ -18,5 +16,4 @@ export const CAPTURE_POLICY: EnginePolicy = Object.freeze({
   blockSocks: false,
   blockMentions: false,
   whitelistPorts: [],
-  recheck: false,
 });

@@ -8,7 +8,7 @@ import type { MessageChains } from "./message_chain.ts";
 import { type Finding, FOUND, type Outcome, RELEASE, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { PREFIX_LENGTH, type PrefixPool } from "./prefix_pool.ts";
-import { isLetter, judgeOpening } from "./tcp_opening.ts";
+import { isHttpLike, isLetter, judgeOpening } from "./tcp_opening.ts";
 
 /** Payload packets, and bytes, of one direction that are looked at before the flow is released. */
 const MAX_PACKETS = 8;
@@ -243,7 +243,7 @@ export class TcpInspector {
       words[at + FLAGS] |= MEASURING << direction;
       return WAIT;
     }
-    if (isLetter(bytes[from])) words[at + FLAGS] |= HTTP << direction;
+    if (isHttpLike(bytes, from, end)) words[at + FLAGS] |= HTTP << direction;
     this.#setJudged(at, direction);
     return WAIT;
   }

@@ -9,6 +9,8 @@ import { detectSocks } from "../protocols/proxy.ts";
 const PEER_WIRE_FIRST = 19;
 const SOCKS4 = 4;
 const SOCKS5 = 5;
+const SPACE = 0x20;
+const SLASH = 0x2f;
 
 /**
  * Judges the first bytes of a stream, or of an HTTP message within one. The first byte says which
@@ -33,6 +35,20 @@ export function judgeOpening(
 export function isLetter(byte: number): boolean {
   const lower = byte | 0x20;
   return lower >= 0x61 && lower <= 0x7a;
+}
+
+/** Longest method of a request line, and `HTTP`. */
+const MAX_METHOD = 8;
+
+/**
+ * Whether the bytes may begin an HTTP message: letters, then the space of a request line or the
+ * slash of a status line (RFC 9112, sections 3 and 4). Other text, an SSH banner say, has neither.
+ */
+export function isHttpLike(bytes: Uint8Array, start: number, end: number): boolean {
+  const stop = Math.min(end, start + MAX_METHOD);
+  let at = start;
+  while (at < stop && isLetter(bytes[at])) at++;
+  return at > start && at < end && (bytes[at] === SPACE || bytes[at] === SLASH);
 }
 
 function judgeHttp(

@@ -69,7 +69,7 @@ export class PacketJudge {
   /** @param timeMs milliseconds of the boot clock */
   judge(message: QueueMessage, bytes: Uint8Array, timeMs: number): void {
     const counters = this.#counters;
-    const { bans, engine, monitorOnly } = this.#options;
+    const { bans, engine, marks, monitorOnly } = this.#options;
     const packet = this.#packet;
     counters[PACKETS]++;
     counters[BYTES] += message.payloadEnd - message.payloadStart;
@@ -79,6 +79,7 @@ export class PacketJudge {
         return this.#accept(message);
       }
       packet.timeMs = timeMs;
+      packet.isRecalled = (message.mark & marks.mask) === marks.pass;
       if (bans !== null && !monitorOnly && bans.drops(packet)) {
         counters[BANNED_DROPS]++;
         return this.#drop(message);

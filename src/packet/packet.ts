@@ -64,6 +64,8 @@ export class Packet {
   payloadLength = 0;
   /** Whether the ports are those of a packet inside a tunnel (IPIP, 6in4, GRE). */
   tunnelled = false;
+  /** Set by a gateway: the packet's flow was released and is called back to be judged anew. */
+  isRecalled = false;
   /** Milliseconds on any clock that does not go back, set by the caller (a capture's, the kernel's). */
   timeMs = 0;
 }

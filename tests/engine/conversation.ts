@@ -40,6 +40,8 @@ export class Conversation {
   readonly #ports: readonly [number, number];
   readonly #sequence = [0x7fff_ff00, 0xffff_fff0]; // both wrap soon
   lastVerdict: Verdict = INSPECT;
+  /** Packets come as those of a released flow that is called back (RECHECK). */
+  isRecalled = false;
 
   constructor(
     test: TestEngine,
@@ -113,6 +115,7 @@ export class Conversation {
       packet.acknowledgement = this.#sequence[1 - side] | 0;
       packet.flags = flags;
     }
+    packet.isRecalled = this.isRecalled;
     packet.payloadStart = 100;
     packet.payloadEnd = 100 + payload.length;
     packet.payloadLength = payload.length;

@@ -116,6 +116,23 @@ Deno.test("Engine takes a SYN on an old 5-tuple as a new connection", () => {
   assert.deepEqual(test.found, ["peer-wire proof"]);
 });
 
+Deno.test("Engine judges a released flow anew when it is called back, and not before", () => {
+  const test = new TestEngine();
+  const text = latin1("SSH-2.0-OpenSSH_9.2\r\n");
+  const flow = new Conversation(test, "tcp").open().say(1, text).say(0, text);
+  // Peer wire behind innocent first packets: a request for each of three blocks (BEP 3).
+  const request = (begin: number) => [0, 0, 0, 13, 6, 0, 0, 0, 7, 0, begin, 0, 0, 0, 0, 0x40, 0];
+  const requests = Uint8Array.from([0, 0x40, 0x80].flatMap((begin) => {
+    const bytes = request(0);
+    bytes[11] = begin;
+    return bytes;
+  }));
+  assert.equal(flow.say(0, requests).lastVerdict, CLEAN);
+  flow.isRecalled = true;
+  flow.say(0, requests).say(0, requests);
+  assert.deepEqual(test.found, ["mid-stream strong"]);
+});
+
 Deno.test("Engine never touches a whitelisted port", () => {
   const test = new TestEngine({ whitelistPorts: [40000] });
   assert.equal(new Conversation(test, "udp").say(0, DHT_PING).lastVerdict, CLEAN);
