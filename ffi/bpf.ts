@@ -9,6 +9,7 @@ import { check, describeErrno, ENOENT, SystemError } from "./errno.ts";
 import { close, errno } from "./libc.ts";
 
 const SYMBOLS = {
+  libbpf_version_string: { parameters: [], result: "pointer" /* const char * */ },
   libbpf_set_print: { parameters: ["pointer" /* callback, null: silent */], result: "pointer" },
   // of the C library, found through libbpf's own dependency on it
   vsnprintf: {
@@ -81,6 +82,12 @@ function libbpf(): Libbpf {
   }
   library.libbpf_set_print(null);
   return library;
+}
+
+/** As the library says itself: `1.1.2`. */
+export function libbpfVersion(): string {
+  const text = libbpf().libbpf_version_string();
+  return text === null ? "" : Deno.UnsafePointerView.getCString(text).replace(/^v/, "");
 }
 
 /** A step of loading or attaching failed; {@link log} is what libbpf and the verifier said. */

@@ -281,6 +281,13 @@ export function bootTimeMs(): number {
   return seconds * 1000 + Math.floor(timespec[2] / 1_000_000);
 }
 
+/** The same clock in microseconds, with a fraction. */
+export function bootTimeUs(): number {
+  libc().clock_gettime(CLOCK_BOOTTIME, timespec);
+  const seconds = timespec[0] + timespec[1] * 0x1_0000_0000;
+  return seconds * 1_000_000 + timespec[2] / 1000;
+}
+
 /** The same clock in nanoseconds. */
 export function bootTimeNs(): bigint {
   libc().clock_gettime(CLOCK_BOOTTIME, timespec);

@@ -2,13 +2,24 @@
  * The C library's calls about network devices and namespaces. Results as in libc.ts: zero or more, or
  * a negative error number.
  */
-import { check, EAGAIN } from "./errno.ts";
+import { check, EAGAIN, ENAMETOOLONG } from "./errno.ts";
 import { close, errno } from "./libc.ts";
 
 const SYMBOLS = {
   socket: { parameters: ["i32", /* domain */ "i32", /* type */ "i32"], result: "i32" },
   bind: { parameters: ["i32", "buffer", /* sockaddr */ "u32" /* size */], result: "i32" },
   recv: { parameters: ["i32", "buffer", "usize", "i32" /* flags */], result: "isize" },
+  sendto: {
+    parameters: [
+      "i32", /* socket */
+      "buffer", /* bytes */
+      "usize", /* their number */
+      "i32", /* flags */
+      "buffer", /* sockaddr */
+      "u32", /* its size */
+    ],
+    result: "isize", // bytes sent, or -1
+  },
   getsockopt: {
     parameters: ["i32", "i32", /* level */ "i32", /* name */ "buffer", "buffer" /* socklen_t * */],
     result: "i32",
@@ -34,29 +45,95 @@ function outcome(result: number | bigint): number {
   return value === -1 ? -errno() : value;
 }
 
+const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_NETLINK = 16;
 const SOCK_DGRAM = 2;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
 
+const SUN_PATH = 2; // sockaddr_un: sa_family_t, then char sun_path[108]
+const SOCKADDR_UN_LENGTH = 110;
+
+/**
+ * Sends one datagram to a unix socket, without waiting; -errno on failure. A path that begins with
+ * `@` names an abstract socket (unix(7)).
+ */
+export function sendUnixDatagram(path: string, bytes: Uint8Array<ArrayBuffer>): number {
+  const name = new TextEncoder().encode(path);
+  if (SUN_PATH + name.length >= SOCKADDR_UN_LENGTH) return -ENAMETOOLONG;
+  const address = new Uint8Array(SOCKADDR_UN_LENGTH);
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  address.set(name, SUN_PATH);
+  const isAbstract = path.startsWith("@");
+  if (isAbstract) address[SUN_PATH] = 0;
+  const size = SUN_PATH + name.length + (isAbstract ? 0 : 1); // an abstract name has no final NUL
+  const socket = outcome(libc().socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (socket < 0) return socket;
+  const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  const length = BigInt(bytes.length);
+  const sent = outcome(libc().sendto(socket, bytes, length, flags, address, size));
+  close(socket);
+  return sent;
+}
+
+const SIOCGIFMTU = 0x8921n;
 const SIOCGIFHWADDR = 0x8927n;
 const IFREQ_LENGTH = 40;
-const IFREQ_FAMILY = 16; // ifr_hwaddr.sa_family, after char ifr_name[16]
+const IFREQ_VALUE = 16; // int ifr_mtu, or ifr_hwaddr.sa_family; after char ifr_name[16]
 
 /**
  * Hardware type (ARPHRD_*, linux/if_arp.h) of a network interface, or -errno. Asked of the process's
  * network namespace: /sys shows another one in containers and under `ip netns exec`.
  */
 export function hardwareType(name: string): number {
-  const socket = outcome(libc().socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (socket < 0) return socket;
+  const [result, request] = askInterface(name, SIOCGIFHWADDR);
+  return result < 0 ? result : request.getUint16(IFREQ_VALUE, true);
+}
+
+/** Largest packet an interface takes, in bytes, or -errno. */
+export function interfaceMtu(name: string): number {
+  const [result, request] = askInterface(name, SIOCGIFMTU);
+  return result < 0 ? result : request.getInt32(IFREQ_VALUE, true);
+}
+
+const SIOCETHTOOL = 0x8946n;
+const ETHTOOL_GDRVINFO = 3;
+const DRIVER_INFO_LENGTH = 196; // struct ethtool_drvinfo of linux/ethtool.h
+const DRIVER_NAME = 4; // char driver[32]
+const DRIVER_NAME_LENGTH = 32;
+
+/** Name of the driver of a network interface ("veth", "ixgbe"), or null where it tells none. */
+export function interfaceDriver(name: string): string | null {
+  const info = new Uint8Array(DRIVER_INFO_LENGTH);
+  new DataView(info.buffer).setUint32(0, ETHTOOL_GDRVINFO, true);
+  const [result] = askInterface(name, SIOCETHTOOL, info);
+  if (result < 0) return null;
+  const field = info.subarray(DRIVER_NAME, DRIVER_NAME + DRIVER_NAME_LENGTH);
+  const end = field.indexOf(0);
+  return new TextDecoder().decode(field.subarray(0, end < 0 ? field.length : end));
+}
+
+/** The result of the call, and the struct ifreq with the answer; `data` is what it points to. */
+function askInterface(
+  name: string,
+  question: bigint,
+  data?: Uint8Array<ArrayBuffer>,
+): [result: number, request: DataView] {
   const request = new Uint8Array(IFREQ_LENGTH);
-  new TextEncoder().encodeInto(name, request.subarray(0, IFREQ_FAMILY - 1));
-  const result = outcome(libc().ioctl(socket, SIOCGIFHWADDR, request));
+  const view = new DataView(request.buffer);
+  if (data !== undefined) {
+    const address = Deno.UnsafePointer.value(Deno.UnsafePointer.of(data));
+    view.setBigUint64(IFREQ_VALUE, address, true);
+  }
+  const socket = outcome(libc().socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (socket < 0) return [socket, view];
+  new TextEncoder().encodeInto(name, request.subarray(0, IFREQ_VALUE - 1));
+  const result = outcome(libc().ioctl(socket, question, request));
   close(socket);
-  return result < 0 ? result : request[IFREQ_FAMILY] | (request[IFREQ_FAMILY + 1] << 8);
+  return [result, view];
 }
 
 const SOL_SOCKET = 1;
@@ -78,6 +155,35 @@ const NETLINK_ROUTE = 0;
 const GROUPS = 0x1 /* links */ | 0x10 /* IPv4 addresses */ | 0x40 /* IPv4 routes */ |
   0x100 /* IPv6 addresses */ | 0x400 /* IPv6 routes */;
 const SOCKADDR_NL_LENGTH = 12;
+const ANSWER_LENGTH = 32_768;
+
+/**
+ * Sends one netlink request and gives the first datagram of its answer; -errno on failure. The
+ * kernel answers such a request before the call returns, so nothing is waited for.
+ *
+ * @param protocol NETLINK_* of linux/netlink.h
+ */
+export function askNetlink(
+  protocol: number,
+  request: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> | number {
+  const socket = outcome(libc().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  if (socket < 0) return socket;
+  try {
+    const address = new Uint8Array(SOCKADDR_NL_LENGTH); // port 0: the kernel
+    new DataView(address.buffer).setUint16(0, AF_NETLINK, true);
+    const length = BigInt(request.length);
+    const sent = outcome(
+      libc().sendto(socket, request, length, 0, address, SOCKADDR_NL_LENGTH),
+    );
+    if (sent < 0) return sent;
+    const answer = new Uint8Array(ANSWER_LENGTH);
+    const size = outcome(libc().recv(socket, answer, BigInt(ANSWER_LENGTH), MSG_DONTWAIT));
+    return size < 0 ? size : answer.subarray(0, size);
+  } finally {
+    close(socket);
+  }
+}
 
 /** What the kernel tells of changing links, addresses and routes (rtnetlink, RFC 3549). */
 export class RouteEvents implements Disposable {

@@ -131,7 +131,7 @@ function iso(timeMs: number): string {
 }
 
 function secondsLeft(ban: Ban, nowMs: number): number {
-  return Math.max(0, Math.ceil((ban.untilMs - nowMs) / 1000));
+  return Math.max(0, Math.round((ban.untilMs - nowMs) / 1000));
 }
 
 function toText(action: BanAction, answers: readonly BanAnswer[], nowMs: number): string[] {

@@ -12,12 +12,15 @@ import { marksOf } from "../gateway/marks.ts";
 import { networkNamespaceInode } from "../gateway/network_namespace.ts";
 import type { LogLine } from "../gateway/queue_workers.ts";
 import type { GuardedTraffic } from "../gateway/rule_text.ts";
+import { StallWatch } from "../gateway/stalls.ts";
 import { Gateway, requireNetAdmin } from "../gateway/supervisor.ts";
 import type { DetectionReport, JudgeSettings } from "../gateway/worker_protocol.ts";
 import { reportDetection } from "../report/console.ts";
 import { DetectionLog } from "../report/detection_log.ts";
 import type { DetectionRecord } from "../report/detection_record.ts";
 import { log, setupLog } from "../report/log.ts";
+import { ServiceManager } from "../report/systemd.ts";
+import { formatCount } from "../report/text.ts";
 import { buildInfo } from "../version.ts";
 
 /** Blocks until SIGINT or SIGTERM. `reload` reads the settings again, for SIGHUP. */
@@ -27,8 +30,13 @@ export async function run(
 ): Promise<number> {
   setupLog({ level: loaded.config.logLevel, format: loaded.config.logFormat });
   using signals = new Signals(); // before anything is changed, so that all of it is undone
+  using service = new ServiceManager();
   await using blocker = await Blocker.start(loaded.config);
+  service.ready(blocker.statusLine());
+  using _status = everyFewSeconds(() => service.status(blocker.statusLine()));
+  service.watch(() => blocker.isMoving());
   while (await signals.next() === "reload") {
+    service.reloading();
     try {
       blocker.reload((await reload()).config);
     } catch (error) {
@@ -36,8 +44,10 @@ export async function run(
         problem: (error as Error).message,
       });
     }
+    service.ready(blocker.statusLine());
   }
   log.info("Stopping");
+  service.stopping();
   return 0;
 }
 
@@ -90,6 +100,14 @@ const logLine: LogLine = (level, message) => {
   }
 };
 
+const STATUS_MS = 10_000;
+
+/** Calls `action` now and then while the program runs. */
+function everyFewSeconds(action: () => void): Disposable {
+  const timer = setInterval(action, STATUS_MS);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
 /** Everything that runs. */
 class Blocker implements AsyncDisposable {
   #config: Config;
@@ -99,6 +117,7 @@ class Blocker implements AsyncDisposable {
   #detectionLog: DetectionLog | null = null;
   #sweepTimer: ReturnType<typeof setInterval> | undefined;
   readonly #startedMs = Date.now();
+  readonly #stalls = new StallWatch();
 
   private constructor(config: Config) {
     this.#config = config;
@@ -198,6 +217,35 @@ class Blocker implements AsyncDisposable {
         return { interface: name, mode, problem };
       }),
     };
+  }
+
+  /** "Guarding FORWARD: 1,204 packets judged, 3 detections, 1 ban", for `systemctl status`. */
+  statusLine(): string {
+    const { chains, monitorOnly, queueCount } = this.#config;
+    const { packets, detections } = sumCounters(this.#gateway.workers.counters, queueCount);
+    const counts = [
+      `${formatCount(packets, "packet")} judged`,
+      formatCount(detections, "detection"),
+      formatCount(this.#bans.bans.size, "ban"),
+    ];
+    return `${monitorOnly ? "Watching" : "Guarding"} ${chains.join(", ")}: ${counts.join(", ")}`;
+  }
+
+  /** False where packets wait in a queue and none was judged since the last call. */
+  isMoving(): boolean {
+    const { queueNum, queueCount } = this.#config;
+    const judged = new Map<number, number>();
+    for (let worker = 0; worker < queueCount; worker++) {
+      const { packets } = readCounters(workerCounters(this.#gateway.workers.counters, worker));
+      judged.set(queueNum + worker, packets);
+    }
+    const stalled = this.#stalls.look(judged);
+    if (stalled.length > 0) {
+      log.error("Packets wait and none is judged in NFQUEUE {queues}", {
+        queues: stalled.join(", "),
+      });
+    }
+    return stalled.length === 0;
   }
 
   #judgeSettings(): JudgeSettings {

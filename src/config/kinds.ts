@@ -16,6 +16,8 @@ export interface Kind<T> {
   toml(value: T): string;
   /** A flag of this kind may stand without a value, for true. */
   readonly isBoolean?: true;
+  /** The value must not be printed. */
+  readonly isSecret?: true;
 }
 
 const trimmed = v.pipe(v.string(), v.trim());
@@ -141,6 +143,33 @@ export function listenAddress(): Kind<string> {
     placeholder: "<address>",
     toml: JSON.stringify,
   };
+}
+
+/** Shorter ones can be guessed. */
+const TOKEN_LENGTH = 16;
+
+/** A password for programs: the text itself, or `file:/PATH` of a file that holds it. */
+export function token(): Kind<string> {
+  return {
+    schema: v.pipe(
+      trimmed,
+      v.check((text) => text === "" || text.startsWith("file:/") || isToken(text)),
+    ),
+    expected: `${TOKEN_LENGTH} or more printable characters, file:/PATH, or nothing for off`,
+    placeholder: "<token>",
+    toml: JSON.stringify,
+    isSecret: true,
+  };
+}
+
+/** Whether it can stand in an Authorization header and is long enough. */
+export function isToken(text: string): boolean {
+  return text.length >= TOKEN_LENGTH && /^[\x21-\x7e]+$/.test(text);
+}
+
+/** Whether only this machine can reach the address of STATUS_LISTEN. */
+export function isLocalListenAddress(text: string): boolean {
+  return text.startsWith("unix:") || /^(localhost|127\.[\d.]+|\[::1\]):/.test(text);
 }
 
 function isListenAddress(text: string): boolean {

@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { UsageError } from "../errors.ts";
 import { printable } from "../report/text.ts";
 import { closest } from "./closest.ts";
+import { isLocalListenAddress } from "./kinds.ts";
 import {
   type Config,
   flagOf,
@@ -85,6 +86,13 @@ export function loadConfig(input: ConfigInput = {}): LoadedConfig {
         `number is 65535`,
     );
   }
+  const { statusListen, statusToken } = loaded;
+  if (statusListen && statusToken === "" && !isLocalListenAddress(statusListen)) {
+    problems.push(
+      `Cannot serve the status page at ${statusListen}: others than this machine could read it ` +
+        "(set STATUS_TOKEN, or listen at 127.0.0.1)",
+    );
+  }
   if (problems.length > 0) throw new UsageError(problems.join("\n"));
   return { config: loaded, origins: origins as Origins, file };
 }
@@ -92,7 +100,9 @@ export function loadConfig(input: ConfigInput = {}): LoadedConfig {
 /** The effective settings as a TOML file, with where each came from. */
 export function showConfig({ config, origins, file }: LoadedConfig): string {
   const lines = OPTION_NAMES.map((name) => [
-    `${tomlKeyOf(name)} = ${tomlOf(name, config[name])}`,
+    `${tomlKeyOf(name)} = ${
+      isSecret(name, config[name]) ? '"(not shown)"' : tomlOf(name, config[name])
+    }`,
     `# ${origins[name]}`,
   ]);
   const width = Math.min(40, Math.max(...lines.map(([setting]) => setting.length)));
@@ -130,7 +140,7 @@ function kindOf(name: OptionName): Option<unknown>["kind"] {
 function fromFlag(name: OptionName, flags: Partial<Record<OptionName, string>>): Given | null {
   const raw = flags[name];
   if (raw === undefined) return null;
-  return { raw, origin: `flag ${flagOf(name)}`, shown: `${flagOf(name)} ${shown(raw)}` };
+  return { raw, origin: `flag ${flagOf(name)}`, shown: `${flagOf(name)} ${shownOf(name, raw)}` };
 }
 
 function fromVariables(
@@ -144,7 +154,7 @@ function fromVariables(
     // Compose files and unit files pass empty variables for "not set"; where nothing is a value
     // (no ports, no file) it is taken as one.
     if (raw.trim() === "" && !v.safeParse(option.kind.schema, raw).success) continue;
-    return { raw, origin: `variable ${variable}`, shown: `${variable}=${shown(raw)}` };
+    return { raw, origin: `variable ${variable}`, shown: `${variable}=${shownOf(name, raw)}` };
   }
   return null;
 }
@@ -160,7 +170,7 @@ function fromFile(
     return {
       raw,
       origin: `file ${file}: ${key}`,
-      shown: `${key} = ${shown(JSON.stringify(raw))} in ${file}`,
+      shown: `${key} = ${shownOf(name, JSON.stringify(raw))} in ${file}`,
     };
   }
   return null;
@@ -214,8 +224,8 @@ function findMisspeltVariables(
     const suggestion = closest(variable, known);
     if (suggestion === null) continue;
     problems.push(
-      `Cannot use ${shown(variable)}=${shown(value)}: no such variable (did you mean ` +
-        `${suggestion}?)`,
+      `Cannot use ${shown(variable)}=${isSecretVariable(suggestion) ? "…" : shown(value)}: no ` +
+        `such variable (did you mean ${suggestion}?)`,
     );
   }
 }
@@ -230,6 +240,21 @@ const SHOWN_LENGTH = 80;
 function shown(value: string | undefined): string {
   const text = printable(value ?? "nothing");
   return text.length > SHOWN_LENGTH ? `${text.slice(0, SHOWN_LENGTH)}…` : text;
+}
+
+/** A wrong token may be a right one mistyped: it is not for the log. */
+function shownOf(name: OptionName, value: string): string {
+  return isSecret(name, value) ? "…" : shown(value);
+}
+
+function isSecret(name: OptionName, value: unknown): boolean {
+  return kindOf(name).isSecret === true && value !== "" && !String(value).startsWith("file:");
+}
+
+function isSecretVariable(variable: string): boolean {
+  return OPTION_NAMES.some((name) =>
+    OPTIONS[name].variable === variable && kindOf(name).isSecret === true
+  );
 }
 
 function describe(error: unknown): string {

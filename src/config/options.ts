@@ -14,6 +14,7 @@ import {
   oneOf,
   path,
   PORT,
+  token,
   wholeNumber,
   yesNo,
 } from "./kinds.ts";
@@ -241,6 +242,15 @@ export const OPTIONS = {
     defaultText: "off",
     help: "Where the status page and /metrics are served",
     example: "127.0.0.1:9090",
+    live: false,
+  }),
+  statusToken: option({
+    variable: "STATUS_TOKEN",
+    kind: token(),
+    default: "",
+    defaultText: "off",
+    help: "Lets its bearer lift bans on the status page, and see it where it is not local",
+    example: "file:/etc/btblocker/token",
     live: false,
   }),
   recheck: option({

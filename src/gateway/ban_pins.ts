@@ -30,7 +30,7 @@ export function pinDirectory(namespace: NetworkNamespace, bpffs: string = BPFFS)
 
 /** Mounts the bpffs where it is missing, and makes the directory. Null, or why that cannot be. */
 export function preparePins(directory: string, bpffs: string = BPFFS): string | null {
-  if (!isMounted(bpffs)) {
+  if (!isBpffsMounted(bpffs)) {
     const result = mount("bpf", bpffs, "bpf");
     if (result < 0) return `cannot mount a bpffs at ${bpffs}: ${describeErrno(-result)}`;
   }
@@ -42,11 +42,12 @@ export function preparePins(directory: string, bpffs: string = BPFFS): string | 
   }
 }
 
-function isMounted(bpffs: string): boolean {
+/** Whether there is a bpffs, or at least our part of one (systemd gives a service no more). */
+export function isBpffsMounted(bpffs: string = BPFFS): boolean {
   const mounts = Deno.readTextFileSync("/proc/self/mounts");
   return mounts.split("\n").some((line) => {
     const [, target, type] = line.split(" ");
-    return target === bpffs && type === "bpf";
+    return (target === bpffs || target === `${bpffs}/btblocker`) && type === "bpf";
   });
 }
 

@@ -42,8 +42,20 @@ export const COUNTER_INDEX = Object.fromEntries(
   COUNTERS.map((name, index) => [name, index]),
 ) as Readonly<Record<Counter, number>>;
 
+/**
+ * Upper bounds of the latency histogram, in microseconds: from a batch's receipt to its verdicts
+ * being sent. A further bucket takes what is longer.
+ */
+export const LATENCY_BOUNDS_US = [
+  ...[10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000],
+] as const;
+
+/** In the block, after the counters: one number a bucket (not summed up), then the sum of all. */
+const LATENCY = COUNTERS.length;
+const LATENCY_SUM = LATENCY + LATENCY_BOUNDS_US.length + 1;
+
 /** Blocks are a multiple of a cache line (64 bytes) apart, so that workers do not share one. */
-const BLOCK = Math.ceil(COUNTERS.length / 8) * 8;
+const BLOCK = Math.ceil((LATENCY_SUM + 1) / 8) * 8;
 
 /** Bytes of shared memory for so many workers. */
 export function countersByteLength(workers: number): number {
@@ -65,10 +77,36 @@ export function readCounters(block: Float64Array): Record<Counter, number> {
 
 /** Sums over all workers. */
 export function sumCounters(buffer: SharedArrayBuffer, workers: number): Record<Counter, number> {
+  return readCounters(sumBlocks(buffer, workers));
+}
+
+function sumBlocks(buffer: SharedArrayBuffer, workers: number): Float64Array {
   const total = new Float64Array(BLOCK);
   for (let worker = 0; worker < workers; worker++) {
     const block = workerCounters(buffer, worker);
     for (let i = 0; i < BLOCK; i++) total[i] += block[i];
   }
-  return readCounters(total);
+  return total;
+}
+
+/** Counts one batch. */
+export function countLatency(block: Float64Array, latencyUs: number): void {
+  let bucket = 0;
+  while (bucket < LATENCY_BOUNDS_US.length && latencyUs > LATENCY_BOUNDS_US[bucket]) bucket++;
+  block[LATENCY + bucket]++;
+  block[LATENCY_SUM] += latencyUs;
+}
+
+/** How long batches took, from receipt to verdict. */
+export interface Latency {
+  /** Batches a bucket: up to each of {@link LATENCY_BOUNDS_US}, and longer. Not summed up. */
+  readonly buckets: readonly number[];
+  /** Of all batches together. */
+  readonly sumUs: number;
+}
+
+/** The latency histogram over all workers. */
+export function sumLatency(buffer: SharedArrayBuffer, workers: number): Latency {
+  const total = sumBlocks(buffer, workers);
+  return { buckets: [...total.subarray(LATENCY, LATENCY_SUM)], sumUs: total[LATENCY_SUM] };
 }

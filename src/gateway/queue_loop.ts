@@ -4,9 +4,9 @@
  */
 
 import { describeErrno, EAGAIN, EINTR, ENOBUFS, SystemError } from "../../ffi/errno.ts";
-import { BatchReceiver, bootTimeMs, clearEvent, Poller, send } from "../../ffi/libc.ts";
+import { BatchReceiver, bootTimeUs, clearEvent, Poller, send } from "../../ffi/libc.ts";
 import type { EngineCounters } from "../engine/engine.ts";
-import { COUNTER_INDEX } from "./counters.ts";
+import { COUNTER_INDEX, countLatency } from "./counters.ts";
 import type { PacketJudge } from "./packet_judge.ts";
 import {
   acceptAllMessage,
@@ -97,7 +97,8 @@ export class QueueLoop {
     const received = receiver.receive(this.#socket);
     if (received <= 0) return this.#nothingReceived(-received);
     const { bytes } = receiver;
-    const timeMs = bootTimeMs();
+    const receivedUs = bootTimeUs();
+    const timeMs = Math.floor(receivedUs / 1000);
     for (let slot = 0; slot < received; slot++) {
       let at = receiver.start(slot);
       const end = receiver.end(slot);
@@ -105,6 +106,7 @@ export class QueueLoop {
     }
     this.#send();
     const counters = this.#counters;
+    countLatency(counters, bootTimeUs() - receivedUs);
     const engine = this.#engineCounters;
     const before = this.#before;
     counters[BATCHES]++;

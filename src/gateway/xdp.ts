@@ -17,7 +17,7 @@ import {
 } from "../../ffi/bpf.ts";
 import { EBUSY, EEXIST, EINVAL } from "../../ffi/errno.ts";
 import { close, interfaceIndex } from "../../ffi/libc.ts";
-import { hardwareType } from "../../ffi/libc_net.ts";
+import { hardwareType, interfaceDriver } from "../../ffi/libc_net.ts";
 import { EnvironmentError } from "../errors.ts";
 import type { BanScope } from "./ban_policy.ts";
 import {
@@ -90,6 +90,11 @@ const WITHOUT_LINK_HEADER = new Map([
   [778, "GRE"],
   [823, "GRE over IPv6"],
 ]);
+
+/** Whether there is a program for devices of a hardware type (ARPHRD_*). */
+export function isSupportedHardware(type: number): boolean {
+  return WITH_ETHERNET_HEADER.has(type) || WITHOUT_LINK_HEADER.has(type);
+}
 
 const MODE_FLAGS = { native: XDP_NATIVE, generic: XDP_GENERIC, offload: XDP_OFFLOAD } as const;
 
@@ -217,7 +222,7 @@ export class XdpFilter implements Disposable {
     if (foreign > 0) return refuse(describeForeign(foreign), foreign);
     const { mode } = this.#options;
     const refusals: string[] = [];
-    for (const candidate of mode === "auto" ? ["native", "generic"] as const : [mode]) {
+    for (const candidate of mode === "auto" ? automaticModes(name) : [mode]) {
       try {
         const link = attachXdp(this.#object.programFd(program), index, MODE_FLAGS[candidate]);
         const refusal = refusals.length === 0 ? null : refusals.join("; ");
@@ -285,6 +290,14 @@ export class XdpFilter implements Disposable {
     if (this.#pins !== null && forget) removePins(this.#pins);
     this.#object[Symbol.dispose]();
   }
+}
+
+/**
+ * Modes to try, the faster one first. A virtual Ethernet pair carries segmentation offload's packets
+ * of up to 64 KiB only without a native program: with one, bulk TCP falls to about a fifth.
+ */
+function automaticModes(name: string): readonly ("native" | "generic")[] {
+  return interfaceDriver(name) === "veth" ? ["generic"] : ["native", "generic"];
 }
 
 function missing(name: string): Slot {

@@ -26,6 +26,7 @@ export const METHODS = [
   "entropy",
 ] as const;
 
+/** One of {@link METHODS}. */
 export type Method = typeof METHODS[number];
 
 /**
@@ -37,8 +38,11 @@ export type Method = typeof METHODS[number];
  */
 export type Strength = "proof" | "strong" | "hint";
 
+/** A detector's positive answer. */
 export interface Match {
+  /** How it was recognised. */
   readonly method: Method;
+  /** How sure that is. */
   readonly strength: Strength;
   /** In words, for the operator: "handshake", "announce request". */
   readonly reason: string;
@@ -53,8 +57,9 @@ export function match(method: Method, strength: Strength, reason: string): Match
  * Third answer of a stream detector: the bytes so far are a possible beginning, more are needed.
  * A handshake cut by TCP is not a "no".
  */
-export const NEED_MORE = Object.freeze({ needMore: true as const });
+export const NEED_MORE: { readonly needMore: true } = Object.freeze({ needMore: true as const });
 
+/** What a detector says of the beginning of a stream. */
 export type StreamAnswer = Match | typeof NEED_MORE | null;
 
 /** Whether a stream detector's answer is a match. */

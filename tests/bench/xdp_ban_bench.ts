@@ -52,7 +52,7 @@ const ours = new SharedArrayBuffer(Networks.byteLength(16));
 new Networks(ours).replace([parseNetwork("12.0.0.0/8")!]); // whose datagrams cannot be forged
 const worker = new WorkerBans({ handles, target: "source", durationMs: 3_600_000, never, ours });
 const policy = {
-  ...{ strict: false, blockSocks: false, blockMentions: false, recheck: false },
+  ...{ strict: false, blockSocks: false, blockMentions: false },
   whitelistPorts: [22, 53, 80, 443],
 };
 const engine = new Engine({ policy, evidence: new HostEvidence() });

@@ -239,12 +239,12 @@ for (const held of ["netlink", "a link"] as const) {
       assert.equal(await programId(), before);
       const modes = async () =>
         (await filter.ask<XdpAttachment[]>("attachments")).map(({ mode }) => mode);
-      assert.deepEqual(await modes(), [null, "native"]);
+      assert.deepEqual(await modes(), [null, "generic"]);
       await add(filter, [BANNED]);
       await filter.hears(BANNED, true);
       await foreign.detach();
       await filter.hears(BANNED, false);
-      assert.deepEqual(await modes(), ["native", "native"]);
+      assert.deepEqual(await modes(), ["generic", "generic"]);
     },
   );
 }

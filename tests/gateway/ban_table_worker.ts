@@ -1,4 +1,6 @@
 /** One thread of the test with several: works on 1,000 addresses of its own and 500 shared ones. */
+/// <reference lib="deno.worker" />
+
 import { BanTable } from "../../src/gateway/ban_table.ts";
 
 const OWN = 1_000;

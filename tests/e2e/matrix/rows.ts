@@ -32,7 +32,8 @@ const discoveries = NAMES.flatMap((client) =>
   (["http", "udp", "magnet", "dht"] as const).map((discovery) => same(client, "default", discovery))
 );
 
-const ipv6 = NAMES.flatMap((client) =>
+/** Debian's deluged does not connect over IPv6. */
+const ipv6 = NAMES.filter((client) => client !== "deluge").flatMap((client) =>
   CLIENTS[client].modes.filter((mode) => mode !== "default")
     .map((mode) => same(client, mode, "http", { family: 6 }))
 );
@@ -61,5 +62,6 @@ export const QUICK_ROWS: readonly Row[] = [
   same("qbittorrent", "mse-rc4", "http"),
   same("aria2", "default", "magnet"),
   same("rtorrent", "mse-rc4", "udp"),
-  same("deluge", "mse-plain", "http", { family: 6 }),
+  same("qbittorrent", "utp", "http", { family: 6 }),
+  same("deluge", "mse-plain", "http"),
 ];

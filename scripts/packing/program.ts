@@ -1,0 +1,74 @@
+/**
+ * The program as it is packed: the sources and their npm packages bundled into one module a thread,
+ * and the files they open by URL, all in one directory. `deno compile`, the portable executable,
+ * the Debian package and the Nix package hold exactly these files.
+ */
+import { BuildError, ROOT, run, runOrFail } from "./run.ts";
+import type { Stamp } from "./stamp.ts";
+
+/** Everything a build of the program consists of, sorted. */
+export const PROGRAM_FILES = ["btblocker.bpf.o", "main.js", "queue_worker.js"] as const;
+
+/** Sources that become a module of their own, and its name. */
+const ENTRIES = [["main.ts", "main.js"], ["src/gateway/queue_worker.ts", "queue_worker.js"]];
+
+/** What the sources open by `new URL(…, import.meta.url)`, and where it stands when packed. */
+const ASSETS = new Map([
+  ["./queue_worker.ts", "./queue_worker.js"],
+  ["../../bpf/btblocker.bpf.o", "./btblocker.bpf.o"],
+]);
+
+/** What the bundle is made of; nothing else of the checkout is looked at. */
+const SOURCES = ["main.ts", "deno.json", "deno.lock", "src", "ffi", "bpf"];
+
+const ASSET_URL = /new URL\("(\.[^"]*)",\s*import\.meta\.url\)/g;
+/** The bundler's note of where a package's module was cached: `// ../.cache/deno/npm/HOST/NAME/…`. */
+const CACHE_PATH = /^(\s*)\/\/ .*\/npm\/[^/\n]+\/(.+)$/gm;
+
+/** Writes the program into a new directory. */
+export async function buildProgram(directory: string, stamp: Stamp): Promise<void> {
+  const staging = await Deno.makeTempDir({ prefix: "btblocker-program-" });
+  try {
+    await runOrFail("copy the sources", ["cp", "-R", ...SOURCES, staging]);
+    const { commit, date } = stamp;
+    await Deno.writeTextFile(`${staging}/src/build.json`, JSON.stringify({ commit, date }));
+    const out = `${staging}/bundle`;
+    const inputs = ENTRIES.map(([source]) => source);
+    const bundled = await run(
+      [Deno.execPath(), "bundle", "--quiet", "--platform=deno", `--outdir=${out}`, ...inputs],
+      { cwd: staging },
+    );
+    if (!bundled.success) throw new BuildError(`Cannot bundle the program: ${bundled.text.trim()}`);
+    await Deno.mkdir(directory, { recursive: true });
+    for (const [source, name] of ENTRIES) {
+      const text = await Deno.readTextFile(`${out}/${source.replace(/\.ts$/, ".js")}`);
+      await Deno.writeTextFile(`${directory}/${name}`, packedText(text, [staging, ROOT]));
+    }
+    await Deno.copyFile(`${staging}/bpf/btblocker.bpf.o`, `${directory}/btblocker.bpf.o`);
+  } finally {
+    await Deno.remove(staging, { recursive: true });
+  }
+}
+
+/** The bundle with its files' places when packed, and without those of the building machine. */
+function packedText(bundle: string, foreignPaths: readonly string[]): string {
+  const text = bundle
+    .replace(ASSET_URL, (_, source: string) => {
+      const place = ASSETS.get(source);
+      if (place === undefined) {
+        throw new BuildError(`Cannot pack ${source}: scripts/packing/program.ts does not know it`);
+      }
+      return `new URL("${place}", import.meta.url)`;
+    })
+    .replace(CACHE_PATH, "$1// npm:$2");
+  for (const path of foreignPaths) {
+    if (text.includes(path)) throw new BuildError(`Cannot pack a bundle that names ${path}`);
+  }
+  return text;
+}
+
+/** Names and versions of the npm packages in a bundle: `commander/15.1.0`. */
+export function bundledPackages(bundle: string): Set<string> {
+  const found = bundle.matchAll(/^\s*\/\/ npm:((?:@[^/\n]+\/)?[^/\n]+\/[^/\n]+)\//gm);
+  return new Set(Array.from(found, ([, name]) => name));
+}

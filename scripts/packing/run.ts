@@ -1,0 +1,76 @@
+/** Running the tools that packing needs. */
+import { fileURLToPath } from "node:url";
+
+/** The checkout, with a slash at its end. */
+export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** A build that cannot go on, in words for the one who builds. */
+export class BuildError extends Error {
+  override readonly name = "BuildError";
+}
+
+export interface RunOptions {
+  cwd?: string;
+  env?: Record<string, string>;
+}
+
+/** Runs a command; gives what it printed on both outputs, and whether it succeeded. */
+export async function run(
+  command: readonly string[],
+  options: RunOptions = {},
+): Promise<{ success: boolean; text: string }> {
+  try {
+    const { success, stdout, stderr } = await new Deno.Command(command[0], {
+      args: command.slice(1),
+      stdin: "null",
+      cwd: options.cwd ?? ROOT,
+      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...options.env },
+    }).output();
+    const decoder = new TextDecoder();
+    return { success, text: decoder.decode(stdout) + decoder.decode(stderr) };
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new BuildError(`Cannot run ${command[0]}: it is not installed`);
+  }
+}
+
+/** Runs a command that must succeed; `action` completes the sentence "Cannot ...". */
+export async function runOrFail(
+  action: string,
+  command: readonly string[],
+  options: RunOptions = {},
+): Promise<string> {
+  const { success, text } = await run(command, options);
+  if (!success) throw new BuildError(`Cannot ${action}: ${text.trim()}`);
+  return text;
+}
+
+/** The body of a script: prints a BuildError's message alone, and gives the exit code. */
+export async function script(body: () => Promise<void>): Promise<never> {
+  try {
+    await body();
+  } catch (error) {
+    const isExpected = error instanceof BuildError || error instanceof RangeError ||
+      error instanceof TypeError;
+    console.error(isExpected ? error.message : error);
+    Deno.exit(1);
+  }
+  Deno.exit(0);
+}
+
+/** Value of `--name VALUE` or `--name=VALUE`, taken out of `args`; null when it is not there. */
+export function takeFlag(args: string[], name: string): string | null {
+  const at = args.findIndex((arg) => arg === `--${name}` || arg.startsWith(`--${name}=`));
+  if (at < 0) return null;
+  const [arg, next] = args.slice(at, at + 2);
+  const joined = arg.includes("=");
+  const value = joined ? arg.slice(arg.indexOf("=") + 1) : next;
+  if (value === undefined) throw new BuildError(`Cannot use --${name}: expected a value after it`);
+  args.splice(at, joined ? 1 : 2);
+  return value;
+}
+
+/** Refuses what no flag has taken. */
+export function refuseRest(args: readonly string[], usage: string): void {
+  if (args.length > 0) throw new BuildError(`Cannot use ${args[0]}: expected ${usage}`);
+}

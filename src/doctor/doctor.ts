@@ -1,0 +1,83 @@
+/** All that is looked at, in the order in which it is told. */
+import type { Config } from "../config/options.ts";
+import { askControl } from "../gateway/control.ts";
+import { networkNamespaceInode } from "../gateway/network_namespace.ts";
+import { carryOut, type Check, type Finding, ok, problem, warning } from "./finding.ts";
+import {
+  bpfChecks,
+  kernelCheck,
+  LIBRARY_CHECKS,
+  netfilterChecks,
+  rightsChecks,
+} from "./kernel_checks.ts";
+import { kernelSources } from "./kernel_parts.ts";
+import { kernelRelease } from "./machine.ts";
+import { firewallChecks, interfaceChecks, queueCheck, settingChecks } from "./network_checks.ts";
+
+/** Looks at everything; never throws. @param os as in `Deno.build.os` */
+export async function examine(config: Config, os: string = Deno.build.os): Promise<Finding[]> {
+  if (os !== "linux") {
+    const detail = `${os}: NFQUEUE and XDP belong to Linux`;
+    return [problem("kernel", detail, "btblocker analyze works here; guard networks on Linux")];
+  }
+  const findings: Finding[] = [];
+  const tell = async (checks: readonly Check[]) => {
+    for (const check of checks) findings.push(...await carryOut(check));
+  };
+  const release = kernelRelease();
+  const running = await findRunning();
+  await tell([{ name: "running", look: () => running.finding }]);
+  await tell([kernelCheck(release), ...netfilterChecks(await kernelSources())]);
+  await tell([...LIBRARY_CHECKS, ...rightsChecks()]);
+  await tell(firewallChecks(config));
+  await tell([queueCheck(config, running.pid), ...bpfChecks(release, config)]);
+  await tell(interfaceChecksOf(config));
+  await tell([...settingChecks(config), detectionLogCheck(config)]);
+  return findings;
+}
+
+/** The list of interfaces is itself read from the machine. */
+function interfaceChecksOf(config: Config): readonly Check[] {
+  try {
+    return interfaceChecks(config);
+  } catch (error) {
+    return [{ name: "xdp", look: () => Promise.reject(error) }];
+  }
+}
+
+interface Running {
+  /** Of the blocker in this network namespace; null for none, or none that answers. */
+  readonly pid: number | null;
+  readonly finding: Finding;
+}
+
+async function findRunning(): Promise<Running> {
+  try {
+    const answer = await askControl(networkNamespaceInode(), "status", undefined);
+    if (answer === null) return { pid: null, finding: ok("running", "no btblocker runs here") };
+    const { pid, started, version } = answer.result as Record<string, unknown>;
+    const detail = `btblocker ${version}, process ${pid}, since ${started}`;
+    return { pid: Number(pid), finding: ok("running", detail) };
+  } catch (error) {
+    const detail = (error as Error).message;
+    return { pid: null, finding: warning("running", detail) };
+  }
+}
+
+/** The log's directory must be there; the file is made by the blocker. */
+function detectionLogCheck({ detectionLog }: Config): Check {
+  const name = "detection log";
+  return {
+    name,
+    look() {
+      if (detectionLog === "") return [];
+      const directory = detectionLog.replace(/\/[^/]*$/, "") || "/";
+      try {
+        if (Deno.statSync(directory).isDirectory) return ok(name, detectionLog);
+      } catch {
+        // said below
+      }
+      return warning(name, `there is no directory ${directory}`, `mkdir -p -m 0750 ${directory}`);
+    },
+  };
+}

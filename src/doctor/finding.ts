@@ -1,0 +1,42 @@
+/** What the doctor says of one thing. */
+export type Status = "ok" | "warning" | "problem";
+
+/** One line of `btblocker doctor`; with `--json` one element of the array. */
+export interface Finding {
+  /** What was looked at: `kernel`, `xdp eth0`. */
+  readonly check: string;
+  /** `problem`: it will not block. `warning`: it will block less, or slower. */
+  readonly status: Status;
+  readonly detail: string;
+  /** What to do about it; null where there is nothing to do. */
+  readonly advice: string | null;
+}
+
+export function ok(check: string, detail: string): Finding {
+  return { check, status: "ok", detail, advice: null };
+}
+
+export function warning(check: string, detail: string, advice: string | null = null): Finding {
+  return { check, status: "warning", detail, advice };
+}
+
+export function problem(check: string, detail: string, advice: string): Finding {
+  return { check, status: "problem", detail, advice };
+}
+
+/** Something to look at. What it throws becomes a warning: the doctor itself never fails. */
+export interface Check {
+  readonly name: string;
+  look(): Finding | readonly Finding[] | Promise<Finding | readonly Finding[]>;
+}
+
+/** The findings of a check, whatever happens in it. */
+export async function carryOut(check: Check): Promise<readonly Finding[]> {
+  try {
+    const found = await check.look();
+    return Array.isArray(found) ? found : [found as Finding];
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return [warning(check.name, `could not be looked at: ${why}`)];
+  }
+}

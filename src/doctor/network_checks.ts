@@ -1,0 +1,273 @@
+/** Firewall, queues, marks, interfaces, and the settings of the network stack. */
+import { attachedProgram, programName } from "../../ffi/bpf.ts";
+import { interfaceIndex } from "../../ffi/libc.ts";
+import { hardwareType, interfaceMtu } from "../../ffi/libc_net.ts";
+import { queueOwner } from "../../ffi/netfilter_queue.ts";
+import type { Config } from "../config/options.ts";
+import { Firewall } from "../gateway/firewall.ts";
+import { marksOf } from "../gateway/marks.ts";
+import { defaultRoutes } from "../gateway/routes.ts";
+import { isSupportedHardware } from "../gateway/xdp.ts";
+import { type Check, type Finding, ok, problem, warning } from "./finding.ts";
+import {
+  capabilities,
+  isInUserNamespace,
+  outputOf,
+  readNumber,
+  readText,
+  versionOf,
+} from "./machine.ts";
+import { xdpFeatures } from "./xdp_features.ts";
+
+const NEEDS_ADMIN = "not looked at without CAP_NET_ADMIN";
+
+export function firewallChecks(config: Config): Check[] {
+  return [
+    { name: "iptables", look: () => tools(config) },
+    { name: "tables", look: () => tables(config) },
+    { name: "marks", look: () => marks(config) },
+    { name: "flow offload", look: flowOffload },
+  ];
+}
+
+const TOOLS = ["iptables", "ip6tables", "iptables-nft", "iptables-legacy", "nft"];
+
+/** Commands and their versions; equal answers are told once. */
+async function tools({ manageRules }: Config): Promise<Finding> {
+  const versions = await Promise.all(TOOLS.map(versionOf));
+  const found = TOOLS.flatMap((name, index) => {
+    const version = versions[index];
+    return version === null ? [] : [`${name} ${version.replace(/^\S+ v?/, "")}`];
+  });
+  if (found.length === 0) {
+    const advice = "install iptables (Debian: apt install iptables)";
+    if (!manageRules) return warning("iptables", "neither iptables nor nft is there", advice);
+    return problem("iptables", "neither iptables nor nft is there", advice);
+  }
+  const lacksIpv6 = versions[0] !== null && versions[1] === null;
+  if (lacksIpv6) {
+    return warning("iptables", `${found.join(", ")}; no ip6tables`, "IPv6 is not guarded without");
+  }
+  return ok("iptables", found.join(", "));
+}
+
+/** What the blocker would use, and whether its rules are there. */
+async function tables(config: Config): Promise<Finding> {
+  if (!config.manageRules) return ok("tables", "MANAGE_RULES is false: the rules are yours");
+  if (!capabilities().has("CAP_NET_ADMIN")) return warning("tables", NEEDS_ADMIN);
+  const firewall = await Firewall.open();
+  if (firewall.warnings.length > 0) {
+    return warning("tables", firewall.warnings.join("; "), "install ip6tables, or turn IPv6 off");
+  }
+  const shared = firewall.sharesTable
+    ? "; the kernel has no security table, so rules of others in mangle come after ours"
+    : "";
+  return ok("tables", `${firewall.describe()}${shared}`);
+}
+
+async function marks({ markMask, manageRules }: Config): Promise<Finding> {
+  const mask = `0x${(markMask >>> 0).toString(16)}`;
+  if (!capabilities().has("CAP_NET_ADMIN")) return warning("marks", NEEDS_ADMIN);
+  let conflicts: string[];
+  try {
+    conflicts = await (await Firewall.open()).conflicts(marksOf(markMask));
+  } catch (error) {
+    if (manageRules) throw error;
+    return ok("marks", "not looked at: MANAGE_RULES is false and there is no iptables");
+  }
+  if (conflicts.length === 0) return ok("marks", `nobody else uses the bits ${mask}`);
+  return warning(
+    "marks",
+    `other rules use bits of ${mask}: ${conflicts.join("; ")}`,
+    "choose two free bits by MARK_MASK, such as 0x00030000",
+  );
+}
+
+/** Flows in a flowtable go past every chain after their first packets. */
+async function flowOffload(): Promise<readonly Finding[]> {
+  if (!capabilities().has("CAP_NET_ADMIN")) return [];
+  const listed = await outputOf("nft", ["list", "flowtables"]);
+  if (listed === null || !/flowtable \S+ \{/.test(listed)) return [];
+  return [warning(
+    "flow offload",
+    "a flowtable takes connections past the firewall after their first packets",
+    "offload only connections marked clean (ct mark), or remove the flow add rule",
+  )];
+}
+
+/** Queue numbers that another program has bound. @param runningPid of the running blocker */
+export function queueCheck(
+  { queueNum, queueCount }: Config,
+  runningPid: number | null,
+  ownerOf: (queue: number) => string | null = queueOwner,
+): Check {
+  return {
+    name: "queues",
+    look() {
+      const numbers = Array.from({ length: queueCount }, (_, index) => queueNum + index);
+      const owned = numbers.flatMap((queue) => {
+        const owner = ownerOf(queue);
+        return owner === null ? [] : [{ queue, owner }];
+      });
+      const isOurs = (owner: string) =>
+        runningPid !== null && owner.endsWith(`process ${runningPid}`);
+      const foreign = owned.filter(({ owner }) => !isOurs(owner));
+      const range = queueCount === 1
+        ? `${queueNum}`
+        : `${queueNum} to ${queueNum + queueCount - 1}`;
+      if (foreign.length > 0) {
+        const told = foreign.map(({ queue, owner }) => `${queue} by ${owner}`).join(", ");
+        const advice = "choose a free QUEUE_NUM, or stop the other program";
+        // Without the right to look, the owner may be the blocker itself.
+        if (runningPid !== null && foreign.every(({ owner }) => owner === "another program")) {
+          return warning("queues", `bound: ${told}, presumably the running btblocker`);
+        }
+        return problem("queues", `bound already: ${told}`, advice);
+      }
+      return ok("queues", owned.length > 0 ? `${range}, ours` : `${range} free`);
+    },
+  };
+}
+
+/** One check an interface. */
+export function interfaceChecks(config: Config): Check[] {
+  if (config.xdpMode === "off") {
+    return [{
+      name: "xdp",
+      look: () => ok("xdp", "XDP_MODE is off: bans hold in user space"),
+    }];
+  }
+  const byDefault = [...new Set(defaultRoutes().map((route) => route.interface))];
+  const names = config.interfaces.length > 0 ? config.interfaces : byDefault;
+  if (names.length === 0) {
+    const look = () => warning("xdp", "there is no default route", "set INTERFACE");
+    return [{ name: "xdp", look }];
+  }
+  return names.map((name) => ({ name: `xdp ${name}`, look: () => xdp(name, config) }));
+}
+
+function xdp(name: string, { interfaces, xdpMode }: Config): Finding {
+  const check = `xdp ${name}`;
+  const index = interfaceIndex(name);
+  if (index === 0) {
+    const others = interfaces.some((other) => interfaceIndex(other) !== 0);
+    const there = [...new Set(Deno.networkInterfaces().map((one) => one.name))].join(", ");
+    if (others) return warning(check, "there is no such interface", "it is waited for");
+    return problem(check, "there is no such interface", `there are ${there}; set INTERFACE`);
+  }
+  const type = hardwareType(name);
+  if (!isSupportedHardware(type)) {
+    return warning(check, `hardware type ${type} is not supported`, "bans hold in user space");
+  }
+  const foreign = foreignProgram(index);
+  if (foreign !== null) {
+    const advice = `ip link set dev ${name} xdp off, if it is not needed; else bans hold in user ` +
+      "space only";
+    return warning(check, `${foreign} is attached already and is not replaced`, advice);
+  }
+  const mtu = interfaceMtu(name);
+  const facts = `MTU ${mtu < 0 ? "unknown" : mtu}`;
+  const features = xdpFeatures(index);
+  if (features === null) {
+    const detail = `${facts}; before Linux 6.3 drivers do not tell: the start tries native, then ` +
+      "generic";
+    return ok(check, detail);
+  }
+  const modes = ["generic"];
+  if (features.isNative) modes.unshift("native");
+  if (features.isOffload) modes.unshift("offload");
+  if (xdpMode !== "auto" && !modes.includes(xdpMode)) {
+    const advice = "XDP_MODE=auto takes the best there is";
+    return problem(check, `the driver has no ${xdpMode} mode (${modes.join(", ")})`, advice);
+  }
+  if (features.isNative && mtu > LARGEST_SINGLE_BUFFER && !features.takesFragments) {
+    return warning(
+      check,
+      `native, but not with an MTU of ${mtu}: generic is used`,
+      `an MTU of ${LARGEST_SINGLE_BUFFER} or less has native mode`,
+    );
+  }
+  if (!features.isNative) {
+    return ok(check, `generic, ${facts}; drops cost more there than in a driver`);
+  }
+  return ok(check, `${modes.join(", ")}, ${facts}`);
+}
+
+/** A page of 4 KiB less XDP's headroom (256), the driver's shared info (320) and an Ethernet header. */
+const LARGEST_SINGLE_BUFFER = 3_498;
+
+/** "program NAME (id 7)", or null where only ours is attached, or none. */
+function foreignProgram(index: number): string | null {
+  let id: number;
+  try {
+    id = attachedProgram(index);
+  } catch {
+    return null; // no libbpf: told by another check
+  }
+  if (id <= 0) return null;
+  const name = programName(id);
+  if (name !== null && name.startsWith("btblocker_l")) return null;
+  return name === null || name === "" ? `a program (id ${id})` : `program ${name} (id ${id})`;
+}
+
+const RECEIVE_BUFFER = 16 << 20;
+const FULL = 0.8;
+
+/** Settings of the network stack that make a difference. */
+export function settingChecks({ chains }: Config): Check[] {
+  return [
+    {
+      name: "forwarding",
+      look() {
+        if (!chains.includes("FORWARD")) return [];
+        const ipv4 = readNumber("/proc/sys/net/ipv4/ip_forward") ?? 0;
+        const ipv6 = readNumber("/proc/sys/net/ipv6/conf/all/forwarding") ?? 0;
+        const on = [...ipv4 > 0 ? ["IPv4"] : [], ...ipv6 > 0 ? ["IPv6"] : []];
+        if (on.length > 0) return ok("forwarding", `on for ${on.join(" and ")}`);
+        return warning(
+          "forwarding",
+          "off: CHAINS=FORWARD sees nothing on this machine",
+          "a router: sysctl -w net.ipv4.ip_forward=1; a proxy or server: CHAINS=INPUT,OUTPUT",
+        );
+      },
+    },
+    {
+      name: "receive buffer",
+      look() {
+        const most = readNumber("/proc/sys/net/core/rmem_max");
+        const isForced = capabilities().has("CAP_NET_ADMIN") && !isInUserNamespace();
+        if (isForced) return ok("receive buffer", "CAP_NET_ADMIN is not bound by rmem_max");
+        if (most === null || most >= RECEIVE_BUFFER) {
+          return ok("receive buffer", `net.core.rmem_max is ${most ?? "the host's"}`);
+        }
+        return warning(
+          "receive buffer",
+          `net.core.rmem_max is ${most}: bursts pass unjudged earlier`,
+          `sysctl -w net.core.rmem_max=${RECEIVE_BUFFER}`,
+        );
+      },
+    },
+    {
+      name: "conntrack table",
+      look() {
+        const most = readNumber("/proc/sys/net/netfilter/nf_conntrack_max");
+        const count = readNumber("/proc/sys/net/netfilter/nf_conntrack_count");
+        if (most === null || count === null) return [];
+        if (count < most * FULL) return ok("conntrack table", `${count} of ${most} connections`);
+        return warning(
+          "conntrack table",
+          `${count} of ${most} connections: the kernel drops new ones when it is full`,
+          `sysctl -w net.netfilter.nf_conntrack_max=${most * 2}`,
+        );
+      },
+    },
+    {
+      name: "bridge",
+      look() {
+        const isBridging = readText("/proc/sys/net/bridge/bridge-nf-call-iptables")?.trim();
+        if (isBridging !== "1") return [];
+        return ok("bridge", "bridged packets pass the chain too (bridge-nf-call-iptables is 1)");
+      },
+    },
+  ];
+}

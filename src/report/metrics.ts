@@ -1,0 +1,304 @@
+/**
+ * The metrics for Prometheus. Nothing is counted here: each scrape reads one snapshot of what the
+ * workers count anyway. Only a blocker with STATUS_LISTEN loads this module.
+ */
+import {
+  Counter,
+  Gauge,
+  Histogram,
+  type MetricObjectWithValues,
+  type MetricType,
+  type MetricValueWithName,
+  Registry,
+} from "prom-client";
+import { type Latency, LATENCY_BOUNDS_US } from "../gateway/counters.ts";
+import { METHODS } from "../protocols/match.ts";
+import type { Status, WorkerStatus, XdpStatus } from "./status.ts";
+
+/** A value with its labels. */
+type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
+
+interface Metric {
+  readonly name: string;
+  readonly type: typeof Counter | typeof Gauge;
+  readonly help: string;
+  readonly labels?: readonly string[];
+  readonly samples: (status: Status) => readonly Sample[];
+}
+
+const one = (value: (status: Status) => number) => (status: Status): Sample[] => [
+  [{}, value(status)],
+];
+
+/** One sample a queue; none where the value is not known. */
+const eachQueue = (value: (worker: WorkerStatus) => number | null) => (status: Status): Sample[] =>
+  status.workers.flatMap((worker) => {
+    const sample = value(worker);
+    return sample === null ? [] : [[{ queue: `${worker.queue}` }, sample]];
+  });
+
+const eachInterface = (value: (xdp: XdpStatus) => number) => (status: Status): Sample[] =>
+  status.xdp.map((xdp) => [{ interface: xdp.interface }, value(xdp)]);
+
+const METRICS: readonly Metric[] = [
+  { // the original's name, without the suffix that is usual today
+    name: "btblocker_packets_processed",
+    type: Counter,
+    help: "Packets taken from the queues",
+    samples: one(({ counters }) => counters.packets),
+  },
+  {
+    name: "btblocker_detections_total",
+    type: Counter,
+    help: "Flows found to be BitTorrent",
+    labels: ["method"],
+    samples: ({ methods }) => METHODS.map((method) => [{ method }, methods[method] ?? 0]),
+  },
+  {
+    name: "btblocker_banned_ips",
+    type: Gauge,
+    help: "Bans in force",
+    samples: one(({ bans }) => bans),
+  },
+  {
+    name: "btblocker_ban_limit",
+    type: Gauge,
+    help: "Bans kept at most",
+    samples: one(({ banLimit }) => banLimit),
+  },
+  {
+    name: "btblocker_processed_bytes_total",
+    type: Counter,
+    help: "Bytes of the packets taken from the queues, as far as they were copied",
+    samples: one(({ counters }) => counters.bytes),
+  },
+  {
+    name: "btblocker_verdicts_total",
+    type: Counter,
+    help: "Packets by what was done with them",
+    labels: ["verdict"],
+    samples: ({ counters }) => [
+      [{ verdict: "accept" }, counters.accepted],
+      [{ verdict: "release" }, counters.released],
+      [{ verdict: "drop" }, counters.dropped],
+      [{ verdict: "drop_banned" }, counters.bannedDrops],
+    ],
+  },
+  {
+    name: "btblocker_flows_total",
+    type: Counter,
+    help: "Flows seen",
+    samples: one(({ counters }) => counters.flows),
+  },
+  {
+    name: "btblocker_payload_flows_total",
+    type: Counter,
+    help: "Flows seen with payload",
+    samples: one(({ counters }) => counters.payloadFlows),
+  },
+  {
+    name: "btblocker_released_flows_total",
+    type: Counter,
+    help: "Flows judged clean, which the kernel passes on by itself from then on",
+    samples: one(({ counters }) => counters.released),
+  },
+  {
+    name: "btblocker_packets_unparsed_total",
+    type: Counter,
+    help: "Packets accepted that are not TCP or UDP or cannot be read",
+    samples: one(({ counters }) => counters.unparsed),
+  },
+  {
+    name: "btblocker_packets_faulty_total",
+    type: Counter,
+    help: "Packets accepted because the engine failed on them",
+    samples: one(({ counters }) => counters.faults),
+  },
+  {
+    name: "btblocker_packets_unjudged_total",
+    type: Counter,
+    help: "Packets the kernel let pass because queue or socket were full",
+    labels: ["queue"],
+    samples: eachQueue(({ unjudged }) => unjudged),
+  },
+  {
+    name: "btblocker_queue_packets_total",
+    type: Counter,
+    help: "Packets taken from the queue",
+    labels: ["queue"],
+    samples: eachQueue(({ packets }) => packets),
+  },
+  {
+    name: "btblocker_queue_drops_total",
+    type: Counter,
+    help: "Packets the kernel dropped because queue or socket were full",
+    labels: ["queue"],
+    samples: eachQueue(({ kernelDrops }) => kernelDrops),
+  },
+  {
+    name: "btblocker_queue_waiting_packets",
+    type: Gauge,
+    help: "Packets waiting for a verdict",
+    labels: ["queue"],
+    samples: eachQueue(({ waiting }) => waiting),
+  },
+  {
+    name: "btblocker_verdicts_refused_total",
+    type: Counter,
+    help: "Verdicts the kernel refused because the packet was gone",
+    labels: ["queue"],
+    samples: eachQueue(({ refusedVerdicts }) => refusedVerdicts),
+  },
+  {
+    name: "btblocker_messages_malformed_total",
+    type: Counter,
+    help: "Messages of the kernel that cannot be read",
+    labels: ["queue"],
+    samples: eachQueue(({ malformed }) => malformed),
+  },
+  {
+    name: "btblocker_worker_up",
+    type: Gauge,
+    help: "Whether the worker of the queue runs",
+    labels: ["queue"],
+    samples: eachQueue(({ running }) => running ? 1 : 0),
+  },
+  {
+    name: "btblocker_worker_restarts_total",
+    type: Counter,
+    help: "Restarts of the worker of the queue after a crash",
+    labels: ["queue"],
+    samples: eachQueue(({ restarts }) => restarts),
+  },
+  {
+    name: "btblocker_xdp_drops_total",
+    type: Counter,
+    help: "Packets of banned addresses dropped by XDP",
+    labels: ["interface"],
+    samples: eachInterface(({ packetsDropped }) => packetsDropped),
+  },
+  {
+    name: "btblocker_xdp_dropped_bytes_total",
+    type: Counter,
+    help: "Bytes of banned addresses dropped by XDP",
+    labels: ["interface"],
+    samples: eachInterface(({ bytesDropped }) => bytesDropped),
+  },
+  {
+    name: "btblocker_xdp_attached",
+    type: Gauge,
+    help: "Whether XDP is attached to the interface",
+    labels: ["interface", "mode"],
+    samples: ({ xdp }) =>
+      xdp.map(({ interface: name, mode }) => [
+        { interface: name, mode: mode ?? "none" },
+        mode === null ? 0 : 1,
+      ]),
+  },
+  {
+    name: "btblocker_monitor_only",
+    type: Gauge,
+    help: "Whether it only watches and drops nothing",
+    samples: one(({ monitorOnly }) => monitorOnly ? 1 : 0),
+  },
+  {
+    name: "btblocker_build_info",
+    type: Gauge,
+    help: "Always 1; the labels tell what runs",
+    labels: ["version", "commit"],
+    samples: ({ version, commit }) => [[{ version, commit }, 1]],
+  },
+  {
+    name: "process_start_time_seconds",
+    type: Gauge,
+    help: "Unix time of the start",
+    samples: one(({ started }) => Date.parse(started) / 1000),
+  },
+  {
+    name: "process_resident_memory_bytes",
+    type: Gauge,
+    help: "Memory in use",
+    samples: one(() => Deno.memoryUsage().rss),
+  },
+  {
+    name: "process_cpu_seconds_total",
+    type: Counter,
+    help: "Processor time in user and kernel mode",
+    samples: one(() => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1e6;
+    }),
+  },
+];
+
+/** The exposition for Prometheus. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #source: () => Status;
+  /** The snapshot of the present scrape. */
+  #status: Status;
+
+  constructor(source: () => Status) {
+    this.#source = source;
+    this.#status = source();
+    for (const metric of METRICS) this.#register(metric);
+    new LatencyHistogram(this.#registry, () => this.#status.latency);
+  }
+
+  #register({ name, type, help, labels = [], samples }: Metric): void {
+    const metric = new type({
+      ...{ name, help, labelNames: [...labels], registers: [this.#registry] },
+      collect: () => {
+        metric.reset();
+        for (const [labels, value] of samples(this.#status)) metric.inc({ ...labels }, value);
+      },
+    });
+  }
+
+  /** Of {@link text}. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** The values of this moment, in Prometheus' text format. */
+  text(): Promise<string> {
+    this.#status = this.#source();
+    return this.#registry.metrics();
+  }
+}
+
+const LATENCY_NAME = "btblocker_verdict_latency_seconds";
+const LATENCY_HELP = "From the receipt of a batch of packets to its verdicts being sent";
+
+/** prom-client's histogram counts by itself; this one shows what the workers have counted. */
+class LatencyHistogram extends Histogram {
+  readonly #latency: () => Latency;
+
+  constructor(registry: Registry, latency: () => Latency) {
+    super({ name: LATENCY_NAME, help: LATENCY_HELP, registers: [registry] });
+    this.#latency = latency;
+  }
+
+  override get(): Promise<MetricObjectWithValues<MetricValueWithName<string>>> {
+    const { buckets, sumUs } = this.#latency();
+    const values: MetricValueWithName<string>[] = [];
+    const add = (suffix: string, value: number, labels: Record<string, string | number> = {}) =>
+      values.push({ metricName: `${LATENCY_NAME}_${suffix}`, value, labels });
+    let count = 0;
+    for (const [index, bucket] of buckets.entries()) {
+      count += bucket;
+      const boundUs = LATENCY_BOUNDS_US[index];
+      add("bucket", count, { le: boundUs === undefined ? "+Inf" : boundUs / 1e6 });
+    }
+    add("sum", sumUs / 1e6);
+    add("count", count);
+    const type = "histogram" as unknown as MetricType; // an enum of types only
+    const aggregator = "sum";
+    return Promise.resolve({ name: LATENCY_NAME, help: LATENCY_HELP, type, aggregator, values });
+  }
+
+  /** What the registry prefers to {@link get}; not in the declared types. */
+  getForPromString(): Promise<MetricObjectWithValues<MetricValueWithName<string>>> {
+    return this.get();
+  }
+}
