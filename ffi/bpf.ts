@@ -192,7 +192,7 @@ export class BpfObject implements Disposable {
   load(): void {
     const [result, log] = withLog(() => libbpf().bpf_object__load(this.#open()));
     if (result < 0) {
-      const hint = "needs root or CAP_BPF and CAP_NET_ADMIN, and Linux 5.9 or later";
+      const hint = "needs root or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and Linux 5.9 or later";
       throw new BpfError(-result, "load the BPF programs", log, hint);
     }
   }

@@ -1,21 +1,12 @@
 /** What a packed program may do. */
 
 /**
- * The blocker reads and writes files, listens for its own commands and the status page, runs the
- * firewall's tools and calls C libraries, which is as much as everything. What is left out is code
- * from elsewhere: nothing is imported that was not packed.
+ * The blocker reads /proc and /sys, which Deno allows to a program that may do everything and to no
+ * other: denying or leaving out a single permission takes them away (docs/permissions.md). What
+ * holds it is its capabilities and the unit's sandbox. Code from elsewhere is kept out by the flags
+ * `--no-remote` and `--cached-only`.
  */
-export const BLOCKER_PERMISSIONS = [
-  "--no-prompt",
-  "--allow-env",
-  "--allow-ffi",
-  "--allow-net",
-  "--allow-read",
-  "--allow-run",
-  "--allow-sys",
-  "--allow-write",
-  "--deny-import",
-] as const;
+export const BLOCKER_PERMISSIONS = ["--no-prompt", "--allow-all"] as const;
 
 /** Where only `analyze` works, only files are needed: captures to read, a detection log to write. */
 export const ANALYZE_PERMISSIONS = [

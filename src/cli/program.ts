@@ -65,7 +65,8 @@ function withDefaultCommand(args: readonly string[]): string[] {
 
 type Flags = Readonly<Record<string, unknown>>;
 
-function buildProgram(exit: (code: number) => void): Command {
+/** All commands with their flags; `exit` gets the exit code of the one that runs. */
+export function buildProgram(exit: (code: number) => void): Command {
   const program = new Command("btblocker")
     .description("Keeps BitTorrent off a machine or the networks behind it")
     .version(versionLine(), "-V, --version", "print version, commit and build date")
@@ -77,7 +78,7 @@ function buildProgram(exit: (code: number) => void): Command {
     .addHelpText("after", "\nWithout a command: run. Exit codes: 1 environment, 2 usage.");
 
   const run = program.command("run")
-    .description("block (root, or CAP_NET_ADMIN and CAP_BPF)")
+    .description("block (root, or CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON)")
     .option("--show-config", "print the effective settings and where each comes from, and end")
     .action(async (_, command) => {
       const flags = command.opts() as Flags;
@@ -167,7 +168,7 @@ function buildProgram(exit: (code: number) => void): Command {
 
   const doctor = program.command("doctor")
     .description("can this machine run it: kernel, libraries, rights, rules")
-    .option("--json", "one JSON object a line")
+    .option("--json", "one JSON array of findings")
     .action(async (_, command) => {
       const flags = command.opts() as Flags;
       const loaded = await loadFrom(flags);

@@ -4,6 +4,7 @@ import { interfaceName } from "../../ffi/libc.ts";
 import { compareConfigs, type LoadedConfig } from "../config/load.ts";
 import type { Config } from "../config/options.ts";
 import { DEFAULT_FLOWS } from "../engine/engine.ts";
+import { EnvironmentError } from "../errors.ts";
 import { answerBanRequest, readBanRequest } from "../gateway/ban_commands.ts";
 import { BanSide } from "../gateway/ban_side.ts";
 import { ControlServer } from "../gateway/control.ts";
@@ -18,10 +19,11 @@ import type { DetectionReport, JudgeSettings } from "../gateway/worker_protocol.
 import { reportDetection } from "../report/console.ts";
 import { DetectionLog } from "../report/detection_log.ts";
 import type { DetectionRecord } from "../report/detection_record.ts";
+import { DetectionHistory } from "../report/history.ts";
 import { log, setupLog } from "../report/log.ts";
 import { ServiceManager } from "../report/systemd.ts";
 import { formatCount } from "../report/text.ts";
-import { buildInfo } from "../version.ts";
+import { BlockerStatus } from "./blocker_status.ts";
 
 /** Blocks until SIGINT or SIGTERM. `reload` reads the settings again, for SIGHUP. */
 export async function run(
@@ -100,6 +102,10 @@ const logLine: LogLine = (level, message) => {
   }
 };
 
+function notStarted(): never {
+  throw new EnvironmentError("Cannot tell yet: btblocker is starting");
+}
+
 const STATUS_MS = 10_000;
 
 /** Calls `action` now and then while the program runs. */
@@ -114,9 +120,10 @@ class Blocker implements AsyncDisposable {
   readonly #undo = new AsyncDisposableStack();
   #bans!: BanSide;
   #gateway!: Gateway;
+  #status: BlockerStatus | null = null;
+  readonly #detections = new DetectionHistory();
   #detectionLog: DetectionLog | null = null;
   #sweepTimer: ReturnType<typeof setInterval> | undefined;
-  readonly #startedMs = Date.now();
   readonly #stalls = new StallWatch();
 
   private constructor(config: Config) {
@@ -144,7 +151,7 @@ class Blocker implements AsyncDisposable {
         bans: (request) => {
           return answerBanRequest(this.#bans.bans, this.#bans.local.never, readBanRequest(request));
         },
-        status: () => this.status(),
+        status: () => this.#status?.status() ?? notStarted(),
       }),
     );
     this.#openDetectionLog();
@@ -177,6 +184,14 @@ class Blocker implements AsyncDisposable {
     );
     this.#startSweeping();
     this.#undo.defer(() => clearInterval(this.#sweepTimer));
+    const { workers } = this.#gateway;
+    const parts = {
+      config: () => this.#config,
+      workers,
+      bans: this.#bans,
+      detections: this.#detections,
+    };
+    this.#status = this.#undo.use(await BlockerStatus.start(parts));
   }
 
   /** Takes over what can change without a restart, and says what cannot. */
@@ -194,29 +209,6 @@ class Blocker implements AsyncDisposable {
     if (restart.length > 0) {
       log.warn("Not taken over until a restart: {options}", { options: restart.join(", ") });
     }
-  }
-
-  /** What `btblocker status` tells. */
-  status(): Record<string, unknown> {
-    const { workers } = this.#gateway;
-    const { queueNum, queueCount, chains, monitorOnly, policy } = this.#config;
-    const blocks = Array.from({ length: queueCount }, (_, worker) => ({
-      queue: queueNum + worker,
-      running: workers.running[worker],
-      ...readCounters(workerCounters(workers.counters, worker)),
-    }));
-    return {
-      ...buildInfo(),
-      pid: Deno.pid,
-      started: new Date(this.#startedMs).toISOString(),
-      ...{ chains, monitorOnly, policy },
-      counters: sumCounters(workers.counters, queueCount),
-      workers: blocks,
-      bans: this.#bans.bans.size,
-      xdp: (this.#bans.xdp?.attachments ?? []).map(({ name, mode, problem }) => {
-        return { interface: name, mode, problem };
-      }),
-    };
   }
 
   /** "Guarding FORWARD: 1,204 packets judged, 3 detections, 1 ban", for `systemctl status`. */
@@ -301,6 +293,7 @@ class Blocker implements AsyncDisposable {
     };
     reportDetection(log, record);
     this.#detectionLog?.write(record);
+    this.#detections.add(performance.now(), record);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -24,6 +24,7 @@ export function kernelCheck(release: string): Check {
   return {
     name: "kernel",
     look() {
+      if (release === "") return warning("kernel", "its version cannot be read from /proc");
       if (isAtLeast(release, WITH_LINKS.major, WITH_LINKS.minor)) {
         return ok("kernel", `Linux ${release}`);
       }

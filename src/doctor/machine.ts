@@ -24,9 +24,9 @@ export function readNumber(path: string): number | null {
   return text === undefined || !/^\d+$/.test(text) ? null : Number(text);
 }
 
-/** The kernel's release: `6.1.0-18-amd64`. */
+/** The kernel's release: `6.1.0-18-amd64`; empty where /proc is closed to us. */
 export function kernelRelease(): string {
-  return readText("/proc/sys/kernel/osrelease")?.trim() ?? Deno.osRelease();
+  return readText("/proc/sys/kernel/osrelease")?.trim() ?? "";
 }
 
 /** Whether a release is of version `major.minor` or later. */

@@ -31,8 +31,9 @@ const MEASURED = 0x04;
 const RULED_OUT = 0x10;
 /** The first three messages have MSE's shape. */
 const SHAPED = 0x20;
-/** The first two have; the flow counts among its initiator's openings. */
-const COUNTED = 0x40;
+/** The flow counts among its initiator's openings, begun and answered. */
+const BEGUN = 0x40;
+const ANSWERED = 0x80;
 
 /**
  * Bytes of both directions after which a shaped flow without evidence is let go. The handshake and
@@ -167,20 +168,25 @@ export class EncryptedFlows {
     if (words[at + TURN] <= 2 && length > MAX_OPENING && !this.#policy.strict) {
       words[at + SCRATCH] |= RULED_OUT;
     }
-    if (words[at + TURN] === 2) this.#countOpening(at, packet);
+    if (words[at + TURN] <= 2) this.#countOpening(at, direction, packet);
     if (words[at + TURN] === 3 && length >= MIN_THIRD_MESSAGE) words[at + SCRATCH] |= SHAPED;
   }
 
   /**
-   * The answer of a flow's responder: both keys were seen. Counted here and not at the third message,
-   * so that of flows opened at once the first already meets the others' evidence.
+   * Counts a flow among its initiator's openings at its first two messages, and not when its shape is
+   * complete: of flows opened at once the first already meets the others' evidence.
    */
-  #countOpening(at: number, packet: Packet): void {
+  #countOpening(at: number, direction: number, packet: Packet): void {
     const words = this.#table.words;
-    if ((words[at + SCRATCH] & (RULED_OUT | COUNTED)) !== 0 || !this.#isOpening(at, 1)) return;
-    words[at + SCRATCH] |= COUNTED;
-    const { address, sourcePort, timeMs } = packet;
-    this.#evidence.addOpening(address, 4, address, 0, sourcePort, timeMs);
+    const counted = direction === 0 ? BEGUN : ANSWERED;
+    if ((words[at + SCRATCH] & (RULED_OUT | counted)) !== 0) return;
+    if (!this.#isOpening(at, direction)) return;
+    words[at + SCRATCH] |= counted;
+    const { address, timeMs } = packet;
+    const initiator = direction === 0 ? 0 : 4;
+    const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
+    const isAnswered = direction === 1;
+    this.#evidence.addOpening(address, initiator, address, 4 - initiator, port, isAnswered, timeMs);
   }
 
   /** Whether the turn just ended can be Ya and PadA, or Yb and PadB. */
@@ -242,7 +248,7 @@ export class EncryptedFlows {
       if (!evidence.isProven(address, host, timeMs)) continue;
       const remote = 4 - host;
       const port = host === 0 ? packet.destinationPort : packet.sourcePort;
-      evidence.addOpening(address, host, address, remote, port, timeMs);
+      evidence.addOpening(address, host, address, remote, port, true, timeMs);
       named ||= evidence.isNamed(address, host, address, remote, port, timeMs);
       several ||= evidence.hasSeveralOpenings(address, host, timeMs);
     }

@@ -42,12 +42,11 @@ export function preparePins(directory: string, bpffs: string = BPFFS): string | 
   }
 }
 
-/** Whether there is a bpffs, or at least our part of one (systemd gives a service no more). */
 export function isBpffsMounted(bpffs: string = BPFFS): boolean {
   const mounts = Deno.readTextFileSync("/proc/self/mounts");
   return mounts.split("\n").some((line) => {
     const [, target, type] = line.split(" ");
-    return (target === bpffs || target === `${bpffs}/btblocker`) && type === "bpf";
+    return target === bpffs && type === "bpf";
   });
 }
 
@@ -114,7 +113,8 @@ export function removePins(directory: string): void {
 
 function removeEmptyDirectory(path: string): void {
   try {
-    Deno.removeSync(path);
+    // What a service's user was given (tmpfiles.d) stays his, whoever else has run meanwhile.
+    if (Deno.statSync(path).uid === Deno.uid()) Deno.removeSync(path);
   } catch {
     // Other namespaces have theirs inside, or it is gone.
   }

@@ -99,7 +99,8 @@ export function countLatency(block: Float64Array, latencyUs: number): void {
 
 /** How long batches took, from receipt to verdict. */
 export interface Latency {
-  /** Batches a bucket: up to each of {@link LATENCY_BOUNDS_US}, and longer. Not summed up. */
+  readonly boundsUs: readonly number[];
+  /** Batches a bucket: up to each of the bounds, and longer. Not summed up. */
   readonly buckets: readonly number[];
   /** Of all batches together. */
   readonly sumUs: number;
@@ -108,5 +109,9 @@ export interface Latency {
 /** The latency histogram over all workers. */
 export function sumLatency(buffer: SharedArrayBuffer, workers: number): Latency {
   const total = sumBlocks(buffer, workers);
-  return { buckets: [...total.subarray(LATENCY, LATENCY_SUM)], sumUs: total[LATENCY_SUM] };
+  return {
+    boundsUs: LATENCY_BOUNDS_US,
+    buckets: [...total.subarray(LATENCY, LATENCY_SUM)],
+    sumUs: total[LATENCY_SUM],
+  };
 }

@@ -2,16 +2,8 @@
  * The metrics for Prometheus. Nothing is counted here: each scrape reads one snapshot of what the
  * workers count anyway. Only a blocker with STATUS_LISTEN loads this module.
  */
-import {
-  Counter,
-  Gauge,
-  Histogram,
-  type MetricObjectWithValues,
-  type MetricType,
-  type MetricValueWithName,
-  Registry,
-} from "prom-client";
-import { type Latency, LATENCY_BOUNDS_US } from "../gateway/counters.ts";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Latency } from "../gateway/counters.ts";
 import { METHODS } from "../protocols/match.ts";
 import type { Status, WorkerStatus, XdpStatus } from "./status.ts";
 
@@ -234,24 +226,14 @@ const METRICS: readonly Metric[] = [
 /** The exposition for Prometheus. */
 export class Metrics {
   readonly #registry = new Registry();
-  readonly #source: () => Status;
-  /** The snapshot of the present scrape. */
-  #status: Status;
+  readonly #metrics: readonly (readonly [Metric, Counter | Gauge])[];
+  readonly #latency = new LatencyHistogram(this.#registry);
 
-  constructor(source: () => Status) {
-    this.#source = source;
-    this.#status = source();
-    for (const metric of METRICS) this.#register(metric);
-    new LatencyHistogram(this.#registry, () => this.#status.latency);
-  }
-
-  #register({ name, type, help, labels = [], samples }: Metric): void {
-    const metric = new type({
-      ...{ name, help, labelNames: [...labels], registers: [this.#registry] },
-      collect: () => {
-        metric.reset();
-        for (const [labels, value] of samples(this.#status)) metric.inc({ ...labels }, value);
-      },
+  constructor() {
+    this.#metrics = METRICS.map((metric) => {
+      const { name, type, help, labels = [] } = metric;
+      const registers = [this.#registry];
+      return [metric, new type({ name, help, labelNames: [...labels], registers })];
     });
   }
 
@@ -260,45 +242,44 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** The values of this moment, in Prometheus' text format. */
-  text(): Promise<string> {
-    this.#status = this.#source();
+  /** The snapshot in Prometheus' text format. */
+  text(status: Status): Promise<string> {
+    for (const [{ samples }, metric] of this.#metrics) {
+      metric.reset();
+      for (const [labels, value] of samples(status)) metric.inc({ ...labels }, value);
+    }
+    this.#latency.latency = status.latency;
     return this.#registry.metrics();
   }
 }
 
-const LATENCY_NAME = "btblocker_verdict_latency_seconds";
-const LATENCY_HELP = "From the receipt of a batch of packets to its verdicts being sent";
+const LATENCY = {
+  name: "btblocker_verdict_latency_seconds",
+  help: "From the receipt of a batch of packets to its verdicts being sent",
+};
 
 /** prom-client's histogram counts by itself; this one shows what the workers have counted. */
 class LatencyHistogram extends Histogram {
-  readonly #latency: () => Latency;
+  latency: Latency = { boundsUs: [], buckets: [0], sumUs: 0 };
 
-  constructor(registry: Registry, latency: () => Latency) {
-    super({ name: LATENCY_NAME, help: LATENCY_HELP, registers: [registry] });
-    this.#latency = latency;
+  constructor(registry: Registry) {
+    super({ ...LATENCY, registers: [registry] });
   }
 
-  override get(): Promise<MetricObjectWithValues<MetricValueWithName<string>>> {
-    const { buckets, sumUs } = this.#latency();
-    const values: MetricValueWithName<string>[] = [];
-    const add = (suffix: string, value: number, labels: Record<string, string | number> = {}) =>
-      values.push({ metricName: `${LATENCY_NAME}_${suffix}`, value, labels });
+  /** What the registry asks for; not in the declared types. */
+  getForPromString() {
+    const { boundsUs, buckets, sumUs } = this.latency;
+    const values: { metricName: string; value: number; labels: Record<string, string> }[] = [];
+    const add = (suffix: string, value: number, labels: Record<string, string> = {}) =>
+      values.push({ metricName: `${LATENCY.name}_${suffix}`, value, labels });
     let count = 0;
     for (const [index, bucket] of buckets.entries()) {
       count += bucket;
-      const boundUs = LATENCY_BOUNDS_US[index];
-      add("bucket", count, { le: boundUs === undefined ? "+Inf" : boundUs / 1e6 });
+      const le = index < boundsUs.length ? `${boundsUs[index] / 1e6}` : "+Inf";
+      add("bucket", count, { le });
     }
     add("sum", sumUs / 1e6);
     add("count", count);
-    const type = "histogram" as unknown as MetricType; // an enum of types only
-    const aggregator = "sum";
-    return Promise.resolve({ name: LATENCY_NAME, help: LATENCY_HELP, type, aggregator, values });
-  }
-
-  /** What the registry prefers to {@link get}; not in the declared types. */
-  getForPromString(): Promise<MetricObjectWithValues<MetricValueWithName<string>>> {
-    return this.get();
+    return Promise.resolve({ ...LATENCY, type: "histogram", aggregator: "sum", values });
   }
 }

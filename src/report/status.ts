@@ -75,6 +75,8 @@ export interface BanStatus {
 /** The running blocker, as the status server sees it. */
 export interface StatusSource {
   status(): Status;
+  /** Now, by the clock of the histories. */
+  nowMs(): number;
   readonly traffic: TrafficHistory;
   readonly detections: DetectionHistory;
   /** Bans in force, the newest first. Reads the kernel's maps: dear where there are many. */
@@ -85,8 +87,7 @@ export interface StatusSource {
 
 /** An upper bound of the time that this part (0 … 1) of the batches took; null without batches. */
 export function latencyQuantileUs(
-  { buckets }: Latency,
-  boundsUs: readonly number[],
+  { boundsUs, buckets }: Latency,
   part: number,
 ): number | null {
   const count = buckets.reduce((sum, bucket) => sum + bucket, 0);

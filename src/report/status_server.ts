@@ -53,7 +53,7 @@ export class StatusServer implements AsyncDisposable {
   /** Where it listens: `http://127.0.0.1:9090/`, `unix:/run/btblocker/status.sock`. */
   readonly address: string;
   readonly #source: StatusSource;
-  readonly #metrics: Metrics;
+  readonly #metrics = new Metrics();
   readonly #isLocal: boolean;
   readonly #isUnix: boolean;
   /** Hash of the token: of one length, for a comparison that takes one time. */
@@ -97,7 +97,6 @@ export class StatusServer implements AsyncDisposable {
     if (!this.#isLocal && this.#token === null) {
       throw new UsageError(`Cannot serve the status page at ${listen}: set STATUS_TOKEN`);
     }
-    this.#metrics = new Metrics(() => source.status());
     try {
       this.#server = this.#listen(listen);
     } catch (error) {
@@ -178,13 +177,13 @@ export class StatusServer implements AsyncDisposable {
   }
 
   async #exposition(): Promise<Response> {
-    const body = await this.#metrics.text();
+    const body = await this.#metrics.text(this.#source.status());
     return new Response(body, { headers: { "content-type": this.#metrics.contentType } });
   }
 
   #history(span: string): Response {
     if (span !== "minute" && span !== "hour") return refuse(400, "span: minute or hour");
-    const nowMs = performance.now();
+    const nowMs = this.#source.nowMs();
     const { traffic, detections } = this.#source;
     return json({
       traffic: traffic.read(span, nowMs),

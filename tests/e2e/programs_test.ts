@@ -25,6 +25,10 @@ for (const conversation of ALL_CONVERSATIONS) {
       const interfaces = lab.network.hosts.map((host) => host.routerInterface);
       const blocker = await Blocker.start(lab.router, interfaces, lab.directory);
       await conversation.run(lab);
+      // It was in the path, or the test proves nothing.
+      const status = JSON.parse(await blocker.command("status", "--json"));
+      assert.ok(status.counters.payloadPackets > 0, "no packet was judged");
+      assert.equal(status.bans, 0);
       assert.deepEqual(await blocker.detections(), []);
       assert.equal((await blocker.stop()).code, 0, blocker.log);
     },

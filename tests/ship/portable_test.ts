@@ -120,26 +120,40 @@ test("the cache directory is the first usable one of the list", async (home, exe
   assert.deepEqual(names(`${home}/.cache`), ["btblocker"]);
 });
 
-rootTest("a directory that is another's is not used", async (home, executable) => {
-  const service = `${home}/service`;
-  await Deno.mkdir(service);
-  await Deno.chown(service, NOBODY, NOBODY);
-  await Deno.mkdir(`${home}/.cache`);
-  await Deno.chown(`${home}/.cache`, NOBODY, NOBODY);
-  const xdg = `${home}/xdg`;
-  await Deno.mkdir(xdg);
-  await Deno.symlink(service, `${xdg}/btblocker`); // a link is not followed
-  // In a mount namespace in which the system's cache is another's too and /tmp is empty.
+rootTest("a directory that is another's is not used", async (_, executable) => {
+  // In a mount namespace, where all of the list but /tmp is nobody's or led to by a link.
   const { code, text } = await run([
-    ...["unshare", "--mount", "sh", "-c"],
-    `mount -t tmpfs none /var/cache && chown ${NOBODY} /var/cache && cp ${executable} /mnt/x &&
-     HOME=/mnt/home && mount -t tmpfs -o mode=1777 none /tmp && /mnt/x --version && ls -lR /tmp`,
-  ], { HOME: home, CACHE_DIRECTORY: service, XDG_CACHE_HOME: xdg });
+    ...["unshare", "--mount", "sh", "-eu", "-c"],
+    `mount -t tmpfs none /mnt
+     mount -t tmpfs none /var/cache
+     cp ${executable} /mnt/btblocker
+     mount -t tmpfs -o mode=1777 none /tmp
+     mkdir -p /mnt/service /mnt/xdg /mnt/home/.cache
+     ln -s /mnt /mnt/xdg/btblocker
+     chown ${NOBODY} /mnt/service /mnt/home/.cache /var/cache
+     export CACHE_DIRECTORY=/mnt/service XDG_CACHE_HOME=/mnt/xdg HOME=/mnt/home
+     /mnt/btblocker --version
+     find /tmp /mnt /var/cache -type d -mindepth 1 -printf '%p %m\\n'
+     # The directory in /tmp, foreseen by another:
+     rm -r /tmp/btblocker-0
+     mkdir -m 777 /tmp/btblocker-0
+     chown ${NOBODY} /tmp/btblocker-0
+     ! /mnt/btblocker --version`,
+  ]);
   assert.equal(code, 0, text);
-  assert.deepEqual([names(service), names(`${home}/.cache`)], [[], []]);
-  const fallback = `/tmp/btblocker-${Deno.uid()}`;
-  assert.equal(Deno.lstatSync(fallback).mode! & 0o777, 0o700);
-  await Deno.remove(fallback, { recursive: true });
+  const [version, ...rest] = text.trim().split("\n");
+  const refusal = rest.pop()!;
+  assert.match(version, /^btblocker /);
+  assert.match(refusal, /^Cannot unpack btblocker: no directory to unpack into/);
+  const directories = rest.map((line) => line.replace(/\d+\.\d+\.\d+-[0-9a-f]{12}/, "ID")).sort();
+  assert.deepEqual(directories, [
+    "/mnt/home 755",
+    "/mnt/home/.cache 755",
+    "/mnt/service 755",
+    "/mnt/xdg 755",
+    "/tmp/btblocker-0 700",
+    "/tmp/btblocker-0/ID 700",
+  ]);
 });
 
 rootTest("unpacked for a machine it runs for everybody", async (home, executable) => {

@@ -1,18 +1,27 @@
 /** The status page as one document that asks for nothing else, and the policy that enforces it. */
 import { createHash } from "node:crypto";
+import ask from "./ask.js" with { type: "text" };
 import chart from "./chart.js" with { type: "text" };
+import dom from "./dom.js" with { type: "text" };
 import format from "./format.js" with { type: "text" };
+import lists from "./lists.js" with { type: "text" };
+import style from "./page.css" with { type: "text" };
 import html from "./page.html" with { type: "text" };
 import page from "./page.js" with { type: "text" };
-import style from "./page.css" with { type: "text" };
+import show from "./show.js" with { type: "text" };
 
-/** In the order in which they need each other. */
-const SCRIPTS = [format, chart, page];
+/** The modules as one script, in the order in which they need each other. */
+const SCRIPT = [dom, format, chart, ask, show, lists, page].map(withoutImports).join("\n");
 
-/** Content-Security-Policy: these very scripts and this style, data from where the page is from. */
+/** Of modules whose names do not collide: what they import stands before them. */
+function withoutImports(module: string): string {
+  return module.replace(/^import [^;]*;\n/gm, "").replace(/^export /gm, "");
+}
+
+/** Content-Security-Policy: this very script and this style, data from where the page is from. */
 export const PAGE_POLICY: string = [
   "default-src 'none'",
-  `script-src ${SCRIPTS.map(source).join(" ")}`,
+  `script-src ${source(SCRIPT)}`,
   `style-src ${source(style)}`,
   "connect-src 'self'",
   "img-src data:",
@@ -28,4 +37,4 @@ function source(text: string): string {
 /** The document. */
 export const PAGE: string = html
   .replace("<!-- style -->", () => `<style>${style}</style>`)
-  .replace("<!-- scripts -->", () => SCRIPTS.map((one) => `<script>${one}</script>`).join("\n"));
+  .replace("<!-- scripts -->", () => `<script type="module">${SCRIPT}</script>`);

@@ -102,7 +102,7 @@ export function spawnInRouter(
  * more about a run than the router does. The blocker goes where the scheduler wants it.
  */
 function onCore(core: number, command: readonly string[]): string[] {
-  return navigator.hardwareConcurrency > 1
+  return navigator.hardwareConcurrency > 1 && Deno.env.get("NOPIN") !== "1"
     ? ["taskset", "--cpu-list", `${core}`, ...command]
     : [...command];
 }

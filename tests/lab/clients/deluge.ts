@@ -2,6 +2,8 @@ import { type Client, type ClientOptions, prepare, refuse, RunningClient } from 
 import { retry } from "./transmission.ts";
 
 const DAEMON_PORT = 58_846;
+/** The console needs seconds to start, on a busy machine many. */
+const CONSOLE_MS = 45_000;
 
 /** deluged, told what to do by deluge-console. */
 export const deluge: Client = {
@@ -44,22 +46,21 @@ export const deluge: Client = {
       env: { HOME: directory },
     });
     const console = (order: string) =>
-      host.run(["env", `HOME=${directory}`, "deluge-console", "-c", directory, order], 15_000);
+      host.run(["env", `HOME=${directory}`, "deluge-console", "-c", directory, order], CONSOLE_MS);
     await program.printedMatch(/(Listening|listening|Starting|ready)/, 15_000);
     const what = options.magnet ? options.torrent.magnet : torrent;
     const added = async () => {
-      await console(`add -p ${directory}/data "${what}"`);
-      const info = await console("info");
+      const info = await console(`add -p ${directory}/data "${what}"; info`);
       if (!info.includes(options.torrent.infoHash)) throw new Error(`not added: ${info}`);
       return info;
     };
-    await retry(added, 30_000);
+    await retry(added, CONSOLE_MS);
     if (options.role === "seed") {
       const seeding = async () => {
         const info = await console("info");
         if (!/^\[S\]/m.test(info)) throw new Error(`not seeding: ${info}`);
       };
-      await retry(seeding, 20_000);
+      await retry(seeding, CONSOLE_MS);
     }
     return new RunningClient(options, program);
   },

@@ -246,6 +246,7 @@ export const BITTORRENT: readonly Scenario[] = [
   ...COMPLETE.map(complete),
   fanOut("libtorrent"),
   fanOut("transmission"),
+  fanOut("aria2"),
   midStream("libtorrent", "tcp", { peerTcp: "peer-wire" }),
   midStream("transmission", "tcp", { peerTcp: "peer-wire" }),
   midStream("libtorrent", "utp", {}),

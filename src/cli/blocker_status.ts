@@ -1,0 +1,138 @@
+/** What the running blocker tells of itself, put together from its parts. */
+import { UsageError } from "../errors.ts";
+import type { Config } from "../config/options.ts";
+import type { BanSide } from "../gateway/ban_side.ts";
+import { readCounters, sumCounters, sumLatency, workerCounters } from "../gateway/counters.ts";
+import { queueStatistics } from "../gateway/queue_statistics.ts";
+import type { QueueWorkers } from "../gateway/queue_workers.ts";
+import { parseAddress } from "../packet/address.ts";
+import { type DetectionHistory, TrafficHistory, type TrafficTotals } from "../report/history.ts";
+import { log } from "../report/log.ts";
+import type { BanStatus, Status, StatusSource, WorkerStatus } from "../report/status.ts";
+import { buildInfo } from "../version.ts";
+
+/** The parts, asked for anew each time: a reload changes the settings. */
+export interface BlockerParts {
+  readonly config: () => Config;
+  readonly workers: QueueWorkers;
+  readonly bans: BanSide;
+  readonly detections: DetectionHistory;
+}
+
+const SAMPLE_MS = 1_000;
+
+/** Keeps the last hour, and serves STATUS_LISTEN where it is set. */
+export class BlockerStatus implements StatusSource, AsyncDisposable {
+  readonly traffic = new TrafficHistory(performance.now());
+  readonly detections: DetectionHistory;
+  readonly #parts: BlockerParts;
+  readonly #build = buildInfo();
+  readonly #started = new Date().toISOString();
+  readonly #undo = new AsyncDisposableStack();
+
+  private constructor(parts: BlockerParts) {
+    this.#parts = parts;
+    this.detections = parts.detections;
+    const timer = setInterval(() => this.#sample(), SAMPLE_MS);
+    this.#undo.defer(() => clearInterval(timer));
+  }
+
+  static async start(parts: BlockerParts): Promise<BlockerStatus> {
+    const status = new BlockerStatus(parts);
+    const { statusListen: listen, statusToken: token } = parts.config();
+    if (listen === "") return status;
+    try {
+      const { StatusServer } = await import("../report/status_server.ts");
+      const server = status.#undo.use(await StatusServer.start({ listen, token, source: status }));
+      log.info("Status page at {address}", { address: server.address });
+      return status;
+    } catch (error) {
+      await status[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  nowMs(): number {
+    return performance.now();
+  }
+
+  status(): Status {
+    const { workers, bans } = this.#parts;
+    const config = this.#parts.config();
+    const { queueCount } = config;
+    const each = this.#workers(config);
+    const drops = bans.xdp?.drops();
+    const rates = {
+      packets: this.traffic.rate("packets"),
+      bytes: this.traffic.rate("bytes"),
+      dropped: this.traffic.rate("dropped"),
+      detections: this.traffic.rate("detections"),
+    };
+    return {
+      ...this.#build,
+      pid: Deno.pid,
+      started: this.#started,
+      healthy: each.every(({ running }) => running),
+      chains: config.chains,
+      monitorOnly: config.monitorOnly,
+      policy: config.policy,
+      banTarget: config.banTarget,
+      banScope: config.banScope,
+      banDurationSeconds: config.banDuration,
+      counters: sumCounters(workers.counters, queueCount),
+      latency: sumLatency(workers.counters, queueCount),
+      rates,
+      workers: each,
+      bans: bans.bans.size,
+      banLimit: config.banLimit,
+      xdp: (bans.xdp?.attachments ?? []).map(({ name, mode, problem }) => {
+        const { packets, bytes } = drops?.get(name) ?? { packets: 0, bytes: 0 };
+        return { interface: name, mode, problem, packetsDropped: packets, bytesDropped: bytes };
+      }),
+      methods: this.detections.methods,
+    };
+  }
+
+  #workers({ queueNum, queueCount }: Config): WorkerStatus[] {
+    const { workers } = this.#parts;
+    const { running } = workers;
+    const kernel = queueStatistics();
+    return Array.from({ length: queueCount }, (_, worker) => {
+      const queue = queueNum + worker;
+      return {
+        queue,
+        running: running[worker],
+        waiting: kernel.get(queue)?.waiting ?? null,
+        kernelDrops: kernel.get(queue)?.dropped ?? null,
+        ...readCounters(workerCounters(workers.counters, worker)),
+      };
+    });
+  }
+
+  bans(): readonly BanStatus[] {
+    return this.#parts.bans.bans.list();
+  }
+
+  liftBan(address: string): boolean {
+    const words = parseAddress(address);
+    if (words !== null) return this.#parts.bans.bans.remove(words);
+    throw new UsageError(`Cannot unban ${address}: expected one address`);
+  }
+
+  #sample(): void {
+    this.traffic.sample(this.nowMs(), this.#totals());
+  }
+
+  #totals(): TrafficTotals {
+    const { workers, config } = this.#parts;
+    const { packets, bytes, dropped, bannedDrops, detections, unjudged } = sumCounters(
+      workers.counters,
+      config().queueCount,
+    );
+    return { packets, bytes, dropped: dropped + bannedDrops, detections, unjudged };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#undo[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { type Host, Network } from "../../src/demo/network.ts";
+import { delay } from "../lab/client.ts";
+import { boundQueues, liveImpossible, savedRules } from "../gateway/live.ts";
+import { startUnprivileged, USER } from "./unprivileged.ts";
+
+const impossible = liveImpossible("unshare", "bash", "iptables-legacy-save");
+const why = impossible === null ? "" : ` (skipped: ${impossible})`;
+
+const ALL = "+net_admin,+bpf,+perfmon,+net_raw";
+/** A ping of the DHT (BEP 5). */
+const DHT_PING = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
+
+async function sendDht(from: Host, to: Host): Promise<void> {
+  await from.run(["bash", "-c", `printf %s '${DHT_PING}' >/dev/udp/${to.ipv4}/6881`]);
+}
+
+Deno.test({
+  name: `non-root with the unit's four capabilities: rules, XDP, pins, bans, a clean stop${why}`,
+  ignore: impossible !== null,
+  async fn() {
+    await using network = await Network.create("btuser");
+    const { router } = network;
+    const client = await network.addHost("client");
+    const server = await network.addHost("server");
+    const before = await savedRules(router);
+    const args = ["run", "--interface", client.routerInterface, "--queue-count", "1"];
+    const blocker = await startUnprivileged(router, ALL, args);
+    await blocker.printedMatch(/Guarding FORWARD .*bans by XDP on to_client/, 20_000);
+    const status = Deno.readTextFileSync(`/proc/${blocker.pid}/status`);
+    assert.match(status, new RegExp(`^Uid:\\s+${USER}\\s+${USER}\\s`, "m"));
+    assert.match(status, /^CapEff:\s+000000c000003000$/m);
+    assert.match(status, /^NoNewPrivs:\s+1$/m);
+    assert.doesNotMatch(blocker.text(), /WARN|ERROR|not kept over a crash/);
+    assert.match(await savedRules(router), /-A FORWARD -j BTBLOCKER/);
+    assert.deepEqual(await boundQueues(router), [0]);
+    assert.match(await router.run(["ip", "-o", "link", "show", client.routerInterface]), /xdp/);
+
+    await sendDht(client, server);
+    const banned = new RegExp(`banned ${client.ipv4} for 5h`);
+    await blocker.printedMatch(banned, 5_000);
+    const connect = (from: Host, to: string) =>
+      from.run(["bash", "-c", `echo >/dev/tcp/${to}/9`], 1_500).then(
+        () => "",
+        (error) => `${error}`,
+      );
+    assert.match(await connect(client, server.ipv4), /no end within/, "the banned one is dropped");
+    assert.match(await connect(server, "198.18.2.1"), /refused/);
+
+    const pins = `/proc/${blocker.pid}/root/sys/fs/bpf/btblocker`;
+    assert.equal([...Deno.readDirSync(pins)].length, 1, "the pins of this network namespace");
+    blocker.kill("SIGHUP");
+    await blocker.printedMatch(/Reloaded/, 5_000);
+    assert.equal((await blocker.stop("SIGTERM", 5_000)).code, 0, blocker.text());
+    assert.equal(await savedRules(router), before);
+    assert.deepEqual(await boundQueues(router), []);
+    const link = await router.run(["ip", "-o", "link", "show", client.routerInterface]);
+    assert.doesNotMatch(link, /xdp/);
+  },
+});
+
+Deno.test({
+  name: `non-root without CAP_BPF or CAP_PERFMON: blocks, bans hold in user space${why}`,
+  ignore: impossible !== null,
+  async fn() {
+    await using network = await Network.create("btuser");
+    const client = await network.addHost("client");
+    const server = await network.addHost("server");
+    for (const capabilities of ["+net_admin", "+net_admin,+bpf"]) {
+      const args = ["run", "--interface", client.routerInterface, "--queue-count", "1"];
+      const blocker = await startUnprivileged(network.router, capabilities, args);
+      await blocker.printedMatch(/Guarding FORWARD .*bans in user space only/, 20_000);
+      await sendDht(client, server);
+      await blocker.printedMatch(/banned 198\.18\.1\.2 for 5h/, 5_000);
+      assert.equal((await blocker.stop("SIGTERM", 5_000)).code, 0, blocker.text());
+    }
+  },
+});
+
+Deno.test({
+  name: `non-root without CAP_NET_ADMIN: one line says what is missing${why}`,
+  ignore: impossible !== null,
+  async fn() {
+    await using network = await Network.create("btuser");
+    const blocker = await startUnprivileged(network.router, "+bpf", ["run"]);
+    await blocker.printedMatch(/CAP_NET_ADMIN/, 20_000);
+    assert.equal((await blocker.status).code, 1);
+    await delay(50);
+    assert.equal(blocker.text().trim().split("\n").length, 1, blocker.text());
+  },
+});

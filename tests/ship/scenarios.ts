@@ -1,0 +1,121 @@
+/** What an operator does with a release, in a root file system. */
+import assert from "node:assert/strict";
+import manifest from "../../deno.json" with { type: "json" };
+import type { Root } from "./root.ts";
+
+export const VERSION = manifest.version;
+const CAPTURE = "/captures/transmission-tcp-http-tracker.pcap";
+const ARCHIVE = `/release/btblocker-${VERSION}-linux-amd64.tar.gz`;
+const PACKAGE = `/release/btblocker_${VERSION}_amd64.deb`;
+
+/** Written by dpkg, useradd and their like whatever they install. */
+const SYSTEM_FILES =
+  /^\/(var\/lib\/dpkg|var\/cache\/(debconf|ldconfig|man)|var\/log|etc\/(sub[ug]id|passwd|group|g?shadow)-?$|etc\/\.pwd\.lock$|var\/lib\/systemd)/;
+
+async function leftovers(root: Root): Promise<string[]> {
+  return (await root.additions()).filter((path) => !SYSTEM_FILES.test(path));
+}
+
+async function user(root: Root): Promise<string[]> {
+  const text = await root.succeed("cat", "/etc/passwd", "/etc/group");
+  return text.split("\n").filter((line) => line.startsWith("btblocker:"));
+}
+
+/** The installed command says what it is and judges a capture, for everybody. */
+async function works(root: Root): Promise<void> {
+  const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+  for (const prefix of [[], asNobody]) {
+    const version = await root.succeed(...prefix, "btblocker", "--version");
+    assert.match(version, new RegExp(`^btblocker ${VERSION.replaceAll(".", "\\.")} \\(commit `));
+  }
+  const found = await root.succeed(...asNobody, "btblocker", "analyze", "--json", CAPTURE);
+  assert.match(found, /"method":"http-tracker".*\n.*"method":"peer-wire"/);
+}
+
+/** What is in the way of blocking here, or null. */
+export async function block(root: Root): Promise<string> {
+  const { code, text } = await root.run("btblocker", "demo", "--json");
+  assert.equal(code, 0, text);
+  const result = JSON.parse(text.trim().split("\n").at(-1)!) as {
+    good: boolean;
+    rows: {
+      traffic: string;
+      isBitTorrent: boolean;
+      whole: number;
+      unit: string;
+      without: { received: number };
+      with: { received: number };
+    }[];
+  };
+  assert(result.good, text);
+  return result.rows.map((row) =>
+    `  ${row.traffic}: ${row.without.received} of ${row.whole} ${row.unit} without, ` +
+    `${row.with.received} with`
+  ).join("\n");
+}
+
+/** install.sh: verified, installed, installed again, removed, nothing left. */
+export async function installScript(root: Root, whileInstalled?: () => Promise<void>) {
+  const script = "/release/install.sh";
+  const refused = await root.run(script, "--sha256", "0".repeat(64), ARCHIVE);
+  assert.equal(refused.code, 1);
+  assert.match(refused.text, /^Cannot install .*: its checksum is [0-9a-f]{64}, expected 0{64}/);
+  assert.deepEqual(await leftovers(root), []);
+
+  const installed = await root.succeed(script, ARCHIVE);
+  assert.match(installed, /^btblocker \d/m);
+  assert.deepEqual((await user(root)).length, 2);
+  await works(root);
+  await root.succeed(script, ARCHIVE); // again: an upgrade
+  await works(root);
+  await whileInstalled?.();
+
+  await root.succeed("sh", "-c", "mkdir /etc/btblocker && touch /etc/btblocker/config.toml");
+  const removed = await root.succeed("/usr/local/share/btblocker/install.sh", "--uninstall");
+  assert.match(removed, /^Kept: \/etc\/btblocker /m);
+  assert.deepEqual(await user(root), []);
+  assert.deepEqual(await leftovers(root), ["/etc/btblocker/", "/etc/btblocker/config.toml"]);
+  await root.succeed(script, "--purge");
+  assert.deepEqual(await leftovers(root), []);
+  const again = await root.run(script, "--uninstall");
+  assert.match(again.text, /^Cannot uninstall: .* has installed nothing/);
+}
+
+/** The Debian package: installed, upgraded, removed, purged. */
+export async function debianPackage(root: Root) {
+  const status = () =>
+    root.run("dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}${Version}", "btblocker");
+  await root.succeed("dpkg", "--install", PACKAGE);
+  assert.equal((await status()).text, `ii ${VERSION}`);
+  assert.equal((await user(root)).length, 2);
+  await works(root);
+  assert.equal(await root.succeed("dpkg", "--verify", "btblocker"), "");
+  assert.deepEqual(
+    (await leftovers(root)).filter((path) => path.includes("systemd") && path.includes(".wants")),
+    [], // nothing is enabled
+  );
+
+  // The next version: the same files under a higher number.
+  await root.succeed(
+    "sh",
+    "-euc",
+    `dpkg-deb --raw-extract ${PACKAGE} /tmp/next
+     sed -i "s/^Version: .*/&+next/" /tmp/next/DEBIAN/control
+     dpkg-deb -Zgzip -z1 --build /tmp/next /tmp/next.deb
+     mkdir -p /etc/btblocker && touch /etc/btblocker/config.toml
+     dpkg --install /tmp/next.deb`,
+  );
+  assert.equal((await status()).text, `ii ${VERSION}+next`);
+  await works(root);
+
+  await root.succeed("dpkg", "--remove", "btblocker");
+  assert.equal((await root.run("btblocker", "--version")).code, 127);
+  assert.deepEqual(await leftovers(root), [
+    "/etc/btblocker/",
+    "/etc/btblocker/config.toml",
+    "/etc/logrotate.d/btblocker",
+  ]);
+  await root.succeed("dpkg", "--purge", "btblocker");
+  assert.deepEqual(await leftovers(root), []);
+  assert.deepEqual(await user(root), []);
+}
