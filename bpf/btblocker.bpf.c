@@ -27,6 +27,9 @@
 /* Set before load: also look for the sender's transport and port (BAN_SCOPE=endpoint). */
 const volatile __u32 endpoint_scope = 0;
 
+/* Set before load: also look for the sender's network (a fleet bans them). Costs nothing where not. */
+const volatile __u32 network_bans = 0;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, BANS_DEFAULT);
@@ -40,6 +43,14 @@ struct {
 	__type(key, struct endpoint);
 	__type(value, struct ban);
 } blocked_endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, NETWORKS_MOST);
+	__type(key, struct network);
+	__type(value, struct ban);
+} blocked_networks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -219,6 +230,17 @@ static __always_inline bool is_banned(struct xdp_md *ctx, struct ban *ban)
 	return true;
 }
 
+/*
+ * The longest network that has the address decides. Where its ban has ended but the one around it has not,
+ * packets pass until the fleet's side takes it out, at its next look.
+ */
+static __always_inline struct ban *ban_of_network(struct in6_addr *address)
+{
+	struct network of = { .bits = 128, .address = *address };
+
+	return bpf_map_lookup_elem(&blocked_networks, &of);
+}
+
 static __always_inline int judge(struct xdp_md *ctx, struct cursor *cursor, int network)
 {
 	struct endpoint from;
@@ -237,6 +259,8 @@ static __always_inline int judge(struct xdp_md *ctx, struct cursor *cursor, int 
 		return XDP_DROP;
 	if (endpoint_scope && parse_ports(cursor, transport, &from) &&
 	    is_banned(ctx, bpf_map_lookup_elem(&blocked_endpoints, &from)))
+		return XDP_DROP;
+	if (network_bans && is_banned(ctx, ban_of_network(&from.address)))
 		return XDP_DROP;
 	return XDP_PASS;
 }

@@ -12,6 +12,7 @@
 #include <linux/types.h>
 
 #define BANS_DEFAULT 131072 /* entries of a ban map; BAN_LIMIT sets another size before load */
+#define NETWORKS_MOST 65536 /* entries of blocked_networks, allocated as they come */
 #define DROP_COUNTERS 1024  /* power of two; an interface's is its index modulo this */
 
 /* Key of blocked_ips: struct in6_addr, IPv4 as ::ffff:a.b.c.d. */
@@ -24,7 +25,13 @@ struct endpoint {
 	__u8 pad;      /* 0 */
 };
 
-/* Value of both. Times are CLOCK_BOOTTIME, which counts suspend, in nanoseconds. */
+/* Key of blocked_networks (struct bpf_lpm_trie_key): a network, IPv4 as ::ffff:a.b.c.d/(96 + bits). */
+struct network {
+	__u32 bits;
+	struct in6_addr address; /* host bits 0 */
+};
+
+/* Value of all three. Times are CLOCK_BOOTTIME, which counts suspend, in nanoseconds. */
 struct ban {
 	__u64 until_ns;
 	__u64 since_ns;

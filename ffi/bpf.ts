@@ -37,6 +37,10 @@ const SYMBOLS = {
   },
   bpf_map_lookup_elem: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   bpf_map_delete_elem: { parameters: ["i32", "buffer"], result: "i32" },
+  bpf_map_get_next_key: {
+    parameters: ["i32", "buffer", /* null: the first */ "buffer" /* out */],
+    result: "i32",
+  },
   bpf_map_lookup_batch: {
     parameters: [
       "i32", /* int fd */
@@ -280,6 +284,23 @@ export function readElements(
   }
 }
 
+/**
+ * The keys of a map whose kind has no batches on older kernels (an LPM trie before Linux 5.13). One
+ * call of the kernel each: for maps of some thousands.
+ */
+export function readKeys(map: number, keyLength: number): Uint8Array<ArrayBuffer>[] {
+  const keys: Uint8Array<ArrayBuffer>[] = [];
+  let next = new Uint8Array(keyLength);
+  let result = libbpf().bpf_map_get_next_key(map, null, next);
+  while (result >= 0) {
+    keys.push(next);
+    next = new Uint8Array(keyLength);
+    result = libbpf().bpf_map_get_next_key(map, keys[keys.length - 1], next);
+  }
+  if (result !== -ENOENT) check(result, "read the keys of a BPF map");
+  return keys;
+}
+
 /** Makes a map outlive the process, at `path` on a bpffs. */
 export function pin(fd: number, path: string): void {
   check(libbpf().bpf_obj_pin(fd, cString(path)), `pin a BPF map at ${path}`);
@@ -300,6 +321,8 @@ export interface MapInfo {
 
 /** BPF_MAP_TYPE_LRU_HASH */
 export const LRU_HASH = 9;
+/** BPF_MAP_TYPE_LPM_TRIE */
+export const LPM_TRIE = 11;
 
 export function mapInfo(fd: number): MapInfo {
   const info = objectInfo(fd, "a BPF map");

@@ -19,6 +19,8 @@ packages=(
   obfs4proxy microsocks dante-server rsync git mosquitto mosquitto-clients redis-server memcached
   netcat-openbsd iperf3 sip-tester coturn ngtcp2-client ngtcp2-server libcoap3-bin nginx-light
   dnsmasq-base bind9-dnsutils
+  # the unit, the manual, the completions, the guides
+  systemd-container logrotate man-db zsh fish jq
   # reading captures beside us
   tshark wireshark-common
 )

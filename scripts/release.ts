@@ -33,7 +33,7 @@ const BESIDE = [
   ["deploy/logrotate/btblocker", "btblocker.logrotate"],
   ["deploy/man/btblocker.8", "btblocker.8"],
   ["deploy/completions/btblocker.bash", "completions/btblocker.bash"],
-  ["deploy/completions/_btblocker", "completions/btblocker.zsh"],
+  ["deploy/completions/_btblocker", "completions/_btblocker"],
   ["deploy/completions/btblocker.fish", "completions/btblocker.fish"],
 ] as const;
 

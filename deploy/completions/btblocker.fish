@@ -12,7 +12,7 @@ function __btblocker_at
 end
 
 complete -c btblocker -f
-complete -c btblocker -n '__btblocker_at' -f -a run -d 'block (root, or CAP_NET_ADMIN and CAP_BPF)'
+complete -c btblocker -n '__btblocker_at' -f -a run -d 'block (root, or CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON)'
 complete -c btblocker -n '__btblocker_at' -f -a analyze -d 'judge captures (pcap, pcapng), no privileges, any platform'
 complete -c btblocker -n '__btblocker_at' -f -a bans -d 'list, add or lift bans'
 complete -c btblocker -n '__btblocker_at' -f -a rules -d 'install, remove or show the firewall rules'

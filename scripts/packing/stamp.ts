@@ -14,8 +14,9 @@ export interface Stamp {
 
 /** Reads the stamp of the working tree. */
 export function readStamp(): Stamp {
-  const commit = git("rev-parse", "--short=7", "HEAD");
-  const changes = git("status", "--porcelain", "--untracked-files=no");
+  const given = Deno.env.get("BTBLOCKER_COMMIT") || null; // where the history is not at hand
+  const commit = given ?? git("rev-parse", "--short=7", "HEAD");
+  const changes = given === null && git("status", "--porcelain", "--untracked-files=no");
   const seconds = Number(
     Deno.env.get("SOURCE_DATE_EPOCH") ?? git("log", "-1", "--format=%ct") ?? "0",
   );

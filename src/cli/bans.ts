@@ -77,6 +77,7 @@ function answerFromPins(request: BanRequest): BanAnswer[] {
       scope: "endpoint",
       addressMap: maps.get("blocked_ips") ?? -1,
       endpointMap: maps.get("blocked_endpoints") ?? -1,
+      networkMap: maps.get("blocked_networks") ?? -1,
     });
     using local = new LocalAddresses();
     return answerBanRequest(bans, local.never, request);

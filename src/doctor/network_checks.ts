@@ -83,15 +83,19 @@ async function marks({ markMask, manageRules }: Config): Promise<Finding> {
   );
 }
 
+/** Whether the output of `nft list flowtables` names any. */
+export function hasFlowtable(listed: string): boolean {
+  return /^\s*flowtable \S+ \{/m.test(listed);
+}
+
 /** Flows in a flowtable go past every chain after their first packets. */
 async function flowOffload(): Promise<readonly Finding[]> {
   if (!capabilities().has("CAP_NET_ADMIN")) return [];
-  const listed = await outputOf("nft", ["list", "flowtables"]);
-  if (listed === null || !/flowtable \S+ \{/.test(listed)) return [];
+  if (!hasFlowtable(await outputOf("nft", ["list", "flowtables"]) ?? "")) return [];
   return [warning(
     "flow offload",
     "a flowtable takes connections past the firewall after their first packets",
-    "offload only connections marked clean (ct mark), or remove the flow add rule",
+    "offload judged connections only: docs/home-router.md",
   )];
 }
 

@@ -33,6 +33,8 @@ export const TURN = 25;
 export const TURN_BYTES = 26;
 /** Free for the transport's inspector. */
 export const SCRATCH = 27;
+/** Bytes of a handshake seen in their places, in any copy, one bit each, by direction (TCP). */
+export const READINGS = 28;
 
 /** The initiator is the higher of the two endpoints in the key. */
 export const INITIATOR_HIGH = 1;

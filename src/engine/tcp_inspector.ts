@@ -1,9 +1,20 @@
-import { type Packet, SYN } from "../packet/packet.ts";
+import { ACK, type Packet, SYN } from "../packet/packet.ts";
 import { isMatch, NEED_MORE } from "../protocols/match.ts";
 import { negotiationLength } from "../protocols/proxy.ts";
 import { detectWebsocketFrame } from "../protocols/websocket_tracker.ts";
 import type { EncryptedFlows } from "./encrypted_flows.ts";
-import { BASE, BYTES, FLAGS, type FlowTable, NEXT, PACKETS, PEELED, PREFIX } from "./flow_table.ts";
+import {
+  BASE,
+  BYTES,
+  FLAGS,
+  type FlowTable,
+  NEXT,
+  PACKETS,
+  PEELED,
+  PREFIX,
+  READINGS,
+} from "./flow_table.ts";
+import { HIDDEN_HANDSHAKE, readsHandshake } from "./handshake_readings.ts";
 import type { MessageChains } from "./message_chain.ts";
 import { type Finding, FOUND, type Outcome, RELEASE, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
@@ -13,6 +24,12 @@ import { isHttpLike, isLetter, judgeOpening } from "./tcp_opening.ts";
 /** Payload packets, and bytes, of one direction that are looked at before the flow is released. */
 const MAX_PACKETS = 8;
 const MAX_BYTES = 4096;
+/**
+ * The same while the other side is silent: what one side sends may be decoys that die on the way
+ * (low TTL, wrong checksum), and an answer is what no decoy can prevent.
+ */
+const MAX_PACKETS_UNANSWERED = 64;
+const MAX_BYTES_UNANSWERED = 65_536;
 /** The same for a flow joined in the middle, where the next message may be a 16 KiB piece away. */
 const MAX_BYTES_MID_STREAM = 65_536;
 
@@ -20,10 +37,15 @@ const MAX_BYTES_MID_STREAM = 65_536;
 const BASE_KNOWN = 0x0010;
 const OPENING_JUDGED = 0x0040;
 const HTTP = 0x0100;
+/** A packet of this direction was seen, so its sequence numbers are known and not concluded. */
+const SEEN = 0x10000;
 const CHAIN_USED = 0x0400;
 /** The first packet seen was not a SYN: the flow is older than the blocker. */
 const MID_STREAM = 0x0800;
-/** A SYN answered by a SYN-ACK, or payload acknowledged by payload: both ends are real. */
+/**
+ * Payload that acknowledges what the other end sent: both ends are real. Who forges a source address
+ * does not see the answer and so cannot acknowledge it; a SYN-ACK alone also answers a forged SYN.
+ */
 export const ESTABLISHED = 0x1000;
 
 /** Only the test for randomness waits for more of the opening. */
@@ -71,15 +93,26 @@ export class TcpInspector {
     const at = this.#table.at(slot);
     words[at + BASE + direction] = (packet.sequence + 1) | 0;
     words[at + NEXT + direction] = (packet.sequence + 1) | 0;
-    words[at + FLAGS] |= BASE_KNOWN << direction;
+    words[at + FLAGS] |= (BASE_KNOWN | SEEN) << direction;
     if (!isAnswer) return;
     const other = 1 - direction;
-    if ((words[at + FLAGS] & (BASE_KNOWN << other)) !== 0) words[at + FLAGS] |= ESTABLISHED;
-    else {
-      words[at + BASE + other] = packet.acknowledgement;
-      words[at + NEXT + other] = packet.acknowledgement;
-      words[at + FLAGS] |= BASE_KNOWN << other;
+    // The answer says which SYN arrived: one that died on the way may have come after it.
+    if (
+      (words[at + FLAGS] & (BASE_KNOWN << other)) !== 0 && this.#acknowledges(at, other, packet)
+    ) {
+      return;
     }
+    words[at + BASE + other] = packet.acknowledgement;
+    words[at + NEXT + other] = packet.acknowledgement;
+    words[at + FLAGS] |= BASE_KNOWN << other;
+  }
+
+  /** Whether the packet's acknowledgement number is within what the `other` side has sent. */
+  #acknowledges(at: number, other: number, packet: Packet): boolean {
+    const words = this.#table.words;
+    const acknowledged = (packet.acknowledgement - words[at + BASE + other]) | 0;
+    const sent = (words[at + NEXT + other] - words[at + BASE + other]) | 0;
+    return (packet.flags & ACK) !== 0 && acknowledged >= 0 && acknowledged <= sent;
   }
 
   /** Frees what a flow holds outside the table. */
@@ -110,7 +143,11 @@ export class TcpInspector {
     if (isNew) words[at + NEXT + direction] = end;
     words[at + PACKETS + direction]++;
     words[at + BYTES + direction] = Math.min(words[at + BYTES + direction] + length, 0x0fff_ffff);
-    if (words[at + PACKETS + 1 - direction] > 0) words[at + FLAGS] |= ESTABLISHED;
+    words[at + FLAGS] |= SEEN << direction;
+    const other = 1 - direction;
+    if ((words[at + FLAGS] & (SEEN << other)) !== 0 && this.#acknowledges(at, other, packet)) {
+      words[at + FLAGS] |= ESTABLISHED;
+    }
 
     if ((words[at + FLAGS] & MID_STREAM) !== 0) {
       if (this.#followChain(slot, at, direction, packet, sequence) === FOUND) return FOUND;
@@ -120,8 +157,15 @@ export class TcpInspector {
       outcome = this.#inspectOpening(slot, at, direction, packet, offset);
     } else if ((words[at + FLAGS] & (HTTP << direction)) !== 0) {
       outcome = this.#inspectHttp(at, direction, packet, sequence);
+    } else if (offset === 0) {
+      outcome = this.#inspectCopy(at, direction, packet);
     }
     if (outcome === FOUND) return FOUND;
+    const { bytes, payloadStart, payloadEnd } = packet;
+    const place = (offset - words[at + PEELED + direction]) | 0;
+    if (readsHandshake(words, at, direction, bytes, payloadStart, payloadEnd, place)) {
+      return this.#finding.set(HIDDEN_HANDSHAKE, bytes, payloadStart, payloadEnd);
+    }
     if (this.#encrypted.observe(slot, direction, packet, isNew, this.#isMidStream(at)) === FOUND) {
       return FOUND;
     }
@@ -203,6 +247,32 @@ export class TcpInspector {
     return this.#judge(slot, at, direction, this.#prefixes.bytes, start, end);
   }
 
+  /**
+   * The stream's beginning once more, after it was judged: what it says now may be what arrives, and
+   * the copy that was judged a decoy that does not.
+   */
+  #inspectCopy(at: number, direction: number, packet: Packet): Outcome {
+    const { bytes, payloadStart, payloadEnd } = packet;
+    const { blockSocks, blockMentions } = this.#policy;
+    const answer = judgeOpening(bytes, payloadStart, payloadEnd, blockSocks, blockMentions);
+    if (isMatch(answer)) {
+      if (answer.strength === "hint") return WAIT;
+      return this.#finding.set(answer, bytes, payloadStart, payloadEnd);
+    }
+    if (answer === NEED_MORE) this.#reopen(at, direction, packet);
+    return WAIT;
+  }
+
+  /** The opening is judged anew, beginning with this packet. */
+  #reopen(at: number, direction: number, packet: Packet): void {
+    const words = this.#table.words;
+    words[at + PEELED + direction] = 0;
+    words[at + READINGS + direction] = 0;
+    words[at + FLAGS] &= ~(OPENING_JUDGED << direction);
+    const index = this.#prefixes.take(words, at + PREFIX + direction);
+    this.#prefixes.write(index, 0, packet.bytes, packet.payloadStart, packet.payloadEnd);
+  }
+
   #isJudged(at: number, direction: number): boolean {
     return (this.#table.words[at + FLAGS] & (OPENING_JUDGED << direction)) !== 0;
   }
@@ -224,7 +294,10 @@ export class TcpInspector {
       from = Math.min(from + negotiation, end);
       negotiation = negotiationLength(bytes, from, end, direction === 0);
     }
-    words[at + PEELED + direction] = from - start;
+    if (words[at + PEELED + direction] !== from - start) {
+      words[at + PEELED + direction] = from - start;
+      words[at + READINGS + direction] = 0; // what was peeled off is no beginning
+    }
     const { blockSocks, blockMentions } = this.#policy;
     // BLOCK_SOCKS judges the negotiation itself, everything else what comes behind it.
     if (blockSocks && from > start) {
@@ -292,12 +365,8 @@ export class TcpInspector {
       if (answer.strength === "hint") return WAIT;
       return this.#finding.set(answer, bytes, payloadStart, payloadEnd);
     }
-    const words = this.#table.words;
-    words[at + BASE + direction] = sequence;
-    words[at + PEELED + direction] = 0;
-    words[at + FLAGS] &= ~(OPENING_JUDGED << direction);
-    const index = this.#prefixes.take(words, at + PREFIX + direction);
-    this.#prefixes.write(index, 0, bytes, payloadStart, payloadEnd);
+    this.#table.words[at + BASE + direction] = sequence;
+    this.#reopen(at, direction, packet);
     return WAIT;
   }
 
@@ -312,8 +381,10 @@ export class TcpInspector {
     }
     // Both sides opened with something that no BitTorrent stream opens with.
     if (bothJudged && (flags & (HTTP * 3)) === 0) return true;
-    const isSpent = words[at + PACKETS + direction] >= MAX_PACKETS ||
-      words[at + BYTES + direction] >= MAX_BYTES;
+    const isAnswered = words[at + PACKETS + 1 - direction] > 0;
+    const isSpent =
+      words[at + PACKETS + direction] >= (isAnswered ? MAX_PACKETS : MAX_PACKETS_UNANSWERED) ||
+      words[at + BYTES + direction] >= (isAnswered ? MAX_BYTES : MAX_BYTES_UNANSWERED);
     if (!isSpent) return false;
     // A head cut across segments is waited for, as far as a prefix goes.
     return (flags & (OPENING_JUDGED << direction)) !== 0 ||

@@ -8,6 +8,8 @@ import { i32be } from "../packet/bytes.ts";
 export const ADDRESS_KEY_LENGTH = 16;
 /** Key of `blocked_endpoints`: `struct endpoint`, address 16, port 2, protocol 1, pad 1. */
 export const ENDPOINT_KEY_LENGTH = 20;
+/** Key of `blocked_networks`: `struct network`, prefix length u32, address 16. */
+export const NETWORK_KEY_LENGTH = 20;
 /** `struct ban`: until_ns, since_ns, packets, bytes, last_seen_ns (u64 each), reason, pad[7]. */
 export const BAN_VALUE_LENGTH = 48;
 
@@ -60,7 +62,21 @@ export function encodeEndpointKey(
   key[19] = 0;
 }
 
-/** Reads the address of either key into `words[at … at + 3]`. */
+/** Writes a network, `bits` being the prefix length of the 128-bit form, to `key`. */
+export function encodeNetworkKey(key: Uint8Array, words: Int32Array, bits: number): void {
+  key[0] = bits; // up to 128, little-endian
+  key[1] = key[2] = key[3] = 0;
+  for (let word = 0; word < 4; word++) {
+    const value = words[word];
+    const at = 4 + word * 4;
+    key[at] = value >>> 24;
+    key[at + 1] = value >>> 16;
+    key[at + 2] = value >>> 8;
+    key[at + 3] = value;
+  }
+}
+
+/** Reads the address of a key (of a network's from `offset` 4) into `words[at … at + 3]`. */
 export function decodeKeyAddress(key: Uint8Array, offset: number, words: Int32Array, at: number) {
   for (let word = 0; word < 4; word++) words[at + word] = i32be(key, offset + word * 4);
 }

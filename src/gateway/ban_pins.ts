@@ -3,21 +3,32 @@
  * `btblocker bans` of another process finds them.
  */
 import { describeErrno, ENOENT } from "../../ffi/errno.ts";
-import { LRU_HASH, mapInfo, openPinned, pin } from "../../ffi/bpf.ts";
+import { LPM_TRIE, LRU_HASH, mapInfo, openPinned, pin } from "../../ffi/bpf.ts";
 import { close, mount } from "../../ffi/libc.ts";
-import { ADDRESS_KEY_LENGTH, BAN_VALUE_LENGTH, ENDPOINT_KEY_LENGTH } from "./ban_codec.ts";
+import {
+  ADDRESS_KEY_LENGTH,
+  BAN_VALUE_LENGTH,
+  ENDPOINT_KEY_LENGTH,
+  NETWORK_KEY_LENGTH,
+} from "./ban_codec.ts";
 import type { NetworkNamespace } from "./network_namespace.ts";
 
 /** Where systemd and most distributions mount the bpffs. */
 export const BPFFS = "/sys/fs/bpf";
 
-/** The ban maps of bpf/btblocker.bpf.c, with the length of their keys. */
+/** The ban maps of bpf/btblocker.bpf.c: their type and the length of their keys. */
 export const BAN_MAPS = {
-  blocked_ips: ADDRESS_KEY_LENGTH,
-  blocked_endpoints: ENDPOINT_KEY_LENGTH,
+  blocked_ips: { type: LRU_HASH, key: ADDRESS_KEY_LENGTH },
+  blocked_endpoints: { type: LRU_HASH, key: ENDPOINT_KEY_LENGTH },
+  blocked_networks: { type: LPM_TRIE, key: NETWORK_KEY_LENGTH },
 } as const;
 export type BanMapName = keyof typeof BAN_MAPS;
 export const BAN_MAP_NAMES = Object.keys(BAN_MAPS) as BanMapName[];
+
+/** Whether BAN_LIMIT is the size of a map; the others have that of the program. */
+export function isSizedByLimit(name: BanMapName): boolean {
+  return BAN_MAPS[name].type === LRU_HASH;
+}
 
 /**
  * The directory of this namespace's pins: the initial namespace's is `btblocker`, any other has a
@@ -82,13 +93,13 @@ export function openPinnedMap(
   if (fd === -ENOENT) return { fd: -1, problem: null };
   if (fd < 0) return { fd: -1, problem: describeErrno(-fd) };
   const info = mapInfo(fd);
-  const wanted = { type: LRU_HASH, key: BAN_MAPS[name], value: BAN_VALUE_LENGTH };
+  const wanted = { ...BAN_MAPS[name], value: BAN_VALUE_LENGTH };
   let problem: string | null = null;
   if (
     info.type !== wanted.type || info.keyLength !== wanted.key || info.valueLength !== wanted.value
   ) {
     problem = "it has the layout of another version";
-  } else if (limit !== null && info.maxEntries !== limit) {
+  } else if (limit !== null && isSizedByLimit(name) && info.maxEntries !== limit) {
     problem = `it has room for ${info.maxEntries} bans, BAN_LIMIT is ${limit}`;
   }
   if (problem === null) return { fd, problem };

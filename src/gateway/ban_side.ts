@@ -23,6 +23,8 @@ export interface BanSideOptions {
   /** Bans kept at most. */
   readonly limit: number;
   readonly persist: boolean;
+  /** Whether networks are banned too, not addresses alone: a fleet does. */
+  readonly networks?: boolean;
   readonly whitelistIps: readonly string[];
   /** Nobody is dropped: no interface is attached, an earlier run's bans wait. */
   readonly monitorOnly: boolean;
@@ -76,6 +78,7 @@ export class BanSide implements Disposable {
       scope: options.scope,
       addressMap: xdp?.mapFd("blocked_ips") ?? -1,
       endpointMap: xdp?.mapFd("blocked_endpoints") ?? -1,
+      networkMap: options.networks === true ? xdp?.mapFd("blocked_networks") ?? -1 : -1,
     });
     const restored = bans.restore();
     if (restored > 0) {
@@ -153,7 +156,7 @@ function openXdp(
   local: LocalAddresses,
   monitoring: { readonly on: boolean },
 ): XdpFilter | null {
-  const { xdpMode: mode, interfaces, scope, limit, persist, log } = options;
+  const { xdpMode: mode, interfaces, scope, limit, persist, log, networks = false } = options;
   if (mode === "off") return null;
   const wanted = () => {
     if (monitoring.on) return [];
@@ -164,7 +167,8 @@ function openXdp(
   }
   try {
     const namespace = networkNamespace();
-    return new XdpFilter({ interfaces: wanted, mode, scope, limit, persist, namespace, log });
+    const kept = { limit, persist, namespace };
+    return new XdpFilter({ interfaces: wanted, mode, scope, networks, ...kept, log });
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;
     log("warn", `${error.message}; bans hold in user space only`);

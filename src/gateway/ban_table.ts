@@ -9,7 +9,14 @@
  *
  * The size is fixed. A full bucket overflows into a second one; where that is full too, an expired
  * ban gives way, else the one used longest ago.
+ *
+ * A banned network is an entry of its first address under {@link NETWORK}, with the prefix length in
+ * the port's place; a packet's address is looked up cut to each length in use.
  */
+import { maskWord } from "./networks.ts";
+
+/** In the place of the protocol: the entry is a network. IANA's "Reserved", so no packet has it. */
+export const NETWORK = 255;
 
 // One bucket: a line of 16 words with the sequence number and the tags, then the entries.
 const WAYS = 8;
@@ -18,7 +25,7 @@ const OVERFLOWED = 1; // 1 once an entry of this bucket had to go to its second 
 const TAGS = 8;
 const BUCKET_HEAD = 16;
 // One entry. Times in tenths of a second of CLOCK_BOOTTIME, unsigned: good for 13 years of uptime.
-const ENDPOINT = 4; // protocol << 16 | port, 0 for the whole address (words 0…3)
+const ENDPOINT = 4; // protocol << 16 | port, 0 for the whole address (words 0…3); or a network
 const UNTIL = 5;
 const SINCE = 6;
 const LAST_SEEN = 7; // 0 for never
@@ -32,6 +39,9 @@ const COUNT = 0; // occupied entries
 const ENDPOINTS = 1; // of them, of one endpoint
 const SEED = 2;
 const INITIALISED = 3;
+const NETWORKS = 4; // of the occupied entries, of networks
+const LENGTHS = 5; // to 9: bit n, once a network of prefix length n was banned
+const LENGTH_WORDS = 5;
 
 const TICK_MS = 100;
 /** Attempts before a reader gives up: the writer has died inside a bucket (fail open). */
@@ -43,8 +53,9 @@ const LOCK_ATTEMPTS = 1_000_000;
 export interface BanTableEntry {
   /** The address, 4 words. */
   readonly words: Int32Array;
-  /** 0 for the whole address, else the IP protocol number of {@link port}. */
+  /** 0 for the whole address, {@link NETWORK}, else the IP protocol number of {@link port}. */
   readonly protocol: number;
+  /** Of a network: its prefix length, of the 128-bit form. */
   readonly port: number;
   readonly untilMs: number;
   readonly sinceMs: number;
@@ -60,6 +71,7 @@ export class BanTable {
   readonly #cells: Int32Array;
   readonly #bucketMask: number;
   readonly #seed: number;
+  readonly #network = new Int32Array(4); // an address cut to a prefix length
 
   /**
    * Buffer size for `entries` bans. Twice the room, since addresses fill buckets unevenly: at half
@@ -105,6 +117,7 @@ export class BanTable {
     if (entry < 0 && cells[ENDPOINTS] !== 0) {
       entry = this.#find(words, at, (protocol << 16) | port, now);
     }
+    if (entry < 0 && cells[NETWORKS] !== 0) entry = this.#findNetwork(words, at, now);
     if (entry < 0) return false;
     Atomics.add(cells, entry + PACKETS, 1);
     Atomics.store(cells, entry + LAST_SEEN, now);
@@ -112,7 +125,7 @@ export class BanTable {
   }
 
   /**
-   * Bans an address (protocol 0) or one of its endpoints, or gives a ban in force a new end.
+   * Bans an address (protocol 0), one of its endpoints or a network, or gives a ban in force a new end.
    * Returns false when it was in force already (its start and counters stay).
    */
   add(
@@ -144,6 +157,18 @@ export class BanTable {
     if (known < 0) this.#occupy(bucket, way, tag, words, at, endpoint);
     this.#unlock(bucket);
     return isNew;
+  }
+
+  /** A ban in force; null when there is none. */
+  get(
+    words: Int32Array,
+    at: number,
+    protocol: number,
+    port: number,
+    nowMs: number,
+  ): BanTableEntry | null {
+    const cell = this.#find(words, at, protocol === 0 ? 0 : (protocol << 16) | port, toTick(nowMs));
+    return cell < 0 ? null : this.#read(cell);
   }
 
   /** Ends a ban. False when there was none. */
@@ -184,20 +209,42 @@ export class BanTable {
       for (let way = 0; way < WAYS; way++) {
         const entry = entryAt(bucket, way);
         if (cells[bucket + TAGS + way] === 0 || !isLater(cells[entry + UNTIL], now)) continue;
-        list.push({
-          words: cells.slice(entry, entry + 4),
-          protocol: cells[entry + ENDPOINT] >>> 16,
-          port: cells[entry + ENDPOINT] & 0xffff,
-          untilMs: toMs(cells[entry + UNTIL]),
-          sinceMs: toMs(cells[entry + SINCE]),
-          lastSeenMs: toMs(cells[entry + LAST_SEEN]),
-          packets: cells[entry + PACKETS] >>> 0,
-          reason: cells[entry + REASON],
-        });
+        list.push(this.#read(entry));
       }
       this.#unlock(bucket);
     }
     return list;
+  }
+
+  #read(entry: number): BanTableEntry {
+    const cells = this.#cells;
+    return {
+      words: cells.slice(entry, entry + 4),
+      protocol: cells[entry + ENDPOINT] >>> 16,
+      port: cells[entry + ENDPOINT] & 0xffff,
+      untilMs: toMs(cells[entry + UNTIL]),
+      sinceMs: toMs(cells[entry + SINCE]),
+      lastSeenMs: toMs(cells[entry + LAST_SEEN]),
+      packets: cells[entry + PACKETS] >>> 0,
+      reason: cells[entry + REASON],
+    };
+  }
+
+  /** Cell of a network in force that has the address, or -1: one lookup for each length in use. */
+  #findNetwork(words: Int32Array, at: number, now: number): number {
+    const cells = this.#cells;
+    const network = this.#network;
+    for (let word = LENGTH_WORDS - 1; word >= 0; word--) {
+      for (let left = cells[LENGTHS + word]; left !== 0;) {
+        const bit = 31 - Math.clz32(left); // the longest first
+        left &= ~(1 << bit);
+        const bits = word * 32 + bit;
+        for (let i = 0; i < 4; i++) network[i] = words[at + i] & maskWord(bits, i);
+        const entry = this.#find(network, 0, (NETWORK << 16) | bits, now);
+        if (entry >= 0) return entry;
+      }
+    }
+    return -1;
   }
 
   /** Cell of the entry in force, or -1. Takes no lock. */
@@ -300,7 +347,11 @@ export class BanTable {
     Atomics.store(cells, entry + ENDPOINT, endpoint);
     Atomics.store(cells, bucket + TAGS + way, tag);
     Atomics.add(cells, COUNT, 1);
-    if (endpoint !== 0) Atomics.add(cells, ENDPOINTS, 1);
+    if (isNetwork(endpoint)) {
+      const bits = endpoint & 0xffff;
+      Atomics.or(cells, LENGTHS + (bits >>> 5), 1 << (bits & 31));
+      Atomics.add(cells, NETWORKS, 1);
+    } else if (endpoint !== 0) Atomics.add(cells, ENDPOINTS, 1);
   }
 
   /** A free way of a locked bucket: an empty one, else an expired ban, else the least used one. */
@@ -327,7 +378,9 @@ export class BanTable {
     const cells = this.#cells;
     Atomics.store(cells, bucket + TAGS + way, 0);
     Atomics.sub(cells, COUNT, 1);
-    if (cells[entryAt(bucket, way) + ENDPOINT] !== 0) Atomics.sub(cells, ENDPOINTS, 1);
+    const endpoint = cells[entryAt(bucket, way) + ENDPOINT];
+    if (isNetwork(endpoint)) Atomics.sub(cells, NETWORKS, 1);
+    else if (endpoint !== 0) Atomics.sub(cells, ENDPOINTS, 1);
   }
 
   #freeWhere(unwanted: (entry: number) => boolean): number {
@@ -386,6 +439,10 @@ export class BanTable {
     const other = Math.imul(tag, 0x9e3779b1) >>> 7; // other bits than the first took
     return TABLE_HEAD + (other & this.#bucketMask) * BUCKET_WORDS;
   }
+}
+
+function isNetwork(endpoint: number): boolean {
+  return endpoint >>> 16 === NETWORK;
 }
 
 function bucketCount(entries: number): number {

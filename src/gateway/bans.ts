@@ -2,7 +2,13 @@
  * The bans: one front for the kernel's maps and the table in user space. Every thread makes its own
  * over the same {@link BanHandles}.
  */
-import { deleteElement, lookupElement, readElements, updateElement } from "../../ffi/bpf.ts";
+import {
+  deleteElement,
+  lookupElement,
+  readElements,
+  readKeys,
+  updateElement,
+} from "../../ffi/bpf.ts";
 import { bootTimeMs } from "../../ffi/libc.ts";
 import { formatAddress } from "../packet/address.ts";
 import { METHODS } from "../protocols/match.ts";
@@ -15,10 +21,13 @@ import {
   encodeAddressKey,
   encodeBanValue,
   encodeEndpointKey,
+  encodeNetworkKey,
   ENDPOINT_KEY_LENGTH,
+  NETWORK_KEY_LENGTH,
 } from "./ban_codec.ts";
 import type { BanScope } from "./ban_policy.ts";
-import { BanTable } from "./ban_table.ts";
+import { BanTable, type BanTableEntry, NETWORK } from "./ban_table.ts";
+import { formatNetwork, type Network } from "./networks.ts";
 
 /** Reasons beside the methods of detection. */
 export const REASON_FLEET = 254;
@@ -32,12 +41,15 @@ export interface BanHandles {
   readonly addressMap: number;
   /** Descriptor of `blocked_endpoints`, -1 without BPF. */
   readonly endpointMap: number;
+  /** Descriptor of `blocked_networks`, -1 (or none) without BPF or where no networks are banned. */
+  readonly networkMap?: number;
 }
 
 /** A ban, for people and JSON. Times are wall-clock milliseconds. */
 export interface Ban {
+  /** An address, or a network (`192.0.2.0/24`). */
   readonly address: string;
-  /** Null for the whole address. */
+  /** Null for the whole address or network. */
   readonly protocol: "tcp" | "udp" | null;
   readonly port: number | null;
   readonly sinceMs: number;
@@ -56,6 +68,7 @@ export class Bans {
   readonly #table: BanTable;
   readonly #addressKey = new Uint8Array(ADDRESS_KEY_LENGTH);
   readonly #endpointKey = new Uint8Array(ENDPOINT_KEY_LENGTH);
+  readonly #networkKey = new Uint8Array(NETWORK_KEY_LENGTH);
   readonly #value = new Uint8Array(BAN_VALUE_LENGTH);
   readonly #valueView = new DataView(this.#value.buffer);
   readonly #ban: BanValue = {
@@ -100,6 +113,26 @@ export class Bans {
       this.#updateKernel(map, this.#addressKey, isNew, now, durationMs, reason);
     }
     return isNew;
+  }
+
+  /** Bans a network, in either scope. */
+  banNetwork({ words, bits }: Network, durationMs: number, reason: number): boolean {
+    const now = bootTimeMs();
+    const isNew = this.#table.add(words, 0, NETWORK, bits, now + durationMs, now, reason);
+    const { networkMap = -1 } = this.handles;
+    if (networkMap >= 0) {
+      encodeNetworkKey(this.#networkKey, words, bits);
+      this.#updateKernel(networkMap, this.#networkKey, isNew, now, durationMs, reason);
+    }
+    return isNew;
+  }
+
+  /** The ban in force of exactly this address (128 bits) or network, as user space knows it. */
+  find({ words, bits }: Network): BanTableEntry | null {
+    const now = bootTimeMs();
+    return bits === 128
+      ? this.#table.get(words, 0, 0, 0, now)
+      : this.#table.get(words, 0, NETWORK, bits, now);
   }
 
   #banEndpoint(
@@ -166,12 +199,21 @@ export class Bans {
     if (addressMap >= 0 && deleteElement(addressMap, this.#addressKey) === 0) removed = true;
     if (this.handles.scope === "ip") return removed;
     for (const ban of this.#table.entries(0)) {
-      if (!sameAddress(ban.words, words)) continue;
+      if (ban.protocol === NETWORK || !sameAddress(ban.words, words)) continue;
       this.#table.remove(words, 0, ban.protocol, ban.port);
       removed = true;
     }
     const isOfAddress = (key: Uint8Array) => this.#addressKey.every((byte, i) => key[i] === byte);
     return deleteWhere(endpointMap, ENDPOINT_KEY_LENGTH, isOfAddress) > 0 || removed;
+  }
+
+  /** Ends the ban of a network. False when there was none. */
+  removeNetwork({ words, bits }: Network): boolean {
+    const removed = this.#table.remove(words, 0, NETWORK, bits);
+    const { networkMap = -1 } = this.handles;
+    if (networkMap < 0) return removed;
+    encodeNetworkKey(this.#networkKey, words, bits);
+    return deleteElement(networkMap, this.#networkKey) === 0 || removed;
   }
 
   /** Ends all bans; returns how many there were. */
@@ -189,8 +231,12 @@ export class Bans {
 
   #deleteFromKernel(unwanted: (key: Uint8Array, value: BanValue) => boolean): number {
     const { addressMap, endpointMap } = this.handles;
-    return deleteWhere(addressMap, ADDRESS_KEY_LENGTH, unwanted) +
+    let deleted = deleteWhere(addressMap, ADDRESS_KEY_LENGTH, unwanted) +
       deleteWhere(endpointMap, ENDPOINT_KEY_LENGTH, unwanted);
+    for (const { key, value } of this.#kernelNetworks()) {
+      if (unwanted(key, value) && deleteElement(this.handles.networkMap!, key) === 0) deleted++;
+    }
+    return deleted;
   }
 
   /** Takes the bans that the kernel's maps still hold from an earlier run; returns how many. */
@@ -254,7 +300,20 @@ export class Bans {
         },
       );
     }
+    for (const { key, value } of this.#kernelNetworks()) {
+      bans.push(keyedBan(key, 4, NETWORK, key[0], value));
+    }
     return bans;
+  }
+
+  #kernelNetworks(): { key: Uint8Array<ArrayBuffer>; value: BanValue }[] {
+    const { networkMap = -1 } = this.handles;
+    if (networkMap < 0) return [];
+    return readKeys(networkMap, NETWORK_KEY_LENGTH).flatMap((key) => {
+      const value = new Uint8Array(BAN_VALUE_LENGTH);
+      if (lookupElement(networkMap, key, value) < 0) return [];
+      return [{ key, value: decodeBanValue(new DataView(value.buffer), 0) }];
+    });
   }
 }
 
@@ -281,7 +340,10 @@ function deleteWhere(
   return deleted;
 }
 
-/** A ban with its key: the address, and protocol and port of an endpoint (0 for the address). */
+/**
+ * A ban with its key: the address, and protocol and port of an endpoint (0 for the address), or
+ * {@link NETWORK} and the prefix length.
+ */
 interface KeyedBan extends BanValue {
   words: Int32Array;
   protocol: number;
@@ -309,9 +371,12 @@ function sameAddress(a: Int32Array, b: Int32Array): boolean {
 }
 
 function present(ban: KeyedBan, wallOffset: number): Ban {
-  const isEndpoint = ban.protocol !== 0;
+  const isNetwork = ban.protocol === NETWORK;
+  const isEndpoint = ban.protocol !== 0 && !isNetwork;
   return {
-    address: formatAddress(ban.words, 0),
+    address: isNetwork
+      ? formatNetwork({ words: ban.words, bits: ban.port })
+      : formatAddress(ban.words, 0),
     protocol: !isEndpoint ? null : ban.protocol === 6 ? "tcp" : "udp",
     port: isEndpoint ? ban.port : null,
     sinceMs: Math.round(ban.sinceMs + wallOffset),

@@ -113,9 +113,9 @@ export class Firewall {
       return;
     }
     for (const tool of this.tools) {
-      const install = (skipsEmpty: boolean) =>
+      const install = (hasU32: boolean) =>
         change(tool, "install the firewall rules", (saved) => {
-          return installText(traffic, tool.family, tool.table, saved, skipsEmpty);
+          return installText(traffic, tool.family, tool.table, saved, hasU32);
         });
       try {
         await install(true);
@@ -243,7 +243,17 @@ async function nftWorks(): Promise<boolean> {
 }
 
 async function save(tool: Iptables): Promise<string> {
-  return await run(`${tool.command}-save`, [], undefined, "list the firewall rules");
+  const command = `${tool.command}-save`;
+  const all = await execute(command, []);
+  if (all.success) return all.stdout;
+  // The list of the legacy back end's tables is root's to read; the tables themselves are not.
+  const sections: string[] = [];
+  for (const table of TABLES) {
+    const { success, stdout } = await execute(command, ["-t", table]);
+    if (success) sections.push(stdout);
+  }
+  if (sections.length > 0) return sections.join("");
+  throw commandFailure(`list the firewall rules with ${command}`, all.stderr);
 }
 
 /** Looks at the rules and changes them in one transaction; again when another program came between. */

@@ -2,7 +2,7 @@
  * A set of networks (CIDRs) that all threads match against and one thread replaces: own addresses
  * change while the queue workers run, and a worker blocked in its queue reads no messages.
  */
-import { parseAddress } from "../packet/address.ts";
+import { formatAddress, parseAddress } from "../packet/address.ts";
 
 /** A network: 4 words of the IPv6 or IPv4-mapped address, prefix length of the 128-bit form. */
 export interface Network {
@@ -27,6 +27,13 @@ export function parseNetwork(text: string): Network | null {
   return { words, bits };
 }
 
+/** As {@link parseNetwork} reads it; one address without a prefix length. */
+export function formatNetwork({ words, bits }: Network): string {
+  const address = formatAddress(words, 0);
+  if (bits === 128) return address;
+  return `${address}/${address.includes(":") ? bits : bits - MAPPED_BITS}`;
+}
+
 /** Word `word` of the mask of a prefix of `bits` bits. */
 export function maskWord(bits: number, word: number): number {
   const ones = Math.max(0, Math.min(32, bits - word * 32));
@@ -37,6 +44,7 @@ export function maskWord(bits: number, word: number): number {
 // switches. Replaced at most once a second, read in microseconds.
 const ACTIVE = 0;
 const COUNT = 1; // and 2, for the other half
+const GENERATION = 3;
 const HEADER_WORDS = 4;
 const ROW_WORDS = 8; // 4 of the network, 4 of its mask
 
@@ -83,7 +91,30 @@ export class Networks {
     }
     cells[COUNT + half] = count;
     Atomics.store(cells, ACTIVE, half);
+    Atomics.add(cells, GENERATION, 1);
     return networks.length - count;
+  }
+
+  /** Changes whenever the set may have. */
+  get generation(): number {
+    return Atomics.load(this.#cells, GENERATION);
+  }
+
+  /** Whether a network has an address in common with one of these. */
+  overlaps({ words, bits }: Network): boolean {
+    const cells = this.#cells;
+    const half = Atomics.load(cells, ACTIVE);
+    const start = HEADER_WORDS + half * this.#capacity * ROW_WORDS;
+    const end = start + cells[COUNT + half] * ROW_WORDS;
+    for (let row = start; row < end; row += ROW_WORDS) {
+      let differs = 0;
+      for (let word = 0; word < 4; word++) {
+        const mask = cells[row + 4 + word] & maskWord(bits, word);
+        differs |= (words[word] ^ cells[row + word]) & mask;
+      }
+      if (differs === 0) return true;
+    }
+    return false;
   }
 
   /** Whether the address in `words[at … at + 3]` lies in one of the networks. */

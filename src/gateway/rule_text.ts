@@ -45,8 +45,10 @@ export interface GuardedTraffic {
   readonly recheck: number;
 }
 
-/** TCP, UDP, and what is looked into: IPv4 and IPv6 in IP (RFC 2003, 2473), GRE (RFC 2784). */
-const QUEUED_PROTOCOLS = ["tcp", "udp", "4", "41", "47"];
+/** What is queued: protocols with ports, by name and number… */
+const PORT_PROTOCOLS = [["tcp", 6], ["udp", 17]] as const;
+/** …and what is looked into: IPv4 and IPv6 in IP (RFC 2003, 2473), GRE (RFC 2784). */
+const TUNNEL_PROTOCOLS = ["4", "41", "47"];
 
 /** Largest GSO packet: a window of the sequence space as wide holds the start of one at least. */
 const RECHECK_WINDOW = 65_536;
@@ -58,17 +60,17 @@ const HEADERS_ONLY = 99;
 /**
  * The rules of {@link CHAIN} and {@link RECHECK_CHAIN}, in iptables' words.
  *
- * @param skipsEmpty whether segments without payload stay in the kernel (needs xt_u32)
+ * @param hasU32 whether the kernel has xt_u32: without it segments without payload are queued too, and
+ * the flows between two addresses are one worker's
  */
 export function chainRules(
   traffic: GuardedTraffic,
   family: 4 | 6,
-  skipsEmpty = true,
+  hasU32 = true,
 ): string[] {
   const { marks, recheck } = traffic;
   const mask = hex(marks.mask);
   const is = (state: number) => `--mark ${hex(state)}/${mask}`;
-  const queue = `-j NFQUEUE ${queueOption(traffic)} --queue-bypass`;
   const save = `-j CONNMARK --save-mark --nfmask ${mask} --ctmask ${mask}`;
   const rules = [
     `-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m connmark ! ${is(0)} ` +
@@ -79,10 +81,10 @@ export function chainRules(
     `-m mark ${is(marks.clear)} ${save}`,
     `-m mark ${is(marks.drop)} ${save}`,
     `-m mark ${is(marks.drop)} -j DROP`,
-    ...(skipsEmpty ? emptySegments(family) : []).map((match) =>
-      `-p tcp -m mark ${is(0)} -m tcp --tcp-flags SYN NONE ${match} -j RETURN`
+    ...(hasU32 ? emptySegments(family) : []).map((match) =>
+      `-p tcp -m mark ${is(0)} -m tcp --tcp-flags FIN,SYN,RST NONE ${match} -j RETURN`
     ),
-    ...QUEUED_PROTOCOLS.map((protocol) => `-p ${protocol} -m mark ${is(0)} ${queue}`),
+    ...queueRules(traffic, family, hasU32).map((rule) => `-m mark ${is(0)} ${rule}`),
     `-j MARK --set-xmark 0x0/${mask}`,
   ].map((rule) => `-A ${CHAIN} ${rule}`);
   if (recheck <= 0) return rules;
@@ -91,15 +93,16 @@ export function chainRules(
     `-m length --length 0:${HEADERS_ONLY} -j RETURN`,
     `-p tcp -m u32 --u32 "${sequenceInWindow(recheck, family)}" ${recall}`,
     `-p udp -m statistic --mode random --probability ${probability(recheck)} ${recall}`,
-    `-m mark ${is(marks.pass)} ${queue}`,
+    ...queueRules(traffic, family, hasU32).map((rule) => `-m mark ${is(marks.pass)} ${rule}`),
   ];
   return [...rules, ...recheckRules.map((rule) => `-A ${RECHECK_CHAIN} ${rule}`)];
 }
 
 /**
  * Segments that surely carry nothing: IP and TCP headers without options, and with the 12 bytes of
- * timestamps (RFC 7323), where only a data offset of 8 words leaves no byte over. A connection's
- * acknowledgements and its end tell the engine nothing; the SYN does.
+ * timestamps (RFC 7323), where only a data offset of 8 words leaves no byte over. Acknowledgements
+ * tell the engine nothing. What ends a connection must not overtake its last bytes, so FIN and RST
+ * take the same way as these; SYN says where the stream begins.
  */
 function emptySegments(family: 4 | 6): string[] {
   return family === 4
@@ -107,12 +110,55 @@ function emptySegments(family: 4 | 6): string[] {
     : ["-m length --length 60", '-m length --length 72 -m u32 --u32 "4>>8&0xFF=6&&52>>28=8"'];
 }
 
-function queueOption({ queueNumber, queueCount }: GuardedTraffic): string {
-  // Balanced by addresses, so that both directions of a flow reach one worker; --queue-cpu-fanout
-  // would choose by processor and tear flows apart.
-  return queueCount > 1
+/** Groups of queues that the flows between two addresses are spread over, where so many divide them. */
+const PORT_GROUPS = [4, 2];
+
+/**
+ * Both directions of a flow must reach one worker: --queue-balance chooses by the addresses,
+ * whichever is the source. --queue-cpu-fanout would choose by processor and tear flows apart. The
+ * ports choose among groups of queues before, so that two hosts alone do not keep one worker busy
+ * while the others sleep.
+ */
+export function queueRules(
+  { queueNumber, queueCount }: Pick<GuardedTraffic, "queueNumber" | "queueCount">,
+  family: 4 | 6,
+  hasU32: boolean,
+): string[] {
+  const groups = hasU32 ? PORT_GROUPS.find((count) => queueCount % count === 0) ?? 1 : 1;
+  const size = queueCount / groups;
+  const target = (group: number) => {
+    const first = queueNumber + group * size;
+    const queues = size > 1
+      ? `--queue-balance ${first}:${first + size - 1}`
+      : `--queue-num ${first}`;
+    return `-j NFQUEUE ${queues} --queue-bypass`;
+  };
+  const rules: string[] = [];
+  for (const [protocol, number] of PORT_PROTOCOLS) {
+    for (let group = 1; group < groups; group++) {
+      const ports = portsOfGroup(groups, group);
+      const test = family === 4 ? `0>>22&0x3C@0&${ports}` : `4>>8&0xFF=${number}&&40&${ports}`;
+      rules.push(`-p ${protocol} -m u32 --u32 "${test}" ${target(group)}`);
+    }
+    rules.push(`-p ${protocol} ${target(0)}`);
+  }
+  const balanced = queueCount > 1
     ? `--queue-balance ${queueNumber}:${queueNumber + queueCount - 1}`
     : `--queue-num ${queueNumber}`;
+  for (const tunnel of TUNNEL_PROTOCOLS) {
+    rules.push(`-p ${tunnel} -j NFQUEUE ${balanced} --queue-bypass`);
+  }
+  return rules;
+}
+
+/**
+ * A test of xt_u32 on both ports, source port first: their bits above the lowest differ by `group`,
+ * whichever is the source. The lowest bit is no choice: Linux gives connections ports of one parity.
+ */
+function portsOfGroup(groups: number, group: number): string {
+  const word = (source: number, destination: number) => hex((source << 17) | (destination << 1));
+  const values = Array.from({ length: groups }, (_, port) => word(port, port ^ group));
+  return `${word(groups - 1, groups - 1)}=${values.join(",")}`;
 }
 
 /** Bits of the TCP sequence number that are 0 in the first 64 KiB of every `recheck` bytes. */
@@ -174,7 +220,7 @@ export function installText(
   family: 4 | 6,
   table: Table,
   saved: string,
-  skipsEmpty = true,
+  hasU32 = true,
 ): string {
   const own = findOwnRules(saved);
   const here = own.find((rules) => rules.table === table);
@@ -185,7 +231,7 @@ export function installText(
     ...chains.map((chain) => `:${chain} - [0:0]`), // makes the chain, or empties it
     ...(here?.jumps ?? []).map(deletion),
     ...stale.flatMap((chain) => [`-F ${chain}`, `-X ${chain}`]),
-    ...chainRules(traffic, family, skipsEmpty),
+    ...chainRules(traffic, family, hasU32),
     ...traffic.chains.map((chain) =>
       table === "mangle" ? `-I ${chain} 1 ${jump(chain)}` : `-A ${chain} ${jump(chain)}`
     ),

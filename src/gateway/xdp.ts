@@ -24,6 +24,7 @@ import {
   BAN_MAP_NAMES,
   type BanMapName,
   BPFFS,
+  isSizedByLimit,
   openPinnedMap,
   pinDirectory,
   pinMap,
@@ -43,6 +44,8 @@ export interface XdpOptions {
   readonly interfaces: () => readonly string[];
   readonly mode: Exclude<XdpMode, "off">;
   readonly scope: BanScope;
+  /** Whether networks are banned too (a fleet does); without, packets pay nothing for it. */
+  readonly networks?: boolean;
   /** Size of each ban map. */
   readonly limit: number;
   /** Keep the pinned bans at a clean stop. */
@@ -332,11 +335,14 @@ function loadWith(
   try {
     for (const name of BAN_MAP_NAMES) {
       const fd = kept.get(name);
-      if (fd === undefined) object.setMaxEntries(name, options.limit);
-      else object.reuseMap(name, fd);
+      if (fd !== undefined) object.reuseMap(name, fd);
+      else if (isSizedByLimit(name)) object.setMaxEntries(name, options.limit);
     }
-    const endpointScope = options.scope === "endpoint" ? 1 : 0;
-    object.setConstants(new Uint8Array(new Uint32Array([endpointScope]).buffer));
+    const constants = Uint32Array.of(
+      options.scope === "endpoint" ? 1 : 0, // endpoint_scope
+      options.networks === true ? 1 : 0, // network_bans
+    );
+    object.setConstants(new Uint8Array(constants.buffer));
     for (const program of ["btblocker_l2", "btblocker_l3"]) object.setProgramFlags(program, flags);
     object.load();
     return object;

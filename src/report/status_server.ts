@@ -26,7 +26,7 @@ export interface StatusServerOptions {
 /** Bans in one answer; the page says how many more there are. */
 const MOST_BANS = 500;
 /** Listing a hundred thousand bans takes a while: at most this part of the time is spent on it. */
-const BANS_PART = 0.02;
+const BANS_PART = 0.1;
 const BANS_AGE_MS = 1_000;
 const LARGEST_REQUEST = 1_024;
 
@@ -117,12 +117,10 @@ export class StatusServer implements AsyncDisposable {
     const options = { signal: this.#stop.signal, onListen: () => {}, onError: fail };
     const path = socketPath(listen);
     if (path === null) return Deno.serve({ ...hostAndPort(listen), ...options }, handle);
-    // Its directory's group may use the socket: that is how a web server in front gets to it.
-    const mask = Deno.umask(0o117);
+    const mask = Deno.umask(0o117); // for us and our group, from the first moment
     try {
       const server = Deno.serve({ path, transport: "unix", ...options }, handle);
-      const { gid } = Deno.statSync(path.slice(0, path.lastIndexOf("/")) || "/");
-      if (gid !== null) Deno.chownSync(path, null, gid);
+      giveToGroupOfDirectory(path);
       return server;
     } finally {
       Deno.umask(mask);
@@ -259,6 +257,17 @@ async function removeStaleSocket(path: string): Promise<void> {
     `Cannot serve the status page at unix:${path}: another program listens there`,
     "set STATUS_LISTEN",
   );
+}
+
+/** A web server in front gets to the socket by the group of its directory. */
+function giveToGroupOfDirectory(path: string): void {
+  const { gid } = Deno.statSync(path.slice(0, path.lastIndexOf("/")) || "/");
+  try {
+    if (gid !== null) Deno.chownSync(path, null, gid);
+  } catch (error) {
+    // Not a member of it, and not root: the socket stays with our own group.
+    if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+  }
 }
 
 function removeFile(path: string): void {

@@ -9,11 +9,14 @@
  *   --runs N --seconds N
  *   --only TEXT             only the measures whose name contains TEXT
  *   --gateway-cmd COMMAND   measure another inline program too, started in its router's namespace
- *   --conntrack             measure a router that only follows connections too
  *   --workers N             of btblocker; 2 by default
  *   --xdp MODE              attach XDP to the client's link in this mode; off by default: the drivers
  *                           of veth give offload up for it, which a network card's do not
  *   --skip-memory           without the million flows
+ *
+ * "stateful" is a router that only follows connections, as NAT or any firewall makes it: btblocker
+ * keeps its decisions in the connections' marks, so that is the part of its cost which most routers
+ * have already.
  *
  * Loads and blocker share the machine's cores, as the traffic of a router and its filter do, so that
  * only the ratios mean something.
@@ -36,7 +39,6 @@ const { values: options } = parseArgs({
     seconds: { type: "string" },
     only: { type: "string", default: "" },
     "gateway-cmd": { type: "string" },
-    conntrack: { type: "boolean", default: false },
     workers: { type: "string", default: "2" },
     xdp: { type: "string", default: "off" },
     "skip-memory": { type: "boolean", default: false },
@@ -54,7 +56,7 @@ const contenders = await startContenders();
 const values = new Map<Contender, Values>(
   contenders.map(({ contender }) => [contender, new Map()]),
 );
-const [{ contender: reference }] = contenders;
+const [reference, stateful] = contenders.map(({ contender }) => contender);
 
 await measureAll();
 printMeasures();
@@ -76,7 +78,7 @@ async function startContenders(): Promise<Entry[]> {
     entries.push({ contender, aimOf, measures: measures.filter((m) => aimOf(m) !== undefined) });
   };
   await add(Contender.unfiltered(), usual);
-  if (options.conntrack) await add(Contender.conntrack(), usual);
+  await add(Contender.conntrack(), usual);
   const env: Record<string, string> = { QUEUE_COUNT: options.workers, XDP_MODE: options.xdp };
   if (options.xdp !== "off") env.INTERFACE = "to_client";
   await add(Contender.start("btblocker", { env }), usual);
@@ -119,44 +121,45 @@ async function measureAll(): Promise<void> {
 
 function printMeasures(): void {
   console.log(`medians of ${runs} runs of ${seconds} s, interleaved`);
-  console.log(`${row("measure", "unfiltered", "here", "cost", "aim")}`);
   for (const { contender, measures, aimOf } of contenders.slice(1)) {
-    console.log(contender.name);
+    console.log(row(contender.name, "unfiltered", "here", "cost", "aim", "to stateful"));
     for (const measure of measures) {
-      const before = values.get(reference)!.get(measure)!;
-      const now = values.get(contender)!.get(measure)!;
+      const of = (which: Contender) => values.get(which)!.get(measure)!;
+      const now = of(contender);
+      const before = of(reference);
       const aim = aimOf(measure)!;
-      const [cost, wanted, reached] = "ratio" in aim
-        ? ratioText(pairwise(now, before, (a, b) => a / b), aim.ratio)
-        : addedText(median(now) - median(before), aim.added);
+      const cost = costOf(aim, now, before);
       console.log(
         row(
           `  ${measure.name}`,
           `${short(median(before))} ${measure.unit}`,
           `${short(median(now))} ${measure.unit}`,
-          cost,
-          wanted,
-        ) + (reached ? "" : "  not reached"),
+          costText(aim, cost),
+          aimText(aim),
+          contender === stateful ? "" : costText(aim, costOf(aim, now, of(stateful))),
+        ) + (contender === stateful || isReached(aim, cost) ? "" : "  not reached"),
       );
     }
   }
 }
 
-/** Compares runs that were neighbours in time, so that what else the machine did cancels out. */
-function pairwise(
-  now: readonly number[],
-  before: readonly number[],
-  compare: (now: number, before: number) => number,
-): number {
-  return median(now.map((value, run) => compare(value, before[run])));
+/** The quotient of runs that were neighbours in time, so that what else the machine did cancels out. */
+function costOf(aim: Aim, now: readonly number[], before: readonly number[]): number {
+  return "ratio" in aim
+    ? median(now.map((value, run) => value / before[run]))
+    : median(now) - median(before);
 }
 
-function ratioText(ratio: number, aim: number): [string, string, boolean] {
-  return [ratio.toFixed(2), `≥ ${aim.toFixed(2)}`, ratio >= aim - 0.005];
+function isReached(aim: Aim, cost: number): boolean {
+  return "ratio" in aim ? cost >= aim.ratio - 0.005 : cost <= aim.added;
 }
 
-function addedText(added: number, aim: number): [string, string, boolean] {
-  return [`+${added.toFixed(0)} µs`, `≤ ${aim} µs`, added <= aim];
+function costText(aim: Aim, cost: number): string {
+  return "ratio" in aim ? cost.toFixed(2) : `${cost < 0 ? "" : "+"}${cost.toFixed(0)} µs`;
+}
+
+function aimText(aim: Aim): string {
+  return "ratio" in aim ? `≥ ${aim.ratio.toFixed(2)}` : `≤ ${aim.added} µs`;
 }
 
 function short(value: number): string {

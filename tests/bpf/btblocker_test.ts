@@ -9,7 +9,8 @@ import {
 } from "../../src/gateway/ban_codec.ts";
 import type { BanScope } from "../../src/gateway/ban_policy.ts";
 import { BanTable } from "../../src/gateway/ban_table.ts";
-import { Bans, REASON_MANUAL } from "../../src/gateway/bans.ts";
+import { Bans, REASON_FLEET, REASON_MANUAL } from "../../src/gateway/bans.ts";
+import { parseNetwork } from "../../src/gateway/networks.ts";
 import { address, bytes } from "../gateway/bytes.ts";
 import { bpfProblem, loadProgram, verdict } from "./program.ts";
 
@@ -117,6 +118,7 @@ function bansOver(program: ReturnType<typeof loadProgram>, scope: BanScope): Ban
     scope,
     addressMap: program.addressMap,
     endpointMap: program.endpointMap,
+    networkMap: program.networkMap,
   });
 }
 
@@ -211,6 +213,65 @@ for (const { name, entry, packet, wanted } of endpointCases) {
     assert.equal(verdict(program[entry], bytes(packet)), "pass");
   });
 }
+
+// Networks banned by a fleet: each with the packets of 10.9.1.2 and 2001:db8::7 that it must drop.
+const networkCases: readonly [network: string, four: Case["wanted"], six: Case["wanted"]][] = [
+  ["10.9.1.0/24", "drop", "pass"],
+  ["10.9.1.2/31", "drop", "pass"],
+  ["10.9.1.0/31", "pass", "pass"], // 10.9.1.0 and .1
+  ["10.9.0.0/24", "pass", "pass"],
+  ["2.1.9.0/24", "pass", "pass"], // the bytes reversed
+  ["10.0.0.0/8", "drop", "pass"],
+  ["2001:db8::/32", "pass", "drop"],
+  ["2001:db8::6/127", "pass", "drop"],
+  ["2001:db9::/32", "pass", "pass"],
+];
+
+for (const [text, four, six] of networkCases) {
+  Deno.test(`XDP: ${text} banned: IPv4 ${four}, IPv6 ${six}; not without network_bans`, {
+    ignore: bpfProblem !== null,
+  }, () => {
+    const network = parseNetwork(text)!;
+    const packets = [bytes(eth(IPV4, ip4(FROM) + UDP)), bytes(eth(IPV6, ip6(FROM6) + UDP))];
+    using program = loadProgram({ networkBans: true });
+    using without = loadProgram({});
+    bansOver(without, "ip").banNetwork(network, 3600 * SECOND, REASON_FLEET);
+    const bans = bansOver(program, "ip");
+    const verdicts = () => packets.map((packet) => verdict(program.l2, packet));
+    assert.equal(bans.banNetwork(network, 3600 * SECOND, REASON_FLEET), true);
+    assert.deepEqual(verdicts(), [four, six]);
+    assert.deepEqual(packets.map((packet) => verdict(without.l2, packet)), ["pass", "pass"]);
+    const [ban] = bans.list();
+    assert.equal(ban.address, text);
+    assert.equal(ban.packets, four === "drop" || six === "drop" ? 1 : 0);
+    assert.equal(bans.banNetwork(network, 7200 * SECOND, REASON_FLEET), false, "banned already");
+    assert.equal(bans.list()[0].packets, ban.packets, "a new end keeps the counters");
+    bans.banNetwork(network, 0, REASON_FLEET);
+    assert.deepEqual(verdicts(), ["pass", "pass"], "ended, not swept");
+    bans.banNetwork(network, 3600 * SECOND, REASON_FLEET);
+    assert.equal(bans.removeNetwork(network), true);
+    assert.deepEqual(verdicts(), ["pass", "pass"], "lifted");
+    assert.deepEqual(bans.list(), []);
+  });
+}
+
+Deno.test("XDP: networks come back from the kernel and are swept there", {
+  ignore: bpfProblem !== null,
+}, () => {
+  using program = loadProgram({ networkBans: true });
+  const before = bansOver(program, "ip");
+  for (let i = 0; i < 300; i++) {
+    before.banNetwork(parseNetwork(`172.${i >> 4}.${(i & 15) << 4}.0/20`)!, 3600 * SECOND, 254);
+  }
+  before.banNetwork(parseNetwork("2001:db8::/32")!, 0, 254);
+  const after = bansOver(program, "ip");
+  assert.equal(after.restore(), 300, "without the one that has ended");
+  assert.notEqual(after.find(parseNetwork("172.1.32.0/20")!), null);
+  assert.equal(after.find(parseNetwork("172.1.32.0/21")!), null);
+  assert.equal(after.sweep(), 1);
+  assert.equal(after.clear(), 300);
+  assert.deepEqual(after.list(), []);
+});
 
 Deno.test("XDP counts packets, bytes and the last one of a ban, and drops by interface", {
   ignore: bpfProblem !== null,

@@ -7,21 +7,30 @@ const OBJECT = new URL("../../bpf/btblocker.bpf.o", import.meta.url);
 export interface LoadedProgram extends Disposable {
   readonly addressMap: number;
   readonly endpointMap: number;
+  readonly networkMap: number;
   readonly dropsMap: number;
   readonly l2: number;
   readonly l3: number;
 }
 
-export function loadProgram(options: { endpointScope?: boolean; limit?: number }): LoadedProgram {
+export interface ProgramSettings {
+  endpointScope?: boolean;
+  networkBans?: boolean;
+  limit?: number;
+}
+
+export function loadProgram(options: ProgramSettings): LoadedProgram {
   const object = new BpfObject(Deno.readFileSync(OBJECT));
   for (const map of ["blocked_ips", "blocked_endpoints"]) {
     object.setMaxEntries(map, options.limit ?? 1024);
   }
-  object.setConstants(Uint8Array.of(options.endpointScope ? 1 : 0, 0, 0, 0));
+  const constants = Uint32Array.of(options.endpointScope ? 1 : 0, options.networkBans ? 1 : 0);
+  object.setConstants(new Uint8Array(constants.buffer));
   object.load();
   return {
     addressMap: object.mapFd("blocked_ips"),
     endpointMap: object.mapFd("blocked_endpoints"),
+    networkMap: object.mapFd("blocked_networks"),
     dropsMap: object.mapFd("interface_drops"),
     l2: object.programFd("btblocker_l2"),
     l3: object.programFd("btblocker_l3"),

@@ -380,3 +380,44 @@ Deno.test("loadConfig() takes any file: values or problems, nothing else", () =>
     { numRuns: 50 },
   );
 });
+
+Deno.test("loadConfig() wants a token where others can reach the status page", () => {
+  const cases: [string, string, boolean][] = [
+    ["127.0.0.1:9090", "", true],
+    ["127.3.2.1:9090", "", true],
+    ["localhost:9090", "", true],
+    ["[::1]:9090", "", true],
+    ["unix:/run/btblocker/status.sock", "", true],
+    ["0.0.0.0:9090", "", false],
+    ["[::]:9090", "", false],
+    ["192.0.2.1:9090", "", false],
+    ["0.0.0.0:9090", "correct-horse-battery", true],
+    ["[::]:9090", "file:/etc/btblocker/token", true],
+  ];
+  for (const [STATUS_LISTEN, STATUS_TOKEN, isAllowed] of cases) {
+    const problems = problemsOf(() => load({ STATUS_LISTEN, STATUS_TOKEN }));
+    assert.equal(problems.length === 0, isAllowed, `${STATUS_LISTEN} ${problems}`);
+    if (!isAllowed) {
+      assert.equal(
+        problems[0],
+        `Cannot serve the status page at ${STATUS_LISTEN}: others than this machine could read ` +
+          "it (set STATUS_TOKEN, or listen at 127.0.0.1)",
+      );
+    }
+  }
+});
+
+Deno.test("a token is never printed", () => {
+  const told = [
+    ...problemsOf(() => load({ STATUS_TOKEN: "hunter2" })),
+    ...problemsOf(() => load({ STATUS_TOKNE: "hunter2hunter2hunter2" })),
+    ...problemsOf(() => load({}, { statusToken: "hunter2 hunter2 hunter2" })),
+    showConfig(load({ STATUS_TOKEN: "hunter2hunter2hunter2" })),
+  ];
+  assert.equal(told.length, 4);
+  assert.doesNotMatch(told.join("\n"), /hunter2/);
+  assert.match(told[0], /^Cannot use STATUS_TOKEN=…: expected 16 or more printable characters, /);
+  // The name of a file is no secret.
+  const path = "file:/etc/btblocker/token";
+  assert.match(showConfig(load({ STATUS_TOKEN: path })), /status_token = "file:\/etc\/btblocker/);
+});

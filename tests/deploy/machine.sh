@@ -27,7 +27,7 @@ queue_count = 1
 detection_log = "/var/log/btblocker/detections.log"
 EOF
 chmod 0644 "$root/etc/btblocker/config.toml"
-# In the background the mounts below would be seen too late; nspawn ends with its parent.
+# It ends with the test, however that ends.
 exec setpriv --pdeathsig TERM systemd-nspawn --quiet --register=no --keep-unit --machine="$NAME" \
   --directory="$root" --private-network --capability=all --system-call-filter=@known \
   --bind="$WORK/bpf:/sys/fs/bpf" --bind-ro="$PROJECT:/opt/sources" --bind-ro="$CACHE:/opt/cache" \

@@ -60,6 +60,24 @@ Deno.test({
 });
 
 Deno.test({
+  name: `non-root with the legacy back end of iptables: rules in both families, a clean stop${why}`,
+  ignore: impossible !== null,
+  async fn() {
+    await using network = await Network.create("btuser");
+    const { router } = network;
+    await network.addHost("client");
+    const args = ["run", "--interface", "to_client", "--queue-count", "1"];
+    const blocker = await startUnprivileged(router, ALL, args, "legacy");
+    await blocker.printedMatch(/Guarding FORWARD \(IPv4 and IPv6, iptables \(legacy\)/, 20_000);
+    for (const command of ["iptables-legacy-save", "ip6tables-legacy-save"]) {
+      assert.match(await router.run([command]), /-A FORWARD -j BTBLOCKER/);
+    }
+    assert.equal((await blocker.stop("SIGTERM", 5_000)).code, 0, blocker.text());
+    assert.doesNotMatch(await savedRules(router), /BTBLOCKER/);
+  },
+});
+
+Deno.test({
   name: `non-root without CAP_BPF or CAP_PERFMON: blocks, bans hold in user space${why}`,
   ignore: impossible !== null,
   async fn() {

@@ -32,17 +32,30 @@ mount --bind "$DENO" /run/deno
 mount -t bpf -o mode=0711 bpf /sys/fs/bpf
 mkdir -m 0700 /sys/fs/bpf/btblocker
 chown "$USER_ID:$USER_ID" /sys/fs/bpf/btblocker
+if [ "$BACKEND" = legacy ]; then
+  mkdir /run/legacy
+  for command in iptables ip6tables; do
+    for suffix in "" -save -restore; do
+      ln -s "$(command -v "$command-legacy$suffix")" "/run/legacy/$command$suffix"
+    done
+  done
+  PATH=/run/legacy:$PATH
+fi
 exec setpriv --reuid "$USER_ID" --regid "$USER_ID" --clear-groups --no-new-privs \
   --inh-caps "-all,$CAPABILITIES" --ambient-caps "-all,$CAPABILITIES" \
   --bounding-set "-all,$CAPABILITIES" \
   /run/deno run --quiet --no-prompt -A /run/sources/main.ts "$@"
 `;
 
-/** @param capabilities such as `+net_admin,+bpf` */
+/**
+ * @param capabilities such as `+net_admin,+bpf`
+ * @param backend what the commands iptables and ip6tables are
+ */
 export async function startUnprivileged(
   router: Host,
   capabilities: string,
   args: readonly string[],
+  backend: "system" | "legacy" = "system",
 ): Promise<Program> {
   return router.spawn(["unshare", "--mount", "sh", "-c", MOUNTS, "sh", ...args], {
     env: {
@@ -51,6 +64,7 @@ export async function startUnprivileged(
       CACHE: await denoDirectory(),
       DENO: Deno.execPath(),
       CAPABILITIES: capabilities,
+      BACKEND: backend,
       DENO_DIR: "/run/cache",
       DENO_NO_UPDATE_CHECK: "1",
       HOME: "/nonexistent",

@@ -3,7 +3,7 @@ import { loadConfig } from "../../src/config/load.ts";
 import { examine } from "../../src/doctor/doctor.ts";
 import { carryOut } from "../../src/doctor/finding.ts";
 import { kernelCheck, partsCheck, rightsChecks } from "../../src/doctor/kernel_checks.ts";
-import { queueCheck } from "../../src/doctor/network_checks.ts";
+import { hasFlowtable, queueCheck } from "../../src/doctor/network_checks.ts";
 import type { Capability } from "../../src/doctor/machine.ts";
 
 const { config } = loadConfig({ variables: {}, defaultConfigPath: "/nonexistent/config.toml" });
@@ -89,3 +89,12 @@ for (const [name, running, owners, status, detail] of QUEUES) {
     assert.match(finding.detail, detail);
   });
 }
+
+Deno.test("hasFlowtable() reads nft list flowtables", () => {
+  // As nft 1.0.6 prints it
+  const table = "table inet x {\n\tflowtable f {\n\t\thook ingress priority filter\n" +
+    "\t\tdevices = { eth0, eth1 }\n\t}\n}\n";
+  assert.ok(hasFlowtable(table));
+  assert.ok(!hasFlowtable("table inet x {\n}\n"));
+  assert.ok(!hasFlowtable(""));
+});

@@ -9,7 +9,9 @@ import {
   encodeAddressKey,
   encodeBanValue,
   encodeEndpointKey,
+  encodeNetworkKey,
   ENDPOINT_KEY_LENGTH,
+  NETWORK_KEY_LENGTH,
 } from "../../src/gateway/ban_codec.ts";
 import { address, bytes, hex } from "./bytes.ts";
 
@@ -37,6 +39,13 @@ Deno.test("encodeEndpointKey() has port in network order, protocol, and a zero",
   const key = new Uint8Array(ENDPOINT_KEY_LENGTH).fill(0xee);
   encodeEndpointKey(key, address("10.9.1.2"), 0, 17, 6881);
   assert.equal(hex(key), hex(bytes("00000000 00000000 0000ffff 0a090102 1ae1 11 00")));
+});
+
+// struct bpf_lpm_trie_key of linux/bpf.h: prefix length in host order, then the data.
+Deno.test("encodeNetworkKey() has the prefix length of the mapped form, then the address", () => {
+  const key = new Uint8Array(NETWORK_KEY_LENGTH).fill(0xee);
+  encodeNetworkKey(key, address("10.9.1.0"), 96 + 24);
+  assert.equal(hex(key), hex(bytes("78000000 00000000 00000000 0000ffff 0a090100")));
 });
 
 Deno.test("encodeBanValue() is struct ban of bpf/layout.h", () => {

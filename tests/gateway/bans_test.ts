@@ -6,7 +6,7 @@ import { answerBanRequest, type BanAction } from "../../src/gateway/ban_commands
 import type { BanScope } from "../../src/gateway/ban_policy.ts";
 import { BanTable } from "../../src/gateway/ban_table.ts";
 import { Bans, REASON_FLEET, reasonOf } from "../../src/gateway/bans.ts";
-import { Networks } from "../../src/gateway/networks.ts";
+import { Networks, parseNetwork } from "../../src/gateway/networks.ts";
 import { address } from "./bytes.ts";
 
 const ignore = Deno.build.os !== "linux";
@@ -91,4 +91,42 @@ Deno.test("requests: all or nothing, and never what must not be banned", { ignor
   answer("add", "10.0.0.1", "2001:db8::1");
   assert.deepEqual(answer("clear"), [{ type: "cleared", bans: 2 }]);
   assert.deepEqual(answer("list"), []);
+});
+
+Deno.test("bans of networks: of any length, beside addresses and endpoints", { ignore }, () => {
+  for (const scope of ["ip", "endpoint"] as const) {
+    const bans = bansOf(scope);
+    const now = bootTimeMs();
+    const drops = (text: string) => bans.drops(address(text), 0, TCP, 80, now);
+    assert.equal(drops("192.0.2.7"), false);
+    for (const text of ["192.0.2.0/24", "198.51.100.64/26", "2001:db8::/32", "10.0.0.0/8"]) {
+      assert.equal(bans.banNetwork(parseNetwork(text)!, HOUR, REASON_FLEET), true);
+      assert.equal(bans.banNetwork(parseNetwork(text)!, HOUR, REASON_FLEET), false);
+    }
+    for (
+      const text of ["192.0.2.0", "192.0.2.255", "198.51.100.127", "2001:db8:f::1", "10.9.1.2"]
+    ) {
+      assert.equal(drops(text), true, text);
+    }
+    for (
+      const text of ["192.0.3.0", "198.51.100.128", "198.51.100.63", "2001:db9::1", "2.1.9.10"]
+    ) {
+      assert.equal(drops(text), false, text);
+    }
+    bans.banAddress(address("192.0.2.0"), 0, HOUR, REASON_FLEET);
+    assert.equal(bans.remove(address("192.0.2.0")), true);
+    assert.equal(drops("192.0.2.0"), true, "its network is banned still");
+    const [row] = bans.list().filter((ban) => ban.address === "192.0.2.0/24");
+    assert.deepEqual([row.protocol, row.port, row.reason, row.packets], [null, null, "fleet", 3]);
+    assert.equal(bans.find(parseNetwork("192.0.2.0/24")!)?.reason, REASON_FLEET);
+    assert.equal(bans.find(parseNetwork("192.0.2.0/25")!), null);
+    assert.equal(bans.find(parseNetwork("192.0.2.0")!), null);
+    assert.equal(bans.removeNetwork(parseNetwork("192.0.2.0/24")!), true);
+    assert.equal(bans.removeNetwork(parseNetwork("192.0.2.0/24")!), false);
+    assert.equal(drops("192.0.2.7"), false);
+    bans.banNetwork(parseNetwork("192.0.2.0/24")!, -1_000, REASON_FLEET);
+    assert.equal(drops("192.0.2.7"), false, "ended");
+    assert.equal(bans.clear(), 4);
+    assert.equal(drops("10.9.1.2"), false);
+  }
 });

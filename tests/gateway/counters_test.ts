@@ -2,8 +2,11 @@ import assert from "node:assert/strict";
 import {
   COUNTER_INDEX,
   countersByteLength,
+  countLatency,
+  LATENCY_BOUNDS_US,
   readCounters,
   sumCounters,
+  sumLatency,
   workerCounters,
 } from "../../src/gateway/counters.ts";
 
@@ -23,4 +26,18 @@ Deno.test("workers count apart and are summed", () => {
 Deno.test("counters of two workers share no cache line", () => {
   const buffer = new SharedArrayBuffer(countersByteLength(2));
   assert.equal(workerCounters(buffer, 1).byteOffset % 64, 0);
+});
+
+Deno.test("the latency of a batch falls into one bucket, and workers are summed", () => {
+  const buffer = new SharedArrayBuffer(countersByteLength(2));
+  const last = LATENCY_BOUNDS_US.at(-1)!;
+  for (const latencyUs of [0, 10, 10.5, last, last + 1]) {
+    countLatency(workerCounters(buffer, 1), latencyUs);
+  }
+  countLatency(workerCounters(buffer, 0), 10);
+  const { boundsUs, buckets, sumUs } = sumLatency(buffer, 2);
+  assert.equal(buckets.length, boundsUs.length + 1);
+  assert.deepEqual([...buckets.slice(0, 3), ...buckets.slice(-2)], [3, 1, 0, 1, 1]);
+  assert.equal(sumUs, 0 + 10 + 10.5 + last + last + 1 + 10);
+  assert(Object.values(sumCounters(buffer, 2)).every((value) => value === 0)); // apart from them
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Networks, parseNetwork } from "../../src/gateway/networks.ts";
+import { formatNetwork, Networks, parseNetwork } from "../../src/gateway/networks.ts";
 import { address } from "./bytes.ts";
 
 const cases = [
@@ -69,4 +69,36 @@ Deno.test("replace() swaps the whole set, seen by another view of the memory", (
   assert.equal(reader.contains(address("11.0.0.1"), 0), true);
   const three = ["10.0.0.0/8", "11.0.0.0/8", "12.0.0.0/8"].map(network);
   assert.equal(writer.replace(three), 1, "says how many found no room");
+});
+
+const overlapping = [
+  ["10.1.0.0/16", "10.0.0.0/8", true],
+  ["10.0.0.0/8", "10.1.0.0/16", true],
+  ["10.1.0.0/16", "10.2.0.0/16", false],
+  ["192.0.2.7", "192.0.2.0/24", true],
+  ["192.0.2.7", "192.0.2.8", false],
+  ["0.0.0.0/0", "192.0.2.7", true],
+  ["::/0", "192.0.2.7", true], // the mapped form is in it
+  ["2000::/3", "192.0.2.7", false],
+  ["2001:db8::/32", "2001:db8:1::/48", true],
+] as const;
+
+for (const [one, other, wanted] of overlapping) {
+  Deno.test(`${one} ${wanted ? "overlaps" : "does not overlap"} ${other}`, () => {
+    assert.equal(Networks.of(one).overlaps(parseNetwork(other)!), wanted);
+    assert.equal(Networks.of(other).overlaps(parseNetwork(one)!), wanted);
+  });
+}
+
+for (const text of ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "2001:db8::1", "0.0.0.0/0"]) {
+  Deno.test(`formatNetwork() gives ${text} back`, () => {
+    assert.equal(formatNetwork(parseNetwork(text)!), text);
+  });
+}
+
+Deno.test("the generation tells a replaced set", () => {
+  const set = Networks.of("10.0.0.0/8");
+  const before = set.generation;
+  set.replace([parseNetwork("10.0.0.0/9")!]);
+  assert.notEqual(set.generation, before);
 });

@@ -8,6 +8,7 @@ import {
   isEmptyTable,
   markConflicts,
   nftText,
+  queueRules,
   removalText,
 } from "../../src/gateway/rule_text.ts";
 
@@ -51,12 +52,12 @@ Deno.test("chainRules() for one queue", () => {
     "-A BTBLOCKER -m mark --mark 0x20000000/0x30000000 " +
     "-j CONNMARK --save-mark --nfmask 0x30000000 --ctmask 0x30000000",
     "-A BTBLOCKER -m mark --mark 0x20000000/0x30000000 -j DROP",
-    "-A BTBLOCKER -p tcp -m mark --mark 0x0/0x30000000 -m tcp --tcp-flags SYN NONE " +
+    "-A BTBLOCKER -p tcp -m mark --mark 0x0/0x30000000 -m tcp --tcp-flags FIN,SYN,RST NONE " +
     "-m length --length 40 -j RETURN",
-    "-A BTBLOCKER -p tcp -m mark --mark 0x0/0x30000000 -m tcp --tcp-flags SYN NONE " +
+    "-A BTBLOCKER -p tcp -m mark --mark 0x0/0x30000000 -m tcp --tcp-flags FIN,SYN,RST NONE " +
     '-m length --length 52 -m u32 --u32 "0>>22&0x3C@12>>28=8" -j RETURN',
     ...["tcp", "udp", "4", "41", "47"].map((protocol) =>
-      `-A BTBLOCKER -p ${protocol} -m mark --mark 0x0/0x30000000 ` +
+      `-A BTBLOCKER -m mark --mark 0x0/0x30000000 -p ${protocol} ` +
       "-j NFQUEUE --queue-num 0 --queue-bypass"
     ),
     "-A BTBLOCKER -j MARK --set-xmark 0x0/0x30000000",
@@ -69,10 +70,55 @@ Deno.test("chainRules() without xt_u32 queues segments without payload too", () 
   assert.doesNotMatch(without.join("\n"), /u32|length/);
 });
 
-Deno.test("chainRules() balances over several queues", () => {
-  const rules = chainRules({ ...TRAFFIC, queueNumber: 8, queueCount: 4 }, 6).join("\n");
-  assert.match(rules, /-p udp .* --queue-balance 8:11 --queue-bypass/);
+Deno.test("chainRules() without xt_u32 balances by addresses alone", () => {
+  const rules = chainRules({ ...TRAFFIC, queueNumber: 8, queueCount: 4 }, 6, false).join("\n");
+  assert.match(rules, /-p udp -j NFQUEUE --queue-balance 8:11 --queue-bypass/);
   assert.doesNotMatch(rules, /--queue-num/);
+});
+
+/** Queues of a flow by the rules of its protocol, read as xt_u32 does (IPv4 without options). */
+function queuesOfFlow(rules: readonly string[], source: number, destination: number): string {
+  for (const rule of rules) {
+    const [, mask, values] = /--u32 "0>>22&0x3C@0&(\w+)=([\w,]+)"/.exec(rule) ?? [];
+    const ports = (source << 16 | destination) & Number(mask ?? 0);
+    if (values !== undefined && !values.split(",").map(Number).includes(ports)) continue;
+    return / --queue-(?:num|balance) (\S+)/.exec(rule)![1];
+  }
+  throw new Error("no rule for the flow");
+}
+
+const spreads = [ // queues, groups that the ports choose among
+  [2, ["0", "1"]],
+  [3, ["0:2"]],
+  [4, ["0", "1", "2", "3"]],
+  [6, ["0:2", "3:5"]],
+  [8, ["0:1", "2:3", "4:5", "6:7"]],
+] as const;
+
+for (const [queueCount, groups] of spreads) {
+  Deno.test(`queueRules() spreads flows over ${queueCount} queues, both directions alike`, () => {
+    const rules = queueRules({ queueNumber: 0, queueCount }, 4, true);
+    const tcp = rules.filter((rule) => rule.startsWith("-p tcp "));
+    const met = new Set<string>();
+    for (let port = 40_000; port < 40_064; port++) {
+      const queues = queuesOfFlow(tcp, port, 443);
+      assert.equal(queuesOfFlow(tcp, 443, port), queues);
+      met.add(queues);
+    }
+    assert.deepEqual([...met].sort(), groups);
+    const evenPorts = [40_000, 40_002, 40_004, 40_006].map((port) => queuesOfFlow(tcp, port, 443));
+    assert.deepEqual([...new Set(evenPorts)].sort(), groups);
+  });
+}
+
+Deno.test("queueRules() for IPv6 looks for the ports only where no extension header is", () => {
+  const rules = queueRules({ queueNumber: 0, queueCount: 2 }, 6, true);
+  assert.equal(
+    rules[2],
+    '-p udp -m u32 --u32 "4>>8&0xFF=17&&40&0x20002=0x2,0x20000" ' +
+      "-j NFQUEUE --queue-num 1 --queue-bypass",
+  );
+  assert.equal(rules[4], "-p 4 -j NFQUEUE --queue-balance 0:1 --queue-bypass");
 });
 
 const windows = [ // recheck, bits of the sequence number that are 0 in the window

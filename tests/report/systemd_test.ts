@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { TextLineStream } from "../../src/gateway/text_lines.ts";
 import { ServiceManager } from "../../src/report/systemd.ts";
 
 /** A manager whose datagrams are kept. */
@@ -85,13 +86,13 @@ Deno.test({
         if (listener === null) continue;
         const child = new Deno.Command(listener[0], { args: listener.slice(1), stdout: "piped" })
           .spawn();
-        const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-        assert.equal((await lines.read()).value, '"ready"\n');
+        const lines = child.stdout.pipeThrough(new TextLineStream()).getReader();
+        assert.equal((await lines.read()).value, '"ready"');
         const socket = isAbstract ? `@${path.slice(1)}` : path;
         const variable = (name: string) => name === "NOTIFY_SOCKET" ? socket : undefined;
         using service = new ServiceManager({ variable });
         service.ready("Guarding");
-        assert.equal((await lines.read()).value, '"READY=1\\nSTATUS=Guarding\\n"\n');
+        assert.equal((await lines.read()).value, '"READY=1\\nSTATUS=Guarding\\n"');
         await lines.cancel();
         child.kill("SIGKILL");
         await child.status;

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { PROGRAM_FILES } from "../../scripts/packing/program.ts";
-import { IS_LINUX, script } from "./build.ts";
+import { buildProgram, PROGRAM_FILES } from "../../scripts/packing/program.ts";
+import { IS_LINUX, ROOT, script } from "./build.ts";
 
 /** Stands in for the runtime: it can be packed into, though not run from. */
 const STAND_IN = Deno.execPath();
@@ -32,6 +32,29 @@ testOnLinux("an executable for Linux holds exactly the program's files", async (
   const { code, text } = await compile([], { DENORT_BIN: STAND_IN });
   assert.equal(code, 0, text);
   assert.deepEqual(embeddedFiles(text), [...PROGRAM_FILES]);
+});
+
+Deno.test("the program holds its page and data, and nothing of the building machine", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "btblocker-program-" });
+  try {
+    const stamp = { version: "0", commit: "0123abc", seconds: 0, date: "1970-01-01" };
+    await buildProgram(directory, stamp);
+    const names = Array.from(Deno.readDirSync(directory), ({ name }) => name).sort();
+    assert.deepEqual(names, [...PROGRAM_FILES]);
+    const main = await Deno.readTextFile(`${directory}/main.js`);
+    assert.match(main, /<!doctype html>/i); // the status page
+    assert.match(main, /commit: "0123abc", date: "1970-01-01"/);
+    assert.match(main, /new URL\("\.\/queue_worker\.js", import\.meta\.url\)/);
+    for (const name of ["main.js", "queue_worker.js"]) {
+      const text = await Deno.readTextFile(`${directory}/${name}`);
+      for (const path of [directory, ROOT, Deno.env.get("HOME") ?? ROOT, "fast-check"]) {
+        assert(path.length < 3 || !text.includes(path), `${name} has ${path}`);
+      }
+      assert.doesNotMatch(text, /^\s*\/\/ (\.\.\/)*tests\//m);
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 testOnLinux("an executable for analysis alone holds one module", async () => {

@@ -32,7 +32,7 @@ async function works(root: Root): Promise<void> {
   assert.match(found, /"method":"http-tracker".*\n.*"method":"peer-wire"/);
 }
 
-/** What is in the way of blocking here, or null. */
+/** The demo blocks BitTorrent and nothing else; gives its rows in words. */
 export async function block(root: Root): Promise<string> {
   const { code, text } = await root.run("btblocker", "demo", "--json");
   assert.equal(code, 0, text);
@@ -82,7 +82,7 @@ export async function installScript(root: Root, whileInstalled?: () => Promise<v
 }
 
 /** The Debian package: installed, upgraded, removed, purged. */
-export async function debianPackage(root: Root) {
+export async function debianPackage(root: Root, whileInstalled?: () => Promise<void>) {
   const status = () =>
     root.run("dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}${Version}", "btblocker");
   await root.succeed("dpkg", "--install", PACKAGE);
@@ -107,6 +107,7 @@ export async function debianPackage(root: Root) {
   );
   assert.equal((await status()).text, `ii ${VERSION}+next`);
   await works(root);
+  await whileInstalled?.();
 
   await root.succeed("dpkg", "--remove", "btblocker");
   assert.equal((await root.run("btblocker", "--version")).code, 127);
@@ -118,4 +119,47 @@ export async function debianPackage(root: Root) {
   await root.succeed("dpkg", "--purge", "btblocker");
   assert.deepEqual(await leftovers(root), []);
   assert.deepEqual(await user(root), []);
+}
+
+/** Drops what the kernel drops for `--cap-drop ALL` and the four that compose.yml adds. */
+const AS_IN_CONTAINER = "setpriv --reuid 999 --regid 999 --clear-groups --inh-caps -all " +
+  "--bounding-set -all,+net_admin,+net_raw,+bpf,+perfmon";
+
+/**
+ * The image's file system without Docker: what the Dockerfile's lines do after its packages are
+ * installed (`dockerfile` is its text), then the program as its user with its capabilities, in a
+ * network namespace of its own.
+ */
+export async function image(root: Root, dockerfile: string): Promise<string> {
+  const lines = dockerfile.replaceAll("\\\n", "").split("\n").filter((line) =>
+    line.startsWith("RUN ")
+  );
+  const commands = lines.flatMap((line) => line.slice("RUN ".length).split(" && "))
+    .map((command) => command.trim())
+    .filter((command) => /^(groupadd|useradd|install|setcap|ln) /.test(command));
+  assert(commands.length >= 7, dockerfile);
+  await root.succeed("tar", "-xzf", ARCHIVE, "-C", "/tmp");
+  const [, name] = /([^/]+)\.tar\.gz$/.exec(ARCHIVE)!;
+  await root.succeed(`/tmp/${name}/btblocker`, "--unpack", "/usr/lib/btblocker");
+  for (const command of commands) await root.succeed("sh", "-c", command);
+  const ping = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
+  const text = await root.succeed(
+    "bash",
+    "-c",
+    `exec unshare --net bash -euc '
+     ip link set lo up
+     ip link add veth0 type veth peer name veth1
+     ip address add 192.0.2.1/24 dev veth0; ip link set veth0 up; ip link set veth1 up
+     XTABLES_LOCKFILE=/run/btblocker/xtables.lock CHAINS=INPUT,OUTPUT INTERFACE=veth0 \\
+       ${AS_IN_CONTAINER} btblocker run >/tmp/log 2>&1 &
+     for i in $(seq 100); do grep -q Guarding /tmp/log && break; sleep 0.1; done
+     ${AS_IN_CONTAINER} btblocker status # the HEALTHCHECK
+     for i in 1 2 3; do echo -n ${ping} >/dev/udp/192.0.2.2/6881 || true; sleep 0.2; done
+     kill -TERM $!; wait $! && echo "ended with 0"
+     cat /tmp/log; iptables-save; ip -o link'`,
+  );
+  assert.match(text, /^Guarding INPUT, OUTPUT/m);
+  assert.match(text, /^ended with 0/m);
+  assert.doesNotMatch(text, /BTBLOCKER|NFQUEUE|prog\/xdp|xdpgeneric/);
+  return /Guarding .* by NFQUEUE.*/.exec(text)?.[0] ?? assert.fail(text);
 }

@@ -64,6 +64,7 @@ export class Chart {
 
   /**
    * `kind`: "area" (the first row) or "columns" (stacked); `rows`: name, values, colour (a class);
+   * `steps`: how many values, where there may be no rows;
    * `endMs`: when the newest step ends; `least`: the axis goes up to this at least; `format`: of a
    * value; `label`: what it shows, in words.
    */

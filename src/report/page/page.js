@@ -13,6 +13,7 @@ const BANS_EVERY = 5;
 /** Colours told apart at a glance; what is rarer is grey. */
 const COLOURS = 6;
 const CHART_HEIGHT = 150;
+const MINUTES = 60;
 
 const charts = {
   packets: new Chart(at("packets-chart"), CHART_HEIGHT),
@@ -74,7 +75,8 @@ function showFound(history, nowMs) {
   }
   const all = sumOf(shown.map(({ sum }) => sum));
   charts.found.show({
-    ...{ kind: "columns", rows: shown, stepMs, endMs: nowMs - ageMs, format: amount, least: 4 },
+    ...{ kind: "columns", rows: shown, stepMs, endMs: nowMs - ageMs, format: amount },
+    ...{ steps: MINUTES, least: 4 },
     label: `Detections a minute over the last hour, ${all} in all: ` +
       shown.map(({ name, sum }) => `${name} ${sum}`).join(", "),
   });

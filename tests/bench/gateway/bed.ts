@@ -44,7 +44,7 @@ export class Bed implements AsyncDisposable {
     await server.run(["ip", "route", "add", "blackhole", "10.0.0.0/8"]);
     await client.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=10000 65535"]);
     const spawn = (command: string[], name: string) =>
-      server.spawn(onCore(1, command), { log: `${this.network.directory}/${name}.log` });
+      server.spawn(command, { log: `${this.network.directory}/${name}.log` });
     spawn(["iperf3", "-s", "-p", `${IPERF_PORT}`], "iperf3");
     const http = spawn(denoCommand("server.ts", "http", HTTP_PORT), "http");
     const echo = spawn(denoCommand("server.ts", "udp", ECHO_PORT), "echo");
@@ -71,11 +71,7 @@ export class Bed implements AsyncDisposable {
 
   /** Runs one of the load programs on the client and gives what it prints. */
   load(timeoutMs: number, script: string, ...args: (string | number)[]): Promise<string> {
-    return this.runOnClient(denoCommand(script, ...args), timeoutMs);
-  }
-
-  runOnClient(command: readonly string[], timeoutMs: number): Promise<string> {
-    return this.client.run(onCore(0, command), timeoutMs);
+    return this.client.run(denoCommand(script, ...args), timeoutMs);
   }
 
   /** Inode of the router's namespace, which names the blocker's control socket. */
@@ -95,16 +91,6 @@ export function spawnInRouter(
   env: Record<string, string>,
 ): Program {
   return bed.router.spawn(command, { log: `${bed.network.directory}/gateway.log`, env });
-}
-
-/**
- * The two ends stay each on a core of its own: where the scheduler puts them would otherwise decide
- * more about a run than the router does. The blocker goes where the scheduler wants it.
- */
-function onCore(core: number, command: readonly string[]): string[] {
-  return navigator.hardwareConcurrency > 1 && Deno.env.get("NOPIN") !== "1"
-    ? ["taskset", "--cpu-list", `${core}`, ...command]
-    : [...command];
 }
 
 function denoCommand(script: string, ...args: (string | number)[]): string[] {

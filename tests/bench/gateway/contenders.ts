@@ -2,6 +2,7 @@
 
 import { askControl } from "../../../src/gateway/control.ts";
 import type { Counter } from "../../../src/gateway/counters.ts";
+import { queueRules } from "../../../src/gateway/rule_text.ts";
 import type { Program } from "../../../src/demo/program.ts";
 import { Bed, spawnInRouter } from "./bed.ts";
 
@@ -157,11 +158,8 @@ function statFields(pid: number): string[] {
   }
 }
 
-/** btblocker with every packet of every flow sent to it, by rules that do not know its marks. */
+/** Rules that send every packet of every flow to btblocker: spread as its own, but without marks. */
 export function inspectAllRules(queues: number): string[][] {
-  const range = queues > 1 ? ["--queue-balance", `0:${queues - 1}`] : ["--queue-num", "0"];
-  return ["tcp", "udp"].map((protocol) =>
-    ["iptables", "-t", "mangle", "-A", "FORWARD", "-p", protocol, "-j", "NFQUEUE"]
-      .concat(range, "--queue-bypass")
-  );
+  const rules = queueRules({ queueNumber: 0, queueCount: queues }, 4, true);
+  return rules.map((rule) => ["sh", "-c", `iptables -t mangle -A FORWARD ${rule}`]);
 }

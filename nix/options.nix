@@ -1,0 +1,188 @@
+# Written by scripts/nix.ts from the option table, src/config/options.ts.
+lib: with lib.types; {
+  queueNum = {
+    variable = "QUEUE_NUM";
+    type = ints.between 0 65535;
+    default = 0;
+    example = "10";
+    description = "Number of the first netfilter queue: a number from 0 to 65535.";
+  };
+  queueCount = {
+    variable = "QUEUE_COUNT";
+    type = nullOr (ints.between 1 64);
+    default = null;
+    defaultText = "number of cores, at most 8";
+    example = "4";
+    description = "Queues, each with a worker of its own: a number from 1 to 64.";
+  };
+  interface = {
+    variable = "INTERFACE";
+    type = nullOr (str);
+    default = null;
+    defaultText = "that of the default route";
+    example = "eth0,wg0";
+    description = "Network interfaces whose driver drops banned addresses: a comma-separated list of interface names of up to 15 characters.";
+  };
+  chains = {
+    variable = "CHAINS";
+    type = nonEmptyListOf (enum [ "INPUT" "FORWARD" "OUTPUT" ]);
+    default = [ "FORWARD" ];
+    example = "INPUT,OUTPUT";
+    description = "Traffic to judge: through this machine, to it, from it: a comma-separated list of INPUT, FORWARD, OUTPUT.";
+  };
+  manageRules = {
+    variable = "MANAGE_RULES";
+    type = bool;
+    default = true;
+    example = "false";
+    description = "Install the firewall rules at start and remove them at stop: true, false, 1 or 0.";
+  };
+  markMask = {
+    variable = "MARK_MASK";
+    type = str;
+    default = "0x30000000";
+    example = "0x00030000";
+    description = "Bits of the packet and connection mark that carry the decision of a flow: a 32-bit mask with at least 2 bits, such as 0x30000000.";
+  };
+  policy = {
+    variable = "POLICY";
+    type = enum [ "default" "strict" ];
+    default = "default";
+    example = "strict";
+    description = "strict also drops what looks random on unknown ports (and so Shadowsocks): default or strict.";
+  };
+  banTarget = {
+    variable = "BAN_TARGET";
+    type = enum [ "source" "remote" "both" "none" ];
+    default = "source";
+    example = "remote";
+    description = "Whom to ban: the sender of the packet that proved it, the end that is not ours, both: source, remote, both or none.";
+  };
+  banScope = {
+    variable = "BAN_SCOPE";
+    type = enum [ "ip" "endpoint" ];
+    default = "ip";
+    example = "endpoint";
+    description = "Ban the whole address, or only its port (several people behind one address): ip or endpoint.";
+  };
+  banDuration = {
+    variable = "BAN_DURATION";
+    type = either ints.positive str;
+    default = 18000;
+    example = "30m";
+    description = "How long a ban lasts: a duration from 1 to 315360000 seconds, such as 300, 5m, 5h or 1d.";
+  };
+  whitelistPorts = {
+    variable = "WHITELIST_PORTS";
+    type = listOf port;
+    default = [ 22 53 80 443 853 5222 5269 ];
+    example = "22,443";
+    description = "Ports, at either end, that are never dropped nor banned: a comma-separated list of ports from 1 to 65535.";
+  };
+  whitelistIps = {
+    variable = "WHITELIST_IPS";
+    type = nullOr (listOf str);
+    default = null;
+    defaultText = "none";
+    example = "10.0.0.0/8,2001:db8::/32";
+    description = "Addresses and networks that are never banned: a comma-separated list of addresses and networks, such as 10.0.0.0/8,2001:db8::1.";
+  };
+  monitorOnly = {
+    variable = "MONITOR_ONLY";
+    type = bool;
+    default = false;
+    example = "true";
+    description = "Judge and log, drop nothing, ban nobody: true, false, 1 or 0.";
+  };
+  blockSocks = {
+    variable = "BLOCK_SOCKS";
+    type = bool;
+    default = false;
+    example = "true";
+    description = "Treat SOCKS proxy connections as BitTorrent: true, false, 1 or 0.";
+  };
+  blockMentions = {
+    variable = "BLOCK_MENTIONS";
+    type = bool;
+    default = false;
+    example = "true";
+    description = "Treat magnet links and .torrent downloads in plaintext HTTP as BitTorrent: true, false, 1 or 0.";
+  };
+  xdpMode = {
+    variable = "XDP_MODE";
+    type = enum [ "auto" "generic" "native" "offload" "off" ];
+    default = "auto";
+    example = "native";
+    description = "Where banned addresses are dropped: in the kernel's stack, the driver, the card, or not: auto, generic, native, offload or off.";
+  };
+  banLimit = {
+    variable = "BAN_LIMIT";
+    type = ints.between 1 4194304;
+    default = 131072;
+    example = "1000000";
+    description = "Bans kept at most; the least recently used makes room: a number from 1 to 4194304.";
+  };
+  persistBans = {
+    variable = "PERSIST_BANS";
+    type = bool;
+    default = false;
+    example = "true";
+    description = "Keep the bans in the kernel when the blocker stops: true, false, 1 or 0.";
+  };
+  cleanupInterval = {
+    variable = "CLEANUP_INTERVAL";
+    type = either ints.positive str;
+    default = 300;
+    example = "1m";
+    description = "How often ended bans are removed from memory (they end on time all the same): a duration from 1 to 86400 seconds, such as 300, 5m, 5h or 1d.";
+  };
+  logLevel = {
+    variable = "LOG_LEVEL";
+    type = enum [ "error" "warn" "info" "debug" ];
+    default = "info";
+    example = "debug";
+    description = "Least important messages to log: error, warn, info or debug.";
+  };
+  logFormat = {
+    variable = "LOG_FORMAT";
+    type = enum [ "text" "json" ];
+    default = "text";
+    example = "json";
+    description = "Log lines for people or JSON lines for machines: text or json.";
+  };
+  detectionLogPath = {
+    variable = "DETECTION_LOG";
+    type = str;
+    default = "";
+    example = "/var/log/btblocker/detections.log";
+    description = "File that gets every detection with the packet's bytes: a path, or nothing for off.";
+  };
+  detectionLogFormat = {
+    variable = "DETECTION_LOG_FORMAT";
+    type = enum [ "text" "json" ];
+    default = "text";
+    example = "json";
+    description = "Detection log for people or JSON lines for machines: text or json.";
+  };
+  statusListen = {
+    variable = "STATUS_LISTEN";
+    type = str;
+    default = "";
+    example = "127.0.0.1:9090";
+    description = "Where the status page and /metrics are served: ADDRESS:PORT, [IPV6]:PORT, unix:/PATH, or nothing for off.";
+  };
+  statusToken = {
+    variable = "STATUS_TOKEN";
+    type = str;
+    default = "";
+    example = "file:/etc/btblocker/token";
+    description = "Lets its bearer lift bans on the status page, and see it where it is not local: 16 or more printable characters, file:/PATH, or nothing for off (use file:/PATH: everybody can read the Nix store).";
+  };
+  recheck = {
+    variable = "RECHECK";
+    type = ints.between 0 9007199254740991;
+    default = 0;
+    example = "1048576";
+    description = "Judge a released flow again after so many bytes: a number of bytes, 0 for off, from 0 to 9007199254740991.";
+  };
+}
