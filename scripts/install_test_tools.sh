@@ -21,6 +21,8 @@ packages=(
   dnsmasq-base bind9-dnsutils
   # the unit, the manual, the completions, the guides
   systemd-container logrotate man-db zsh fish jq
+  # the status page, the metrics
+  chromium prometheus
   # reading captures beside us
   tshark wireshark-common
 )
