@@ -89,7 +89,11 @@ in
     };
     users.groups.btblocker = { };
 
-    systemd.tmpfiles.rules = [ "d /sys/fs/bpf/btblocker 0700 btblocker btblocker -" ];
+    # Others may pass through the bpffs, not list it; what is pinned there keeps its own rights.
+    systemd.tmpfiles.rules = [
+      "z /sys/fs/bpf 0711 root root -"
+      "d /sys/fs/bpf/btblocker 0700 btblocker btblocker -"
+    ];
 
     systemd.services.btblocker = {
       description = "btblocker, keeps BitTorrent off this machine and the networks behind it";
@@ -116,6 +120,8 @@ in
         RestartSec = "1s";
         RestartPreventExitStatus = 2;
         WatchdogSec = "30s";
+        WatchdogSignal = "SIGKILL";
+        TimeoutStartSec = "60s";
         TimeoutStopSec = "15s";
         KillMode = "mixed";
         OOMScoreAdjust = -500;
@@ -132,8 +138,6 @@ in
         LogsDirectory = "btblocker";
         LogsDirectoryMode = "0750";
         UMask = "0077";
-        TemporaryFileSystem = "/sys/fs/bpf:mode=0755";
-        BindPaths = "-/sys/fs/bpf/btblocker";
         ReadWritePaths = "-/sys/fs/bpf/btblocker";
         ProtectSystem = "strict";
         ProtectHome = true;

@@ -185,4 +185,74 @@ lib: with lib.types; {
     example = "1048576";
     description = "Judge a released flow again after so many bytes: a number of bytes, 0 for off, from 0 to 9007199254740991.";
   };
+  fleetUrl = {
+    variable = "FLEET_URL";
+    type = str;
+    default = "";
+    example = "https://lapi.example:8080";
+    description = "CrowdSec Local API through which machines share their bans: http://HOST:PORT, https://HOST:PORT, or nothing for off.";
+  };
+  fleetLogin = {
+    variable = "FLEET_LOGIN";
+    type = str;
+    default = "";
+    example = "gateway-7";
+    description = "This machine's name at the fleet's API, to report its bans: up to 255 printable characters without spaces.";
+  };
+  fleetPassword = {
+    variable = "FLEET_PASSWORD";
+    type = str;
+    default = "";
+    example = "file:/etc/btblocker/fleet-password";
+    description = "Password of FLEET_LOGIN: printable characters without spaces, file:/PATH, or nothing for none (use file:/PATH: everybody can read the Nix store).";
+  };
+  fleetKey = {
+    variable = "FLEET_KEY";
+    type = str;
+    default = "";
+    example = "file:/etc/btblocker/fleet-key";
+    description = "This machine's own bouncer key, to take over the bans of others: printable characters without spaces, file:/PATH, or nothing for none (use file:/PATH: everybody can read the Nix store).";
+  };
+  fleetInterval = {
+    variable = "FLEET_INTERVAL";
+    type = either ints.positive str;
+    default = 10;
+    example = "30s";
+    description = "How often the fleet is asked for news: a duration from 1 to 3600 seconds, such as 300, 5m, 5h or 1d.";
+  };
+  fleetScope = {
+    variable = "FLEET_SCOPE";
+    type = enum [ "btblocker" "all" ];
+    default = "btblocker";
+    example = "all";
+    description = "Whose bans to take over: those for BitTorrent, or all that the fleet's API knows: btblocker or all.";
+  };
+  fleetCa = {
+    variable = "FLEET_CA";
+    type = str;
+    default = "";
+    example = "/etc/btblocker/fleet-ca.pem";
+    description = "File with the authority (PEM) that the fleet's API is certified by: a path, or nothing for off.";
+  };
+  fleetCert = {
+    variable = "FLEET_CERT";
+    type = str;
+    default = "";
+    example = "/etc/btblocker/fleet.pem";
+    description = "File with this machine's certificate (PEM) for the fleet's API: a path, or nothing for off.";
+  };
+  fleetCertKey = {
+    variable = "FLEET_CERT_KEY";
+    type = str;
+    default = "";
+    example = "/etc/btblocker/fleet.key";
+    description = "File with the private key (PEM) of FLEET_CERT: a path, or nothing for off.";
+  };
+  fleetSpool = {
+    variable = "FLEET_SPOOL";
+    type = str;
+    default = "/var/lib/btblocker";
+    example = "/var/spool/btblocker";
+    description = "Directory where bans wait while the fleet's API is away: a path, or nothing for off.";
+  };
 }

@@ -37,14 +37,24 @@ _btblocker() {
     --status-listen) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
     --status-token) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
     --recheck) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
+    --fleet-url) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
+    --fleet-login) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
+    --fleet-password) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
+    --fleet-key) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
+    --fleet-interval) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
+    --fleet-scope) mapfile -t COMPREPLY < <(compgen -W "btblocker all" -- "$cur"); return ;;
+    --fleet-ca) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --fleet-cert) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --fleet-cert-key) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --fleet-spool) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --duration) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
   esac
   case $path in
     "")
-      words="run analyze bans rules doctor status demo -V --version -h --help --show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck"
+      words="run analyze bans rules doctor status demo -V --version -h --help --show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool"
       ;;
     "run")
-      words="--show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck -h --help"
+      words="--show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "analyze")
       words="--json --policy --block-socks --block-mentions --whitelist-ports --detection-log --detection-log-format -h --help"
@@ -60,7 +70,7 @@ _btblocker() {
       words="--duration --json -h --help"
       ;;
     "bans remove")
-      words="--json -h --help"
+      words="--json --fleet -h --help"
       ;;
     "bans clear")
       words="--json -h --help"
@@ -69,16 +79,16 @@ _btblocker() {
       words="install remove show -h --help"
       ;;
     "rules install")
-      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck -h --help"
+      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "rules remove")
-      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck -h --help"
+      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "rules show")
-      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck -h --help"
+      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "doctor")
-      words="--json --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck -h --help"
+      words="--json --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "status")
       words="--json --watch -h --help"

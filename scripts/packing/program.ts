@@ -22,8 +22,11 @@ const ASSETS = new Map([
 const SOURCES = ["main.ts", "deno.json", "deno.lock", "src", "ffi", "bpf"];
 
 const ASSET_URL = /new URL\("(\.[^"]*)",\s*import\.meta\.url\)/g;
-/** The bundler's note of where a package's module was cached: `// ../.cache/deno/npm/HOST/NAME/…`. */
-const CACHE_PATH = /^(\s*)\/\/ .*\/npm\/[^/\n]+\/(.+)$/gm;
+/**
+ * Where a package's module was cached, as the bundler notes it and names wrapped modules by it:
+ * `// ../.cache/deno/npm/HOST/NAME/…` and `"../.cache/deno/npm/HOST/NAME/…"(exports) {`.
+ */
+const CACHE_PATH = /^(\s*(?:\/\/ |"))[^"\n]*\/npm\/[^/"\n]+\/([^"\n]+(?:"\(.*)?)$/gm;
 
 /** Writes the program into a new directory. */
 export async function buildProgram(directory: string, stamp: Stamp): Promise<void> {
@@ -60,7 +63,7 @@ function packedText(bundle: string, foreignPaths: readonly string[]): string {
       }
       return `new URL("${place}", import.meta.url)`;
     })
-    .replace(CACHE_PATH, "$1// npm:$2");
+    .replace(CACHE_PATH, "$1npm:$2");
   for (const path of foreignPaths) {
     if (text.includes(path)) throw new BuildError(`Cannot pack a bundle that names ${path}`);
   }

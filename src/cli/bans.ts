@@ -10,6 +10,7 @@ import {
   type BanAnswer,
   type BanRequest,
   checkBanRequest,
+  outOfFleet,
 } from "../gateway/ban_commands.ts";
 import {
   BAN_MAP_NAMES,
@@ -23,24 +24,27 @@ import { askControl } from "../gateway/control.ts";
 import { LocalAddresses } from "../gateway/local_addresses.ts";
 import { networkNamespace, networkNamespaceInode } from "../gateway/network_namespace.ts";
 import { Output } from "./output.ts";
-import { formatDuration, formatLocalTime } from "../report/text.ts";
+import { formatCount, formatDuration, formatLocalTime } from "../report/text.ts";
 
 export interface BansOptions {
   /** One JSON object a line. */
   json: boolean;
   /** Seconds, of `add`. */
   duration?: number;
+  /** Of `remove`: everywhere in the fleet. */
+  fleet?: boolean;
 }
 
 /** Runs the command and prints its answer; returns the exit code. */
 export async function bans(
   action: BanAction,
   addresses: readonly string[],
-  { json, duration = 0 }: BansOptions,
+  { json, duration = 0, fleet = false }: BansOptions,
 ): Promise<number> {
-  const request: BanRequest = { action, addresses, durationSeconds: duration };
+  const request: BanRequest = { action, addresses, durationSeconds: duration, fleet };
   checkBanRequest(request);
   const running = await askControl(networkNamespaceInode(), "bans", request);
+  if (running === null && fleet) throw outOfFleet();
   const answers = running !== null ? running.result as BanAnswer[] : answerFromPins(request);
   const nowMs = Date.now();
   const lines = json
@@ -49,7 +53,8 @@ export async function bans(
   const output = new Output();
   for (const line of lines) output.line(line);
   output.flush();
-  const isMissing = (answer: BanAnswer) => answer.type === "removed" && !answer.wasBanned;
+  const isMissing = (answer: BanAnswer) =>
+    answer.type === "removed" && !answer.wasBanned && (answer.decisions ?? 0) === 0;
   return answers.some(isMissing) ? 1 : 0;
 }
 
@@ -147,13 +152,20 @@ function toText(action: BanAction, answers: readonly BanAnswer[], nowMs: number)
           shortTime(answer.untilMs)
         }`;
       case "removed":
-        return `${answer.address} ${answer.wasBanned ? "is no longer banned" : "was not banned"}`;
+        return `${answer.address} ${answer.wasBanned ? "is no longer banned" : "was not banned"}${
+          inFleet(answer.decisions)
+        }`;
       case "cleared":
         return answer.bans === 1 ? "Lifted 1 ban" : `Lifted ${answer.bans} bans`;
       case "ban":
         return answer.ban.address;
     }
   });
+}
+
+function inFleet(decisions: number | undefined): string {
+  if (decisions === undefined) return "";
+  return `; ${formatCount(decisions, "decision")} of the fleet lifted`;
 }
 
 const HEADINGS = ["ADDRESS", "SINCE", "UNTIL", "LEFT", "REASON", "DROPPED"];

@@ -6,7 +6,7 @@
  *
  * - `run.ts`     `run(loaded, reload)`; `reload()` reads the settings again and may throw UsageError
  * - `rules.ts`   `rules(action, loaded)`
- * - `bans.ts`    `bans(action, addresses, { json, duration })`
+ * - `bans.ts`    `bans(action, addresses, { json, duration, fleet })`
  * - `doctor.ts`  `doctor(loaded, { json })`
  * - `status.ts`  `status({ json, watch })`
  * - `demo.ts`    `demo({ json, keep })`
@@ -141,8 +141,10 @@ export function buildProgram(exit: (code: number) => void): Command {
   bans.command("remove").description("lift the bans of addresses")
     .argument("<addresses...>")
     .option("--json", "one JSON object an address")
-    .action(async (addresses, { json }) => {
-      exit(await (await import("./bans.ts")).bans("remove", addresses, { json: json === true }));
+    .option("--fleet", "on all machines of the fleet")
+    .action(async (addresses, { json, fleet }) => {
+      const options = { json: json === true, fleet: fleet === true };
+      exit(await (await import("./bans.ts")).bans("remove", addresses, options));
     });
   bans.command("clear").description("lift all bans")
     .option("--json", "one JSON object")

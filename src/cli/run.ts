@@ -5,7 +5,9 @@ import { compareConfigs, type LoadedConfig } from "../config/load.ts";
 import type { Config } from "../config/options.ts";
 import { DEFAULT_FLOWS } from "../engine/engine.ts";
 import { EnvironmentError } from "../errors.ts";
-import { answerBanRequest, readBanRequest } from "../gateway/ban_commands.ts";
+import { answerInFleet, readBanRequest } from "../gateway/ban_commands.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import { fleetSettings } from "../fleet/settings.ts";
 import { BanSide } from "../gateway/ban_side.ts";
 import { ControlServer } from "../gateway/control.ts";
 import { readCounters, sumCounters, workerCounters } from "../gateway/counters.ts";
@@ -120,6 +122,7 @@ class Blocker implements AsyncDisposable {
   readonly #undo = new AsyncDisposableStack();
   #bans!: BanSide;
   #gateway!: Gateway;
+  #fleet: Fleet | null = null;
   #status: BlockerStatus | null = null;
   readonly #detections = new DetectionHistory();
   #detectionLog: DetectionLog | null = null;
@@ -149,7 +152,12 @@ class Blocker implements AsyncDisposable {
     this.#undo.use(
       new ControlServer(networkNamespaceInode(), {
         bans: (request) => {
-          return answerBanRequest(this.#bans.bans, this.#bans.local.never, readBanRequest(request));
+          const { bans, local } = this.#bans;
+          const fleet = this.#fleet;
+          const lift = fleet === null ? null : (addresses: readonly string[]) => {
+            return fleet.lift(addresses);
+          };
+          return answerInFleet(bans, local.never, readBanRequest(request), lift);
         },
         status: () => this.#status?.status() ?? notStarted(),
       }),
@@ -162,6 +170,7 @@ class Blocker implements AsyncDisposable {
         xdpMode: config.xdpMode,
         scope: config.banScope,
         limit: config.banLimit,
+        networks: config.fleetUrl !== "",
         persist: config.persistBans,
         whitelistIps: config.whitelistIps,
         monitorOnly: config.monitorOnly,
@@ -182,6 +191,7 @@ class Blocker implements AsyncDisposable {
         },
       }),
     );
+    await this.#joinFleet();
     this.#startSweeping();
     this.#undo.defer(() => clearInterval(this.#sweepTimer));
     const { workers } = this.#gateway;
@@ -192,6 +202,16 @@ class Blocker implements AsyncDisposable {
       detections: this.#detections,
     };
     this.#status = this.#undo.use(await BlockerStatus.start(parts));
+  }
+
+  async #joinFleet(): Promise<void> {
+    const settings = fleetSettings(this.#config);
+    if (settings === null) return;
+    const { Fleet } = await import("../fleet/fleet.ts");
+    const { bans, local } = this.#bans;
+    const limit = this.#config.banLimit;
+    this.#fleet = Fleet.start({ settings, bans, limit, never: local.never, log: logLine });
+    this.#undo.use(this.#fleet);
   }
 
   /** Takes over what can change without a restart, and says what cannot. */
@@ -253,6 +273,7 @@ class Blocker implements AsyncDisposable {
       bans: this.#bans.workerSetup({
         target: config.banTarget,
         durationSeconds: config.banDuration,
+        requiresReply: config.banRequiresReply,
       }),
     };
   }
@@ -292,6 +313,7 @@ class Blocker implements AsyncDisposable {
       bans: banned.map((target) => ({ target, seconds: this.#config.banDuration })),
     };
     reportDetection(log, record);
+    this.#fleet?.add(report, this.#config.banDuration);
     this.#detectionLog?.write(record);
     this.#detections.add(performance.now(), record);
   }

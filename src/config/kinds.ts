@@ -145,6 +145,42 @@ export function listenAddress(): Kind<string> {
   };
 }
 
+/** `https://lapi.example:8080`, with a path where a proxy wants one; nothing for off. */
+export function webAddress(): Kind<string> {
+  return {
+    schema: v.pipe(trimmed, v.check((text) => text === "" || isWebAddress(text))),
+    expected: "http://HOST:PORT, https://HOST:PORT, or nothing for off",
+    placeholder: "<url>",
+    toml: JSON.stringify,
+  };
+}
+
+function isWebAddress(text: string): boolean {
+  if (!/^https?:\/\/[^\s?#@]+$/i.test(text)) return false;
+  return URL.canParse(text) && new URL(text).hostname !== "";
+}
+
+/** A name without white space; nothing for none. */
+export function name(): Kind<string> {
+  return {
+    schema: v.pipe(trimmed, v.regex(/^[\x21-\x7e]{0,255}$/)),
+    expected: "up to 255 printable characters without spaces",
+    placeholder: "<name>",
+    toml: JSON.stringify,
+  };
+}
+
+/** A password that others have given out: the text itself, or `file:/PATH` of a file with it. */
+export function secret(): Kind<string> {
+  return {
+    schema: v.pipe(trimmed, v.check((text) => /^[\x21-\x7e]*$/.test(text))),
+    expected: "printable characters without spaces, file:/PATH, or nothing for none",
+    placeholder: "<secret>",
+    toml: JSON.stringify,
+    isSecret: true,
+  };
+}
+
 /** Shorter ones can be guessed. */
 const TOKEN_LENGTH = 16;
 

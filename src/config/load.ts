@@ -93,8 +93,36 @@ export function loadConfig(input: ConfigInput = {}): LoadedConfig {
         "(set STATUS_TOKEN, or listen at 127.0.0.1)",
     );
   }
+  findFleetProblems(loaded, problems);
   if (problems.length > 0) throw new UsageError(problems.join("\n"));
   return { config: loaded, origins: origins as Origins, file };
+}
+
+/** What belongs together of the fleet's settings. */
+function findFleetProblems(config: Config, problems: string[]): void {
+  const { fleetUrl, fleetLogin, fleetPassword, fleetKey, fleetCert, fleetCertKey } = config;
+  const isSecure = fleetUrl.toLowerCase().startsWith("https:");
+  if (fleetUrl === "") {
+    if (fleetLogin !== "" || fleetPassword !== "" || fleetKey !== "") {
+      problems.push("Cannot join a fleet without FLEET_URL (the address of its API)");
+    }
+    return;
+  }
+  if ((fleetLogin === "") !== (fleetPassword === "") && fleetCert === "") {
+    problems.push("Cannot use FLEET_LOGIN and FLEET_PASSWORD one without the other");
+  }
+  if (fleetLogin === "" && fleetKey === "" && fleetCert === "") {
+    problems.push(
+      "Cannot join the fleet without a right to: expected FLEET_LOGIN with FLEET_PASSWORD, " +
+        "FLEET_KEY, or FLEET_CERT",
+    );
+  }
+  if ((fleetCert === "") !== (fleetCertKey === "")) {
+    problems.push("Cannot use FLEET_CERT and FLEET_CERT_KEY one without the other");
+  }
+  if (fleetCert !== "" && !isSecure) {
+    problems.push(`Cannot show FLEET_CERT to ${fleetUrl}: expected an address with https`);
+  }
 }
 
 /** The effective settings as a TOML file, with where each came from. */
@@ -156,7 +184,27 @@ function fromVariables(
     if (raw.trim() === "" && !v.safeParse(option.kind.schema, raw).success) continue;
     return { raw, origin: `variable ${variable}`, shown: `${variable}=${shownOf(name, raw)}` };
   }
-  return null;
+  return fromFileVariable(name, variables);
+}
+
+/** A secret's file, as containers name it: `FLEET_KEY_FILE=/run/secrets/key`. */
+function fromFileVariable(
+  name: OptionName,
+  variables: Readonly<Record<string, string>>,
+): Given | null {
+  if (kindOf(name).isSecret !== true) return null;
+  const variable = fileVariableOf(name);
+  const path = (variables[variable] ?? "").trim();
+  if (path === "") return null;
+  return {
+    raw: `file:${path}`,
+    origin: `variable ${variable}`,
+    shown: `${variable}=${shown(path)}`,
+  };
+}
+
+function fileVariableOf(name: OptionName): string {
+  return `${OPTIONS[name].variable}_FILE`;
 }
 
 function fromFile(
@@ -217,7 +265,8 @@ function findMisspeltVariables(
 ): void {
   const known = OPTION_NAMES.flatMap((name) => {
     const option = OPTIONS[name] as Option<unknown>;
-    return [option.variable, ...option.oldVariables ?? []];
+    const file = option.kind.isSecret === true ? [fileVariableOf(name)] : [];
+    return [option.variable, ...option.oldVariables ?? [], ...file];
   });
   for (const [variable, value] of Object.entries(variables)) {
     if (known.includes(variable)) continue;

@@ -63,8 +63,6 @@ export class Network implements AsyncDisposable {
   readonly hosts: Host[] = [];
   readonly router: Host;
   private readonly programs = new Set<Program>();
-  private readonly onInterrupt = () => this.interrupted(130);
-  private readonly onTerminate = () => this.interrupted(143);
   private disposing: Promise<void> | null = null;
 
   private constructor(
@@ -73,8 +71,7 @@ export class Network implements AsyncDisposable {
     readonly directory: string,
   ) {
     this.router = new Host("router", `${prefix}-router`, "", "", this);
-    Deno.addSignalListener("SIGINT", this.onInterrupt);
-    Deno.addSignalListener("SIGTERM", this.onTerminate);
+    guardAgainstInterrupts(this);
   }
 
   /** An empty network with a forwarding router. `label` begins the names of its namespaces. */
@@ -172,21 +169,50 @@ export class Network implements AsyncDisposable {
     }
   }
 
+  /** Ends the programs at once, without time to put things back. */
+  killAll(): void {
+    for (const program of this.programs) program.kill("SIGKILL");
+  }
+
   private async end(): Promise<void> {
     await Promise.all([...this.programs].map((program) => program.stop()));
     this.remove();
-    Deno.removeSignalListener("SIGINT", this.onInterrupt);
-    Deno.removeSignalListener("SIGTERM", this.onTerminate);
+    releaseFromInterrupts(this);
   }
+}
 
-  /** Programs get their time to put things back; a second interrupt does not wait for them. */
-  private interrupted(exitCode: number): void {
-    if (this.disposing !== null) {
-      for (const program of this.programs) program.kill("SIGKILL");
-      return;
-    }
-    this.dispose().finally(() => Deno.exit(exitCode));
+/** Networks of this process that still stand. */
+const standing = new Set<Network>();
+let interrupted = false;
+const onInterrupt = () => leave(130);
+const onTerminate = () => leave(143);
+
+function guardAgainstInterrupts(network: Network): void {
+  standing.add(network);
+  if (standing.size > 1) return;
+  Deno.addSignalListener("SIGINT", onInterrupt);
+  Deno.addSignalListener("SIGTERM", onTerminate);
+}
+
+function releaseFromInterrupts(network: Network): void {
+  standing.delete(network);
+  if (standing.size > 0 || interrupted) return;
+  Deno.removeSignalListener("SIGINT", onInterrupt);
+  Deno.removeSignalListener("SIGTERM", onTerminate);
+}
+
+/** Programs get their time to put things back; a second interrupt does not wait for them. */
+async function leave(exitCode: number): Promise<void> {
+  if (interrupted) {
+    for (const network of standing) network.killAll();
+    return;
   }
+  interrupted = true;
+  // Again while there are any: what is interrupted may be about to build the next one.
+  while (standing.size > 0) {
+    await Promise.allSettled([...standing].map((network) => network.dispose()));
+  }
+  Deno.exit(exitCode);
 }
 
 let created = 0;

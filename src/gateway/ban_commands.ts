@@ -5,7 +5,7 @@
 import { EnvironmentError, UsageError } from "../errors.ts";
 import { parseAddress } from "../packet/address.ts";
 import { type Ban, type Bans, REASON_MANUAL } from "./bans.ts";
-import type { Networks } from "./networks.ts";
+import { type Networks, parseNetwork } from "./networks.ts";
 
 export const BAN_ACTIONS = ["list", "add", "remove", "clear"] as const;
 export type BanAction = typeof BAN_ACTIONS[number];
@@ -15,6 +15,8 @@ export interface BanRequest {
   readonly addresses: readonly string[];
   /** Of `add`. */
   readonly durationSeconds: number;
+  /** Of `remove`: also lift the fleet's bans, everywhere. */
+  readonly fleet?: boolean;
 }
 
 /** One answer an address (`add`, `remove`), or one in all (`clear`). */
@@ -27,7 +29,13 @@ export type BanAnswer =
     /** False when it was banned already and only its end has changed. */
     readonly isNew: boolean;
   }
-  | { readonly type: "removed"; readonly address: string; readonly wasBanned: boolean }
+  | {
+    readonly type: "removed";
+    readonly address: string;
+    readonly wasBanned: boolean;
+    /** Decisions of the fleet taken back, where that was asked for. */
+    readonly decisions?: number;
+  }
   | { readonly type: "cleared"; readonly bans: number };
 
 /**
@@ -43,9 +51,9 @@ export function answerBanRequest(bans: Bans, never: Networks, request: BanReques
     case "clear":
       return [{ type: "cleared", bans: bans.clear() }];
     case "remove":
-      return addresses.map((text) => readAddress("unban", text)).map((words, index) => ({
+      return addresses.map(readRemoval).map((remove, index) => ({
         ...{ type: "removed", address: addresses[index] },
-        wasBanned: bans.remove(words),
+        wasBanned: remove(bans),
       }));
     case "add": {
       const all = addresses.map((text) => readAddress("ban", text));
@@ -66,6 +74,14 @@ export function answerBanRequest(bans: Bans, never: Networks, request: BanReques
   }
 }
 
+/** What to lift: all bans of an address, or the one of a network, as `list` names it. */
+function readRemoval(text: string): (bans: Bans) => boolean {
+  const network = text.includes("/") ? parseNetwork(text) : null;
+  if (network !== null && network.bits < 128) return (bans) => bans.removeNetwork(network);
+  const words = readAddress("unban", text);
+  return (bans) => bans.remove(words);
+}
+
 function readAddress(verb: string, text: string): Int32Array {
   const words = parseAddress(text);
   if (words !== null) return words;
@@ -76,14 +92,47 @@ function readAddress(verb: string, text: string): Int32Array {
 
 /** Throws UsageError for an address that cannot be used, before anybody is asked. */
 export function checkBanRequest({ action, addresses }: BanRequest): void {
-  for (const text of addresses) readAddress(action === "remove" ? "unban" : "ban", text);
+  for (const text of addresses) {
+    if (action === "remove") readRemoval(text);
+    else readAddress("ban", text);
+  }
+}
+
+/** Lifts the fleet's bans; how many decisions that were, of each address. */
+export type FleetLift = (addresses: readonly string[]) => Promise<number[]>;
+
+/** As {@link answerBanRequest}, and in the fleet where the request says so. */
+export async function answerInFleet(
+  bans: Bans,
+  never: Networks,
+  request: BanRequest,
+  lift: FleetLift | null,
+): Promise<BanAnswer[]> {
+  if (request.fleet !== true || request.action !== "remove") {
+    return answerBanRequest(bans, never, request);
+  }
+  checkBanRequest(request);
+  if (lift === null) throw outOfFleet();
+  const decisions = await lift(request.addresses); // first: else it would come back at once
+  return answerBanRequest(bans, never, request).map((answer, index) =>
+    answer.type === "removed" ? { ...answer, decisions: decisions[index] } : answer
+  );
+}
+
+/** There is no fleet to lift bans of. */
+export function outOfFleet(): EnvironmentError {
+  return new EnvironmentError(
+    "Cannot lift bans of the fleet: no btblocker that is in one runs here",
+    "set FLEET_URL, FLEET_LOGIN and FLEET_PASSWORD, and start it",
+  );
 }
 
 /** A request as it came through the socket, checked. */
 export function readBanRequest(value: unknown): BanRequest {
-  const { action, addresses, durationSeconds } = value as Partial<BanRequest>;
+  const { action, addresses, durationSeconds, fleet } = value as Partial<BanRequest>;
   const isRequest = BAN_ACTIONS.some((known) => known === action) && Array.isArray(addresses) &&
-    addresses.every((text) => typeof text === "string") && Number.isFinite(durationSeconds);
+    addresses.every((text) => typeof text === "string") && Number.isFinite(durationSeconds) &&
+    (fleet === undefined || typeof fleet === "boolean");
   if (!isRequest) throw new UsageError("Cannot read the request: not one for bans");
   return value as BanRequest;
 }

@@ -35,6 +35,7 @@ export interface BanSideOptions {
 export interface BanSettings {
   readonly target: BanTarget;
   readonly durationSeconds: number;
+  readonly requiresReply: boolean;
 }
 
 /** How often interfaces, addresses and routes are looked at: tens of microseconds each time. */
@@ -115,13 +116,15 @@ export class BanSide implements Disposable {
   }
 
   /** What the queue workers get. */
-  workerSetup({ target, durationSeconds }: BanSettings): WorkerBansSetup {
+  workerSetup({ target, durationSeconds, requiresReply }: BanSettings): WorkerBansSetup {
     return {
       handles: this.bans.handles,
       target,
       durationMs: durationSeconds * 1000,
+      requiresReply,
       never: this.local.neverBuffer,
       ours: this.local.oursBuffer,
+      uplinks: this.local.uplinksBuffer,
     };
   }
 

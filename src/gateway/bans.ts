@@ -115,8 +115,9 @@ export class Bans {
     return isNew;
   }
 
-  /** Bans a network, in either scope. */
+  /** Bans a network, or an address as a network of 128 bits; in either scope. */
   banNetwork({ words, bits }: Network, durationMs: number, reason: number): boolean {
+    if (bits === 128) return this.banAddress(words, 0, durationMs, reason);
     const now = bootTimeMs();
     const isNew = this.#table.add(words, 0, NETWORK, bits, now + durationMs, now, reason);
     const { networkMap = -1 } = this.handles;
@@ -207,13 +208,22 @@ export class Bans {
     return deleteWhere(endpointMap, ENDPOINT_KEY_LENGTH, isOfAddress) > 0 || removed;
   }
 
-  /** Ends the ban of a network. False when there was none. */
+  /**
+   * Ends the ban of exactly this network, or address (128 bits) as a whole: those of its endpoints
+   * stay. False when there was none.
+   */
   removeNetwork({ words, bits }: Network): boolean {
-    const removed = this.#table.remove(words, 0, NETWORK, bits);
-    const { networkMap = -1 } = this.handles;
-    if (networkMap < 0) return removed;
-    encodeNetworkKey(this.#networkKey, words, bits);
-    return deleteElement(networkMap, this.#networkKey) === 0 || removed;
+    const isAddress = bits === 128;
+    const removed = isAddress
+      ? this.#table.remove(words, 0, 0, 0)
+      : this.#table.remove(words, 0, NETWORK, bits);
+    const { addressMap, networkMap = -1 } = this.handles;
+    const map = isAddress ? addressMap : networkMap;
+    if (map < 0) return removed;
+    const key = isAddress ? this.#addressKey : this.#networkKey;
+    if (isAddress) encodeAddressKey(key, words, 0);
+    else encodeNetworkKey(key, words, bits);
+    return deleteElement(map, key) === 0 || removed;
   }
 
   /** Ends all bans; returns how many there were. */

@@ -2,6 +2,7 @@
  * What this machine is in the network: its own addresses, default gateways, resolvers and connected
  * networks. Kept in shared memory for the ban policy of all threads, and read again when they change.
  */
+import { interfaceIndex } from "../../ffi/libc.ts";
 import { RouteEvents } from "../../ffi/libc_net.ts";
 import { UsageError } from "../errors.ts";
 import { parseAddress } from "../packet/address.ts";
@@ -21,11 +22,22 @@ const WHITELIST_MOST = CAPACITY - 4_096;
 /** Datagrams read at once; after more than that anything may have changed. */
 const MOST_EVENTS = 256;
 
+/** Interfaces of default routes that are told apart; a machine has one or two. */
+const MOST_UPLINKS = 15;
+
+/** Whether the number is that of an interface of a default route; `uplinks` over `uplinksBuffer`. */
+export function isUplink(uplinks: Int32Array, index: number): boolean {
+  for (let i = 0; i < uplinks.length; i++) if (uplinks[i] === index) return index !== 0;
+  return false;
+}
+
 export class LocalAddresses implements Disposable {
   /** Never banned. */
   readonly neverBuffer = new SharedArrayBuffer(Networks.byteLength(CAPACITY));
   /** Networks of ours, for BAN_TARGET=remote. */
   readonly oursBuffer = new SharedArrayBuffer(Networks.byteLength(CAPACITY));
+  /** Numbers of the interfaces of the default routes, 0 for none: read with {@link isUplink}. */
+  readonly uplinksBuffer = new SharedArrayBuffer(MOST_UPLINKS * Int32Array.BYTES_PER_ELEMENT);
   readonly never = new Networks(this.neverBuffer);
   readonly ours = new Networks(this.oursBuffer);
   #whitelist: readonly Network[];
@@ -75,6 +87,9 @@ export class LocalAddresses implements Disposable {
     this.#resolverTimes = resolverTimes();
     this.#routes = defaultRoutes();
     const uplinks = new Set(this.defaultInterfaces);
+    const indexes = [...uplinks].slice(0, MOST_UPLINKS).map(interfaceIndex);
+    const cells = new Int32Array(this.uplinksBuffer);
+    for (let i = 0; i < MOST_UPLINKS; i++) Atomics.store(cells, i, indexes[i] ?? 0);
     const never: Network[] = [...SPECIAL_NETWORKS, ...this.#whitelist];
     const ours: Network[] = [...PRIVATE_NETWORKS];
     for (const { gateway } of this.#routes) {

@@ -77,7 +77,9 @@ async function serve(
         hook: message.hook,
         inputInterface: message.inputInterface,
         outputInterface: message.outputInterface,
-        banned: bans === null || monitorOnly ? [] : bans.ban(detection, message.hook),
+        banned: bans === null || monitorOnly
+          ? []
+          : bans.ban(detection, message.hook, message.inputInterface),
         monitorOnly,
         timeMs: Date.now(),
         worker: setup.worker,

@@ -11,6 +11,7 @@ import {
   SOURCE_END,
 } from "./ban_policy.ts";
 import { type BanHandles, Bans, reasonOf } from "./bans.ts";
+import { isUplink } from "./local_addresses.ts";
 import { Networks } from "./networks.ts";
 
 /** All of it can be posted to a worker; post it again when a setting changes. */
@@ -18,19 +19,26 @@ export interface WorkerBansSetup {
   readonly handles: BanHandles;
   readonly target: BanTarget;
   readonly durationMs: number;
-  /** `LocalAddresses.neverBuffer` and `oursBuffer`. */
+  /** BAN_REQUIRES_REPLY: only senders that were seen to be real are banned. */
+  readonly requiresReply: boolean;
+  /** `LocalAddresses.neverBuffer`, `oursBuffer` and `uplinksBuffer`. */
   readonly never: SharedArrayBuffer;
   readonly ours: SharedArrayBuffer;
+  readonly uplinks: SharedArrayBuffer;
 }
 
 export class WorkerBans {
   readonly #bans: Bans;
   readonly #policy: BanPolicy;
   readonly #durationMs: number;
+  readonly #requiresReply: boolean;
+  readonly #uplinks: Int32Array;
 
   constructor(setup: WorkerBansSetup) {
     this.#bans = new Bans(setup.handles);
     this.#durationMs = setup.durationMs;
+    this.#requiresReply = setup.requiresReply;
+    this.#uplinks = new Int32Array(setup.uplinks);
     this.#policy = {
       target: setup.target,
       never: new Networks(setup.never),
@@ -49,9 +57,13 @@ export class WorkerBans {
       bans.drops(address, 4, protocol, destinationPort, timeMs);
   }
 
-  /** Bans whom the policy says; in the kernel when this returns. Who it was, as text. */
-  ban(detection: Detection, hook: number): string[] {
-    if (!detection.mayBan || !this.#isSenderReal(detection, hook)) return [];
+  /**
+   * Bans whom the policy says; in the kernel when this returns. Who it was, as text.
+   *
+   * @param inputInterface number of the interface the packet came in by, 0 for none
+   */
+  ban(detection: Detection, hook: number, inputInterface: number): string[] {
+    if (!detection.mayBan || !this.#isSenderReal(detection, hook, inputInterface)) return [];
     const { address, initiatorIsSource, protocol } = detection;
     const ends = banTargets(address, initiatorIsSource, hook, this.#policy);
     const banned: string[] = [];
@@ -66,11 +78,14 @@ export class WorkerBans {
 
   /**
    * A forged source must not get an innocent banned: the other end has answered, or the packet is
-   * this machine's own, or a datagram from a network behind it.
+   * this machine's own, or a datagram of a network behind it that came from there: an address of ours
+   * in a packet from the internet is forged.
    */
-  #isSenderReal(detection: Detection, hook: number): boolean {
-    return detection.established || hook === HOOK_OUTPUT ||
-      (detection.protocol === PROTOCOL_UDP && this.#policy.ours.contains(detection.address, 0));
+  #isSenderReal(detection: Detection, hook: number, inputInterface: number): boolean {
+    if (!this.#requiresReply || detection.established || hook === HOOK_OUTPUT) return true;
+    return detection.protocol === PROTOCOL_UDP &&
+      this.#policy.ours.contains(detection.address, 0) &&
+      !isUplink(this.#uplinks, inputInterface);
   }
 
   #banEnd(detection: Detection, at: number, protocol: number, port: number): string {

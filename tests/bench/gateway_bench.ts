@@ -12,7 +12,9 @@
  *   --workers N             of btblocker; 2 by default
  *   --xdp MODE              attach XDP to the client's link in this mode; off by default: the drivers
  *                           of veth give offload up for it, which a network card's do not
+ *   --pin                   the two ends each on a core of its own, for machines that do other work too
  *   --skip-memory           without the million flows
+ *   --profile               only where a packet's time goes in user space; needs no root
  *
  * "stateful" is a router that only follows connections, as NAT or any firewall makes it: btblocker
  * keeps its decisions in the connections' marks, so that is the part of its cost which most routers
@@ -23,8 +25,10 @@
  */
 
 import { parseArgs } from "node:util";
+import { Bed } from "./gateway/bed.ts";
 import { Contender, inspectAllRules, type Losses } from "./gateway/contenders.ts";
 import { type Aim, type Measure, MEASURES } from "./gateway/measures.ts";
+import { printPacketPath } from "./gateway/packet_path.ts";
 import { median } from "./corpus.ts";
 
 const FLOOD_FLOWS = 1_000_000;
@@ -42,8 +46,15 @@ const { values: options } = parseArgs({
     workers: { type: "string", default: "2" },
     xdp: { type: "string", default: "off" },
     "skip-memory": { type: "boolean", default: false },
+    pin: { type: "boolean", default: false },
+    profile: { type: "boolean", default: false },
   },
 });
+if (options.profile) {
+  printPacketPath();
+  Deno.exit();
+}
+Bed.pinned = options.pin;
 const runs = Number(options.runs ?? (options.quick ? 3 : 5));
 const seconds = Number(options.seconds ?? (options.quick ? 1 : 4));
 const measures = MEASURES.filter(({ name }) => name.includes(options.only));

@@ -50,7 +50,11 @@ const never = new SharedArrayBuffer(Networks.byteLength(16));
 new Networks(never).replace(SPECIAL_NETWORKS);
 const ours = new SharedArrayBuffer(Networks.byteLength(16));
 new Networks(ours).replace([parseNetwork("12.0.0.0/8")!]); // whose datagrams cannot be forged
-const worker = new WorkerBans({ handles, target: "source", durationMs: 3_600_000, never, ours });
+const uplinks = new SharedArrayBuffer(4);
+const worker = new WorkerBans({
+  ...{ handles, target: "source", durationMs: 3_600_000, requiresReply: true },
+  ...{ never, ours, uplinks },
+});
 const policy = {
   ...{ strict: false, blockSocks: false, blockMentions: false },
   whitelistPorts: [22, 53, 80, 443],
@@ -68,7 +72,7 @@ for (let i = 0; i < DECISIONS; i++) {
   if (!parseIp(packet, packetBytes, 0, packetBytes.length)) throw new Error("Not a packet");
   if (!worker.drops(packet)) engine.judge(packet);
   if (engine.detection === null) throw new Error("Not detected");
-  const banned = worker.ban(engine.detection, HOOK_FORWARD);
+  const banned = worker.ban(engine.detection, HOOK_FORWARD, 2);
   microseconds.push((performance.now() - start) * 1000);
   if (banned.length !== 1) throw new Error(`Not banned: ${i}`);
 }

@@ -21,11 +21,19 @@ function shared(...texts: string[]): SharedArrayBuffer {
   return buffer;
 }
 
-function workerBans(target: BanTarget, scope: BanScope = "ip"): WorkerBans {
+const [INSIDE, UPLINK] = [2, 3];
+
+function workerBans(
+  target: BanTarget,
+  scope: BanScope = "ip",
+  requiresReply = true,
+): WorkerBans {
+  const uplinks = new SharedArrayBuffer(8);
+  new Int32Array(uplinks)[0] = UPLINK;
   const table = new SharedArrayBuffer(BanTable.byteLength(64));
   return new WorkerBans({
     handles: { table, scope, addressMap: -1, endpointMap: -1 },
-    ...{ target, durationMs: 60_000 },
+    ...{ target, durationMs: 60_000, requiresReply, uplinks },
     ...{ never: shared("203.0.113.1"), ours: shared("192.168.0.0/16") },
   });
 }
@@ -62,7 +70,7 @@ const targets = [
 for (const [target, wanted] of targets) {
   Deno.test(`BAN_TARGET=${target} bans ${wanted.join(" and ") || "nobody"}`, { ignore }, () => {
     const bans = workerBans(target);
-    assert.deepEqual(bans.ban(detection(CLIENT, PEER), HOOK_FORWARD), wanted);
+    assert.deepEqual(bans.ban(detection(CLIENT, PEER), HOOK_FORWARD, INSIDE), wanted);
     const other = "192.0.2.200";
     for (const address of [CLIENT, PEER]) {
       const isBanned = (wanted as readonly string[]).includes(address);
@@ -74,7 +82,7 @@ for (const [target, wanted] of targets) {
 
 Deno.test("BAN_SCOPE=endpoint bans a port and tells so", { ignore }, () => {
   const bans = workerBans("source", "endpoint");
-  assert.deepEqual(bans.ban(detection(CLIENT, PEER), HOOK_FORWARD), [`${CLIENT}:6881`]);
+  assert.deepEqual(bans.ban(detection(CLIENT, PEER), HOOK_FORWARD, INSIDE), [`${CLIENT}:6881`]);
   assert.equal(bans.drops(packet(CLIENT, 6881, PEER, 1)), true);
   assert.equal(bans.drops(packet(PEER, 1, CLIENT, 6881)), true);
   assert.equal(bans.drops(packet(CLIENT, 6882, PEER, 1)), false);
@@ -113,6 +121,16 @@ const cautions = [
 
 for (const [name, found, hook, wanted] of cautions) {
   Deno.test(`ban() of ${name}`, { ignore }, () => {
-    assert.deepEqual(workerBans("source").ban(found, hook), wanted);
+    assert.deepEqual(workerBans("source").ban(found, hook, INSIDE), wanted);
   });
 }
+
+Deno.test(
+  "ban() of a datagram with an address of ours that came from the internet",
+  { ignore },
+  () => {
+    const forged = detection(CLIENT, PEER, { established: false });
+    assert.deepEqual(workerBans("source").ban(forged, HOOK_FORWARD, UPLINK), []);
+    assert.deepEqual(workerBans("source", "ip", false).ban(forged, HOOK_FORWARD, UPLINK), [CLIENT]);
+  },
+);

@@ -85,7 +85,7 @@ Deno.test("the Debian package installs, upgrades, is removed and purged", async 
   await debianPackage(root, async () => console.log(await block(root)));
 });
 
-Deno.test("the image's file system guards as its user, with its capabilities", async () => {
+Deno.test("the image's file system guards with the container's capabilities, as root and as a user", async () => {
   await using root = await Root.create(base, release, `${ROOT}tests/captures`);
   console.log(await image(root, await Deno.readTextFile(`${ROOT}Dockerfile`)));
 });

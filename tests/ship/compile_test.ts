@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { buildProgram, PROGRAM_FILES } from "../../scripts/packing/program.ts";
+import { buildProgram, bundledPackages, PROGRAM_FILES } from "../../scripts/packing/program.ts";
 import { IS_LINUX, ROOT, script } from "./build.ts";
 
 /** Stands in for the runtime: it can be packed into, though not run from. */
@@ -47,9 +47,12 @@ Deno.test("the program holds its page and data, and nothing of the building mach
     assert.match(main, /new URL\("\.\/queue_worker\.js", import\.meta\.url\)/);
     for (const name of ["main.js", "queue_worker.js"]) {
       const text = await Deno.readTextFile(`${directory}/${name}`);
-      for (const path of [directory, ROOT, Deno.env.get("HOME") ?? ROOT, "fast-check"]) {
-        assert(path.length < 3 || !text.includes(path), `${name} has ${path}`);
+      for (const path of [directory, ROOT, `${Deno.env.get("HOME") ?? ""}/.`, ".cache/"]) {
+        assert(!text.includes(path), `${name} has ${path}`);
       }
+      const packages = [...bundledPackages(text)].map((path) => path.replace(/\/[^/]*$/, ""));
+      assert.equal(packages.includes("commander"), name === "main.js");
+      assert(!packages.includes("fast-check"), "only of the tests");
       assert.doesNotMatch(text, /^\s*\/\/ (\.\.\/)*tests\//m);
     }
   } finally {

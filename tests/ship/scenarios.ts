@@ -121,45 +121,71 @@ export async function debianPackage(root: Root, whileInstalled?: () => Promise<v
   assert.deepEqual(await user(root), []);
 }
 
-/** Drops what the kernel drops for `--cap-drop ALL` and the four that compose.yml adds. */
-const AS_IN_CONTAINER = "setpriv --reuid 999 --regid 999 --clear-groups --inh-caps -all " +
-  "--bounding-set -all,+net_admin,+net_raw,+bpf,+perfmon";
+/** What the kernel leaves a container started with `--cap-drop ALL` and the four of compose.yml. */
+const CAPABILITIES = "--inh-caps -all --bounding-set -all,+net_admin,+net_raw,+bpf,+perfmon";
+const AS_USER = `setpriv --reuid 999 --regid 999 --clear-groups ${CAPABILITIES}`;
+const AS_ROOT = `setpriv ${CAPABILITIES}`;
+
+/** The commands of a stage of the Dockerfile, but for those that install packages. */
+function stageCommands(dockerfile: string, stage: string): string[] {
+  const start = dockerfile.indexOf(` AS ${stage}\n`);
+  assert(start > 0, `no stage ${stage}`);
+  const text = dockerfile.slice(start).replaceAll("\\\n", "").split(/^FROM /m)[0];
+  return text.split("\n").filter((line) => line.startsWith("RUN "))
+    .flatMap((line) => line.slice("RUN ".length).split(" && "))
+    .map((command) => command.trim())
+    .filter((command) => !/^apt-get |^rm -rf \/var\/lib\/apt/.test(command));
+}
 
 /**
- * The image's file system without Docker: what the Dockerfile's lines do after its packages are
- * installed (`dockerfile` is its text), then the program as its user with its capabilities, in a
- * network namespace of its own.
+ * The image's file system without Docker: what the Dockerfile's lines do once its packages are there,
+ * then the program with the container's capabilities, as its root and, in the other variant, as its
+ * user, in a network namespace of its own.
  */
 export async function image(root: Root, dockerfile: string): Promise<string> {
-  const lines = dockerfile.replaceAll("\\\n", "").split("\n").filter((line) =>
-    line.startsWith("RUN ")
-  );
-  const commands = lines.flatMap((line) => line.slice("RUN ".length).split(" && "))
-    .map((command) => command.trim())
-    .filter((command) => /^(groupadd|useradd|install|setcap|ln) /.test(command));
-  assert(commands.length >= 7, dockerfile);
   await root.succeed("tar", "-xzf", ARCHIVE, "-C", "/tmp");
-  const [, name] = /([^/]+)\.tar\.gz$/.exec(ARCHIVE)!;
+  const name = ARCHIVE.replace(/.*\/(.*)\.tar\.gz$/, "$1");
   await root.succeed(`/tmp/${name}/btblocker`, "--unpack", "/usr/lib/btblocker");
-  for (const command of commands) await root.succeed("sh", "-c", command);
+  const run = async (stage: string) => {
+    const commands = stageCommands(dockerfile, stage);
+    assert(commands.length >= 3, stage);
+    for (const command of commands) await root.succeed("sh", "-c", command);
+  };
+  await run("base");
+  const asRoot = await guard(root, AS_ROOT);
+  await run("nonroot");
+  return `  root: ${asRoot}\n  user: ${await guard(root, AS_USER)}`;
+}
+
+/** Guards a link, has a torrent client's datagram sent over it, and looks at what is left. */
+async function guard(root: Root, prefix: string): Promise<string> {
   const ping = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
-  const text = await root.succeed(
-    "bash",
-    "-c",
-    `exec unshare --net bash -euc '
-     ip link set lo up
-     ip link add veth0 type veth peer name veth1
-     ip address add 192.0.2.1/24 dev veth0; ip link set veth0 up; ip link set veth1 up
-     XTABLES_LOCKFILE=/run/btblocker/xtables.lock CHAINS=INPUT,OUTPUT INTERFACE=veth0 \\
-       ${AS_IN_CONTAINER} btblocker run >/tmp/log 2>&1 &
-     for i in $(seq 100); do grep -q Guarding /tmp/log && break; sleep 0.1; done
-     ${AS_IN_CONTAINER} btblocker status # the HEALTHCHECK
-     for i in 1 2 3; do echo -n ${ping} >/dev/udp/192.0.2.2/6881 || true; sleep 0.2; done
-     kill -TERM $!; wait $! && echo "ended with 0"
-     cat /tmp/log; iptables-save; ip -o link'`,
-  );
+  const script = `
+    ip link set lo up
+    ip link add veth0 type veth peer name veth1
+    ip address add 192.0.2.1/24 dev veth0
+    ip link set veth0 up
+    ip link set veth1 up
+    XTABLES_LOCKFILE=/run/btblocker/xtables.lock CHAINS=INPUT,OUTPUT INTERFACE=veth0 \\
+      ${prefix} btblocker run >/tmp/log 2>&1 &
+    for i in $(seq 100); do grep -q Guarding /tmp/log && break; sleep 0.1; done
+    ${prefix} btblocker status # the HEALTHCHECK
+    for i in 1 2 3; do echo -n ${ping} >/dev/udp/192.0.2.2/6881 || true; sleep 0.2; done
+    kill -TERM $!
+    wait $! && echo "ended with 0"
+    cat /tmp/log
+    echo left:
+    iptables-save; ip6tables-save; ip -o link`;
+  const text = await root.succeed("unshare", "--net", "bash", "-euc", script);
   assert.match(text, /^Guarding INPUT, OUTPUT/m);
   assert.match(text, /^ended with 0/m);
-  assert.doesNotMatch(text, /BTBLOCKER|NFQUEUE|prog\/xdp|xdpgeneric/);
+  assert.match(
+    text,
+    /\[DETECT\] UDP 192\.0\.2\.1:\d+ → 192\.0\.2\.2:6881 dht .* banned 192\.0\.2\.2/,
+  );
+  assert.doesNotMatch(
+    text.slice(text.lastIndexOf("left:")),
+    /BTBLOCKER|NFQUEUE|prog\/xdp|xdpgeneric/,
+  );
   return /Guarding .* by NFQUEUE.*/.exec(text)?.[0] ?? assert.fail(text);
 }

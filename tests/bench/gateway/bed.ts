@@ -19,6 +19,9 @@ export class Bed implements AsyncDisposable {
     readonly server: Host,
   ) {}
 
+  /** Whether the two ends stay each on a core of its own, wherever the scheduler would have them. */
+  static pinned = false;
+
   static async create(): Promise<Bed> {
     const network = await Network.create("bench");
     try {
@@ -44,7 +47,7 @@ export class Bed implements AsyncDisposable {
     await server.run(["ip", "route", "add", "blackhole", "10.0.0.0/8"]);
     await client.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=10000 65535"]);
     const spawn = (command: string[], name: string) =>
-      server.spawn(command, { log: `${this.network.directory}/${name}.log` });
+      server.spawn(onCore(1, command), { log: `${this.network.directory}/${name}.log` });
     spawn(["iperf3", "-s", "-p", `${IPERF_PORT}`], "iperf3");
     const http = spawn(denoCommand("server.ts", "http", HTTP_PORT), "http");
     const echo = spawn(denoCommand("server.ts", "udp", ECHO_PORT), "echo");
@@ -71,7 +74,11 @@ export class Bed implements AsyncDisposable {
 
   /** Runs one of the load programs on the client and gives what it prints. */
   load(timeoutMs: number, script: string, ...args: (string | number)[]): Promise<string> {
-    return this.client.run(denoCommand(script, ...args), timeoutMs);
+    return this.runOnClient(denoCommand(script, ...args), timeoutMs);
+  }
+
+  runOnClient(command: readonly string[], timeoutMs: number): Promise<string> {
+    return this.client.run(onCore(0, command), timeoutMs);
   }
 
   /** Inode of the router's namespace, which names the blocker's control socket. */
@@ -91,6 +98,10 @@ export function spawnInRouter(
   env: Record<string, string>,
 ): Program {
   return bed.router.spawn(command, { log: `${bed.network.directory}/gateway.log`, env });
+}
+
+function onCore(core: number, command: readonly string[]): string[] {
+  return Bed.pinned ? ["taskset", "--cpu-list", `${core}`, ...command] : [...command];
 }
 
 function denoCommand(script: string, ...args: (string | number)[]): string[] {

@@ -36,7 +36,7 @@ async function iperf(bed: Bed, seconds: number, args: readonly string[]) {
   for (let attempt = 1;; attempt++) {
     try {
       const report: IperfReport = JSON.parse(
-        await bed.client.run(command, (seconds + 30) * 1000),
+        await bed.runOnClient(command, (seconds + 30) * 1000),
       );
       if (report.error === undefined) return report.end;
       throw new Error(report.error);
@@ -59,7 +59,7 @@ async function udp(bed: Bed, seconds: number) {
 }
 
 async function newConnections(bed: Bed, seconds: number) {
-  const report = await bed.client.run([
+  const report = await bed.runOnClient([
     ...["wrk", "-t1", "-c32", `-d${seconds}s`, "-H", "Connection: close"],
     `http://${bed.server.ipv4}:${HTTP_PORT}/`,
   ], (seconds + 30) * 1000);

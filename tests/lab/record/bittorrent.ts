@@ -116,10 +116,11 @@ function fanOut(client: string): Scenario {
 }
 
 /** Recorded from the middle of a transfer. */
-function midStream(client: string, mode: Mode, truth: Truth): Scenario {
+function midStream(client: string, mode: Mode, truth: Truth, seeders = 1): Scenario {
   return {
-    name: `${client}-${mode}-mid-stream`,
-    source: `${client} to ${client}, ${mode}, begun in the middle`,
+    name: `${client}-${mode}-${seeders > 1 ? "four-peers-" : ""}mid-stream`,
+    source: `${seeders} ${client} to ${client}, ${mode}, begun in the middle`,
+    outer: seeders + 1,
     truth: { ...truth, midStream: true },
     async run(lab, recorder) {
       const swarm = await startSwarm(lab, {
@@ -127,8 +128,9 @@ function midStream(client: string, mode: Mode, truth: Truth): Scenario {
         leecher: CLIENTS[client],
         mode,
         discovery: "direct",
+        seeders,
         length: 2 << 20,
-        uploadLimit: 100_000,
+        uploadLimit: 100_000 / seeders,
       });
       const deadline = performance.now() + 40_000;
       while (await swarm.leecher.verifiedBytes() < 65_536) {
@@ -251,6 +253,7 @@ export const BITTORRENT: readonly Scenario[] = [
   midStream("transmission", "tcp", { peerTcp: "peer-wire" }),
   midStream("libtorrent", "utp", {}),
   midStream("libtorrent", "mse-rc4", { peerTcp: "mse" }),
+  midStream("libtorrent", "mse-rc4", { peerTcp: "mse" }, 4),
   webSeed,
   socks,
   socksUdp,

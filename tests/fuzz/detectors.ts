@@ -1,0 +1,99 @@
+/** Every pure reader of bytes: no throw, and nothing outside its range is read. */
+import { describeClient } from "../../src/protocols/client_name.ts";
+import {
+  findKey,
+  integerAt,
+  skipElement,
+  stringLength,
+  stringStart,
+} from "../../src/protocols/bencode.ts";
+import { announcedPort, detectDht } from "../../src/protocols/dht.ts";
+import { detectExtension } from "../../src/protocols/extension.ts";
+import { detectHttpTracker } from "../../src/protocols/http_tracker.ts";
+import { detectLsd } from "../../src/protocols/lsd.ts";
+import { isMatch, type StreamAnswer } from "../../src/protocols/match.ts";
+import { detectMention } from "../../src/protocols/mentions.ts";
+import { looksRandom } from "../../src/protocols/mse.ts";
+import { detectPeerWire } from "../../src/protocols/peer_wire.ts";
+import { readPeers } from "../../src/protocols/peers.ts";
+import { detectSocks, negotiationLength } from "../../src/protocols/proxy.ts";
+import { innerDatagram } from "../../src/protocols/socks_udp.ts";
+import { detectUdpTracker } from "../../src/protocols/udp_tracker.ts";
+import { detectUtp, utpHeaderEnd } from "../../src/protocols/utp.ts";
+import { detectWebSeed } from "../../src/protocols/web_seed.ts";
+import {
+  detectWebsocketFrame,
+  detectWebsocketTracker,
+} from "../../src/protocols/websocket_tracker.ts";
+
+type Read = (bytes: Uint8Array, start: number, end: number) => unknown;
+
+/** Answers relative to the start, so that two buffers can be compared. */
+const relative = (read: (bytes: Uint8Array, start: number, end: number) => number): Read =>
+(
+  bytes,
+  start,
+  end,
+) => {
+  const at = read(bytes, start, end);
+  return at < 0 || Number.isNaN(at) ? at : at - start;
+};
+
+/** A detector, and what is read after it has matched. */
+const detector =
+  (detect: (b: Uint8Array, s: number, e: number) => StreamAnswer): Read => (bytes, start, end) => {
+    const answer = detect(bytes, start, end);
+    if (!isMatch(answer)) return answer;
+    const peers: number[] = [];
+    readPeers(answer, bytes, start, end, { peer: (...words) => void peers.push(...words) });
+    return [answer.reason, describeClient(answer, bytes, start, end), ...peers].join();
+  };
+
+const ID = Uint8Array.of(0x69, 0x64);
+
+export const READERS: Readonly<Record<string, Read>> = {
+  detectPeerWire: detector(detectPeerWire),
+  detectExtension: detector(detectExtension),
+  detectHttpTracker: detector(detectHttpTracker),
+  detectWebSeed: detector(detectWebSeed),
+  detectWebsocketTracker: detector(detectWebsocketTracker),
+  detectWebsocketFrame: detector(detectWebsocketFrame),
+  detectMention: detector(detectMention),
+  detectSocks: detector(detectSocks),
+  detectDht: detector(detectDht),
+  detectLsd: detector(detectLsd),
+  detectUdpTracker: detector(detectUdpTracker),
+  detectUtp: detector(detectUtp),
+  announcedPort,
+  utpHeaderEnd: relative(utpHeaderEnd),
+  innerDatagram: relative(innerDatagram),
+  skipElement: relative(skipElement),
+  stringStart: relative(stringStart),
+  stringLength,
+  integerAt,
+  findKey: relative((bytes, start, end) => findKey(bytes, start, end, ID)),
+  "negotiationLength (client)": (b, s, e) => negotiationLength(b, s, e, true),
+  "negotiationLength (server)": (b, s, e) => negotiationLength(b, s, e, false),
+  looksRandom,
+};
+
+const MARGIN = 64;
+const rooms = [0x00, 0x65, 0xff].map((fill) => new Uint8Array(65_535 + 2 * MARGIN).fill(fill));
+
+/** Asks every reader, with different bytes around the input: all answers must be alike. */
+export function readEverywhere(input: Uint8Array): void {
+  for (const [name, read] of Object.entries(READERS)) {
+    let first: unknown;
+    for (const [index, room] of rooms.entries()) {
+      room.set(input, MARGIN);
+      const answer = read(room, MARGIN, MARGIN + input.length);
+      if (index === 0) first = answer;
+      else if (!Object.is(answer, first)) {
+        throw new Error(`${name} read outside its range: ${String(first)}, ${String(answer)}`);
+      }
+    }
+  }
+  for (const [index, room] of rooms.entries()) {
+    room.fill([0x00, 0x65, 0xff][index], MARGIN, MARGIN + input.length);
+  }
+}
