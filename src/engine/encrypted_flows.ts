@@ -11,21 +11,24 @@ import {
   MIN_OPENING,
   MIN_THIRD_MESSAGE,
 } from "../protocols/mse.ts";
-import { BYTES, type FlowTable, SCRATCH, TURN, TURN_BYTES } from "./flow_table.ts";
+import { BYTES, ENCRYPTION, type FlowTable, TURN, TURN_BYTES } from "./flow_table.ts";
 import type { HostEvidence } from "./host_evidence.ts";
 import { type Finding, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
+import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
 import { isWellKnownPort } from "./well_known_ports.ts";
 
 const OF_PROVEN_HOST = match("mse", "strong", "encrypted handshake, host with BitTorrent evidence");
 const TO_NAMED_PEER = match("mse", "strong", "encrypted handshake with an endpoint named as peer");
 const FAN_OUT = match("mse", "strong", "encrypted handshakes with several distinct endpoints");
 const MID_STREAM = match("mse", "strong", "encrypted in both directions, host with evidence");
+const REQUESTS_AND_PIECES = match("mse", "strong", "encrypted, lengths of requests and pieces");
+const SWARM = match("mse", "strong", "encrypted, lengths of requests, host with evidence");
 const PLAINTEXT_PAYLOAD = match("mse", "proof", "handshake behind an encrypted negotiation");
 const RANDOM_SHAPE = match("entropy", "strong", "random handshake on an unknown port");
 const RANDOM_BYTES = match("entropy", "strong", "random bytes on an unknown port");
 
-/** Flags in the flow's scratch word, bit `<< direction` where both directions have one. */
+/** Flags in the flow's word for them, bit `<< direction` where both directions have one. */
 const RANDOM = 0x01;
 const MEASURED = 0x04;
 const RULED_OUT = 0x10;
@@ -40,6 +43,8 @@ const ANSWERED = 0x80;
  * the first messages are shorter; a piece is not.
  */
 const MAX_PENDING_BYTES = 32_768;
+/** The same while the lengths of its segments are those of requests and pieces. */
+const MAX_RHYTHM_BYTES = 1 << 20;
 /** In a flow joined in the middle the next TLS record header is at most this far away. */
 const TLS_RECORD_SPAN = 18_432;
 /** The original's last resort: bits a byte over the first KiB. */
@@ -55,6 +60,7 @@ export class EncryptedFlows {
   readonly #table: FlowTable;
   readonly #evidence: HostEvidence;
   readonly #finding: Finding;
+  readonly #rhythm: RequestRhythm;
   #policy: EnginePolicy;
 
   constructor(
@@ -66,6 +72,7 @@ export class EncryptedFlows {
     this.#table = table;
     this.#evidence = evidence;
     this.#finding = finding;
+    this.#rhythm = new RequestRhythm(table);
     this.#policy = policy;
   }
 
@@ -75,15 +82,23 @@ export class EncryptedFlows {
 
   /** Whether the flow can no longer turn out to be encrypted BitTorrent. */
   isRuledOut(slot: number): boolean {
-    return (this.#table.words[this.#table.at(slot) + SCRATCH] & RULED_OUT) !== 0;
+    return (this.#table.words[this.#table.at(slot) + ENCRYPTION] & RULED_OUT) !== 0;
   }
 
   /** Whether the flow has the shape so far and evidence may still come. */
-  isPending(slot: number): boolean {
+  isPending(slot: number, isMidStream: boolean): boolean {
     const words = this.#table.words;
     const at = this.#table.at(slot);
-    return (words[at + SCRATCH] & RULED_OUT) === 0 &&
-      words[at + BYTES] + words[at + BYTES + 1] < MAX_PENDING_BYTES;
+    if ((words[at + ENCRYPTION] & RULED_OUT) !== 0) return false;
+    const length = words[at + BYTES] + words[at + BYTES + 1];
+    if (length < MAX_PENDING_BYTES) return true;
+    return length < MAX_RHYTHM_BYTES && this.#mayHaveRhythm(at, isMidStream) &&
+      this.#rhythm.isPossible(at);
+  }
+
+  #mayHaveRhythm(at: number, isMidStream: boolean): boolean {
+    const flags = this.#table.words[at + ENCRYPTION];
+    return isMidStream ? (flags & (RANDOM * 3)) !== 0 : (flags & SHAPED) !== 0;
   }
 
   /**
@@ -97,7 +112,7 @@ export class EncryptedFlows {
     end: number,
   ): boolean {
     const words = this.#table.words;
-    const at = this.#table.at(slot) + SCRATCH;
+    const at = this.#table.at(slot) + ENCRYPTION;
     if ((words[at] & (RULED_OUT | (MEASURED << direction))) !== 0) return false;
     const length = end - start;
     if (isReadable(bytes, start, end) || isTlsRecord(bytes, start, end)) {
@@ -127,9 +142,9 @@ export class EncryptedFlows {
   ): Outcome {
     const words = this.#table.words;
     const at = this.#table.at(slot);
-    if ((words[at + SCRATCH] & RULED_OUT) !== 0) return WAIT;
+    if ((words[at + ENCRYPTION] & RULED_OUT) !== 0) return WAIT;
     if (isWellKnown(packet, direction)) {
-      words[at + SCRATCH] |= RULED_OUT;
+      words[at + ENCRYPTION] |= RULED_OUT;
       return WAIT;
     }
     if (this.#policy.strict && this.#isRandomByEntropy(at, direction, packet)) {
@@ -142,10 +157,32 @@ export class EncryptedFlows {
         this.#isProven(packet),
       );
     }
+    if (isNew && this.#mayHaveRhythm(at, isMidStream)) {
+      const outcome = this.#listen(at, direction, packet);
+      if (outcome !== WAIT) return outcome;
+    }
     if (isMidStream) return this.#observeMidStream(at, packet);
     if (isNew) this.#countTurn(at, direction, packet);
-    if ((words[at + SCRATCH] & SHAPED) === 0) return WAIT;
+    if ((words[at + ENCRYPTION] & SHAPED) === 0) return WAIT;
     return this.#decide(at, direction, packet);
+  }
+
+  /** Requests and pieces by their lengths; few of them do with the evidence that a handshake needs. */
+  #listen(at: number, direction: number, packet: Packet): Outcome {
+    const rhythm = this.#rhythm.observe(at, direction, packet.payloadLength);
+    if (rhythm === NO_RHYTHM) return WAIT;
+    const { bytes, payloadStart, payloadEnd, address, timeMs } = packet;
+    if (rhythm === CLEAR_RHYTHM) {
+      return this.#finding.set(REQUESTS_AND_PIECES, bytes, payloadStart, payloadEnd);
+    }
+    // Who asks for pieces is the host, whichever side opened the connection.
+    const evidence = this.#evidence;
+    const port = packet.destinationPort;
+    evidence.addOpening(address, 0, address, 4, port, true, timeMs);
+    const hasEvidence = this.#isProven(packet) ||
+      evidence.isNamed(address, 0, address, 4, port, timeMs) ||
+      evidence.hasFanOut(address, 0, timeMs);
+    return hasEvidence ? this.#finding.set(SWARM, bytes, payloadStart, payloadEnd) : WAIT;
   }
 
   /** Turns: a message is all that one side sends before the other answers. */
@@ -154,10 +191,10 @@ export class EncryptedFlows {
     const turn = words[at + TURN];
     if (turn === 0) {
       words[at + TURN] = 1;
-      if (direction !== 0) words[at + SCRATCH] |= RULED_OUT; // a server that greets first
+      if (direction !== 0) words[at + ENCRYPTION] |= RULED_OUT; // a server that greets first
     } else if (((turn - 1) & 1) !== direction) {
       if (turn <= 2 && !this.#isOpening(at, turn - 1)) {
-        words[at + SCRATCH] |= RULED_OUT;
+        words[at + ENCRYPTION] |= RULED_OUT;
         return;
       }
       words[at + TURN] = turn + 1;
@@ -166,10 +203,10 @@ export class EncryptedFlows {
     const length = words[at + TURN_BYTES] + packet.payloadLength;
     words[at + TURN_BYTES] = length;
     if (words[at + TURN] <= 2 && length > MAX_OPENING && !this.#policy.strict) {
-      words[at + SCRATCH] |= RULED_OUT;
+      words[at + ENCRYPTION] |= RULED_OUT;
     }
     if (words[at + TURN] <= 2) this.#countOpening(at, direction, packet);
-    if (words[at + TURN] === 3 && length >= MIN_THIRD_MESSAGE) words[at + SCRATCH] |= SHAPED;
+    if (words[at + TURN] === 3 && length >= MIN_THIRD_MESSAGE) words[at + ENCRYPTION] |= SHAPED;
   }
 
   /**
@@ -179,9 +216,9 @@ export class EncryptedFlows {
   #countOpening(at: number, direction: number, packet: Packet): void {
     const words = this.#table.words;
     const counted = direction === 0 ? BEGUN : ANSWERED;
-    if ((words[at + SCRATCH] & (RULED_OUT | counted)) !== 0) return;
+    if ((words[at + ENCRYPTION] & (RULED_OUT | counted)) !== 0) return;
     if (!this.#isOpening(at, direction)) return;
-    words[at + SCRATCH] |= counted;
+    words[at + ENCRYPTION] |= counted;
     const { address, timeMs } = packet;
     const initiator = direction === 0 ? 0 : 4;
     const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
@@ -194,7 +231,7 @@ export class EncryptedFlows {
     const words = this.#table.words;
     const length = words[at + TURN_BYTES];
     return length >= MIN_OPENING && length <= MAX_OPENING &&
-      (words[at + SCRATCH] & (RANDOM << direction)) !== 0;
+      (words[at + ENCRYPTION] & (RANDOM << direction)) !== 0;
   }
 
   #decide(at: number, direction: number, packet: Packet): Outcome {
@@ -219,10 +256,6 @@ export class EncryptedFlows {
     if (this.#policy.strict) {
       return this.#finding.set(RANDOM_SHAPE, bytes, payloadStart, payloadEnd, false);
     }
-    const words = this.#table.words;
-    if (words[at + BYTES] + words[at + BYTES + 1] >= MAX_PENDING_BYTES) {
-      words[at + SCRATCH] |= RULED_OUT;
-    }
     return WAIT;
   }
 
@@ -233,11 +266,11 @@ export class EncryptedFlows {
    */
   #observeMidStream(at: number, packet: Packet): Outcome {
     const words = this.#table.words;
-    if ((words[at + SCRATCH] & (RANDOM * 3)) !== RANDOM * 3) return WAIT;
+    if ((words[at + ENCRYPTION] & (RANDOM * 3)) !== RANDOM * 3) return WAIT;
     if (!this.#isProven(packet)) return WAIT;
     const { bytes, payloadStart, payloadEnd, address, timeMs } = packet;
     if (holdsTlsRecord(bytes, payloadStart, payloadEnd)) {
-      words[at + SCRATCH] |= RULED_OUT;
+      words[at + ENCRYPTION] |= RULED_OUT;
       return WAIT;
     }
     if (Math.max(words[at + BYTES], words[at + BYTES + 1]) < TLS_RECORD_SPAN) return WAIT;
@@ -264,7 +297,7 @@ export class EncryptedFlows {
 
   /** The strict policy's last resort: the first KiB of a direction in one packet. */
   #isRandomByEntropy(at: number, direction: number, packet: Packet): boolean {
-    if ((this.#table.words[at + SCRATCH] & (RANDOM << direction)) === 0) return false;
+    if ((this.#table.words[at + ENCRYPTION] & (RANDOM << direction)) === 0) return false;
     const { bytes, payloadStart, payloadEnd } = packet;
     if (payloadEnd - payloadStart < STRICT_SAMPLE) return false;
     return entropy(bytes, payloadStart, payloadStart + STRICT_SAMPLE) > STRICT_ENTROPY;

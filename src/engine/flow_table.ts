@@ -31,10 +31,12 @@ export const PEELED = 23;
 /** Number of the present turn (1: the initiator speaks first), bytes in it. */
 export const TURN = 25;
 export const TURN_BYTES = 26;
-/** Free for the transport's inspector. */
-export const SCRATCH = 27;
+/** Flags of the tests for encrypted flows. */
+export const ENCRYPTION = 27;
 /** Bytes of a handshake seen in their places, in any copy, one bit each, by direction (TCP). */
 export const READINGS = 28;
+/** Counts of short segments by direction, packed (see request_rhythm.ts). */
+export const RHYTHM = 30;
 
 /** The initiator is the higher of the two endpoints in the key. */
 export const INITIATOR_HIGH = 1;

@@ -373,7 +373,7 @@ export class TcpInspector {
   /** Whether enough was seen to call the flow clean. */
   #isFinished(slot: number, at: number, direction: number): boolean {
     const words = this.#table.words;
-    if (this.#encrypted.isPending(slot)) return false;
+    if (this.#encrypted.isPending(slot, this.#isMidStream(at))) return false;
     const flags = words[at + FLAGS];
     const bothJudged = (flags & (OPENING_JUDGED * 3)) === OPENING_JUDGED * 3;
     if ((flags & MID_STREAM) !== 0) {

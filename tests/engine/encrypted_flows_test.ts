@@ -30,7 +30,7 @@ Deno.test("MSE alone on a host is let go: nothing tells it from Shadowsocks", ()
   const test = new TestEngine();
   const flow = negotiate(test, HOST, PEER);
   assert.equal(flow.lastVerdict, INSPECT);
-  for (let i = 0; i < 30; i++) flow.say(1, randomBytes(1400));
+  for (let i = 0; i < 30; i++) flow.say(1, randomBytes(1400)).say(0, randomBytes(40 + i));
   assert.equal(flow.lastVerdict, CLEAN);
   assert.deepEqual(test.found, []);
 });
@@ -156,3 +156,61 @@ Deno.test("TLS joined in the middle of a record stays untouched on a torrenting 
   }
   assert.deepEqual(test.found, ["dht proof"]);
 });
+
+/** `count` rounds of a request of 17 bytes, or two, and the blocks asked for; haves now and then. */
+function download(flow: Conversation, count: number, haves = true): void {
+  for (let i = 0; i < count; i++) {
+    const requests = 1 + (i & 1);
+    flow.say(0, opening(17 * requests));
+    for (let left = 16_397 * requests; left > 0; left -= 1448) {
+      flow.say(1, opening(Math.min(left, 1448)));
+    }
+    if (haves && i % 4 === 3) flow.say(0, opening(9));
+  }
+}
+
+Deno.test("MSE between two hosts alone is known by the lengths of requests and pieces", () => {
+  const test = new TestEngine();
+  const flow = negotiate(test, HOST, PEER);
+  flow.say(1, opening(90)).say(0, opening(68)).say(0, opening(113)).say(1, opening(200));
+  download(flow, 12);
+  assert.deepEqual(test.found, ["mse strong"]);
+  assert.match(test.detections[0].match.reason, /lengths of requests and pieces/);
+});
+
+Deno.test("MSE older than the blocker is known by its lengths, from one flow or a few beginnings", () => {
+  const alone = new TestEngine();
+  download(new Conversation(alone, "tcp", HOST, PEER), 12);
+  assert.deepEqual(alone.found, ["mse strong"]);
+  const swarm = new TestEngine();
+  for (let peer = 1; peer <= 4; peer++) {
+    const flow = new Conversation(
+      swarm,
+      "tcp",
+      `10.0.0.1:5000${peer}`,
+      `198.51.${peer}.1:4000${peer}`,
+    );
+    for (let i = 0; i < 14; i++) flow.say(1, opening(1448));
+    flow.say(0, opening(9)).say(0, opening(9)).say(0, opening(9)).say(0, opening(9));
+  }
+  assert.deepEqual(swarm.found, ["mse strong", "mse strong"], "the third flow makes it a swarm");
+});
+
+const otherLengths: readonly (readonly [string, (i: number) => number, number])[] = [
+  ["SSH: multiples of 16 with a tag of 20", (i) => 36 + 16 * (i % 4), 16_400],
+  ["acknowledgements of one length, 34 bytes", () => 34, 16_400],
+  ["lengths of all kinds", (i) => 10 + ((i * 37) % 200), 16_400],
+  ["17 bytes answered with little", () => 17, 200],
+  ["17 bytes answered with a megabyte", () => 17, 500_000],
+];
+for (const [name, lengthOf, answer] of otherLengths) {
+  Deno.test(`an encrypted flow of other lengths is let go: ${name}`, () => {
+    const test = new TestEngine();
+    const flow = negotiate(test, HOST, PEER);
+    for (let i = 0; i < 40; i++) {
+      flow.say(0, opening(lengthOf(i)));
+      for (let left = answer; left > 0; left -= 1448) flow.say(1, opening(Math.min(left, 1448)));
+    }
+    assert.deepEqual(test.found, []);
+  });
+}

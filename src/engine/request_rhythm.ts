@@ -1,0 +1,109 @@
+import { BYTES, type FlowTable, RHYTHM } from "./flow_table.ts";
+
+/**
+ * What encryption does not hide: RC4 keeps lengths. A downloading peer sends little but `request`
+ * (17 bytes, BEP 3) and `have` (9 bytes), alone or a few together, and for each request comes a
+ * `piece` of 16 KiB and 13 bytes. Protocols with authenticated encryption cannot send a segment of 9
+ * bytes, and nothing else answers 17 bytes with 16 397.
+ */
+const REQUEST_LENGTH = 17;
+const HAVE_LENGTH = 9;
+/** Haves that go along with requests in one segment. */
+const MAX_HAVES = 3;
+/** 4 length, 1 id, 4 index, 4 begin, 16 384 of the block. */
+const PIECE_LENGTH = 16_397;
+/** Longer segments are no requests but data, or a handshake. */
+const MAX_SEGMENT = 600;
+
+/** Segments, and requests in them, that decide for one flow alone. */
+const MIN_SEGMENTS = 8;
+const MIN_REQUESTS = 8;
+/** Segments that make a flow one of a swarm's, all of them conforming. */
+const MIN_SWARM_SEGMENTS = 3;
+
+/** Of these so many must be a single request or a single have. */
+const MIN_BARE = 2;
+
+/**
+ * Counts of a direction, packed into one word, each stopping at its most: requests (bits 0…15),
+ * conforming segments (16…23), other short ones (24…29), segments of one message (30, 31).
+ */
+const REQUESTS = 0;
+const REQUESTS_MASK = 0xffff;
+const CONFORMING = 16;
+const CONFORMING_MASK = 0xff;
+const OTHER = 24;
+const OTHER_MASK = 0x3f;
+const BARE = 30;
+const BARE_MASK = 3;
+
+export const NO_RHYTHM = 0;
+/** All short segments of a direction are haves and requests: counts beside other flows' of the host. */
+export const SWARM_RHYTHM = 1;
+/** Requests and pieces agree in number: decides alone. */
+export const CLEAR_RHYTHM = 2;
+export type Rhythm = 0 | 1 | 2;
+
+/** Counts the segments of encrypted flows; state in the flow table's words. */
+export class RequestRhythm {
+  readonly #table: FlowTable;
+
+  constructor(table: FlowTable) {
+    this.#table = table;
+  }
+
+  /** Counts a segment of new data and says what the direction's segments look like by now. */
+  observe(at: number, direction: number, length: number): Rhythm {
+    if (length === 0 || length > MAX_SEGMENT) return NO_RHYTHM;
+    const words = this.#table.words;
+    const word = at + RHYTHM + direction;
+    const requests = requestsIn(length);
+    if (requests < 0) {
+      words[word] = add(words[word], OTHER, OTHER_MASK, 1);
+      return NO_RHYTHM;
+    }
+    let counts = add(words[word], CONFORMING, CONFORMING_MASK, 1);
+    counts = add(counts, REQUESTS, REQUESTS_MASK, requests);
+    if (length === REQUEST_LENGTH || length === HAVE_LENGTH) {
+      counts = add(counts, BARE, BARE_MASK, 1);
+    }
+    words[word] = counts;
+    return judge(counts, words[at + BYTES + 1 - direction] / PIECE_LENGTH);
+  }
+
+  /** Whether the flow may still turn out to have the rhythm, by the side that sends less. */
+  isPossible(at: number): boolean {
+    const words = this.#table.words;
+    const direction = words[at + BYTES] <= words[at + BYTES + 1] ? 0 : 1;
+    const counts = words[at + RHYTHM + direction];
+    const other = (counts >>> OTHER) & OTHER_MASK;
+    return other <= 4 + ((counts >>> CONFORMING) & CONFORMING_MASK) / 3;
+  }
+}
+
+function judge(counts: number, pieces: number): Rhythm {
+  const conforming = (counts >>> CONFORMING) & CONFORMING_MASK;
+  const other = (counts >>> OTHER) & OTHER_MASK;
+  const requests = (counts >>> REQUESTS) & REQUESTS_MASK;
+  if (((counts >>> BARE) & BARE_MASK) < MIN_BARE) return NO_RHYTHM;
+  if (
+    conforming >= MIN_SEGMENTS && other * 3 <= conforming && requests >= MIN_REQUESTS &&
+    Math.abs(pieces - requests) <= 2 + requests / 3
+  ) return CLEAR_RHYTHM;
+  return conforming >= MIN_SWARM_SEGMENTS && other === 0 && pieces >= 1 ? SWARM_RHYTHM : NO_RHYTHM;
+}
+
+/** A count of the packed word raised, but not beyond its most. */
+function add(counts: number, shift: number, mask: number, by: number): number {
+  const sum = Math.min(((counts >>> shift) & mask) + by, mask);
+  return (counts & ~(mask << shift)) | (sum << shift);
+}
+
+/** Requests in a segment that is made of requests and at most three haves, or -1. */
+function requestsIn(length: number): number {
+  for (let haves = 0; haves <= MAX_HAVES; haves++) {
+    const rest = length - haves * HAVE_LENGTH;
+    if (rest >= 0 && rest % REQUEST_LENGTH === 0) return rest / REQUEST_LENGTH;
+  }
+  return -1;
+}
