@@ -72,6 +72,13 @@ lib: with lib.types; {
     example = "30m";
     description = "How long a ban lasts: a duration from 1 to 315360000 seconds, such as 300, 5m, 5h or 1d.";
   };
+  banRequiresReply = {
+    variable = "BAN_REQUIRES_REPLY";
+    type = bool;
+    default = true;
+    example = "false";
+    description = "Ban only senders that were answered or are inside, since sources can be forged: true, false, 1 or 0.";
+  };
   whitelistPorts = {
     variable = "WHITELIST_PORTS";
     type = listOf port;

@@ -21,6 +21,7 @@ _btblocker() {
     --ban-target) mapfile -t COMPREPLY < <(compgen -W "source remote both none" -- "$cur"); return ;;
     --ban-scope) mapfile -t COMPREPLY < <(compgen -W "ip endpoint" -- "$cur"); return ;;
     --ban-duration) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
+    --ban-requires-reply) mapfile -t COMPREPLY < <(compgen -W "true false" -- "$cur"); [[ $cur == -* ]] || return ;;
     --whitelist-ports) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
     --whitelist-ips) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
     --monitor-only) mapfile -t COMPREPLY < <(compgen -W "true false" -- "$cur"); [[ $cur == -* ]] || return ;;
@@ -51,10 +52,10 @@ _btblocker() {
   esac
   case $path in
     "")
-      words="run analyze bans rules doctor status demo -V --version -h --help --show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool"
+      words="run analyze bans rules doctor status demo -V --version -h --help --show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool"
       ;;
     "run")
-      words="--show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "analyze")
       words="--json --policy --block-socks --block-mentions --whitelist-ports --detection-log --detection-log-format -h --help"
@@ -79,16 +80,16 @@ _btblocker() {
       words="install remove show -h --help"
       ;;
     "rules install")
-      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "rules remove")
-      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "rules show")
-      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "doctor")
-      words="--json --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--json --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "status")
       words="--json --watch -h --help"

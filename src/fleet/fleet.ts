@@ -105,7 +105,10 @@ export class Fleet implements AsyncDisposable {
     this.#wake();
   }
 
-  /** Takes the fleet's decisions of addresses back; how many there were of each. */
+  /**
+   * Takes the fleet's decisions of addresses back, and gives how many there were of each. The ban here
+   * is the caller's to lift.
+   */
   async lift(addresses: readonly string[]): Promise<number[]> {
     if (this.#spool === null) {
       throw new EnvironmentError(

@@ -281,6 +281,7 @@ function describe(error: unknown, isLate: boolean, timeoutMs: number): string {
   while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause;
   const message = cause instanceof Error ? cause.message : String(cause);
   // Where it was going to is told anyway; what kept it from there stands at the end.
-  const reason = message.replace(/^error sending request for url \([^)]*\): (client error )?/, "");
+  const reason = message.replace(/^error sending request for url \([^)]*\): /, "")
+    .replace(/^(client error )?\(Connect\): /, "");
   return printable(reason).slice(0, LONGEST_ERROR);
 }

@@ -74,7 +74,8 @@ function send(order: Order): void {
   console.log(sent);
 }
 
-function openLink(name: string): number {
+/** A packet socket bound to a link, for whole frames. */
+export function openLink(name: string): number {
   const [AF_PACKET, SOCK_RAW] = [17, 3];
   const fd = must(packetSocket.socket(AF_PACKET, SOCK_RAW, 0), "open a packet socket");
   const address = new Uint8Array(20); // struct sockaddr_ll
