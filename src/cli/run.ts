@@ -13,7 +13,7 @@ import { ControlServer } from "../gateway/control.ts";
 import { readCounters, sumCounters, workerCounters } from "../gateway/counters.ts";
 import { marksOf } from "../gateway/marks.ts";
 import { networkNamespaceInode } from "../gateway/network_namespace.ts";
-import type { LogLine } from "../gateway/queue_workers.ts";
+import type { LogLine } from "../report/log_line.ts";
 import type { GuardedTraffic } from "../gateway/rule_text.ts";
 import { StallWatch } from "../gateway/stalls.ts";
 import { Gateway, requireNetAdmin } from "../gateway/supervisor.ts";

@@ -7,12 +7,12 @@ import { bootTimeMs } from "../../ffi/libc.ts";
 import { EnvironmentError } from "../errors.ts";
 import type { Bans } from "../gateway/bans.ts";
 import { formatNetwork, type Networks, parseNetwork } from "../gateway/networks.ts";
-import type { LogLine } from "../gateway/queue_workers.ts";
+import type { LogLine } from "../report/log_line.ts";
 import type { DetectionReport } from "../gateway/worker_protocol.ts";
 import { formatCount } from "../report/text.ts";
 import { ageMs, alertOf, type SharedBan, sharedBan } from "./alerts.ts";
 import { jittered } from "./backoff.ts";
-import { Lapi } from "./lapi.ts";
+import { FleetError, Lapi } from "./lapi.ts";
 import { OwnBans } from "./own_bans.ts";
 import { type FleetSettings, reports, takesOver } from "./settings.ts";
 import { Spool } from "./spool.ts";
@@ -188,16 +188,18 @@ export class Fleet implements AsyncDisposable {
     const { settings, log } = this.#options;
     const voice = new Voice(log, "takes over bans of", settings);
     let snapshotMs = -Infinity;
+    let isComplete = true;
     while (!this.#end.signal.aborted) {
       try {
         // An answer that did not arrive took its news along: ask for everything then.
-        const isSnapshot = !voice.isWell || performance.now() - snapshotMs > SNAPSHOT_MS;
+        const isSnapshot = !isComplete || performance.now() - snapshotMs > SNAPSHOT_MS;
         const beganMs = bootTimeMs();
         const news = await this.#lapi.news(isSnapshot);
         this.#own.newsBegan(beganMs);
         if (isSnapshot) {
           await this.#takeover.snapshot(news);
           snapshotMs = performance.now();
+          isComplete = true;
         } else await this.#takeover.news(news);
         this.#takeover.refresh();
         this.#own.prune(bootTimeMs());
@@ -205,6 +207,7 @@ export class Fleet implements AsyncDisposable {
         await this.#sleep(jittered(settings.intervalMs, 0.1));
       } catch (error) {
         if (this.#end.signal.aborted) return;
+        isComplete &&= error instanceof FleetError && error.isHarmless;
         this.#takeover.refresh();
         const wait = voice.trouble(error, "those taken over hold until their end");
         await this.#sleep(Math.max(wait, Math.min(settings.intervalMs, 1_000)));

@@ -23,6 +23,11 @@ export class FleetError extends Error {
   constructor(message: string, readonly trouble: Trouble, readonly status = 0) {
     super(message);
   }
+
+  /** Whether it was refused before anything was done: news that it asked for are there still. */
+  get isHarmless(): boolean {
+    return this.status >= 400 ? this.status < 500 : NO_CONNECTION.test(this.message);
+  }
 }
 
 const ANSWER_MS = 10_000;
@@ -34,6 +39,8 @@ const LONGEST_ERROR = 200;
 /** A token is good for an hour; the API's clock and ours need not agree. */
 const TOKEN_MS = 30 * 60_000;
 
+/** What failed before a question was put. */
+const NO_CONNECTION = /tcp connect error|dns error/i;
 /** What TLS says of a certificate, theirs or ours, that will be no better in a moment. */
 const OF_CERTIFICATES = /certificate|UnknownIssuer|HandshakeFailure/i;
 

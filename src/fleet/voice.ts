@@ -1,5 +1,5 @@
 /** What the operator hears of the fleet. */
-import type { LogLine } from "../gateway/queue_workers.ts";
+import type { LogLine } from "../report/log_line.ts";
 import { Backoff } from "./backoff.ts";
 import { FleetError } from "./lapi.ts";
 import type { FleetSettings } from "./settings.ts";

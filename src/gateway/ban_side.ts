@@ -11,7 +11,7 @@ import { BanTable } from "./ban_table.ts";
 import { Bans } from "./bans.ts";
 import { LocalAddresses } from "./local_addresses.ts";
 import { networkNamespace } from "./network_namespace.ts";
-import type { LogLine } from "./queue_workers.ts";
+import type { LogLine } from "../report/log_line.ts";
 import type { WorkerBansSetup } from "./worker_bans.ts";
 import { XdpFilter, type XdpMode } from "./xdp.ts";
 

@@ -3,6 +3,7 @@
  * crash, stopped together. Their queues fail open while nobody serves them.
  */
 
+import type { LogLine } from "../report/log_line.ts";
 import { check } from "../../ffi/errno.ts";
 import { close, createEvent, signalEvent } from "../../ffi/libc.ts";
 import { HostEvidence } from "../engine/host_evidence.ts";
@@ -18,9 +19,6 @@ import {
   QUEUE_SOCKET,
   type ToWorker,
 } from "./worker_protocol.ts";
-
-/** Where messages for the operator go. */
-export type LogLine = (level: "info" | "warn" | "error", message: string) => void;
 
 export interface QueueWorkersOptions {
   readonly queueNumber: number;

@@ -7,7 +7,8 @@ import { loadNetfilterQueue } from "../../ffi/netfilter_queue.ts";
 import { EnvironmentError } from "../errors.ts";
 import { sumCounters } from "./counters.ts";
 import { type Backend, Firewall } from "./firewall.ts";
-import { type LogLine, QueueWorkers } from "./queue_workers.ts";
+import type { LogLine } from "../report/log_line.ts";
+import { QueueWorkers } from "./queue_workers.ts";
 import type { GuardedTraffic, Table } from "./rule_text.ts";
 import type { DetectionReport, JudgeSettings } from "./worker_protocol.ts";
 

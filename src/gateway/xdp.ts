@@ -2,6 +2,7 @@
  * The XDP filter: loads the program, keeps it attached to the interfaces that are there, and owns
  * the kernel's ban maps. Everything ends with the process: links are descriptors.
  */
+import type { LogLine } from "../report/log_line.ts";
 import {
   attachedProgram,
   attachXdp,
@@ -35,9 +36,6 @@ import {
 import type { NetworkNamespace } from "./network_namespace.ts";
 
 export type XdpMode = "auto" | "generic" | "native" | "offload" | "off";
-
-/** Where messages for the operator go. */
-export type LogLine = (level: "info" | "warn" | "error", message: string) => void;
 
 export interface XdpOptions {
   /** Asked at each {@link XdpFilter.refresh}: the interface of the default route may change. */

@@ -8,7 +8,7 @@ import { answerBanRequest, readBanRequest } from "../../src/gateway/ban_commands
 import { BanSide, type BanSideOptions } from "../../src/gateway/ban_side.ts";
 import { networkNamespaceInode } from "../../src/gateway/network_namespace.ts";
 import { ControlServer } from "../../src/gateway/control.ts";
-import type { LogLine } from "../../src/gateway/xdp.ts";
+import type { LogLine } from "../../src/report/log_line.ts";
 import { TextLineStream } from "../../src/gateway/text_lines.ts";
 import { openTun } from "./tun.ts";
 import { bytes } from "../gateway/bytes.ts";

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { type Host, Network } from "../../src/demo/network.ts";
 import { banKey, Blocker } from "../e2e/blocker.ts";
 import { startFileServer } from "../lab/file_server.ts";
-import { CLIENTS, Lab, labImpossible, programPresent, startSwarm } from "../lab/lab.ts";
+import { CLIENTS, Lab, labImpossible, programPresent, startSwarm, type Swarm } from "../lab/lab.ts";
 import { until } from "./fake_lapi.ts";
 import { keyOf, LAPI_PORT, lapiProblem, PASSWORD, RealLapi } from "./real_lapi.ts";
 
@@ -124,16 +124,19 @@ Deno.test({
         .find(({ program }) => programPresent(program));
       const offender = one.lab.inner.ipv4;
       assert.ok(await two.reaches(two.lab.inner), "before");
+      let swarm: Swarm | null = null;
       if (client === undefined) await one.offend(one.lab.inner);
       else {
         const roles = { seeder: client, leecher: client, mode: "tcp", discovery: "http" } as const;
-        const swarm = await startSwarm(one.lab, roles);
+        swarm = await startSwarm(one.lab, roles);
         await until(() => one.bans(offender), 20_000);
-        for (const program of [swarm.leecher, ...swarm.seeders]) await program.stop();
       }
       await until(() => one.bans(offender), WITHIN_MS);
       const others = [two, three];
       await took("all drop the offender", () => all(others, (o) => o.bans(offender)), WITHIN_MS);
+      for (const program of swarm === null ? [] : [swarm.leecher, ...swarm.seeders]) {
+        await program.stop();
+      }
       for (const other of others) {
         assert.equal(await other.reaches(other.lab.inner), false);
         const bystander = other.lab.outer[2];

@@ -105,6 +105,7 @@ for (const [name, answer, trouble, message] of faults) {
     const error = await fails(lapi.news(false));
     assert.equal(error.trouble, trouble);
     assert.match(error.message, message);
+    assert.equal(error.isHarmless, error.status === 401 || error.status === 403);
     api.answer = null;
     assert.equal((await lapi.news(false)).added.length, 0, "well again");
   });
@@ -160,6 +161,7 @@ Deno.test("nobody listens: away", async () => {
   const error = await fails(lapi.news(false));
   assert.equal(error.trouble, "away");
   assert.match(error.message, /refused/i);
+  assert.equal(error.isHarmless, true);
 });
 
 Deno.test("a redirection does not get the key", async () => {

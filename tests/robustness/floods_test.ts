@@ -8,13 +8,17 @@ import type { Order } from "./programs/sender.ts";
 
 /** State, buffers and maps are made at the start: a flood may add this much to what is resident. */
 const MEMORY_BOUND_MIB = 96;
-const times = isLong ? 10 : 1;
+const times = isLong ? 20 : 1;
+/** Said within five seconds. */
+const UNJUDGED = /packets passed unjudged/;
 
 const floods: Record<string, Omit<Order, "mac" | "destination">> = {
-  "SYNs of a hundred thousand addresses": { kind: "syn", count: 100_000 * times, rate: 50_000 },
-  "datagrams to random ports": { kind: "udp", count: 60_000 * times, rate: 30_000, sources: 4096 },
-  "fragments that never become whole": { kind: "fragments", count: 40_000 * times, rate: 30_000 },
-  "segments of one byte": { kind: "tiny", count: 40_000 * times, rate: 30_000 },
+  "SYNs of fifty thousand addresses (in the long form, a million)": {
+    ...{ kind: "syn", count: 50_000 * times, rate: 50_000 },
+  },
+  "datagrams to random ports": { kind: "udp", count: 30_000 * times, rate: 30_000, sources: 4096 },
+  "fragments that never become whole": { kind: "fragments", count: 20_000 * times, rate: 30_000 },
+  "segments of one byte": { kind: "tiny", count: 20_000 * times, rate: 30_000 },
 };
 
 Deno.test({
@@ -41,7 +45,7 @@ Deno.test({
       assert.ok(grown < MEMORY_BOUND_MIB, `${name}: ${grown} MiB`);
       assert.equal(after.counters.faults, 0);
       assert.equal(after.counters.restarts, 0);
-      if (passed > 0) assert.match(bed.blocker.log, /packets passed unjudged/);
+      if (passed > 0) await bed.blocker.program.printedMatch(UNJUDGED, 10_000);
       // The connections of a flood would fill the kernel's table: that is another test's.
       await bed.router.run(["conntrack", "-F"]);
     }
@@ -71,7 +75,9 @@ Deno.test({
           (bed.memory() - before).toFixed(0)
         } MiB more`,
     );
-    assert.ok(bans + counters.unjudged >= sent, `${bans} bans`);
+    // A busy machine lets some pass unjudged, and loses a few before netfilter sees them.
+    assert.ok(bans + counters.unjudged >= sent * 0.98, `${bans} bans`);
+    if (counters.unjudged > 0) await bed.blocker.program.printedMatch(UNJUDGED, 10_000);
     assert.equal(counters.faults, 0);
     await bed.download(); // and still does
     assert.equal((await bed.blocker.stop()).code, 0);
