@@ -7,7 +7,7 @@ import { DEFAULT_FLOWS } from "../engine/engine.ts";
 import { EnvironmentError } from "../errors.ts";
 import { answerInFleet, readBanRequest } from "../gateway/ban_commands.ts";
 import type { Fleet } from "../fleet/fleet.ts";
-import { fleetSettings } from "../fleet/settings.ts";
+import { type FleetSettings, fleetSettings } from "../fleet/settings.ts";
 import { BanSide } from "../gateway/ban_side.ts";
 import { ControlServer } from "../gateway/control.ts";
 import { readCounters, sumCounters, workerCounters } from "../gateway/counters.ts";
@@ -146,6 +146,7 @@ class Blocker implements AsyncDisposable {
 
   async #start(): Promise<void> {
     const config = this.#config;
+    const fleet = fleetSettings(config);
     requireNetAdmin();
     warnOfDirections(config);
     // The lock first: a second blocker must not touch the first one's rules and maps.
@@ -170,7 +171,7 @@ class Blocker implements AsyncDisposable {
         xdpMode: config.xdpMode,
         scope: config.banScope,
         limit: config.banLimit,
-        networks: config.fleetUrl !== "",
+        networks: fleet !== null,
         persist: config.persistBans,
         whitelistIps: config.whitelistIps,
         monitorOnly: config.monitorOnly,
@@ -191,7 +192,7 @@ class Blocker implements AsyncDisposable {
         },
       }),
     );
-    await this.#joinFleet();
+    if (fleet !== null) await this.#joinFleet(fleet);
     this.#startSweeping();
     this.#undo.defer(() => clearInterval(this.#sweepTimer));
     const { workers } = this.#gateway;
@@ -204,9 +205,7 @@ class Blocker implements AsyncDisposable {
     this.#status = this.#undo.use(await BlockerStatus.start(parts));
   }
 
-  async #joinFleet(): Promise<void> {
-    const settings = fleetSettings(this.#config);
-    if (settings === null) return;
+  async #joinFleet(settings: FleetSettings): Promise<void> {
     const { Fleet } = await import("../fleet/fleet.ts");
     const { bans, local } = this.#bans;
     const limit = this.#config.banLimit;

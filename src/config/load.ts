@@ -93,36 +93,8 @@ export function loadConfig(input: ConfigInput = {}): LoadedConfig {
         "(set STATUS_TOKEN, or listen at 127.0.0.1)",
     );
   }
-  findFleetProblems(loaded, problems);
   if (problems.length > 0) throw new UsageError(problems.join("\n"));
   return { config: loaded, origins: origins as Origins, file };
-}
-
-/** What belongs together of the fleet's settings. */
-function findFleetProblems(config: Config, problems: string[]): void {
-  const { fleetUrl, fleetLogin, fleetPassword, fleetKey, fleetCert, fleetCertKey } = config;
-  const isSecure = fleetUrl.toLowerCase().startsWith("https:");
-  if (fleetUrl === "") {
-    if (fleetLogin !== "" || fleetPassword !== "" || fleetKey !== "") {
-      problems.push("Cannot join a fleet without FLEET_URL (the address of its API)");
-    }
-    return;
-  }
-  if ((fleetLogin === "") !== (fleetPassword === "") && fleetCert === "") {
-    problems.push("Cannot use FLEET_LOGIN and FLEET_PASSWORD one without the other");
-  }
-  if (fleetLogin === "" && fleetKey === "" && fleetCert === "") {
-    problems.push(
-      "Cannot join the fleet without a right to: expected FLEET_LOGIN with FLEET_PASSWORD, " +
-        "FLEET_KEY, or FLEET_CERT",
-    );
-  }
-  if ((fleetCert === "") !== (fleetCertKey === "")) {
-    problems.push("Cannot use FLEET_CERT and FLEET_CERT_KEY one without the other");
-  }
-  if (fleetCert !== "" && !isSecure) {
-    problems.push(`Cannot show FLEET_CERT to ${fleetUrl}: expected an address with https`);
-  }
 }
 
 /** The effective settings as a TOML file, with where each came from. */

@@ -164,7 +164,7 @@ export class EncryptedFlows {
     if (isMidStream) return this.#observeMidStream(at, packet);
     if (isNew) this.#countTurn(at, direction, packet);
     if ((words[at + ENCRYPTION] & SHAPED) === 0) return WAIT;
-    return this.#decide(at, direction, packet);
+    return this.#decide(direction, packet);
   }
 
   /** Requests and pieces by their lengths; few of them do with the evidence that a handshake needs. */
@@ -234,7 +234,7 @@ export class EncryptedFlows {
       (words[at + ENCRYPTION] & (RANDOM << direction)) !== 0;
   }
 
-  #decide(at: number, direction: number, packet: Packet): Outcome {
+  #decide(direction: number, packet: Packet): Outcome {
     const { bytes, payloadStart, payloadEnd, address, timeMs } = packet;
     const handshake = findHandshake(bytes, payloadStart, payloadEnd);
     if (handshake >= 0) {

@@ -1,6 +1,6 @@
 /** The fleet's settings, taken from the configuration; secrets are read when they are used. */
 import type { Config } from "../config/options.ts";
-import { EnvironmentError } from "../errors.ts";
+import { EnvironmentError, UsageError } from "../errors.ts";
 import type { FleetScope } from "./decisions.ts";
 
 export interface FleetSettings {
@@ -20,8 +20,10 @@ export interface FleetSettings {
   readonly spoolDirectory: string;
 }
 
-/** Null where there is no fleet. */
+/** Null where there is no fleet; throws UsageError for settings that do not go together. */
 export function fleetSettings(config: Config): FleetSettings | null {
+  const problems = findProblems(config);
+  if (problems.length > 0) throw new UsageError(problems.join("\n"));
   const { fleetUrl: url } = config;
   if (url === "") return null;
   return {
@@ -36,6 +38,31 @@ export function fleetSettings(config: Config): FleetSettings | null {
     certKey: config.fleetCertKey,
     spoolDirectory: config.fleetSpool,
   };
+}
+
+function findProblems(config: Config): string[] {
+  const { fleetUrl, fleetLogin, fleetPassword, fleetKey, fleetCert, fleetCertKey } = config;
+  if (fleetUrl === "") {
+    const isMeant = [fleetLogin, fleetPassword, fleetKey, fleetCert].some((text) => text !== "");
+    return isMeant ? ["Cannot join a fleet without FLEET_URL, the address of its API"] : [];
+  }
+  const problems: string[] = [];
+  if ((fleetLogin === "") !== (fleetPassword === "")) {
+    problems.push("Cannot use FLEET_LOGIN and FLEET_PASSWORD one without the other");
+  }
+  if ((fleetCert === "") !== (fleetCertKey === "")) {
+    problems.push("Cannot use FLEET_CERT and FLEET_CERT_KEY one without the other");
+  }
+  if (fleetLogin === "" && fleetKey === "" && fleetCert === "") {
+    problems.push(
+      `Cannot join the fleet at ${fleetUrl} without a right to: expected FLEET_LOGIN with ` +
+        "FLEET_PASSWORD, FLEET_KEY, or FLEET_CERT",
+    );
+  }
+  if (fleetCert !== "" && !fleetUrl.toLowerCase().startsWith("https:")) {
+    problems.push(`Cannot show FLEET_CERT to ${fleetUrl}: expected an address with https`);
+  }
+  return problems;
 }
 
 /** Whether this machine tells the fleet of its bans. */
