@@ -215,6 +215,6 @@ async function leave(exitCode: number): Promise<void> {
   Deno.exit(exitCode);
 }
 
-let created = 0;
+let created = crypto.getRandomValues(new Uint16Array(1))[0]; // several threads of one process count
 
 const FORWARDING = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"];

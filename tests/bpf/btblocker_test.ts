@@ -260,16 +260,16 @@ Deno.test("XDP: networks come back from the kernel and are swept there", {
 }, () => {
   using program = loadProgram({ networkBans: true });
   const before = bansOver(program, "ip");
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < 30; i++) {
     before.banNetwork(parseNetwork(`172.${i >> 4}.${(i & 15) << 4}.0/20`)!, 3600 * SECOND, 254);
   }
   before.banNetwork(parseNetwork("2001:db8::/32")!, 0, 254);
   const after = bansOver(program, "ip");
-  assert.equal(after.restore(), 300, "without the one that has ended");
-  assert.notEqual(after.find(parseNetwork("172.1.32.0/20")!), null);
-  assert.equal(after.find(parseNetwork("172.1.32.0/21")!), null);
+  assert.equal(after.restore(), 30, "without the one that has ended");
+  assert.notEqual(after.find(parseNetwork("172.1.16.0/20")!), null);
+  assert.equal(after.find(parseNetwork("172.1.16.0/21")!), null);
   assert.equal(after.sweep(), 1);
-  assert.equal(after.clear(), 300);
+  assert.equal(after.clear(), 30);
   assert.deepEqual(after.list(), []);
 });
 

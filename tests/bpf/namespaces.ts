@@ -10,7 +10,7 @@ export type HostName = "gateway" | "outside";
 
 const here = new URL("./", import.meta.url).pathname;
 const main = new URL("../../main.ts", import.meta.url).pathname;
-let created = 0;
+let created = crypto.getRandomValues(new Uint16Array(1))[0]; // several threads of one process count
 
 /** Why the tests with namespaces cannot run; null if they can. */
 export const namespaceProblem: string | null = bpfProblem ?? (() => {

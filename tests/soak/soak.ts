@@ -106,6 +106,9 @@ async function touchTables(bed: Bed): Promise<void> {
     await bed.send({ kind, count: 150_000, rate: 40_000 });
     await bed.router.run(["conntrack", "-F"]);
   }
+  // Bans and what is known of hosts have tables too.
+  await bed.send({ kind: "dht", count: 40_000, rate: 10_000, sources: 40_000 });
+  await bed.router.run(["conntrack", "-F"]);
 }
 
 /** Packets that the rules have sent to the queues. */
