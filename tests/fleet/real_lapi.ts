@@ -14,7 +14,8 @@ const START_MS = 20_000;
 /** Directory of the programs, or why there is none. Downloads the package once a machine. */
 async function findPrograms(): Promise<{ directory: string; problem: null } | { problem: string }> {
   if (Deno.build.os !== "linux") return { problem: "needs Linux" };
-  const cache = `${Deno.env.get("XDG_CACHE_HOME") ?? "/var/tmp"}/btblocker-crowdsec`;
+  const parent = Deno.env.get("XDG_CACHE_HOME") ?? "/var/tmp";
+  const cache = `${parent}/btblocker-crowdsec`;
   const directory = `${cache}/usr/bin`;
   if (isThere(`${directory}/crowdsec`)) return { directory, problem: null };
   if (isThere("/usr/bin/crowdsec") && isThere("/usr/bin/cscli")) {
@@ -31,12 +32,18 @@ async function findPrograms(): Promise<{ directory: string; problem: null } | { 
       const reason = new TextDecoder().decode(stderr).trim().split("\n").at(-1);
       return { problem: `crowdsec's package cannot be had: ${reason}` };
     }
-    await Deno.mkdir(`${cache}/usr`, { recursive: true });
-    const copied = await new Deno.Command("cp", {
-      args: ["-r", `${work}/unpacked/usr/bin`, `${cache}/usr`],
-    })
-      .output();
-    return copied.success ? { directory, problem: null } : { problem: `cannot write ${cache}` };
+    // Whole or not at all: tests of several processes look for it at once.
+    const fresh = await Deno.makeTempDir({ dir: parent, prefix: "btblocker-crowdsec-" });
+    await new Deno.Command("cp", { args: ["-r", `${work}/unpacked/usr`, fresh] }).output();
+    await Deno.chmod(fresh, 0o755);
+    try {
+      await Deno.rename(fresh, cache);
+    } catch {
+      await Deno.remove(fresh, { recursive: true }); // another was faster
+    }
+    return isThere(`${directory}/crowdsec`)
+      ? { directory, problem: null }
+      : { problem: `cannot write ${cache}` };
   } catch (error) {
     return { problem: `crowdsec's package cannot be had: ${(error as Error).message}` };
   } finally {
@@ -81,7 +88,9 @@ export class RealLapi implements AsyncDisposable {
   }
 
   /** With the machines `gw-1` to `gw-9` and bouncers of such names; starts it. */
-  static async create(options: RealLapiOptions = {}): Promise<RealLapi> {
+  static async create(given: RealLapiOptions = {}): Promise<RealLapi> {
+    // In a namespace of its own any port is free; here others may be at work.
+    const options = { port: given.inside === undefined ? freePort() : LAPI_PORT, ...given };
     const directory = await Deno.makeTempDir({ prefix: "btblocker-lapi-" });
     const lapi = new RealLapi(directory, options);
     try {
@@ -190,6 +199,11 @@ prometheus: { enabled: false }
     await this.kill();
     await Deno.remove(this.#directory, { recursive: true });
   }
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
 }
 
 /** The bouncer key of a gateway: each has its own. */
