@@ -13,6 +13,9 @@ const MAX_PACKETS = 8;
 const MAX_BYTES = 8192;
 /** The same with a hint: a tracker's or uTP's exchange is decided within this. */
 const MAX_PACKETS_PENDING = 64;
+/** The same while nobody answers: noise sent ahead of the real exchange does not release it. */
+const MAX_PACKETS_UNANSWERED = 64;
+const MAX_BYTES_UNANSWERED = 65_536;
 
 const UTP_USED = 0x0010;
 const TRACKER_USED = 0x0020;
@@ -57,7 +60,11 @@ export class UdpInspector {
     const seen = words[at + PACKETS] + words[at + PACKETS + 1];
     if ((words[at + FLAGS] & HINTED) !== 0) return seen >= MAX_PACKETS_PENDING ? RELEASE : WAIT;
     const length = words[at + BYTES] + words[at + BYTES + 1];
-    return seen >= MAX_PACKETS || length >= MAX_BYTES ? RELEASE : WAIT;
+    const isAnswered = words[at + PACKETS] > 0 && words[at + PACKETS + 1] > 0;
+    const isSpent = isAnswered
+      ? seen >= MAX_PACKETS || length >= MAX_BYTES
+      : seen >= MAX_PACKETS_UNANSWERED || length >= MAX_BYTES_UNANSWERED;
+    return isSpent ? RELEASE : WAIT;
   }
 
   /** The first byte says which detectors can have an opinion. */

@@ -97,15 +97,22 @@ Deno.test("Engine releases a flow whose both sides open with something else", ()
   assert.deepEqual(test.found, []);
 });
 
-Deno.test("Engine releases a one-sided download after 4 KiB and UDP after 8 datagrams", () => {
+Deno.test("Engine releases a download after its first 4 KiB, and UDP after 8 datagrams if answered", () => {
   const test = new TestEngine();
   const tcp = new Conversation(test, "tcp").open().say(0, latin1("GET /file HTTP/1.1\r\n\r\n"));
   tcp.say(1, latin1("HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n" + "x".repeat(1300)));
   for (let i = 0; i < 3; i++) tcp.say(1, randomBytes(1400));
   assert.equal(tcp.lastVerdict, CLEAN);
   const udp = new Conversation(test, "udp");
-  for (let i = 0; i < 8; i++) udp.say(0, Uint8Array.of(0x80, 0, ...randomBytes(100)));
+  for (let i = 0; i < 4; i++) {
+    udp.say(0, Uint8Array.of(0x80, 0, ...randomBytes(100)));
+    udp.say(1, Uint8Array.of(0x80, 0, ...randomBytes(100)));
+  }
   assert.equal(udp.lastVerdict, CLEAN);
+  const unanswered = new Conversation(test, "udp", "10.0.0.1:50001");
+  for (let i = 0; i < 20; i++) unanswered.say(0, Uint8Array.of(0x80, 0, ...randomBytes(100)));
+  assert.equal(unanswered.lastVerdict, INSPECT, "noise ahead of an exchange does not release it");
+  assert.equal(unanswered.say(0, DHT_PING).lastVerdict, BITTORRENT);
 });
 
 Deno.test("Engine takes a SYN on an old 5-tuple as a new connection", () => {

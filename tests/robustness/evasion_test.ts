@@ -301,11 +301,10 @@ const rows: readonly Row[] = [
   },
   {
     name: "DHT query behind eight datagrams of noise that nobody answers",
-    found: NOTHING,
+    found: DHT,
     run(test) {
       const wire = new Conversation(test, "udp");
       for (let i = 0; i < 8; i++) wire.say(0, randomBytes(100).fill(0xff, 0, 1));
-      assert.equal(wire.lastVerdict, CLEAN);
       wire.say(0, DHT_PING);
     },
   },
