@@ -173,7 +173,9 @@ Deno.test({
 
     await machine.run("systemctl reload btblocker");
     await waitFor("a reload", async () => /Reloaded/.test(await journal()));
-    assert.equal(await machine.property("ActiveState"), "active");
+    // The line is logged just before systemd is told.
+    const isActive = async () => await machine.property("ActiveState") === "active";
+    await waitFor("the end of the reload", isActive);
     assert.equal(await machine.property("MainPID"), pid);
     const log = await machine.run("stat -c '%a %U' /var/log/btblocker/detections.log");
     assert.equal(log.trim(), "600 btblocker");
