@@ -1,7 +1,7 @@
 /** A detection with what was done about it: what the console, the logs and the page tell. */
 import type { Detection } from "../engine/engine.ts";
 import { PROTOCOL_TCP } from "../packet/packet.ts";
-import { formatEndpoint } from "./text.ts";
+import { formatEndpoint } from "../packet/address.ts";
 
 /** One address that was banned for a detection. */
 export interface BanRecord {

@@ -13,7 +13,7 @@ import { log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { PAGE, PAGE_POLICY } from "./page/document.ts";
 import type { BanStatus, StatusSource } from "./status.ts";
-import { formatEndpoint } from "./text.ts";
+import { formatEndpoint } from "../packet/address.ts";
 
 export interface StatusServerOptions {
   /** STATUS_LISTEN, not empty. */

@@ -1,10 +1,5 @@
 /** How addresses, times and amounts are written for people and in the JSON output. */
 
-/** `192.0.2.1:6881`, `[2001:db8::1]:6881`. */
-export function formatEndpoint(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
 /** Last and first millisecond that ISO 8601 writes with four digits of year. */
 const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 const FIRST_MS = 0;

@@ -4,16 +4,10 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
-  formatEndpoint,
   formatIsoTime,
   formatLocalTime,
   printable,
 } from "../../src/report/text.ts";
-
-Deno.test("formatEndpoint() puts IPv6 into brackets", () => {
-  assert.equal(formatEndpoint("192.0.2.1", 6881), "192.0.2.1:6881");
-  assert.equal(formatEndpoint("2001:db8::1", 6881), "[2001:db8::1]:6881");
-});
 
 for (
   const [timeMs, expected] of [
