@@ -34,9 +34,8 @@ const MEASURED = 0x04;
 const RULED_OUT = 0x10;
 /** The first three messages have MSE's shape. */
 const SHAPED = 0x20;
-/** The flow counts among its initiator's openings, begun and answered. */
-const BEGUN = 0x40;
-const ANSWERED = 0x80;
+/** The flow counts among its initiator's openings. */
+const COUNTED = 0x40;
 
 /**
  * Bytes of both directions after which a shaped flow without evidence is let go. The handshake and
@@ -178,7 +177,7 @@ export class EncryptedFlows {
     // Who asks for pieces is the host, whichever side opened the connection.
     const evidence = this.#evidence;
     const port = packet.destinationPort;
-    evidence.addOpening(address, 0, address, 4, port, true, timeMs);
+    evidence.addOpening(address, 0, address, 4, port, timeMs);
     const hasEvidence = this.#isProven(packet) ||
       evidence.isNamed(address, 0, address, 4, port, timeMs) ||
       evidence.hasFanOut(address, 0, timeMs);
@@ -205,25 +204,20 @@ export class EncryptedFlows {
     if (words[at + TURN] <= 2 && length > MAX_OPENING && !this.#policy.strict) {
       words[at + ENCRYPTION] |= RULED_OUT;
     }
-    if (words[at + TURN] <= 2) this.#countOpening(at, direction, packet);
+    if (words[at + TURN] === 1) this.#countOpening(at, packet);
     if (words[at + TURN] === 3 && length >= MIN_THIRD_MESSAGE) words[at + ENCRYPTION] |= SHAPED;
   }
 
   /**
-   * Counts a flow among its initiator's openings at its first two messages, and not when its shape is
+   * Counts a flow among its initiator's openings at its first message, and not when its shape is
    * complete: of flows opened at once the first already meets the others' evidence.
    */
-  #countOpening(at: number, direction: number, packet: Packet): void {
+  #countOpening(at: number, packet: Packet): void {
     const words = this.#table.words;
-    const counted = direction === 0 ? BEGUN : ANSWERED;
-    if ((words[at + ENCRYPTION] & (RULED_OUT | counted)) !== 0) return;
-    if (!this.#isOpening(at, direction)) return;
-    words[at + ENCRYPTION] |= counted;
-    const { address, timeMs } = packet;
-    const initiator = direction === 0 ? 0 : 4;
-    const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
-    const isAnswered = direction === 1;
-    this.#evidence.addOpening(address, initiator, address, 4 - initiator, port, isAnswered, timeMs);
+    if ((words[at + ENCRYPTION] & (RULED_OUT | COUNTED)) !== 0 || !this.#isOpening(at, 0)) return;
+    words[at + ENCRYPTION] |= COUNTED;
+    const { address, destinationPort, timeMs } = packet;
+    this.#evidence.addOpening(address, 0, address, 4, destinationPort, timeMs);
   }
 
   /** Whether the turn just ended can be Ya and PadA, or Yb and PadB. */
@@ -281,7 +275,7 @@ export class EncryptedFlows {
       if (!evidence.isProven(address, host, timeMs)) continue;
       const remote = 4 - host;
       const port = host === 0 ? packet.destinationPort : packet.sourcePort;
-      evidence.addOpening(address, host, address, remote, port, true, timeMs);
+      evidence.addOpening(address, host, address, remote, port, timeMs);
       named ||= evidence.isNamed(address, host, address, remote, port, timeMs);
       several ||= evidence.hasSeveralOpenings(address, host, timeMs);
     }

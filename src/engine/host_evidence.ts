@@ -4,13 +4,12 @@ import { DecayingTable } from "./decaying_table.ts";
 /** A torrent client announces, pings and connects far more often than this. */
 export const EVIDENCE_MS = 600_000;
 const FAN_OUT_MS = 60_000;
-/** Distinct remote endpoints within {@link FAN_OUT_MS} that make evidence: flows that were answered. */
-const FAN_OUT = 3;
 /**
- * The same, of flows not all answered yet: a client calls its peers at once, and the first that
- * answers may have sent a piece before the third does.
+ * Distinct remote endpoints of MSE-shaped flows within {@link FAN_OUT_MS} that make evidence. Flows
+ * count from their first message: a client calls its peers at once, and the first that answers may
+ * have sent a piece before the third does.
  */
-const FAN_OUT_BEGUN = 4;
+const FAN_OUT = 3;
 
 const PROVEN_ROWS = 1024;
 const PROVEN_KEY = 4; // address
@@ -25,8 +24,7 @@ const LOCK = 0;
 const PROVEN = 16;
 const NAMED = PROVEN + DecayingTable.length(PROVEN_ROWS, PROVEN_KEY);
 const OPENINGS = NAMED + DecayingTable.length(NAMED_HOSTS * NAMED_ROWS_OF_HOST, NAMED_KEY);
-const BEGUN = OPENINGS + DecayingTable.length(OPENING_ROWS, OPENING_KEY);
-const TOTAL = BEGUN + DecayingTable.length(OPENING_ROWS, OPENING_KEY);
+const TOTAL = OPENINGS + DecayingTable.length(OPENING_ROWS, OPENING_KEY);
 
 /** Tries before a lock is taken over: its holder was a worker that died. */
 const SPIN_LIMIT = 1_000_000;
@@ -38,8 +36,7 @@ const SPIN_LIMIT = 1_000_000;
  * - proven: addresses at an end of proven BitTorrent;
  * - named: endpoints that a plaintext source named as peers to a host, at most 64 a host, so that a
  *   hostile answer uses up its own host's room;
- * - openings: remote endpoints to which a host opened a flow of MSE's shape, begun (the first message)
- *   and answered (the second).
+ * - openings: remote endpoints to which a host opened a flow that is MSE-shaped so far.
  *
  * Everything decays. It is asked only for flows that already look encrypted, so one lock serves all.
  * An address is four words of an array, from `at`, as in `Packet.address`.
@@ -52,7 +49,6 @@ export class HostEvidence {
   readonly #proven: DecayingTable;
   readonly #named: DecayingTable;
   readonly #openings: DecayingTable;
-  readonly #begun: DecayingTable;
   readonly #key = new Int32Array(OPENING_KEY);
 
   /** @param buffer of {@link BYTE_LENGTH} bytes, shared between workers or an engine's own */
@@ -62,7 +58,6 @@ export class HostEvidence {
     this.#proven = new DecayingTable(words, PROVEN, PROVEN_ROWS, PROVEN_KEY);
     this.#named = new DecayingTable(words, NAMED, NAMED_HOSTS * NAMED_ROWS_OF_HOST, NAMED_KEY);
     this.#openings = new DecayingTable(words, OPENINGS, OPENING_ROWS, OPENING_KEY);
-    this.#begun = new DecayingTable(words, BEGUN, OPENING_ROWS, OPENING_KEY);
   }
 
   /** Forgets everything. */
@@ -125,52 +120,37 @@ export class HostEvidence {
     remote: Int32Array,
     remoteAt: number,
     port: number,
-    isAnswered: boolean,
     timeMs: number,
   ): void {
     this.#lock();
     this.#setAddress(0, host, hostAt);
     this.#setAddress(4, remote, remoteAt);
     this.#key[8] = port;
-    const table = isAnswered ? this.#openings : this.#begun;
-    table.touch(hashOf(host, hostAt, 2), this.#key, timeMs);
+    this.#openings.touch(hashOf(host, hostAt, 2), this.#key, timeMs);
     this.#unlock();
   }
 
   /**
-   * Whether `host` opened MSE-shaped flows to at least three distinct remote endpoints that answered,
-   * or four whether or not they did, within a minute, not all in one /24 (or /64) and not all on one
-   * port. A proxy client talks to one or two servers; nodes of one other peer-to-peer network answer
-   * on their network's port.
+   * Whether `host` opened MSE-shaped flows to at least three distinct remote endpoints within a
+   * minute, not all in one /24 (or /64) and not all on one port. A proxy client talks to one or two
+   * servers; nodes of one other peer-to-peer network answer on their network's port.
    */
   hasFanOut(host: Int32Array, hostAt: number, timeMs: number): boolean {
     this.#lock();
-    const found = this.#isFanOut(this.#openings, FAN_OUT, host, hostAt, timeMs) ||
-      this.#isFanOut(this.#begun, FAN_OUT_BEGUN, host, hostAt, timeMs);
-    this.#unlock();
-    return found;
-  }
-
-  #isFanOut(
-    table: DecayingTable,
-    wanted: number,
-    host: Int32Array,
-    hostAt: number,
-    timeMs: number,
-  ): boolean {
     const words = this.#words;
     const row = hashOf(host, hostAt, 2);
     let count = 0;
     let isOneNetwork = true;
     let isOnePort = true;
-    const first = table.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
+    const first = this.#openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
     for (let entry = first; entry >= 0;) {
       count++;
       isOneNetwork &&= sameNetwork(words, first + 4, entry + 4);
       isOnePort &&= words[first + 8] === words[entry + 8];
-      entry = table.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS);
+      entry = this.#openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS);
     }
-    return count >= wanted && !isOneNetwork && !isOnePort;
+    this.#unlock();
+    return count >= FAN_OUT && !isOneNetwork && !isOnePort;
   }
 
   /** Whether the openings of `host` within a minute went to more than one remote address. */
