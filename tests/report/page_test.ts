@@ -243,7 +243,7 @@ Deno.test({
     const listen = new URL(address).host;
     await using _second = await StatusServer.start({ listen, token: "", source });
     await expectText(page, "#state", /^Guarding$/);
-    assert.equal(await page.locator("body.stale").count(), 0);
+    await page.locator("body:not(.stale)").waitFor();
   },
 });
 
