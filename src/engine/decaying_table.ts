@@ -1,6 +1,7 @@
+import { TICK_MS, tickOf } from "./flow_table.ts";
+
 /** Entries of a set: what one lookup compares at most. */
 const WAYS = 8;
-const TICK_MS = 100;
 
 /**
  * A bounded table of keys with the time each was last seen, in a (shared) array of words: rows of
@@ -115,9 +116,4 @@ export class DecayingTable {
     return words[entry + this.#keyWords + 1] !== 0 &&
       ((tickOf(timeMs) - words[entry + this.#keyWords]) | 0) <= maxAgeMs / TICK_MS;
   }
-}
-
-/** Time as wrapping ticks: differences are right for 6 years either way. */
-function tickOf(timeMs: number): number {
-  return (timeMs / TICK_MS) | 0;
 }
