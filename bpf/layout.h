@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the XDP program and the blocker share. src/gateway/ban_codec.ts mirrors these layouts and
- * tests/gateway/ban_codec_test.ts holds both to literal bytes: change them together.
+ * What the XDP program and the blocker share. src/gateway/bans/ban_codec.ts mirrors these layouts and
+ * tests/gateway/bans/ban_codec_test.ts holds both to literal bytes: change them together.
  *
  * Numbers are in host order, addresses and ports in network order.
  */

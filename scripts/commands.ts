@@ -1,7 +1,7 @@
 /** The commands as data, read from the program itself: what the manual and the completions are of. */
 import type { Command } from "@commander-js/extra-typings";
 import { buildProgram } from "../src/cli/program.ts";
-import { HOOK_CHAINS } from "../src/gateway/rule_text.ts";
+import { HOOK_CHAINS } from "../src/gateway/rules/rule_text.ts";
 
 /** What may stand for a value: fixed words, or something to look up; null for anything. */
 export type Values = readonly string[] | "file" | "interface" | null;

@@ -10,7 +10,7 @@ import type { Stamp } from "./stamp.ts";
 export const PROGRAM_FILES = ["btblocker.bpf.o", "main.js", "queue_worker.js"] as const;
 
 /** Sources that become a module of their own, and its name. */
-const ENTRIES = [["main.ts", "main.js"], ["src/gateway/queue_worker.ts", "queue_worker.js"]];
+const ENTRIES = [["main.ts", "main.js"], ["src/gateway/queue/queue_worker.ts", "queue_worker.js"]];
 
 /** What the sources open by `new URL(…, import.meta.url)`, and where it stands when packed. */
 const ASSETS = new Map([

@@ -11,18 +11,18 @@ import {
   type BanRequest,
   checkBanRequest,
   outOfFleet,
-} from "../gateway/ban_commands.ts";
+} from "../gateway/bans/ban_commands.ts";
 import {
   BAN_MAP_NAMES,
   type BanMapName,
   openPinnedMap,
   pinDirectory,
-} from "../gateway/ban_pins.ts";
-import { BanTable } from "../gateway/ban_table.ts";
-import { type Ban, Bans } from "../gateway/bans.ts";
+} from "../gateway/bans/ban_pins.ts";
+import { BanTable } from "../gateway/bans/ban_table.ts";
+import { type Ban, Bans } from "../gateway/bans/bans.ts";
 import { askControl } from "../gateway/control.ts";
-import { LocalAddresses } from "../gateway/local_addresses.ts";
-import { networkNamespace, networkNamespaceInode } from "../gateway/network_namespace.ts";
+import { LocalAddresses } from "../gateway/network/local_addresses.ts";
+import { networkNamespace, networkNamespaceInode } from "../gateway/network/network_namespace.ts";
 import { Output } from "./output.ts";
 import { formatCount, formatDuration, formatLocalTime } from "../report/text.ts";
 

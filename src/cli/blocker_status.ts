@@ -1,10 +1,15 @@
 /** What the running blocker tells of itself, put together from its parts. */
 import { UsageError } from "../errors.ts";
 import type { Config } from "../config/options.ts";
-import type { BanSide } from "../gateway/ban_side.ts";
-import { readCounters, sumCounters, sumLatency, workerCounters } from "../gateway/counters.ts";
-import { queueStatistics } from "../gateway/queue_statistics.ts";
-import type { QueueWorkers } from "../gateway/queue_workers.ts";
+import type { BanSide } from "../gateway/bans/ban_side.ts";
+import {
+  readCounters,
+  sumCounters,
+  sumLatency,
+  workerCounters,
+} from "../gateway/queue/counters.ts";
+import { queueStatistics } from "../gateway/queue/queue_statistics.ts";
+import type { QueueWorkers } from "../gateway/queue/queue_workers.ts";
 import { parseAddress } from "../packet/address.ts";
 import { type DetectionHistory, TrafficHistory, type TrafficTotals } from "../report/history.ts";
 import { log } from "../report/log.ts";

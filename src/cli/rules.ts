@@ -1,7 +1,7 @@
 /** `btblocker rules install|remove|show`: the firewall rules without the blocker. */
 
 import type { LoadedConfig } from "../config/load.ts";
-import { Firewall } from "../gateway/firewall.ts";
+import { Firewall } from "../gateway/rules/firewall.ts";
 import { requireNetAdmin } from "../gateway/supervisor.ts";
 import { guardedTraffic } from "./run.ts";
 

@@ -1,7 +1,7 @@
 /** `btblocker status`: what the running blocker tells through its socket, once or every second. */
 import { EnvironmentError } from "../errors.ts";
 import { askControl } from "../gateway/control.ts";
-import { networkNamespaceInode } from "../gateway/network_namespace.ts";
+import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
 import { latencyQuantileUs, type Status } from "../report/status.ts";
 import { formatBytes, formatCount, formatDuration, printable } from "../report/text.ts";
 

@@ -1,7 +1,7 @@
 /** The kernel, its parts, the libraries, the rights of this process. */
 import { libbpfVersion } from "../../ffi/bpf.ts";
 import { loadNetfilterQueue } from "../../ffi/netfilter_queue.ts";
-import { BPFFS, isBpffsMounted } from "../gateway/ban_pins.ts";
+import { BPFFS, isBpffsMounted } from "../gateway/bans/ban_pins.ts";
 import type { Config } from "../config/options.ts";
 import { CONTROL_DIRECTORY } from "../gateway/control.ts";
 import { type Check, type Finding, ok, problem, warning } from "./finding.ts";

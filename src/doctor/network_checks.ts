@@ -4,10 +4,10 @@ import { interfaceIndex } from "../../ffi/libc.ts";
 import { hardwareType, interfaceMtu } from "../../ffi/libc_net.ts";
 import { queueOwner } from "../../ffi/netfilter_queue.ts";
 import type { Config } from "../config/options.ts";
-import { Firewall } from "../gateway/firewall.ts";
-import { marksOf } from "../gateway/marks.ts";
-import { defaultRoutes } from "../gateway/routes.ts";
-import { isSupportedHardware } from "../gateway/xdp.ts";
+import { Firewall } from "../gateway/rules/firewall.ts";
+import { marksOf } from "../gateway/rules/marks.ts";
+import { defaultRoutes } from "../gateway/network/routes.ts";
+import { isSupportedHardware } from "../gateway/bans/xdp.ts";
 import { type Check, type Finding, ok, problem, warning } from "./finding.ts";
 import {
   capabilities,

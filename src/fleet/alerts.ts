@@ -2,7 +2,7 @@
  * Alerts, by which a machine tells the fleet of its bans. Spec: CrowdSec's `localapi_swagger.yaml`,
  * definitions Alert and Event. Nothing of a packet's payload is in them.
  */
-import type { DetectionReport } from "../gateway/worker_protocol.ts";
+import type { DetectionReport } from "../gateway/queue/worker_protocol.ts";
 import type { Method } from "../protocols/match.ts";
 import { VERSION } from "../version.ts";
 import { SCENARIO_PREFIX } from "./decisions.ts";

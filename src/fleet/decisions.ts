@@ -2,7 +2,7 @@
  * Decisions of a CrowdSec Local API, read from its JSON. Spec: CrowdSec's `localapi_swagger.yaml`,
  * definitions Decision and DecisionsStreamResponse.
  */
-import { formatNetwork, type Network, parseNetwork } from "../gateway/networks.ts";
+import { formatNetwork, type Network, parseNetwork } from "../gateway/network/networks.ts";
 
 /** A ban decided somewhere in the fleet. */
 export interface Decision {

@@ -5,10 +5,10 @@
  */
 import { bootTimeMs } from "../../ffi/libc.ts";
 import { EnvironmentError } from "../errors.ts";
-import type { Bans } from "../gateway/bans.ts";
-import { formatNetwork, type Networks, parseNetwork } from "../gateway/networks.ts";
+import type { Bans } from "../gateway/bans/bans.ts";
+import { formatNetwork, type Networks, parseNetwork } from "../gateway/network/networks.ts";
 import type { LogLine } from "../report/log_line.ts";
-import type { DetectionReport } from "../gateway/worker_protocol.ts";
+import type { DetectionReport } from "../gateway/queue/worker_protocol.ts";
 import { formatCount } from "../report/text.ts";
 import { ageMs, alertOf, type SharedBan, sharedBan } from "./alerts.ts";
 import { jittered } from "./backoff.ts";

@@ -113,15 +113,17 @@ export class ControlServer implements AsyncDisposable {
   }
 }
 
+/** The holder writes its process id right after it got the lock; how long that may take at most. */
+const HOLDER_NAMED_MS = 1_000;
+
 /** The kernel gives the lock back when its holder dies; the file then still names that one. */
 function takeLock(path: string): Deno.FsFile {
   for (;;) {
     const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
     if (!file.tryLockSync(true)) {
       file.close();
-      const pid = Deno.readTextFileSync(path).trim();
       throw new EnvironmentError(
-        `Cannot start: btblocker is running here already (process ${pid})`,
+        `Cannot start: btblocker is running here already (process ${holderOf(path)})`,
         "btblocker status shows it",
       );
     }
@@ -132,6 +134,25 @@ function takeLock(path: string): Deno.FsFile {
       return file;
     }
     file.close();
+  }
+}
+
+/** Of two started at once the second may look before the first has written its process id. */
+function holderOf(path: string): string {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  const deadline = performance.now() + HOLDER_NAMED_MS;
+  for (;;) {
+    const pid = readOrEmpty(path).trim();
+    if (pid !== "" || performance.now() > deadline) return pid || "unknown";
+    Atomics.wait(pause, 0, 0, 10);
+  }
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return ""; // its holder has stopped meanwhile
   }
 }
 

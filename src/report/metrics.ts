@@ -3,7 +3,7 @@
  * workers count anyway. Only a blocker with STATUS_LISTEN loads this module.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Latency } from "../gateway/counters.ts";
+import type { Latency } from "../gateway/queue/counters.ts";
 import { METHODS } from "../protocols/match.ts";
 import type { Status, WorkerStatus, XdpStatus } from "./status.ts";
 

@@ -1,5 +1,5 @@
 /** What the running blocker tells of itself: to `btblocker status`, to Prometheus, to the page. */
-import type { Counter, Latency } from "../gateway/counters.ts";
+import type { Counter, Latency } from "../gateway/queue/counters.ts";
 import type { Method } from "../protocols/match.ts";
 import type { BuildInfo } from "../version.ts";
 import type { DetectionHistory, TrafficHistory } from "./history.ts";

@@ -2,11 +2,11 @@
 import { bootTimeMs } from "../../ffi/libc.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { HostEvidence } from "../../src/engine/host_evidence.ts";
-import { BanTable } from "../../src/gateway/ban_table.ts";
-import { HOOK_FORWARD, SPECIAL_NETWORKS } from "../../src/gateway/ban_policy.ts";
-import { type BanHandles, Bans } from "../../src/gateway/bans.ts";
-import { Networks, parseNetwork } from "../../src/gateway/networks.ts";
-import { WorkerBans } from "../../src/gateway/worker_bans.ts";
+import { BanTable } from "../../src/gateway/bans/ban_table.ts";
+import { HOOK_FORWARD } from "../../src/gateway/bans/ban_policy.ts";
+import { type BanHandles, Bans } from "../../src/gateway/bans/bans.ts";
+import { Networks, parseNetwork, SPECIAL_NETWORKS } from "../../src/gateway/network/networks.ts";
+import { WorkerBans } from "../../src/gateway/bans/worker_bans.ts";
 import { Packet, parseIp } from "../../src/packet/packet.ts";
 import { loadProgram } from "../bpf/program.ts";
 import { bytes } from "../gateway/bytes.ts";

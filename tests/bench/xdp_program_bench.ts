@@ -1,8 +1,8 @@
 /** Nanoseconds a packet, by BPF_PROG_TEST_RUN. Argument: object with the bare programs. */
 import { BpfObject, mapInfo, updateElement } from "../../ffi/bpf.ts";
-import { encodeAddressKey } from "../../src/gateway/ban_codec.ts";
-import { BanTable } from "../../src/gateway/ban_table.ts";
-import { Bans } from "../../src/gateway/bans.ts";
+import { encodeAddressKey } from "../../src/gateway/bans/ban_codec.ts";
+import { BanTable } from "../../src/gateway/bans/ban_table.ts";
+import { Bans } from "../../src/gateway/bans/bans.ts";
 import { loadProgram } from "../bpf/program.ts";
 import { testRun } from "../bpf/test_run.ts";
 import { bytes } from "../gateway/bytes.ts";

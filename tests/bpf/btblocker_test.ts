@@ -6,11 +6,11 @@ import {
   BAN_VALUE_LENGTH,
   decodeBanValue,
   encodeAddressKey,
-} from "../../src/gateway/ban_codec.ts";
-import type { BanScope } from "../../src/gateway/ban_policy.ts";
-import { BanTable } from "../../src/gateway/ban_table.ts";
-import { Bans, REASON_FLEET, REASON_MANUAL } from "../../src/gateway/bans.ts";
-import { parseNetwork } from "../../src/gateway/networks.ts";
+} from "../../src/gateway/bans/ban_codec.ts";
+import type { BanScope } from "../../src/gateway/bans/ban_policy.ts";
+import { BanTable } from "../../src/gateway/bans/ban_table.ts";
+import { Bans, REASON_FLEET, REASON_MANUAL } from "../../src/gateway/bans/bans.ts";
+import { parseNetwork } from "../../src/gateway/network/networks.ts";
 import { address, bytes } from "../gateway/bytes.ts";
 import { bpfProblem, loadProgram, verdict } from "./program.ts";
 

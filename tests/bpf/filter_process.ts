@@ -4,9 +4,9 @@
  * line, `{"ready":true}` once it guards, and answers to the commands of standard input.
  */
 import { createSocket } from "node:dgram";
-import { answerBanRequest, readBanRequest } from "../../src/gateway/ban_commands.ts";
-import { BanSide, type BanSideOptions } from "../../src/gateway/ban_side.ts";
-import { networkNamespaceInode } from "../../src/gateway/network_namespace.ts";
+import { answerBanRequest, readBanRequest } from "../../src/gateway/bans/ban_commands.ts";
+import { BanSide, type BanSideOptions } from "../../src/gateway/bans/ban_side.ts";
+import { networkNamespaceInode } from "../../src/gateway/network/network_namespace.ts";
 import { ControlServer } from "../../src/gateway/control.ts";
 import type { LogLine } from "../../src/report/log_line.ts";
 import { TextLineStream } from "../../src/gateway/text_lines.ts";

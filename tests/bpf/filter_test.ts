@@ -1,7 +1,7 @@
 /** The XDP filter on real devices, in namespaces. */
 import assert from "node:assert/strict";
-import type { BanAnswer } from "../../src/gateway/ban_commands.ts";
-import type { XdpAttachment } from "../../src/gateway/xdp.ts";
+import type { BanAnswer } from "../../src/gateway/bans/ban_commands.ts";
+import type { XdpAttachment } from "../../src/gateway/bans/xdp.ts";
 import { type Filter, namespaceProblem, Namespaces } from "./namespaces.ts";
 
 const ignore = namespaceProblem !== null;

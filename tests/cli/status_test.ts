@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { statusText } from "../../src/cli/status.ts";
 import { Network } from "../../src/demo/network.ts";
-import { COUNTERS, LATENCY_BOUNDS_US } from "../../src/gateway/counters.ts";
+import { COUNTERS, LATENCY_BOUNDS_US } from "../../src/gateway/queue/counters.ts";
 import { latencyQuantileUs, type Status } from "../../src/report/status.ts";
 import { Blocker, blockerCommand } from "../e2e/blocker.ts";
 import { liveImpossible } from "../gateway/live.ts";

@@ -2,10 +2,10 @@
 import { bootTimeMs } from "../../ffi/libc.ts";
 import type { SharedBan } from "../../src/fleet/alerts.ts";
 import type { Decision } from "../../src/fleet/decisions.ts";
-import { BanTable } from "../../src/gateway/ban_table.ts";
-import { Bans } from "../../src/gateway/bans.ts";
-import { formatNetwork, parseNetwork } from "../../src/gateway/networks.ts";
-import type { DetectionReport } from "../../src/gateway/worker_protocol.ts";
+import { BanTable } from "../../src/gateway/bans/ban_table.ts";
+import { Bans } from "../../src/gateway/bans/bans.ts";
+import { formatNetwork, parseNetwork } from "../../src/gateway/network/networks.ts";
+import type { DetectionReport } from "../../src/gateway/queue/worker_protocol.ts";
 
 export const HOUR = 3_600_000;
 

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { Fleet } from "../../src/fleet/fleet.ts";
 import type { FleetSettings } from "../../src/fleet/settings.ts";
-import { reasonOf } from "../../src/gateway/bans.ts";
-import { Networks } from "../../src/gateway/networks.ts";
+import { reasonOf } from "../../src/gateway/bans/bans.ts";
+import { Networks } from "../../src/gateway/network/networks.ts";
 import { bansOf, HOUR, report, secondsLeft } from "./bans.ts";
 import { FakeLapi, until } from "./fake_lapi.ts";
 

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import type { News } from "../../src/fleet/decisions.ts";
 import { Takeover } from "../../src/fleet/takeover.ts";
-import { REASON_FLEET, REASON_MANUAL, reasonOf } from "../../src/gateway/bans.ts";
-import { Networks, parseNetwork } from "../../src/gateway/networks.ts";
+import { REASON_FLEET, REASON_MANUAL, reasonOf } from "../../src/gateway/bans/bans.ts";
+import { Networks, parseNetwork } from "../../src/gateway/network/networks.ts";
 import { bansOf, decision, HOUR, secondsLeft } from "./bans.ts";
 
 const ignore = Deno.build.os !== "linux";

@@ -3,8 +3,8 @@
  * bans only frames that hold a banned address.
  */
 import assert from "node:assert/strict";
-import { Bans, REASON_MANUAL } from "../../src/gateway/bans.ts";
-import { BanTable } from "../../src/gateway/ban_table.ts";
+import { Bans, REASON_MANUAL } from "../../src/gateway/bans/bans.ts";
+import { BanTable } from "../../src/gateway/bans/ban_table.ts";
 import { parseAddress } from "../../src/packet/address.ts";
 import { bpfProblem, loadProgram, verdict } from "../bpf/program.ts";
 import { addressBytes } from "../robustness/packets.ts";

@@ -1,13 +1,17 @@
 /** From the bytes of a netlink datagram to verdicts, as a queue worker does it, without the socket. */
 import { Engine } from "../../src/engine/engine.ts";
 import { HostEvidence } from "../../src/engine/host_evidence.ts";
-import { BanTable } from "../../src/gateway/ban_table.ts";
-import { COUNTER_INDEX, countersByteLength, workerCounters } from "../../src/gateway/counters.ts";
-import { marksOf } from "../../src/gateway/marks.ts";
-import { Networks, parseNetwork } from "../../src/gateway/networks.ts";
-import { PacketJudge } from "../../src/gateway/packet_judge.ts";
-import { MALFORMED, PACKET, QueueMessage, VerdictBatch } from "../../src/gateway/queue.ts";
-import { WorkerBans } from "../../src/gateway/worker_bans.ts";
+import { BanTable } from "../../src/gateway/bans/ban_table.ts";
+import {
+  COUNTER_INDEX,
+  countersByteLength,
+  workerCounters,
+} from "../../src/gateway/queue/counters.ts";
+import { marksOf } from "../../src/gateway/rules/marks.ts";
+import { Networks, parseNetwork } from "../../src/gateway/network/networks.ts";
+import { PacketJudge } from "../../src/gateway/queue/packet_judge.ts";
+import { MALFORMED, PACKET, QueueMessage, VerdictBatch } from "../../src/gateway/queue/queue.ts";
+import { WorkerBans } from "../../src/gateway/bans/worker_bans.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

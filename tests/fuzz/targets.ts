@@ -6,7 +6,7 @@ import { OPTION_NAMES } from "../../src/config/options.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
 import { EnvironmentError, UsageError } from "../../src/errors.ts";
-import { readBanRequest } from "../../src/gateway/ban_commands.ts";
+import { readBanRequest } from "../../src/gateway/bans/ban_commands.ts";
 import { parseFrame } from "../../src/packet/link.ts";
 import { Packet, parseIp } from "../../src/packet/packet.ts";
 import { captureFiles, loadCorpus, type Seed } from "./corpus.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { type Host, Network } from "../../src/demo/network.ts";
 import type { Program } from "../../src/demo/program.ts";
-import type { Counter } from "../../src/gateway/counters.ts";
+import type { Counter } from "../../src/gateway/queue/counters.ts";
 
 const PROGRAMS = new URL("./programs/", import.meta.url).pathname;
 

@@ -1,6 +1,6 @@
 /** A blocker that exists in numbers only: feeds the server and the page in tests. */
-import type { Counter } from "../../src/gateway/counters.ts";
-import { COUNTERS, LATENCY_BOUNDS_US } from "../../src/gateway/counters.ts";
+import type { Counter } from "../../src/gateway/queue/counters.ts";
+import { COUNTERS, LATENCY_BOUNDS_US } from "../../src/gateway/queue/counters.ts";
 import { DetectionHistory, TrafficHistory } from "../../src/report/history.ts";
 import type { BanStatus, Status, StatusSource } from "../../src/report/status.ts";
 import { UsageError } from "../../src/errors.ts";

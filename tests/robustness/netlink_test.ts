@@ -6,10 +6,14 @@
 import assert from "node:assert/strict";
 import { createEvent } from "../../ffi/libc.ts";
 import { INSPECT } from "../../src/engine/engine.ts";
-import { countersByteLength, readCounters, workerCounters } from "../../src/gateway/counters.ts";
-import { marksOf } from "../../src/gateway/marks.ts";
-import { PacketJudge } from "../../src/gateway/packet_judge.ts";
-import { QueueLoop } from "../../src/gateway/queue_loop.ts";
+import {
+  countersByteLength,
+  readCounters,
+  workerCounters,
+} from "../../src/gateway/queue/counters.ts";
+import { marksOf } from "../../src/gateway/rules/marks.ts";
+import { PacketJudge } from "../../src/gateway/queue/packet_judge.ts";
+import { QueueLoop } from "../../src/gateway/queue/queue_loop.ts";
 import { Network } from "../../src/demo/network.ts";
 import { packetMessage } from "../fuzz/queue.ts";
 import { Random } from "../fuzz/random.ts";

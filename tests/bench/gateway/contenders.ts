@@ -1,8 +1,8 @@
 /** What stands in the router: nothing, btblocker, or another inline program. */
 
 import { askControl } from "../../../src/gateway/control.ts";
-import type { Counter } from "../../../src/gateway/counters.ts";
-import { queueRules } from "../../../src/gateway/rule_text.ts";
+import type { Counter } from "../../../src/gateway/queue/counters.ts";
+import { queueRules } from "../../../src/gateway/rules/rule_text.ts";
 import type { Program } from "../../../src/demo/program.ts";
 import { Bed, spawnInRouter } from "./bed.ts";
 

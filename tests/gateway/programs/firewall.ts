@@ -1,8 +1,8 @@
 /** Firewall in the namespace it is started in: firewall.ts BACKEND TABLE ACTION TRAFFIC-JSON */
 
-import { type Backend, Firewall } from "../../../src/gateway/firewall.ts";
-import { marksOf } from "../../../src/gateway/marks.ts";
-import { type GuardedTraffic, type Table, TABLES } from "../../../src/gateway/rule_text.ts";
+import { type Backend, Firewall } from "../../../src/gateway/rules/firewall.ts";
+import { marksOf } from "../../../src/gateway/rules/marks.ts";
+import { type GuardedTraffic, type Table, TABLES } from "../../../src/gateway/rules/rule_text.ts";
 
 const [backend, table, action, given] = Deno.args;
 const traffic: GuardedTraffic = {

@@ -4,8 +4,8 @@
  */
 
 import { EnvironmentError } from "../../../src/errors.ts";
-import { sumCounters } from "../../../src/gateway/counters.ts";
-import { marksOf } from "../../../src/gateway/marks.ts";
+import { sumCounters } from "../../../src/gateway/queue/counters.ts";
+import { marksOf } from "../../../src/gateway/rules/marks.ts";
 import { Gateway } from "../../../src/gateway/supervisor.ts";
 import { CAPTURE_POLICY } from "../../../src/engine/policy.ts";
 

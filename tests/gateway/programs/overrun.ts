@@ -6,10 +6,14 @@
 import { createEvent } from "../../../ffi/libc.ts";
 import { NetfilterQueue } from "../../../ffi/netfilter_queue.ts";
 import { INSPECT } from "../../../src/engine/engine.ts";
-import { countersByteLength, readCounters, workerCounters } from "../../../src/gateway/counters.ts";
-import { marksOf } from "../../../src/gateway/marks.ts";
-import { PacketJudge } from "../../../src/gateway/packet_judge.ts";
-import { QueueLoop } from "../../../src/gateway/queue_loop.ts";
+import {
+  countersByteLength,
+  readCounters,
+  workerCounters,
+} from "../../../src/gateway/queue/counters.ts";
+import { marksOf } from "../../../src/gateway/rules/marks.ts";
+import { PacketJudge } from "../../../src/gateway/queue/packet_judge.ts";
+import { QueueLoop } from "../../../src/gateway/queue/queue_loop.ts";
 
 const [number, count] = Deno.args.map(Number);
 const counters = workerCounters(new SharedArrayBuffer(countersByteLength(1)), 0);

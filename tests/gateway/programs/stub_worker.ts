@@ -2,7 +2,7 @@
 
 import { BITTORRENT, CLEAN, INSPECT, type Verdict } from "../../../src/engine/engine.ts";
 import type { Packet } from "../../../src/packet/packet.ts";
-import { runQueueThread, type WorkerEngine } from "../../../src/gateway/queue_thread.ts";
+import { runQueueThread, type WorkerEngine } from "../../../src/gateway/queue/queue_thread.ts";
 
 /** Ports with a meaning; every other one is inspected for ever. */
 const CLEAN_PORT = 1000;

@@ -1,7 +1,7 @@
 /** The real queue worker, but a packet to port 3000 with payload ends it. */
 import { Engine } from "../../../src/engine/engine.ts";
 import { HostEvidence } from "../../../src/engine/host_evidence.ts";
-import { runQueueThread, type WorkerEngine } from "../../../src/gateway/queue_thread.ts";
+import { runQueueThread, type WorkerEngine } from "../../../src/gateway/queue/queue_thread.ts";
 import type { Packet } from "../../../src/packet/packet.ts";
 
 const CRASH_PORT = 3000;

@@ -10,10 +10,14 @@ import { describeErrno, EINTR, ENOBUFS } from "../../../ffi/errno.ts";
 import { createEvent, errno } from "../../../ffi/libc.ts";
 import { NetfilterQueue } from "../../../ffi/netfilter_queue.ts";
 import { INSPECT } from "../../../src/engine/engine.ts";
-import { countersByteLength, readCounters, workerCounters } from "../../../src/gateway/counters.ts";
-import { marksOf } from "../../../src/gateway/marks.ts";
-import { PacketJudge } from "../../../src/gateway/packet_judge.ts";
-import { QueueLoop } from "../../../src/gateway/queue_loop.ts";
+import {
+  countersByteLength,
+  readCounters,
+  workerCounters,
+} from "../../../src/gateway/queue/counters.ts";
+import { marksOf } from "../../../src/gateway/rules/marks.ts";
+import { PacketJudge } from "../../../src/gateway/queue/packet_judge.ts";
+import { QueueLoop } from "../../../src/gateway/queue/queue_loop.ts";
 
 const { symbols: libc } = Deno.dlopen("libc.so.6", {
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },

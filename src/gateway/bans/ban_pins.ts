@@ -1,0 +1,148 @@
+/**
+ * Where the ban maps live in the file system (bpffs), so that they outlive a crash and that
+ * `btblocker bans` of another process finds them.
+ */
+import { describeErrno, ENOENT } from "../../../ffi/errno.ts";
+import { LPM_TRIE, LRU_HASH, mapInfo, openPinned, pin } from "../../../ffi/bpf.ts";
+import { close, mount } from "../../../ffi/libc.ts";
+import {
+  ADDRESS_KEY_LENGTH,
+  BAN_VALUE_LENGTH,
+  ENDPOINT_KEY_LENGTH,
+  NETWORK_KEY_LENGTH,
+} from "./ban_codec.ts";
+import type { NetworkNamespace } from "../network/network_namespace.ts";
+
+/** Where systemd and most distributions mount the bpffs. */
+export const BPFFS = "/sys/fs/bpf";
+
+/** The ban maps of bpf/btblocker.bpf.c: their type and the length of their keys. */
+export const BAN_MAPS = {
+  blocked_ips: { type: LRU_HASH, key: ADDRESS_KEY_LENGTH },
+  blocked_endpoints: { type: LRU_HASH, key: ENDPOINT_KEY_LENGTH },
+  blocked_networks: { type: LPM_TRIE, key: NETWORK_KEY_LENGTH },
+} as const;
+export type BanMapName = keyof typeof BAN_MAPS;
+export const BAN_MAP_NAMES = Object.keys(BAN_MAPS) as BanMapName[];
+
+/** Whether BAN_LIMIT is the size of a map; the others have that of the program. */
+export function isSizedByLimit(name: BanMapName): boolean {
+  return BAN_MAPS[name].type === LRU_HASH;
+}
+
+/**
+ * The directory of this namespace's pins: the initial namespace's is `btblocker`, any other has a
+ * directory of its own inside, since namespaces may share one bpffs.
+ */
+export function pinDirectory(namespace: NetworkNamespace, bpffs: string = BPFFS): string {
+  const directory = `${bpffs}/btblocker`;
+  return namespace.isInitial ? directory : `${directory}/net-${namespace.id}`;
+}
+
+/** Mounts the bpffs where it is missing, and makes the directory. Null, or why that cannot be. */
+export function preparePins(directory: string, bpffs: string = BPFFS): string | null {
+  if (!isBpffsMounted(bpffs)) {
+    const result = mount("bpf", bpffs, "bpf");
+    if (result < 0) return `cannot mount a bpffs at ${bpffs}: ${describeErrno(-result)}`;
+  }
+  try {
+    Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    return null;
+  } catch (error) {
+    return `cannot make ${directory}: ${(error as Error).message}`;
+  }
+}
+
+export function isBpffsMounted(bpffs: string = BPFFS): boolean {
+  const mounts = Deno.readTextFileSync("/proc/self/mounts");
+  return mounts.split("\n").some((line) => {
+    const [, target, type] = line.split(" ");
+    return target === bpffs && type === "bpf";
+  });
+}
+
+/**
+ * Removes what other namespaces of the same inode left behind when they ended: their number has come
+ * to us, their bans must not.
+ */
+export function removeStalePins(namespace: NetworkNamespace, bpffs: string = BPFFS): void {
+  const parent = `${bpffs}/btblocker`;
+  const own = `net-${namespace.id}`;
+  for (const { name } of listDirectory(parent)) {
+    if (name === own || !name.startsWith(`net-${namespace.inode}-`)) continue;
+    removePins(`${parent}/${name}`);
+  }
+}
+
+/** A pinned map, open; or why there is none. */
+export type PinnedMap =
+  | { readonly fd: number; readonly problem: null }
+  | { readonly fd: -1; readonly problem: string | null };
+
+/**
+ * Opens the pinned map `name` if it is what this version uses.
+ *
+ * @param limit entries it must have room for; null for any
+ */
+export function openPinnedMap(
+  directory: string,
+  name: BanMapName,
+  limit: number | null,
+): PinnedMap {
+  const fd = openPinned(`${directory}/${name}`);
+  if (fd === -ENOENT) return { fd: -1, problem: null };
+  if (fd < 0) return { fd: -1, problem: describeErrno(-fd) };
+  const info = mapInfo(fd);
+  const wanted = { ...BAN_MAPS[name], value: BAN_VALUE_LENGTH };
+  let problem: string | null = null;
+  if (
+    info.type !== wanted.type || info.keyLength !== wanted.key || info.valueLength !== wanted.value
+  ) {
+    problem = "it has the layout of another version";
+  } else if (limit !== null && isSizedByLimit(name) && info.maxEntries !== limit) {
+    problem = `it has room for ${info.maxEntries} bans, BAN_LIMIT is ${limit}`;
+  }
+  if (problem === null) return { fd, problem };
+  close(fd);
+  return { fd: -1, problem };
+}
+
+/** Pins `fd`, replacing what was there. */
+export function pinMap(fd: number, directory: string, name: BanMapName): void {
+  const path = `${directory}/${name}`;
+  removeFile(path);
+  pin(fd, path);
+}
+
+/** Unpins the maps and removes the directory; maps that nobody uses any more are freed. */
+export function removePins(directory: string): void {
+  for (const name of BAN_MAP_NAMES) removeFile(`${directory}/${name}`);
+  for (const empty of [directory, directory.slice(0, directory.lastIndexOf("/"))]) {
+    if (empty.includes("/btblocker")) removeEmptyDirectory(empty);
+  }
+}
+
+function removeEmptyDirectory(path: string): void {
+  try {
+    // What a service's user was given (tmpfiles.d) stays his, whoever else has run meanwhile.
+    if (Deno.statSync(path).uid === Deno.uid()) Deno.removeSync(path);
+  } catch {
+    // Other namespaces have theirs inside, or it is gone.
+  }
+}
+
+function removeFile(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+function listDirectory(path: string): Deno.DirEntry[] {
+  try {
+    return [...Deno.readDirSync(path)];
+  } catch {
+    return [];
+  }
+}

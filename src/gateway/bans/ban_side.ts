@@ -1,0 +1,180 @@
+/**
+ * The bans of a running gateway, put together: the kernel's maps and XDP where they can be had, the
+ * table in user space in any case, the addresses that are never banned, and the upkeep of all three.
+ */
+
+import { interfaceIndex } from "../../../ffi/libc.ts";
+import { EnvironmentError } from "../../errors.ts";
+import { formatCount } from "../../report/text.ts";
+import type { BanScope, BanTarget } from "./ban_policy.ts";
+import { BanTable } from "./ban_table.ts";
+import { Bans } from "./bans.ts";
+import { LocalAddresses } from "../network/local_addresses.ts";
+import { networkNamespace } from "../network/network_namespace.ts";
+import type { LogLine } from "../../report/log_line.ts";
+import type { WorkerBansSetup } from "./worker_bans.ts";
+import { XdpFilter, type XdpMode } from "./xdp.ts";
+
+export interface BanSideOptions {
+  /** Empty: those of the default routes. */
+  readonly interfaces: readonly string[];
+  readonly xdpMode: XdpMode;
+  readonly scope: BanScope;
+  /** Bans kept at most. */
+  readonly limit: number;
+  readonly persist: boolean;
+  /** Whether networks are banned too, not addresses alone: a fleet does. */
+  readonly networks?: boolean;
+  readonly whitelistIps: readonly string[];
+  /** Nobody is dropped: no interface is attached, an earlier run's bans wait. */
+  readonly monitorOnly: boolean;
+  readonly log: LogLine;
+}
+
+/** Bans that can change while it runs. */
+export interface BanSettings {
+  readonly target: BanTarget;
+  readonly durationSeconds: number;
+  readonly requiresReply: boolean;
+}
+
+/** How often interfaces, addresses and routes are looked at: tens of microseconds each time. */
+const REFRESH_MS = 1_000;
+
+export class BanSide implements Disposable {
+  readonly bans: Bans;
+  readonly local: LocalAddresses;
+  readonly xdp: XdpFilter | null;
+  readonly #undo: DisposableStack;
+  readonly #log: LogLine;
+  readonly #monitoring: { on: boolean };
+  #lastProblem = "";
+
+  private constructor(
+    bans: Bans,
+    local: LocalAddresses,
+    xdp: XdpFilter | null,
+    monitoring: { on: boolean },
+    undo: DisposableStack,
+    log: LogLine,
+  ) {
+    this.bans = bans;
+    this.local = local;
+    this.xdp = xdp;
+    this.#monitoring = monitoring;
+    this.#undo = undo;
+    this.#log = log;
+  }
+
+  /** Makes the maps; nothing is attached yet. */
+  static open(options: BanSideOptions): BanSide {
+    requireAnyInterface(options.interfaces);
+    using undo = new DisposableStack();
+    const local = undo.use(new LocalAddresses(options.whitelistIps));
+    const monitoring = { on: options.monitorOnly };
+    const xdp = openXdp(options, local, monitoring);
+    if (xdp !== null) undo.use(xdp);
+    const bans = new Bans({
+      table: new SharedArrayBuffer(BanTable.byteLength(options.limit)),
+      scope: options.scope,
+      addressMap: xdp?.mapFd("blocked_ips") ?? -1,
+      endpointMap: xdp?.mapFd("blocked_endpoints") ?? -1,
+      networkMap: options.networks === true ? xdp?.mapFd("blocked_networks") ?? -1 : -1,
+    });
+    const restored = bans.restore();
+    if (restored > 0) {
+      options.log("info", `Holding again: ${formatCount(restored, "ban")} of an earlier run`);
+    }
+    return new BanSide(bans, local, xdp, monitoring, undo.move(), options.log);
+  }
+
+  /** Attaches XDP and keeps everything up to date from then on. */
+  attach(): void {
+    this.xdp?.start();
+    const timer = setInterval(() => this.#refresh(), REFRESH_MS);
+    this.#undo.defer(() => clearInterval(timer));
+  }
+
+  /** Detaches XDP from all interfaces, or attaches it again. */
+  setMonitorOnly(monitorOnly: boolean): void {
+    if (this.#monitoring.on === monitorOnly) return;
+    this.#monitoring.on = monitorOnly;
+    this.#refresh();
+  }
+
+  #refresh(): void {
+    try {
+      this.local.refresh();
+      this.xdp?.refresh();
+      this.#lastProblem = "";
+    } catch (error) {
+      // What holds goes on holding; the same trouble is told once.
+      const { message } = error as Error;
+      if (message !== this.#lastProblem) this.#log("error", message);
+      this.#lastProblem = message;
+    }
+  }
+
+  /** What the queue workers get. */
+  workerSetup({ target, durationSeconds, requiresReply }: BanSettings): WorkerBansSetup {
+    return {
+      handles: this.bans.handles,
+      target,
+      durationMs: durationSeconds * 1000,
+      requiresReply,
+      never: this.local.neverBuffer,
+      ours: this.local.oursBuffer,
+      uplinks: this.local.uplinksBuffer,
+    };
+  }
+
+  /** "bans in XDP on eth0 (native), wg0 (generic)" */
+  describe(): string {
+    const attached = (this.xdp?.attachments ?? []).filter(({ mode }) => mode !== null);
+    if (attached.length === 0) return "bans in user space only";
+    return `bans by XDP on ${attached.map(({ name, mode }) => `${name} (${mode})`).join(", ")}`;
+  }
+
+  [Symbol.dispose](): void {
+    this.#undo[Symbol.dispose]();
+  }
+}
+
+/**
+ * Names of which none is there are a mistake. A single missing one is waited for: wg0 may come up
+ * after boot.
+ */
+function requireAnyInterface(names: readonly string[]): void {
+  if (names.length === 0 || names.some((name) => interfaceIndex(name) !== 0)) return;
+  const present = [...new Set(Deno.networkInterfaces().map(({ name }) => name))];
+  throw new EnvironmentError(
+    `Cannot attach XDP to ${names.join(", ")}: no such network interface`,
+    present.length === 0 ? "none is up" : `there are ${present.join(", ")}; set INTERFACE`,
+  );
+}
+
+/** Null where there is no XDP: without BPF the blocker goes on, and says so. */
+function openXdp(
+  options: BanSideOptions,
+  local: LocalAddresses,
+  monitoring: { readonly on: boolean },
+): XdpFilter | null {
+  const { xdpMode: mode, interfaces, scope, limit, persist, log, networks = false } = options;
+  if (mode === "off") return null;
+  const wanted = () => {
+    if (monitoring.on) return [];
+    return interfaces.length > 0 ? interfaces : local.defaultInterfaces;
+  };
+  if (interfaces.length === 0 && local.defaultInterfaces.length === 0) {
+    log("warn", "There is no default route, so XDP guards no interface yet (set INTERFACE)");
+  }
+  try {
+    const namespace = networkNamespace();
+    const kept = { limit, persist, namespace };
+    return new XdpFilter({ interfaces: wanted, mode, scope, networks, ...kept, log });
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    log("warn", `${error.message}; bans hold in user space only`);
+    return null;
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * What this machine is in the network: its own addresses, default gateways, resolvers and connected
+ * networks. Kept in shared memory for the ban policy of all threads, and read again when they change.
+ */
+import { interfaceIndex } from "../../../ffi/libc.ts";
+import { RouteEvents } from "../../../ffi/libc_net.ts";
+import { UsageError } from "../../errors.ts";
+import { parseAddress } from "../../packet/address.ts";
+import {
+  maskWord,
+  type Network,
+  Networks,
+  parseNetwork,
+  PRIVATE_NETWORKS,
+  SPECIAL_NETWORKS,
+} from "./networks.ts";
+import { needsReading } from "./route_events.ts";
+import { defaultRoutes, type Route } from "./routes.ts";
+
+const RESOLVER_FILES = [
+  "/etc/resolv.conf",
+  "/run/systemd/resolve/resolv.conf", // the ones behind systemd-resolved's own 127.0.0.53
+];
+
+/** Room for so many networks in each set, of which WHITELIST_IPS may take most. */
+const CAPACITY = 16_384;
+const WHITELIST_MOST = CAPACITY - 4_096;
+/** Datagrams read at once; after more than that anything may have changed. */
+const MOST_EVENTS = 256;
+
+/** Interfaces of default routes that are told apart; a machine has one or two. */
+const MOST_UPLINKS = 15;
+
+/** Whether the number is that of an interface of a default route; `uplinks` over `uplinksBuffer`. */
+export function isUplink(uplinks: Int32Array, index: number): boolean {
+  for (let i = 0; i < uplinks.length; i++) if (uplinks[i] === index) return index !== 0;
+  return false;
+}
+
+export class LocalAddresses implements Disposable {
+  /** Never banned. */
+  readonly neverBuffer = new SharedArrayBuffer(Networks.byteLength(CAPACITY));
+  /** Networks of ours, for BAN_TARGET=remote. */
+  readonly oursBuffer = new SharedArrayBuffer(Networks.byteLength(CAPACITY));
+  /** Numbers of the interfaces of the default routes, 0 for none: read with {@link isUplink}. */
+  readonly uplinksBuffer = new SharedArrayBuffer(MOST_UPLINKS * Int32Array.BYTES_PER_ELEMENT);
+  readonly never = new Networks(this.neverBuffer);
+  readonly ours = new Networks(this.oursBuffer);
+  #whitelist: readonly Network[];
+  #events: RouteEvents | null = new RouteEvents(); // before the first reading, to miss nothing
+  #routes: readonly Route[] = [];
+  #resolverTimes = "";
+
+  /** Reads everything once. @param whitelist WHITELIST_IPS */
+  constructor(whitelist: readonly string[] = []) {
+    this.#whitelist = parseWhitelist(whitelist);
+    this.#read();
+  }
+
+  /** Takes another WHITELIST_IPS over. */
+  setWhitelist(whitelist: readonly string[]): void {
+    this.#whitelist = parseWhitelist(whitelist);
+    this.#read();
+  }
+
+  /** Interfaces of the default routes, the preferred one first; IPv4 before IPv6. */
+  get defaultInterfaces(): readonly string[] {
+    return [...new Set(this.#routes.map((route) => route.interface))];
+  }
+
+  /**
+   * Reads again if something has changed; microseconds if not, so call it every second. True when it
+   * was read again.
+   */
+  refresh(): boolean {
+    const hasChanged = this.#drainEvents();
+    if (!hasChanged && resolverTimes() === this.#resolverTimes) return false;
+    this.#read();
+    return true;
+  }
+
+  #drainEvents(): boolean {
+    let hasChanged = false;
+    for (let count = 0; count < MOST_EVENTS; count++) {
+      const datagram = this.#events?.next() ?? null;
+      if (datagram === null) return hasChanged;
+      hasChanged ||= needsReading(datagram);
+    }
+    return true;
+  }
+
+  #read(): void {
+    this.#resolverTimes = resolverTimes();
+    this.#routes = defaultRoutes();
+    const uplinks = new Set(this.defaultInterfaces);
+    const indexes = [...uplinks].slice(0, MOST_UPLINKS).map(interfaceIndex);
+    const cells = new Int32Array(this.uplinksBuffer);
+    for (let i = 0; i < MOST_UPLINKS; i++) Atomics.store(cells, i, indexes[i] ?? 0);
+    const never: Network[] = [...SPECIAL_NETWORKS, ...this.#whitelist];
+    const ours: Network[] = [...PRIVATE_NETWORKS];
+    for (const { gateway } of this.#routes) {
+      if (gateway !== null) never.push({ words: gateway, bits: 128 });
+    }
+    for (const words of resolvers()) never.push({ words, bits: 128 });
+    for (const { name, address, cidr } of Deno.networkInterfaces()) {
+      const words = parseAddress(address);
+      const network = cidr === null ? null : parseNetwork(cidr);
+      if (words === null) continue;
+      never.push({ words, bits: 128 });
+      if (network === null) continue;
+      const broadcast = broadcastOf(network);
+      if (broadcast !== null) never.push(broadcast);
+      // The uplink's neighbours are the provider's other customers.
+      if (!uplinks.has(name)) ours.push(network);
+    }
+    this.never.replace(never);
+    this.ours.replace(ours);
+  }
+
+  [Symbol.dispose](): void {
+    this.#events?.[Symbol.dispose]();
+    this.#events = null;
+  }
+}
+
+function parseWhitelist(texts: readonly string[]): Network[] {
+  if (texts.length > WHITELIST_MOST) {
+    throw new UsageError(
+      `Cannot use WHITELIST_IPS with ${texts.length} networks: expected at most ${WHITELIST_MOST}`,
+    );
+  }
+  return texts.map((text) => {
+    const network = parseNetwork(text);
+    if (network === null) {
+      throw new UsageError(
+        `Cannot use ${text} in WHITELIST_IPS: expected an address or a network, such as 10.0.0.0/8`,
+      );
+    }
+    return network;
+  });
+}
+
+/** The directed broadcast address of an IPv4 network with one (RFC 3021: not of /31 and /32). */
+function broadcastOf({ words, bits }: Network): Network | null {
+  const isIpv4 = words[0] === 0 && words[1] === 0 && words[2] === 0xffff;
+  if (!isIpv4 || bits > 126 || bits <= 96) return null;
+  return { words: Int32Array.of(0, 0, 0xffff, words[3] | ~maskWord(bits, 3)), bits: 128 };
+}
+
+/** `nameserver` lines (resolv.conf(5)); a zone after `%` is not part of the address. */
+export function readResolvers(text: string): Int32Array[] {
+  const addresses: Int32Array[] = [];
+  for (const [, address] of text.matchAll(/^\s*nameserver\s+([^\s%]+)/gm)) {
+    const words = parseAddress(address);
+    if (words !== null) addresses.push(words);
+  }
+  return addresses;
+}
+
+function resolvers(): Int32Array[] {
+  return RESOLVER_FILES.flatMap((path) => {
+    try {
+      return readResolvers(Deno.readTextFileSync(path));
+    } catch {
+      return []; // not every machine has both
+    }
+  });
+}
+
+/** Changes when one of the files does. */
+function resolverTimes(): string {
+  return RESOLVER_FILES.map((path) => {
+    try {
+      const { mtime, ino } = Deno.statSync(path);
+      return `${mtime?.getTime()} ${ino}`;
+    } catch {
+      return "none";
+    }
+  }).join();
+}

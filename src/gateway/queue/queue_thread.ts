@@ -1,0 +1,127 @@
+/**
+ * The life of a queue worker, whatever engine judges in it: set up, serve, take messages in between,
+ * stop. The module that a Worker is made of calls {@link runQueueThread}.
+ */
+
+/// <reference lib="deno.worker" />
+
+import { NetfilterQueue } from "../../../ffi/netfilter_queue.ts";
+import type { Detection, Engine } from "../../engine/engine.ts";
+import { EnvironmentError } from "../../errors.ts";
+import { COUNTER_INDEX, workerCounters } from "./counters.ts";
+import { type FlowJudge, PacketJudge } from "./packet_judge.ts";
+import { QueueLoop } from "./queue_loop.ts";
+import type { QueueMessage } from "./queue.ts";
+import { WorkerBans } from "../bans/worker_bans.ts";
+import {
+  type FromWorker,
+  MESSAGES_POSTED,
+  QUEUE_SOCKET,
+  type ToWorker,
+  type WorkerSetup,
+} from "./worker_protocol.ts";
+
+/** Packets the kernel holds for a worker: more than its socket takes, so that the socket decides. */
+const QUEUE_LENGTH = 131_072;
+/** Asked for; the kernel gives twice as much for its own bookkeeping. */
+const RECEIVE_BUFFER = 16 << 20;
+
+/** The part of the engine that a worker uses. */
+export type WorkerEngine = FlowJudge & Pick<Engine, "setPolicy" | "counters">;
+
+/** Listens for the setup, then serves the queue until told to stop. */
+export function runQueueThread(createEngine: (setup: WorkerSetup) => WorkerEngine): void {
+  const inbox: ToWorker[] = [];
+  let taken = 0;
+  self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
+    taken++;
+    if (data.type !== "setup") {
+      inbox.push(data);
+      return;
+    }
+    serve(data, createEngine(data), inbox, () => taken).then(
+      () => post({ type: "stopped" }),
+      (error) => {
+        const message = error instanceof Error ? error.message : String(error);
+        post({ type: "failed", message, environment: error instanceof EnvironmentError });
+      },
+    ).finally(() => self.close());
+  };
+}
+
+async function serve(
+  setup: WorkerSetup,
+  engine: WorkerEngine,
+  inbox: ToWorker[],
+  taken: () => number,
+): Promise<void> {
+  const control = new Int32Array(setup.control);
+  const counters = workerCounters(setup.counters, setup.worker);
+  const hasMail = () => Atomics.load(control, MESSAGES_POSTED) !== taken();
+  let { settings } = setup;
+  let faultTold = false;
+  const onFault = (error: unknown) => {
+    if (faultTold) return; // one is enough to find the cause; the counter has their number
+    faultTold = true;
+    const text = error instanceof Error ? error.stack ?? error.message : String(error);
+    post({ type: "fault", error: text });
+  };
+  const newJudge = () => {
+    const { monitorOnly } = settings;
+    const bans = settings.bans === null ? null : new WorkerBans(settings.bans);
+    const onDetection = (detection: Detection, message: QueueMessage) => {
+      counters[COUNTER_INDEX.detections]++;
+      post({
+        type: "detection",
+        detection,
+        hook: message.hook,
+        inputInterface: message.inputInterface,
+        outputInterface: message.outputInterface,
+        banned: bans === null || monitorOnly
+          ? []
+          : bans.ban(detection, message.hook, message.inputInterface),
+        monitorOnly,
+        timeMs: Date.now(),
+        worker: setup.worker,
+      });
+    };
+    const { marks, chainSavesMarks, sharesTable } = setup;
+    const options = { marks, chainSavesMarks, sharesTable, monitorOnly, engine, bans };
+    return new PacketJudge({ ...options, onDetection, onFault }, counters);
+  };
+
+  using queue = NetfilterQueue.open({
+    number: setup.queueNumber,
+    maxLength: QUEUE_LENGTH,
+    receiveBuffer: RECEIVE_BUFFER,
+  });
+  Atomics.store(control, QUEUE_SOCKET, queue.fd);
+  const loop = new QueueLoop(queue.fd, setup.queueNumber, setup.wakeEvent, counters, engine);
+  try {
+    post({ type: "bound", refused: queue.refused });
+    let judge = newJudge();
+    for (;;) {
+      loop.serve(judge, hasMail);
+      // Posted messages come in by the event loop: let it run until all have.
+      while (hasMail()) await new Promise((resolve) => setTimeout(resolve, 0));
+      for (const message of inbox.splice(0)) {
+        if (message.type === "stop") {
+          loop.finish(judge);
+          return;
+        }
+        if (message.type !== "settings") continue;
+        settings = message.settings;
+        engine.setPolicy(settings.policy);
+        judge = newJudge();
+      }
+    }
+  } finally {
+    loop.letPass();
+    // The main thread closes the socket of a worker it believes dead: only one of us may.
+    if (Atomics.exchange(control, QUEUE_SOCKET, -1) < 0) queue.forget();
+  }
+}
+
+function post(message: FromWorker): void {
+  self.postMessage(message);
+}

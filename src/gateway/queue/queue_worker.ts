@@ -1,0 +1,14 @@
+/** The module of a queue worker: the real engine and the real bans. */
+
+import { Engine } from "../../engine/engine.ts";
+import { HostEvidence } from "../../engine/host_evidence.ts";
+import { runQueueThread } from "./queue_thread.ts";
+
+runQueueThread((setup) =>
+  new Engine({
+    flows: setup.flows,
+    policy: setup.settings.policy,
+    evidence: new HostEvidence(setup.evidence),
+    seed: crypto.getRandomValues(new Int32Array(1))[0],
+  })
+);

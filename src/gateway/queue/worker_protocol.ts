@@ -1,0 +1,84 @@
+/**
+ * What the main thread and the queue workers say to each other. A worker sleeps in poll(2), where no
+ * event of JavaScript reaches it: a message is counted in shared memory, posted, and the worker woken
+ * through an event descriptor.
+ */
+
+import type { Detection } from "../../engine/engine.ts";
+import type { EnginePolicy } from "../../engine/policy.ts";
+import type { Marks } from "../rules/marks.ts";
+import type { WorkerBansSetup } from "../bans/worker_bans.ts";
+
+/** Cells of the block (Int32) that a worker shares with the main thread. */
+export const MESSAGES_POSTED = 0;
+/**
+ * The queue's socket while it is open, else -1. Whoever takes it out closes it: the worker, or the
+ * main thread after the worker's death.
+ */
+export const QUEUE_SOCKET = 1;
+export const CONTROL_CELLS = 2;
+
+/** How a worker judges; all of it can change while it runs. */
+export interface JudgeSettings {
+  readonly policy: EnginePolicy;
+  readonly monitorOnly: boolean;
+  /** Null: nobody is banned. */
+  readonly bans: WorkerBansSetup | null;
+}
+
+/** Everything a worker needs; it is sent once. */
+export interface WorkerSetup {
+  readonly type: "setup";
+  /** 0 … count - 1, its place in the shared counters. */
+  readonly worker: number;
+  readonly queueNumber: number;
+  readonly marks: Marks;
+  /** Whether our chain, or its like, moves states from packets' marks to connections' marks. */
+  readonly chainSavesMarks: boolean;
+  /** Whether others' rules follow ours in the table. */
+  readonly sharesTable: boolean;
+  readonly settings: JudgeSettings;
+  /** Flows kept at once, a power of two. */
+  readonly flows: number;
+  /** Event descriptor the main thread wakes the worker with. */
+  readonly wakeEvent: number;
+  readonly control: SharedArrayBuffer;
+  readonly counters: SharedArrayBuffer;
+  /** Of HostEvidence, one for all workers. */
+  readonly evidence: SharedArrayBuffer;
+}
+
+/** To a worker. */
+export type ToWorker =
+  | WorkerSetup
+  | { readonly type: "settings"; readonly settings: JudgeSettings }
+  | { readonly type: "stop" };
+
+/** From a worker. */
+export type FromWorker =
+  /** The queue is bound; `refused` are settings the kernel did not take. */
+  | { readonly type: "bound"; readonly refused: readonly string[] }
+  | DetectionReport
+  /** The engine threw on a packet; further such are only counted. */
+  | { readonly type: "fault"; readonly error: string }
+  /** The worker ends for this error; `environment`: it is an EnvironmentError. */
+  | { readonly type: "failed"; readonly message: string; readonly environment: boolean }
+  /** All packets have their verdict, the queue is closed. */
+  | { readonly type: "stopped" };
+
+/** A flow's first detection and what was done about it. */
+export interface DetectionReport {
+  readonly type: "detection";
+  readonly detection: Detection;
+  /** Netfilter's hook: 1 INPUT, 2 FORWARD, 3 OUTPUT. */
+  readonly hook: number;
+  /** Interface numbers the packet came in by and goes out of, 0 for none. */
+  readonly inputInterface: number;
+  readonly outputInterface: number;
+  /** When the packet was judged, Unix time in milliseconds. */
+  readonly timeMs: number;
+  readonly monitorOnly: boolean;
+  /** Whom it got banned: addresses, or endpoints where BAN_SCOPE says so. */
+  readonly banned: readonly string[];
+  readonly worker: number;
+}

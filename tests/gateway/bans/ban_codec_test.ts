@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { parseAddress } from "../../../src/packet/address.ts";
+import {
+  ADDRESS_KEY_LENGTH,
+  BAN_VALUE_LENGTH,
+  decodeBanValue,
+  decodeKeyAddress,
+  encodeAddressKey,
+  encodeBanValue,
+  encodeEndpointKey,
+  encodeNetworkKey,
+  ENDPOINT_KEY_LENGTH,
+  NETWORK_KEY_LENGTH,
+} from "../../../src/gateway/bans/ban_codec.ts";
+import { address, bytes, hex } from "../bytes.ts";
+
+// Typed from RFC 4291 sections 2.5.5.2 (IPv4-mapped) and 2.2, and bpf/layout.h.
+const keys = [
+  ["10.9.1.2", "0000 0000 0000 0000 0000 ffff 0a09 0102"],
+  ["2.1.9.10", "0000 0000 0000 0000 0000 ffff 0201 090a"],
+  ["255.254.253.252", "0000 0000 0000 0000 0000 ffff fffe fdfc"],
+  ["2001:db8:0:1::abcd", "2001 0db8 0000 0001 0000 0000 0000 abcd"],
+  ["fe80::ff:fe00:1", "fe80 0000 0000 0000 0000 00ff fe00 0001"],
+] as const;
+
+for (const [text, wanted] of keys) {
+  Deno.test(`encodeAddressKey() ${text} is in network order`, () => {
+    const key = new Uint8Array(ADDRESS_KEY_LENGTH);
+    encodeAddressKey(key, address(text), 0);
+    assert.equal(hex(key), hex(bytes(wanted)));
+    const words = new Int32Array(4);
+    decodeKeyAddress(key, 0, words, 0);
+    assert.deepEqual(words, parseAddress(text));
+  });
+}
+
+Deno.test("encodeEndpointKey() has port in network order, protocol, and a zero", () => {
+  const key = new Uint8Array(ENDPOINT_KEY_LENGTH).fill(0xee);
+  encodeEndpointKey(key, address("10.9.1.2"), 0, 17, 6881);
+  assert.equal(hex(key), hex(bytes("00000000 00000000 0000ffff 0a090102 1ae1 11 00")));
+});
+
+// struct bpf_lpm_trie_key of linux/bpf.h: prefix length in host order, then the data.
+Deno.test("encodeNetworkKey() has the prefix length of the mapped form, then the address", () => {
+  const key = new Uint8Array(NETWORK_KEY_LENGTH).fill(0xee);
+  encodeNetworkKey(key, address("10.9.1.0"), 96 + 24);
+  assert.equal(hex(key), hex(bytes("78000000 00000000 00000000 0000ffff 0a090100")));
+});
+
+Deno.test("encodeBanValue() is struct ban of bpf/layout.h", () => {
+  const value = new Uint8Array(BAN_VALUE_LENGTH).fill(0xee);
+  encodeBanValue(new DataView(value.buffer), {
+    untilMs: 18_000_000, // 18,000 s = 0x105ef39b2000 ns
+    sinceMs: 1_000, // 0x3b9aca00 ns
+    packets: 3,
+    bytes: 0x1_0000_0002,
+    lastSeenMs: 1_001, // 0x3baa0c40 ns
+    reason: 255,
+  });
+  assert.equal(
+    hex(value),
+    hex(bytes(
+      "00209bf35e100000 00ca9a3b00000000 0300000000000000 0200000001000000 400caa3b00000000 " +
+        "ff 00000000000000",
+    )),
+  );
+});
+
+Deno.test("ban values survive writing and reading", () => {
+  const whole = fc.integer({ min: 0, max: 2 ** 50 });
+  const time = fc.integer({ min: 0, max: 2 ** 33 }); // 99 days: exact as a double in nanoseconds
+  const value = new DataView(new ArrayBuffer(BAN_VALUE_LENGTH));
+  const ban = fc.record({
+    ...{ untilMs: time, sinceMs: time, lastSeenMs: time, packets: whole, bytes: whole },
+    reason: fc.integer({ min: 0, max: 255 }),
+  });
+  fc.assert(fc.property(ban, (wanted) => {
+    encodeBanValue(value, wanted);
+    assert.deepEqual(decodeBanValue(value, 0), { ...wanted });
+  }));
+});

@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { BanTable } from "../../../src/gateway/bans/ban_table.ts";
+import { address } from "../bytes.ts";
+
+const TCP = 6;
+const UDP = 17;
+const [A, B, C] = ["10.9.1.2", "2.1.9.10", "2001:db8::7"].map(address);
+
+function table(entries = 1024): BanTable {
+  return new BanTable(new SharedArrayBuffer(BanTable.byteLength(entries)));
+}
+
+/** The `index`th address of a network of our own. */
+function numbered(index: number): Int32Array {
+  return Int32Array.of(0, 0, 0xffff, 0x0a000000 + index);
+}
+
+Deno.test("a ban holds for its address, until its end", () => {
+  const bans = table();
+  assert.equal(bans.has(A, 0, 1_000), false);
+  assert.equal(bans.add(A, 0, 0, 0, 61_000, 1_000, 3), true);
+  assert.equal(bans.has(A, 0, 1_000), true);
+  assert.equal(bans.has(A, 0, 60_999), true);
+  assert.equal(bans.has(A, 0, 61_000), false);
+  assert.equal(bans.has(B, 0, 1_000), false, "the address byte by byte reversed");
+  assert.equal(bans.has(C, 0, 1_000), false);
+});
+
+Deno.test("words are read where they are said to be", () => {
+  const bans = table();
+  bans.add(Int32Array.of(...B, ...A), 4, 0, 0, 10_000, 0, 0);
+  assert.equal(bans.has(A, 0, 1), true);
+  assert.equal(bans.has(Int32Array.of(...C, ...A), 4, 1), true);
+  assert.equal(bans.has(Int32Array.of(...A, ...C), 4, 1), false);
+});
+
+Deno.test("an endpoint's ban spares the address's other ports", () => {
+  const bans = table();
+  bans.add(A, 0, UDP, 6881, 10_000, 0, 0);
+  assert.equal(bans.has(A, 0, 1), false);
+  assert.equal(bans.drops(A, 0, UDP, 6881, 1), true);
+  assert.equal(bans.drops(A, 0, TCP, 6881, 1), false);
+  assert.equal(bans.drops(A, 0, UDP, 6882, 1), false);
+  assert.equal(bans.remove(A, 0, 0, 0), false);
+  assert.equal(bans.remove(A, 0, UDP, 6881), true);
+  assert.equal(bans.drops(A, 0, UDP, 6881, 1), false);
+  assert.equal(bans.size, 0);
+});
+
+Deno.test("a second ban moves the end and keeps start and counters; a lapsed one begins anew", () => {
+  const bans = table();
+  bans.add(A, 0, 0, 0, 10_000, 1_000, 3);
+  assert.equal(bans.drops(A, 0, TCP, 1, 2_000), true);
+  assert.equal(bans.add(A, 0, 0, 0, 20_000, 3_000, 4), false);
+  const [entry] = bans.entries(3_000);
+  assert.deepEqual({ ...entry, words: [...entry.words] }, {
+    words: [...A],
+    protocol: 0,
+    port: 0,
+    untilMs: 20_000,
+    sinceMs: 1_000,
+    lastSeenMs: 2_000,
+    packets: 1,
+    reason: 4,
+  });
+  assert.equal(bans.add(A, 0, 0, 0, 40_000, 30_000, 5), true);
+  assert.equal(bans.entries(30_000)[0].packets, 0);
+  assert.equal(bans.entries(30_000)[0].sinceMs, 30_000);
+  assert.equal(bans.size, 1);
+});
+
+Deno.test("sweep() frees ended bans only, clear() all", () => {
+  const bans = table();
+  for (let i = 0; i < 100; i++) bans.add(numbered(i), 0, 0, 0, 1_000 * (i + 1), 0, 0);
+  assert.equal(bans.size, 100);
+  assert.equal(bans.sweep(50_000), 50);
+  assert.equal(bans.size, 50);
+  assert.equal(bans.has(numbered(50), 0, 50_000), true);
+  assert.equal(bans.entries(50_000).length, 50);
+  assert.equal(bans.clear(), 50);
+  assert.equal(bans.size, 0);
+  assert.equal(bans.has(numbered(99), 0, 50_000), false);
+});
+
+Deno.test("all bans up to the size are kept", () => {
+  const entries = 20_000;
+  const bans = table(entries);
+  for (let i = 0; i < entries; i++) bans.add(numbered(i), 0, 0, 0, 1e6, 0, 0);
+  let kept = 0;
+  for (let i = 0; i < entries; i++) if (bans.has(numbered(i), 0, 1)) kept++;
+  assert.equal(kept, entries);
+  assert.equal(bans.size, entries);
+});
+
+Deno.test("beyond its size it stays bounded, and bans in use outlive idle ones", () => {
+  const bans = table(64);
+  const busy = numbered(1_000_000);
+  bans.add(busy, 0, 0, 0, 1e9, 0, 0);
+  for (let i = 0; i < 5_000; i++) {
+    const now = 1_000 * (i + 1);
+    bans.add(numbered(i), 0, 0, 0, 1e9, now, 0);
+    assert.equal(bans.drops(busy, 0, TCP, 1, now + 100), true, `after ${i}`);
+  }
+  assert.ok(bans.size <= 128, `${bans.size} of 128 places`);
+  assert.equal(bans.has(numbered(4_999), 0, 5e6), true);
+});
+
+Deno.test("it behaves as a map of addresses to ends", () => {
+  const step = fc.record({
+    action: fc.constantFrom("add", "add", "remove", "sweep"),
+    index: fc.nat(40),
+    lasts: fc.integer({ min: 1, max: 50 }),
+  });
+  fc.assert(fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+    const bans = table(256);
+    const model = new Map<number, number>();
+    let now = 0;
+    for (const { action, index, lasts } of steps) {
+      now += 1_000;
+      if (action === "add") {
+        bans.add(numbered(index), 0, 0, 0, now + lasts * 1_000, now, 0);
+        model.set(index, now + lasts * 1_000);
+      } else if (action === "remove") {
+        bans.remove(numbered(index), 0, 0, 0);
+        model.delete(index);
+      } else bans.sweep(now);
+      for (let i = 0; i <= 40; i++) {
+        assert.equal(bans.has(numbered(i), 0, now), (model.get(i) ?? 0) > now);
+      }
+    }
+  }));
+});
+
+Deno.test("several threads add, look up and remove at once", async () => {
+  const entries = 8_192;
+  const buffer = new SharedArrayBuffer(BanTable.byteLength(entries));
+  const shared = new BanTable(buffer);
+  const workers = [0, 1, 2].map((number) => {
+    const url = new URL("./ban_table_worker.ts", import.meta.url);
+    const worker = new Worker(url, { type: "module" });
+    const done = new Promise<number>((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = (event) => reject(new Error(event.message));
+    });
+    worker.postMessage({ buffer, number, rounds: 30_000 });
+    return { worker, done };
+  });
+  const wrong = await Promise.all(workers.map(({ done }) => done));
+  for (const { worker } of workers) worker.terminate();
+  assert.deepEqual(wrong, [0, 0, 0], "answers that cannot be");
+  assert.equal(shared.size, shared.entries(0).length);
+  // Each leaves the odd half of its 1,000; 500 are shared by all.
+  assert.equal(shared.size, 3 * 500 + 500);
+});

@@ -1,0 +1,132 @@
+/** The bans without a kernel map: user space alone. With one: tests/bpf. */
+import assert from "node:assert/strict";
+import { bootTimeMs } from "../../../ffi/libc.ts";
+import { UsageError } from "../../../src/errors.ts";
+import { answerBanRequest, type BanAction } from "../../../src/gateway/bans/ban_commands.ts";
+import type { BanScope } from "../../../src/gateway/bans/ban_policy.ts";
+import { BanTable } from "../../../src/gateway/bans/ban_table.ts";
+import { Bans, REASON_FLEET, reasonOf } from "../../../src/gateway/bans/bans.ts";
+import { Networks, parseNetwork } from "../../../src/gateway/network/networks.ts";
+import { address } from "../bytes.ts";
+
+const ignore = Deno.build.os !== "linux";
+const TCP = 6;
+const UDP = 17;
+const HOUR = 3_600_000;
+const [A, B, C] = ["10.9.1.2", "2.1.9.10", "2001:db8::7"].map(address);
+
+function bansOf(scope: BanScope): Bans {
+  const table = new SharedArrayBuffer(BanTable.byteLength(256));
+  return new Bans({ table, scope, addressMap: -1, endpointMap: -1 });
+}
+
+Deno.test("bans in user space: listed with reason, times and drops", { ignore }, () => {
+  const bans = bansOf("ip");
+  assert.equal(bans.ban(A, 0, TCP, 6881, HOUR, reasonOf("dht")), true);
+  assert.equal(bans.ban(A, 0, UDP, 1, 2 * HOUR, reasonOf("utp")), false);
+  const now = bootTimeMs();
+  assert.equal(bans.drops(A, 0, TCP, 80, now), true);
+  assert.equal(bans.drops(B, 0, TCP, 80, now), false);
+  const [ban, ...others] = bans.list();
+  assert.equal(others.length, 0);
+  assert.equal(ban.address, "10.9.1.2");
+  assert.equal(ban.port, null);
+  assert.equal(ban.reason, "utp");
+  assert.equal(ban.packets, 1);
+  assert.ok(Math.abs(ban.sinceMs - Date.now()) < 1_000);
+  assert.ok(Math.abs(ban.untilMs - Date.now() - 2 * HOUR) < 1_000);
+  assert.equal(bans.remove(A), true);
+  assert.equal(bans.remove(A), false);
+  assert.equal(bans.drops(A, 0, TCP, 80, now), false);
+});
+
+Deno.test("bans of endpoints; an address's removal ends them", { ignore }, () => {
+  const bans = bansOf("endpoint");
+  bans.ban(A, 0, UDP, 6881, HOUR, reasonOf("dht"));
+  bans.ban(C, 0, TCP, 51_413, HOUR, reasonOf("peer-wire"));
+  const now = bootTimeMs();
+  assert.equal(bans.drops(A, 0, UDP, 6881, now), true);
+  assert.equal(bans.drops(A, 0, UDP, 6882, now), false);
+  const rows = bans.list().map(({ address, protocol, port }) => `${address} ${protocol} ${port}`);
+  assert.deepEqual(rows.sort(), ["10.9.1.2 udp 6881", "2001:db8::7 tcp 51413"]);
+  assert.equal(bans.remove(A), true);
+  assert.equal(bans.drops(A, 0, UDP, 6881, now), false);
+  assert.equal(bans.size, 1);
+});
+
+Deno.test("ended bans are swept, not listed", { ignore }, () => {
+  const bans = bansOf("ip");
+  bans.banAddress(A, 0, -1_000, REASON_FLEET); // rounded up to a tenth of a second
+  bans.banAddress(B, 0, HOUR, REASON_FLEET);
+  assert.deepEqual(bans.list().map(({ address, reason }) => `${address} ${reason}`), [
+    "2.1.9.10 fleet",
+  ]);
+  assert.equal(bans.sweep(), 1);
+  assert.equal(bans.clear(), 1);
+  assert.equal(bans.size, 0);
+});
+
+const request = (action: BanAction, ...addresses: string[]) => {
+  return { action, addresses, durationSeconds: 60 };
+};
+
+Deno.test("requests: all or nothing, and never what must not be banned", { ignore }, () => {
+  const bans = bansOf("ip");
+  const never = Networks.of("192.0.2.1");
+  const answer = (...args: Parameters<typeof request>) => {
+    return answerBanRequest(bans, never, request(...args));
+  };
+  assert.throws(() => answer("add", "10.0.0.1", "10.0.0.0/8"), UsageError);
+  assert.throws(
+    () => answer("add", "10.0.0.1", "192.0.2.1"),
+    /Cannot ban 192\.0\.2\.1: it is this/,
+  );
+  assert.equal(bans.size, 0);
+  const [added] = answer("add", "10.0.0.1");
+  assert.ok(added.type === "added" && added.isNew && added.untilMs > Date.now() + 59_000);
+  assert.deepEqual(answer("remove", "10.0.0.1", "10.0.0.2"), [
+    { type: "removed", address: "10.0.0.1", wasBanned: true },
+    { type: "removed", address: "10.0.0.2", wasBanned: false },
+  ]);
+  answer("add", "10.0.0.1", "2001:db8::1");
+  assert.deepEqual(answer("clear"), [{ type: "cleared", bans: 2 }]);
+  assert.deepEqual(answer("list"), []);
+});
+
+Deno.test("bans of networks: of any length, beside addresses and endpoints", { ignore }, () => {
+  for (const scope of ["ip", "endpoint"] as const) {
+    const bans = bansOf(scope);
+    const now = bootTimeMs();
+    const drops = (text: string) => bans.drops(address(text), 0, TCP, 80, now);
+    assert.equal(drops("192.0.2.7"), false);
+    for (const text of ["192.0.2.0/24", "198.51.100.64/26", "2001:db8::/32", "10.0.0.0/8"]) {
+      assert.equal(bans.banNetwork(parseNetwork(text)!, HOUR, REASON_FLEET), true);
+      assert.equal(bans.banNetwork(parseNetwork(text)!, HOUR, REASON_FLEET), false);
+    }
+    for (
+      const text of ["192.0.2.0", "192.0.2.255", "198.51.100.127", "2001:db8:f::1", "10.9.1.2"]
+    ) {
+      assert.equal(drops(text), true, text);
+    }
+    for (
+      const text of ["192.0.3.0", "198.51.100.128", "198.51.100.63", "2001:db9::1", "2.1.9.10"]
+    ) {
+      assert.equal(drops(text), false, text);
+    }
+    bans.banAddress(address("192.0.2.0"), 0, HOUR, REASON_FLEET);
+    assert.equal(bans.remove(address("192.0.2.0")), true);
+    assert.equal(drops("192.0.2.0"), true, "its network is banned still");
+    const [row] = bans.list().filter((ban) => ban.address === "192.0.2.0/24");
+    assert.deepEqual([row.protocol, row.port, row.reason, row.packets], [null, null, "fleet", 3]);
+    assert.equal(bans.find(parseNetwork("192.0.2.0/24")!)?.reason, REASON_FLEET);
+    assert.equal(bans.find(parseNetwork("192.0.2.0/25")!), null);
+    assert.equal(bans.find(parseNetwork("192.0.2.0")!), null);
+    assert.equal(bans.removeNetwork(parseNetwork("192.0.2.0/24")!), true);
+    assert.equal(bans.removeNetwork(parseNetwork("192.0.2.0/24")!), false);
+    assert.equal(drops("192.0.2.7"), false);
+    bans.banNetwork(parseNetwork("192.0.2.0/24")!, -1_000, REASON_FLEET);
+    assert.equal(drops("192.0.2.7"), false, "ended");
+    assert.equal(bans.clear(), 4);
+    assert.equal(drops("10.9.1.2"), false);
+  }
+});

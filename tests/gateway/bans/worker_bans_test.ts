@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { bootTimeMs } from "../../../ffi/libc.ts";
+import type { Detection } from "../../../src/engine/engine.ts";
+import type { BanScope, BanTarget } from "../../../src/gateway/bans/ban_policy.ts";
+import { HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT } from "../../../src/gateway/bans/ban_policy.ts";
+import { BanTable } from "../../../src/gateway/bans/ban_table.ts";
+import { Networks, parseNetwork } from "../../../src/gateway/network/networks.ts";
+import { WorkerBans } from "../../../src/gateway/bans/worker_bans.ts";
+import { Packet } from "../../../src/packet/packet.ts";
+import { match } from "../../../src/protocols/match.ts";
+import { addressPair } from "../bytes.ts";
+
+const ignore = Deno.build.os !== "linux";
+const [TCP, UDP] = [6, 17];
+const CLIENT = "192.168.1.100";
+const PEER = "198.51.100.9";
+
+function shared(...texts: string[]): SharedArrayBuffer {
+  const buffer = new SharedArrayBuffer(Networks.byteLength(8));
+  new Networks(buffer).replace(texts.map((text) => parseNetwork(text)!));
+  return buffer;
+}
+
+const [INSIDE, UPLINK] = [2, 3];
+
+function workerBans(
+  target: BanTarget,
+  scope: BanScope = "ip",
+  requiresReply = true,
+): WorkerBans {
+  const uplinks = new SharedArrayBuffer(8);
+  new Int32Array(uplinks)[0] = UPLINK;
+  const table = new SharedArrayBuffer(BanTable.byteLength(64));
+  return new WorkerBans({
+    handles: { table, scope, addressMap: -1, endpointMap: -1 },
+    ...{ target, durationMs: 60_000, requiresReply, uplinks },
+    ...{ never: shared("203.0.113.1"), ours: shared("192.168.0.0/16") },
+  });
+}
+
+function detection(source: string, destination: string, more: Partial<Detection> = {}): Detection {
+  return {
+    match: match("dht", "proof", "ping query"),
+    ...{ client: null, mayBan: true, family: 4, protocol: UDP, initiatorIsSource: true },
+    ...{ source, sourcePort: 6881, destination, destinationPort: 51_413 },
+    address: addressPair(source, destination),
+    ...{ payload: new Uint8Array(), payloadLength: 0, established: true },
+    ...more,
+  };
+}
+
+function packet(source: string, sourcePort: number, destination: string, port: number): Packet {
+  const packet = new Packet();
+  packet.address.set(addressPair(source, destination));
+  packet.protocol = UDP;
+  packet.sourcePort = sourcePort;
+  packet.destinationPort = port;
+  packet.timeMs = bootTimeMs();
+  return packet;
+}
+
+// Whom a detection from the client to the peer bans.
+const targets = [
+  ["source", [CLIENT]],
+  ["remote", [PEER]],
+  ["both", [CLIENT, PEER]],
+  ["none", []],
+] as const;
+
+for (const [target, wanted] of targets) {
+  Deno.test(`BAN_TARGET=${target} bans ${wanted.join(" and ") || "nobody"}`, { ignore }, () => {
+    const bans = workerBans(target);
+    assert.deepEqual(bans.ban(detection(CLIENT, PEER), HOOK_FORWARD, INSIDE), wanted);
+    const other = "192.0.2.200";
+    for (const address of [CLIENT, PEER]) {
+      const isBanned = (wanted as readonly string[]).includes(address);
+      assert.equal(bans.drops(packet(address, 1, other, 2)), isBanned, `from ${address}`);
+      assert.equal(bans.drops(packet(other, 1, address, 2)), isBanned, `to ${address}`);
+    }
+  });
+}
+
+Deno.test("BAN_SCOPE=endpoint bans a port and tells so", { ignore }, () => {
+  const bans = workerBans("source", "endpoint");
+  assert.deepEqual(bans.ban(detection(CLIENT, PEER), HOOK_FORWARD, INSIDE), [`${CLIENT}:6881`]);
+  assert.equal(bans.drops(packet(CLIENT, 6881, PEER, 1)), true);
+  assert.equal(bans.drops(packet(PEER, 1, CLIENT, 6881)), true);
+  assert.equal(bans.drops(packet(CLIENT, 6882, PEER, 1)), false);
+});
+
+// [name, detection, hook, banned]
+const cautions = [
+  ["what may not be banned for", detection(CLIENT, PEER, { mayBan: false }), HOOK_FORWARD, []],
+  [
+    "a TCP sender nobody has answered",
+    detection(PEER, CLIENT, { protocol: TCP, established: false }),
+    HOOK_FORWARD,
+    [],
+  ],
+  [
+    "a datagram from outside nobody has answered",
+    detection(PEER, CLIENT, { established: false }),
+    HOOK_FORWARD,
+    [],
+  ],
+  [
+    "a datagram from a network of ours",
+    detection(CLIENT, PEER, { established: false }),
+    HOOK_FORWARD,
+    [CLIENT],
+  ],
+  [
+    "this machine's own datagram: the other end",
+    detection("203.0.113.1", PEER, { established: false }),
+    HOOK_OUTPUT,
+    [PEER],
+  ],
+  ["a peer of this machine", detection(PEER, "203.0.113.1"), HOOK_INPUT, [PEER]],
+  ["never this machine", detection("203.0.113.1", PEER), HOOK_FORWARD, []],
+] as const;
+
+for (const [name, found, hook, wanted] of cautions) {
+  Deno.test(`ban() of ${name}`, { ignore }, () => {
+    assert.deepEqual(workerBans("source").ban(found, hook, INSIDE), wanted);
+  });
+}
+
+Deno.test(
+  "ban() of a datagram with an address of ours that came from the internet",
+  { ignore },
+  () => {
+    const forged = detection(CLIENT, PEER, { established: false });
+    assert.deepEqual(workerBans("source").ban(forged, HOOK_FORWARD, UPLINK), []);
+    assert.deepEqual(workerBans("source", "ip", false).ban(forged, HOOK_FORWARD, UPLINK), [CLIENT]);
+  },
+);

@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  BITTORRENT,
+  CLEAN,
+  type Detection,
+  DROP,
+  Engine,
+  INSPECT,
+  type Verdict,
+} from "../../../src/engine/engine.ts";
+import { CAPTURE_POLICY } from "../../../src/engine/policy.ts";
+import {
+  COUNTERS,
+  countersByteLength,
+  readCounters,
+  workerCounters,
+} from "../../../src/gateway/queue/counters.ts";
+import { marksOf } from "../../../src/gateway/rules/marks.ts";
+import { type JudgeOptions, PacketJudge } from "../../../src/gateway/queue/packet_judge.ts";
+import { NF_ACCEPT, NF_DROP, NF_REPEAT, QueueMessage } from "../../../src/gateway/queue/queue.ts";
+
+/** RFC 791 and RFC 768: 192.168.1.100:51234 → 8.8.8.8:6881 with the four bytes `d1:a`. */
+const PACKET = Uint8Array.fromHex(
+  "45000020000040004011" + "0000" + "c0a80164" + "08080808" + "c8221ae1000c0000" + "64313a61",
+);
+const FOREIGN = 0x0004_0001; // bits of somebody else
+const MARKS = marksOf(0x3000_0000);
+
+function judgeOf(verdict: Verdict | "throw", options: Partial<JudgeOptions> = {}) {
+  const counters = workerCounters(new SharedArrayBuffer(countersByteLength(1)), 0);
+  const detections: Detection[] = [];
+  const faults: unknown[] = [];
+  const engine = {
+    detection: null as Detection | null,
+    judge(): Verdict {
+      if (verdict === "throw") throw new Error("a fault");
+      return verdict;
+    },
+  };
+  const judge = new PacketJudge({
+    engine,
+    bans: null,
+    marks: MARKS,
+    chainSavesMarks: true,
+    sharesTable: false,
+    monitorOnly: false,
+    onDetection: (detection) => detections.push(detection),
+    onFault: (error) => faults.push(error),
+    ...options,
+  }, counters);
+  return { judge, engine, detections, faults, counts: () => readCounters(counters) };
+}
+
+function messageOf(packet: Uint8Array, mark = FOREIGN): QueueMessage {
+  const message = new QueueMessage();
+  message.mark = mark;
+  message.hook = 2;
+  message.payloadEnd = packet.length;
+  return message;
+}
+
+const banned = { drops: () => true };
+const rows: readonly [string, Verdict | "throw", Partial<JudgeOptions>, number, number, string][] =
+  [
+    ["wanted more of", INSPECT, {}, NF_ACCEPT, FOREIGN, "accepted"],
+    ["clean", CLEAN, {}, NF_REPEAT, FOREIGN | MARKS.clear, "released"],
+    ["BitTorrent", BITTORRENT, {}, NF_REPEAT, FOREIGN | MARKS.drop, "dropped"],
+    ["to be dropped alone", DROP, {}, NF_DROP, FOREIGN, "dropped"],
+    ["the engine's fault", "throw", {}, NF_ACCEPT, FOREIGN, "faults"],
+    ["banned", INSPECT, { bans: banned }, NF_DROP, FOREIGN, "bannedDrops"],
+    [
+      "banned, monitored",
+      INSPECT,
+      { bans: banned, monitorOnly: true },
+      NF_ACCEPT,
+      FOREIGN,
+      "accepted",
+    ],
+    [
+      "BitTorrent, monitored",
+      BITTORRENT,
+      { monitorOnly: true },
+      NF_REPEAT,
+      FOREIGN | MARKS.clear,
+      "released",
+    ],
+    ["to be dropped alone, monitored", DROP, { monitorOnly: true }, NF_ACCEPT, FOREIGN, "accepted"],
+    ["clean, no chain of ours", CLEAN, { chainSavesMarks: false }, NF_ACCEPT, FOREIGN, "accepted"],
+    [
+      "BitTorrent, no chain of ours",
+      BITTORRENT,
+      { chainSavesMarks: false },
+      NF_DROP,
+      FOREIGN,
+      "dropped",
+    ],
+    [
+      "wanted more of, others' rules behind",
+      INSPECT,
+      { sharesTable: true },
+      NF_REPEAT,
+      FOREIGN | MARKS.pass,
+      "accepted",
+    ],
+    [
+      "clean, others' rules behind",
+      CLEAN,
+      { sharesTable: true },
+      NF_REPEAT,
+      FOREIGN | MARKS.clear,
+      "released",
+    ],
+  ];
+
+for (const [name, engineSays, options, verdict, mark, counter] of rows) {
+  Deno.test(`PacketJudge, a packet ${name}`, () => {
+    const { judge, counts } = judgeOf(engineSays, options);
+    judge.judge(messageOf(PACKET), PACKET, 1000);
+    assert.equal(judge.verdict, verdict);
+    assert.equal(judge.mark, mark);
+    const { packets, bytes, ...rest } = counts();
+    assert.equal(packets, 1);
+    assert.equal(bytes, PACKET.length);
+    assert.equal(rest[counter as keyof typeof rest], 1);
+  });
+}
+
+Deno.test("PacketJudge strips the mark of a packet that RECHECK called back", () => {
+  const { judge } = judgeOf(INSPECT);
+  judge.judge(messageOf(PACKET, FOREIGN | MARKS.pass), PACKET, 1000);
+  assert.equal(judge.verdict, NF_ACCEPT);
+  assert.equal(judge.mark, FOREIGN);
+});
+
+Deno.test("PacketJudge accepts and counts what is no TCP or UDP packet", () => {
+  const { judge, counts } = judgeOf(BITTORRENT);
+  for (const packet of [new Uint8Array(0), PACKET.subarray(0, 19), new Uint8Array(60).fill(0xff)]) {
+    judge.judge(messageOf(packet), packet, 1000);
+    assert.equal(judge.verdict, NF_ACCEPT);
+  }
+  assert.equal(counts().unparsed, 3);
+});
+
+Deno.test("PacketJudge reports a detection once it has its verdict", () => {
+  const { judge, engine, detections } = judgeOf(BITTORRENT);
+  const detection = { mayBan: true } as Detection;
+  engine.detection = detection;
+  judge.judge(messageOf(PACKET), PACKET, 1000);
+  assert.deepEqual(detections, [detection]);
+  assert.equal(judge.verdict, NF_REPEAT);
+});
+
+Deno.test("PacketJudge with the real engine: any bytes get a verdict and no fault", () => {
+  const engine = new Engine({ flows: 1024, policy: CAPTURE_POLICY });
+  const { judge, faults, counts } = judgeOf(INSPECT, { engine });
+  let time = 0;
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 120 }), fc.boolean(), (noise, framed) => {
+      const packet = framed ? Uint8Array.of(...PACKET, ...noise) : noise;
+      if (framed) packet[3] = packet.length;
+      judge.judge(messageOf(packet), packet, time += 10);
+      assert([NF_ACCEPT, NF_DROP, NF_REPEAT].includes(judge.verdict));
+      assert.equal(judge.mark & ~MARKS.mask, FOREIGN);
+    }),
+    { numRuns: 3000 },
+  );
+  assert.deepEqual(faults, []);
+  assert(COUNTERS.every((name) => Number.isInteger(counts()[name])));
+});
