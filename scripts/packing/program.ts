@@ -15,7 +15,7 @@ const ENTRIES = [["main.ts", "main.js"], ["src/gateway/queue/queue_worker.ts", "
 /** What the sources open by `new URL(…, import.meta.url)`, and where it stands when packed. */
 const ASSETS = new Map([
   ["./queue_worker.ts", "./queue_worker.js"],
-  ["../../bpf/btblocker.bpf.o", "./btblocker.bpf.o"],
+  ["../../../bpf/btblocker.bpf.o", "./btblocker.bpf.o"],
 ]);
 
 /** What the bundle is made of; nothing else of the checkout is looked at. */
