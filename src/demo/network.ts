@@ -108,17 +108,21 @@ export class Network implements AsyncDisposable {
     await output(
       ["ip", "-n", router, "link", "add", link, "type", "veth", "peer", "eth0", "netns", namespace],
     );
+    // Duplicate address detection would keep the addresses unusable for a second; and the router's own
+    // link-local ones, without which it looks for no neighbour.
+    for (const [where, device] of [[this.router, link], [host, "eth0"]] as const) {
+      await where.run(["sysctl", "-qw", `net.ipv6.conf.${device}.accept_dad=0`]);
+    }
     if (options.offload === false) {
       for (const [where, name] of [[this.router, link], [host, "eth0"]] as const) {
         await where.run(["ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off"]);
         await where.run(["ethtool", "-K", name, "tx", "off", "rx", "off"]);
       }
     }
-    // "nodad": duplicate address detection would keep the address unusable for a second.
     await output(["ip", "-n", namespace, "address", "add", `${ipv4}/24`, "dev", "eth0"]);
-    await output(["ip", "-n", namespace, "address", "add", `${ipv6}/64`, "dev", "eth0", "nodad"]);
+    await output(["ip", "-n", namespace, "address", "add", `${ipv6}/64`, "dev", "eth0"]);
     await output(["ip", "-n", router, "address", "add", `${gateway4}/24`, "dev", link]);
-    await output(["ip", "-n", router, "address", "add", `${gateway6}/64`, "dev", link, "nodad"]);
+    await output(["ip", "-n", router, "address", "add", `${gateway6}/64`, "dev", link]);
     await output(["ip", "-n", router, "link", "set", link, "up"]);
     await output(["ip", "-n", namespace, "link", "set", "eth0", "up"]);
     await output(["ip", "-n", namespace, "route", "add", "default", "via", gateway4]);

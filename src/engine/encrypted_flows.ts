@@ -11,6 +11,7 @@ import {
   MIN_OPENING,
   MIN_THIRD_MESSAGE,
 } from "../protocols/mse.ts";
+import { BlockRhythm, CLEAR_BLOCKS, NO_BLOCKS, SOME_BLOCKS } from "./block_rhythm.ts";
 import { BYTES, ENCRYPTION, type FlowTable, TURN, TURN_BYTES } from "./flow_table.ts";
 import type { HostEvidence } from "./host_evidence.ts";
 import { type Finding, type Outcome, WAIT } from "./outcome.ts";
@@ -23,12 +24,14 @@ const TO_NAMED_PEER = match("mse", "strong", "encrypted handshake with an endpoi
 const FAN_OUT = match("mse", "strong", "encrypted handshakes with several distinct endpoints");
 const MID_STREAM = match("mse", "strong", "encrypted in both directions, host with evidence");
 const REQUESTS_AND_PIECES = match("mse", "strong", "encrypted, lengths of requests and pieces");
+const BLOCKS = match("mse", "strong", "encrypted, lengths of blocks");
+const SWARM_BLOCKS = match("mse", "strong", "encrypted, lengths of blocks, host with evidence");
 const SWARM = match("mse", "strong", "encrypted, lengths of requests, host with evidence");
 const PLAINTEXT_PAYLOAD = match("mse", "proof", "handshake behind an encrypted negotiation");
 const RANDOM_SHAPE = match("entropy", "strong", "random handshake on an unknown port");
 const RANDOM_BYTES = match("entropy", "strong", "random bytes on an unknown port");
 
-/** Flags in the flow's word for them, bit `<< direction` where both directions have one. */
+/** Flags in the low byte of the flow's word for them, bit `<< direction` where both directions have one. */
 const RANDOM = 0x01;
 const MEASURED = 0x04;
 const RULED_OUT = 0x10;
@@ -42,7 +45,7 @@ const COUNTED = 0x40;
  * the first messages are shorter; a piece is not.
  */
 const MAX_PENDING_BYTES = 32_768;
-/** The same while the lengths of its segments are those of requests and pieces. */
+/** The same while the lengths of its segments are those of requests or of blocks. */
 const MAX_RHYTHM_BYTES = 1 << 20;
 /** In a flow joined in the middle the next TLS record header is at most this far away. */
 const TLS_RECORD_SPAN = 18_432;
@@ -59,7 +62,8 @@ export class EncryptedFlows {
   readonly #table: FlowTable;
   readonly #evidence: HostEvidence;
   readonly #finding: Finding;
-  readonly #rhythm: RequestRhythm;
+  readonly #requests: RequestRhythm;
+  readonly #blocks: BlockRhythm;
   #policy: EnginePolicy;
 
   constructor(
@@ -71,7 +75,8 @@ export class EncryptedFlows {
     this.#table = table;
     this.#evidence = evidence;
     this.#finding = finding;
-    this.#rhythm = new RequestRhythm(table);
+    this.#requests = new RequestRhythm(table);
+    this.#blocks = new BlockRhythm(table);
     this.#policy = policy;
   }
 
@@ -91,13 +96,20 @@ export class EncryptedFlows {
     if ((words[at + ENCRYPTION] & RULED_OUT) !== 0) return false;
     const length = words[at + BYTES] + words[at + BYTES + 1];
     if (length < MAX_PENDING_BYTES) return true;
-    return length < MAX_RHYTHM_BYTES && this.#mayHaveRhythm(at, isMidStream) &&
-      this.#rhythm.isPossible(at);
+    if (length >= MAX_RHYTHM_BYTES) return false;
+    // Of few flows, those that are older than the blocker: their next pause may be far away.
+    if (isMidStream) return this.#mayHaveRhythm(at, isMidStream);
+    return this.#isShaped(at) &&
+      (this.#requests.isPossible(at) || this.#blocks.isPossible(at));
   }
 
   #mayHaveRhythm(at: number, isMidStream: boolean): boolean {
-    const flags = this.#table.words[at + ENCRYPTION];
-    return isMidStream ? (flags & (RANDOM * 3)) !== 0 : (flags & SHAPED) !== 0;
+    if (!isMidStream) return this.#isShaped(at);
+    return (this.#table.words[at + ENCRYPTION] & (RANDOM * 3)) !== 0;
+  }
+
+  #isShaped(at: number): boolean {
+    return (this.#table.words[at + ENCRYPTION] & SHAPED) !== 0;
   }
 
   /**
@@ -156,32 +168,54 @@ export class EncryptedFlows {
         this.#isProven(packet),
       );
     }
+    if (isNew && !isMidStream && !this.#isShaped(at)) this.#countTurn(at, direction, packet);
     if (isNew && this.#mayHaveRhythm(at, isMidStream)) {
       const outcome = this.#listen(at, direction, packet);
       if (outcome !== WAIT) return outcome;
     }
     if (isMidStream) return this.#observeMidStream(at, packet);
-    if (isNew) this.#countTurn(at, direction, packet);
-    if ((words[at + ENCRYPTION] & SHAPED) === 0) return WAIT;
+    if (!this.#isShaped(at)) return WAIT;
     return this.#decide(direction, packet);
   }
 
-  /** Requests and pieces by their lengths; few of them do with the evidence that a handshake needs. */
+  /** Requests and blocks by their lengths; few of them do with the evidence that a handshake needs. */
   #listen(at: number, direction: number, packet: Packet): Outcome {
-    const rhythm = this.#rhythm.observe(at, direction, packet.payloadLength);
-    if (rhythm === NO_RHYTHM) return WAIT;
-    const { bytes, payloadStart, payloadEnd, address, timeMs } = packet;
-    if (rhythm === CLEAR_RHYTHM) {
+    const { bytes, payloadStart, payloadEnd, payloadLength } = packet;
+    const requests = this.#requests.observe(at, direction, payloadLength);
+    if (requests === CLEAR_RHYTHM) {
       return this.#finding.set(REQUESTS_AND_PIECES, bytes, payloadStart, payloadEnd);
     }
+    const blocks = this.#blocks.observe(at, direction, packet);
+    if (blocks === CLEAR_BLOCKS) {
+      return this.#finding.set(BLOCKS, bytes, payloadStart, payloadEnd);
+    }
     // Who asks for pieces is the host, whichever side opened the connection.
+    if (requests !== NO_RHYTHM && this.#hasEvidence(packet, 0, packet.destinationPort, true)) {
+      return this.#finding.set(SWARM, bytes, payloadStart, payloadEnd);
+    }
+    if (
+      blocks !== NO_BLOCKS &&
+      this.#hasEvidence(packet, 4, packet.sourcePort, blocks === SOME_BLOCKS)
+    ) {
+      return this.#finding.set(SWARM_BLOCKS, bytes, payloadStart, payloadEnd);
+    }
+    return WAIT;
+  }
+
+  /**
+   * Counts the flow among those of the host, the address at `host`, and asks what is known of it.
+   *
+   * @param isNotChance that the host was proven, or told of this peer, does only where the flow's
+   *   lengths are no accident: a host that torrents has other encrypted flows too
+   */
+  #hasEvidence(packet: Packet, host: number, port: number, isNotChance: boolean): boolean {
+    const { address, timeMs } = packet;
     const evidence = this.#evidence;
-    const port = packet.destinationPort;
-    evidence.addOpening(address, 0, address, 4, port, timeMs);
-    const hasEvidence = this.#isProven(packet) ||
-      evidence.isNamed(address, 0, address, 4, port, timeMs) ||
-      evidence.hasFanOut(address, 0, timeMs);
-    return hasEvidence ? this.#finding.set(SWARM, bytes, payloadStart, payloadEnd) : WAIT;
+    const remote = 4 - host;
+    evidence.addOpening(address, host, address, remote, port, timeMs);
+    if (evidence.hasFanOut(address, host, timeMs)) return true;
+    return isNotChance && (this.#isProven(packet) ||
+      evidence.isNamed(address, host, address, remote, port, timeMs));
   }
 
   /** Turns: a message is all that one side sends before the other answers. */

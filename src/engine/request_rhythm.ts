@@ -8,8 +8,9 @@ import { BYTES, type FlowTable, RHYTHM } from "./flow_table.ts";
  */
 const REQUEST_LENGTH = 17;
 const HAVE_LENGTH = 9;
-/** Haves that go along with requests in one segment. */
+/** Haves that go along with requests in one segment; in a longer one almost any length is some of each. */
 const MAX_HAVES = 3;
+const ANY_HAVES_BELOW = 128;
 /** 4 length, 1 id, 4 index, 4 begin, 16 384 of the block. */
 const PIECE_LENGTH = 16_397;
 /** Longer segments are no requests but data, or a handshake. */
@@ -18,15 +19,19 @@ const MAX_SEGMENT = 600;
 /** Segments, and requests in them, that decide for one flow alone. */
 const MIN_SEGMENTS = 8;
 const MIN_REQUESTS = 8;
-/** Segments that make a flow one of a swarm's, all of them conforming. */
+/** Segments that make a flow one of a swarm's, nearly all of them conforming. */
 const MIN_SWARM_SEGMENTS = 3;
 
-/** Of these so many must be a single request or a single have. */
+/**
+ * Of these so many must be shorter than this: a message or two. Authenticated encryption adds more to
+ * every segment than that.
+ */
 const MIN_BARE = 2;
+const BARE_LENGTH = 28;
 
 /**
  * Counts of a direction, packed into one word, each stopping at its most: requests (bits 0…15),
- * conforming segments (16…23), other short ones (24…29), segments of one message (30, 31).
+ * conforming segments (16…23), other short ones (24…29), segments of a message or two (30, 31).
  */
 const REQUESTS = 0;
 const REQUESTS_MASK = 0xffff;
@@ -38,7 +43,7 @@ const BARE = 30;
 const BARE_MASK = 3;
 
 export const NO_RHYTHM = 0;
-/** All short segments of a direction are haves and requests: counts beside other flows' of the host. */
+/** Short segments of a direction are haves and requests: counts beside other flows' of the host. */
 export const SWARM_RHYTHM = 1;
 /** Requests and pieces agree in number: decides alone. */
 export const CLEAR_RHYTHM = 2;
@@ -64,7 +69,7 @@ export class RequestRhythm {
     }
     let counts = add(words[word], CONFORMING, CONFORMING_MASK, 1);
     counts = add(counts, REQUESTS, REQUESTS_MASK, requests);
-    if (length === REQUEST_LENGTH || length === HAVE_LENGTH) {
+    if (length < BARE_LENGTH) {
       counts = add(counts, BARE, BARE_MASK, 1);
     }
     words[word] = counts;
@@ -90,7 +95,9 @@ function judge(counts: number, pieces: number): Rhythm {
     conforming >= MIN_SEGMENTS && other * 3 <= conforming && requests >= MIN_REQUESTS &&
     Math.abs(pieces - requests) <= 2 + requests / 3
   ) return CLEAR_RHYTHM;
-  return conforming >= MIN_SWARM_SEGMENTS && other === 0 && pieces >= 1 ? SWARM_RHYTHM : NO_RHYTHM;
+  return conforming >= MIN_SWARM_SEGMENTS && other * 4 <= conforming && pieces >= 1
+    ? SWARM_RHYTHM
+    : NO_RHYTHM;
 }
 
 /** A count of the packed word raised, but not beyond its most. */
@@ -99,9 +106,10 @@ function add(counts: number, shift: number, mask: number, by: number): number {
   return (counts & ~(mask << shift)) | (sum << shift);
 }
 
-/** Requests in a segment that is made of requests and at most three haves, or -1. */
+/** Most requests in a segment that is made of requests and haves, or -1. */
 function requestsIn(length: number): number {
-  for (let haves = 0; haves <= MAX_HAVES; haves++) {
+  const most = length < ANY_HAVES_BELOW ? length / HAVE_LENGTH : MAX_HAVES;
+  for (let haves = 0; haves <= most; haves++) {
     const rest = length - haves * HAVE_LENGTH;
     if (rest >= 0 && rest % REQUEST_LENGTH === 0) return rest / REQUEST_LENGTH;
   }

@@ -30,7 +30,7 @@ Deno.test("MSE alone on a host is let go: nothing tells it from Shadowsocks", ()
   const test = new TestEngine();
   const flow = negotiate(test, HOST, PEER);
   assert.equal(flow.lastVerdict, INSPECT);
-  for (let i = 0; i < 30; i++) flow.say(1, randomBytes(1400)).say(0, randomBytes(40 + i));
+  for (let i = 0; i < 60; i++) flow.say(1, randomBytes(1400)).say(0, randomBytes(40 + i));
   assert.equal(flow.lastVerdict, CLEAN);
   assert.deepEqual(test.found, []);
 });
@@ -175,7 +175,7 @@ Deno.test("MSE between two hosts alone is known by the lengths of requests and p
   flow.say(1, opening(90)).say(0, opening(68)).say(0, opening(113)).say(1, opening(200));
   download(flow, 12);
   assert.deepEqual(test.found, ["mse strong"]);
-  assert.match(test.detections[0].match.reason, /lengths of requests and pieces/);
+  assert.match(test.detections[0].match.reason, /lengths of/);
 });
 
 Deno.test("MSE older than the blocker is known by its lengths, from one flow or a few beginnings", () => {
