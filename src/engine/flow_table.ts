@@ -1,8 +1,9 @@
 import type { Packet } from "../packet/packet.ts";
 
-/** State of a flow. The order is the order of eviction: what is cheapest to lose goes first. */
-export const EMPTY = 0;
-/** Only a SYN, or a datagram of no meaning, was seen: what a flood leaves behind. */
+/**
+ * State of a flow. The order is the order of eviction: what is cheapest to lose goes first. Of an
+ * embryonic flow only a SYN, or a datagram of no meaning, was seen: what a flood leaves behind.
+ */
 export const EMBRYONIC = 1;
 /** Judged clean; forgetting it costs a second judgement. */
 export const CLEAN_FLOW = 2;
@@ -31,6 +32,9 @@ export const PEELED = 23;
 /** Number of the present turn (1: the initiator speaks first), bytes in it. */
 export const TURN = 25;
 export const TURN_BYTES = 26;
+/** The same words once the turns are counted: ends of writes, see block_rhythm.ts. */
+export const REFERENCE_MARK = TURN;
+export const END_MARK = TURN_BYTES;
 /** Flags of the tests for encrypted flows. */
 export const ENCRYPTION = 27;
 /** Bytes of a handshake seen in their places, in any copy, one bit each, by direction (TCP). */
@@ -43,7 +47,9 @@ export const INITIATOR_HIGH = 1;
 /** The 5-tuple was counted as one with payload; stays when the flow restarts. */
 export const PAYLOAD_COUNTED = 2;
 
+/** A set of the index: eight tags, then the slots they stand for; 64 bytes. */
 const WAYS = 8;
+const SET_WORDS = WAYS * 2;
 export const TICK_MS = 100;
 
 /** Time as wrapping ticks: differences are right for 6 years either way. */
@@ -55,6 +61,9 @@ export function tickOf(timeMs: number): number {
  * A bounded table of flows in typed arrays: sets of eight, the least valuable and least recently
  * used of a set makes room. Nothing grows, nothing is rehashed, an insertion looks at eight slots
  * whatever a flood does. Both directions of a 5-tuple are one flow.
+ *
+ * Slots are given out in order, so memory is touched for as many flows as there are at once, not
+ * for as many as there may be: a page touched for the first time costs more than a flow's judgement.
  */
 export class FlowTable {
   readonly slots: number;
@@ -63,9 +72,12 @@ export class FlowTable {
   /** Set by {@link find}: 0 when the packet comes from the initiator, else 1. */
   direction = 0;
 
-  readonly #tags: Int32Array;
+  /** Sets of {@link SET_WORDS}. A way with tag 0 is free; one that is used never gets free. */
+  readonly #index: Int32Array;
   readonly #setMask: number;
   readonly #seed: number;
+  /** Slots given out. */
+  #used = 0;
   /** Key of the packet last looked up. */
   readonly #key = new Int32Array(10);
   #tag = 0;
@@ -81,7 +93,7 @@ export class FlowTable {
     }
     this.slots = slots;
     this.words = new Int32Array(slots * STRIDE);
-    this.#tags = new Int32Array(slots);
+    this.#index = new Int32Array(slots * 2);
     this.#setMask = slots / WAYS - 1;
     this.#seed = seed | 0;
   }
@@ -94,11 +106,13 @@ export class FlowTable {
   /** Slot of the packet's flow, or -1; sets {@link direction}. */
   find(packet: Packet): number {
     this.#setKey(packet);
-    const tags = this.#tags;
+    const index = this.#index;
     const tag = this.#tag;
     const first = this.#firstWay();
-    for (let slot = first; slot < first + WAYS; slot++) {
-      if (tags[slot] === tag && this.#isKey(slot)) {
+    for (let way = first; way < first + WAYS; way++) {
+      if (index[way] !== tag) continue;
+      const slot = index[way + WAYS];
+      if (this.#isKey(slot)) {
         const initiatorIsHigh = (this.words[slot * STRIDE + FLAGS] & INITIATOR_HIGH) !== 0;
         this.direction = this.#sourceIsHigh === initiatorIsHigh ? 0 : 1;
         return slot;
@@ -113,35 +127,15 @@ export class FlowTable {
    * `release` first, which frees what it held elsewhere.
    */
   insert(tick: number, state: number, release: (slot: number) => void): number {
-    const tags = this.#tags;
     const words = this.words;
-    const first = this.#firstWay();
-    let victim = first;
-    let victimState = BITTORRENT_FLOW + 1;
-    let victimAge = -1;
-    for (let slot = first; slot < first + WAYS; slot++) {
-      const at = slot * STRIDE;
-      const slotState = words[at + STATE];
-      if (slotState === EMPTY) {
-        victim = slot;
-        victimState = EMPTY;
-        break;
-      }
-      const age = (tick - words[at + LAST_TICK]) | 0;
-      if (slotState < victimState || (slotState === victimState && age > victimAge)) {
-        victim = slot;
-        victimState = slotState;
-        victimAge = age;
-      }
-    }
-    if (victimState !== EMPTY) release(victim);
-    const at = victim * STRIDE;
+    const free = this.#takeFree();
+    const slot = free >= 0 ? free : this.#takeOver(tick, release);
+    const at = slot * STRIDE;
     const key = this.#key;
     for (let word = 0; word < LAST_TICK; word++) words[at + word] = key[word];
     words[at + FLAGS] = 0;
-    tags[victim] = this.#tag;
-    this.restart(victim, tick, state);
-    return victim;
+    this.restart(slot, tick, state);
+    return slot;
   }
 
   /** Forgets everything of a flow but its key; the packet last looked up becomes the initiator's. */
@@ -159,12 +153,50 @@ export class FlowTable {
 
   /** Empties the table. */
   clear(): void {
-    this.words.fill(0);
-    this.#tags.fill(0);
+    this.#index.fill(0);
+    this.#used = 0;
   }
 
+  /** Position of the first tag of the packet's set. */
   #firstWay(): number {
-    return ((this.#tag >>> 4) & this.#setMask) * WAYS;
+    return ((this.#tag >>> 4) & this.#setMask) * SET_WORDS;
+  }
+
+  /** Slot for the packet's flow where the set has a free way, else -1. */
+  #takeFree(): number {
+    const index = this.#index;
+    const first = this.#firstWay();
+    for (let way = first; way < first + WAYS; way++) {
+      if (index[way] !== 0) continue;
+      index[way] = this.#tag;
+      index[way + WAYS] = this.#used;
+      return this.#used++;
+    }
+    return -1;
+  }
+
+  /** Slot of the set's least valuable flow, of those the one seen longest ago, taken from it. */
+  #takeOver(tick: number, release: (slot: number) => void): number {
+    const index = this.#index;
+    const words = this.words;
+    const first = this.#firstWay();
+    let victim = first;
+    let victimState = BITTORRENT_FLOW + 1;
+    let victimAge = -1;
+    for (let way = first; way < first + WAYS; way++) {
+      const at = index[way + WAYS] * STRIDE;
+      const state = words[at + STATE];
+      const age = (tick - words[at + LAST_TICK]) | 0;
+      if (state < victimState || (state === victimState && age > victimAge)) {
+        victim = way;
+        victimState = state;
+        victimAge = age;
+      }
+    }
+    const slot = index[victim + WAYS];
+    release(slot);
+    index[victim] = this.#tag;
+    return slot;
   }
 
   /** The lower endpoint first, so that both directions give one key. */

@@ -1,5 +1,6 @@
 import { isMatch, NEED_MORE, type StreamAnswer } from "../protocols/match.ts";
 import { detectPeerWire } from "../protocols/peer_wire.ts";
+import { NOT_HTTP, readHead } from "../protocols/http.ts";
 import { detectHttpTracker } from "../protocols/http_tracker.ts";
 import { detectWebSeed } from "../protocols/web_seed.ts";
 import { detectWebsocketTracker } from "../protocols/websocket_tracker.ts";
@@ -57,13 +58,15 @@ function judgeHttp(
   end: number,
   blockMentions: boolean,
 ): StreamAnswer {
-  const tracker = detectHttpTracker(bytes, start, end);
+  const head = readHead(bytes, start, end); // once for all of them
+  if (head.state === NOT_HTTP) return null;
+  const tracker = detectHttpTracker(bytes, start, end, head);
   if (isMatch(tracker)) return tracker;
-  const webSeed = detectWebSeed(bytes, start, end);
+  const webSeed = detectWebSeed(bytes, start, end, head);
   if (isMatch(webSeed)) return webSeed;
-  const websocket = detectWebsocketTracker(bytes, start, end);
+  const websocket = detectWebsocketTracker(bytes, start, end, head);
   if (isMatch(websocket)) return websocket;
-  const mention = blockMentions ? detectMention(bytes, start, end) : null;
+  const mention = blockMentions ? detectMention(bytes, start, end, head) : null;
   if (isMatch(mention)) return mention;
   return tracker ?? webSeed ?? websocket ?? mention;
 }

@@ -14,12 +14,12 @@ import {
   type Version,
 } from "./client_table.ts";
 import {
-  headerValue,
   hexDigit,
   HttpHead,
   NOT_HTTP,
   queryKeyEnd,
   queryValueEnd,
+  USER_AGENT,
   valueEnd,
 } from "./http.ts";
 import type { Match } from "./match.ts";
@@ -120,8 +120,9 @@ function readVersion(version: Version, id: string, at: number): string {
 /** `0006` is 0.6, `0072` is 0.72, `111Z` is 1.11+, `2940` is 2.94, `4050` is 4.0.5. */
 function transmissionVersion(text: string): string {
   if (!/^\d{3}/.test(text)) return digits(text.slice(0, 3));
-  if (text.startsWith("000")) return `0.${text[3]}`;
-  if (text.startsWith("00")) return `0.${text.slice(2)}`;
+  const last = /\d/.test(text[3]) ? text[3] : "x";
+  if (text.startsWith("000")) return `0.${last}`;
+  if (text.startsWith("00")) return `0.${text[2]}${last}`;
   const suffix = /[XZ]$/.test(text) ? "+" : text.endsWith("B") ? " beta" : "";
   if (text[0] >= "4") return `${digits(text.slice(0, 3))}${suffix}`;
   return `${text[0]}.${text.slice(1, 3)}${suffix}`;
@@ -189,7 +190,6 @@ export function clientFromUserAgent(bytes: Uint8Array, at: number, end: number):
   return /^[A-Za-z]/.test(text) ? text.split(/[/;(]/)[0].trim() || null : null;
 }
 
-const USER_AGENT = ascii("user-agent");
 const KEY_V = ascii("v");
 const QUERY_PEER_ID = new WordSet(["peer_id"]);
 const JSON_PEER_ID = '"peer_id":"';
@@ -274,8 +274,7 @@ function fromRequest(bytes: Uint8Array, start: number, end: number): string | nu
     }
     at = next + 1;
   }
-  if (head.headersStart < 0) return null;
-  const agent = headerValue(bytes, head.headersStart, end, USER_AGENT);
+  const agent = head.values[USER_AGENT];
   return agent < 0 ? null : clientFromUserAgent(bytes, agent, valueEnd(bytes, agent, end));
 }
 

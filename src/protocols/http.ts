@@ -2,16 +2,16 @@
  * Positions in the head of an HTTP/1 request or response. Spec: RFC 9112. Shared by the detectors
  * of trackers, web seeds, WebSocket trackers and proxies.
  *
- * A {@link HttpHead} is one long-lived object that is filled again for every call.
+ * A {@link HttpHead} is one long-lived object that is filled again for every call; the detectors that
+ * are asked about one opening share it ({@link readHead}).
  */
 
-import { lowerCase } from "./word_set.ts";
+import { PrefixSet } from "./word_set.ts";
 
 const SPACE = 0x20;
 const TAB = 0x09;
 const CR = 0x0d;
 const LF = 0x0a;
-const COLON = 0x3a;
 const SLASH = 0x2f;
 const QUESTION = 0x3f;
 const HASH = 0x23;
@@ -33,8 +33,35 @@ export const WHOLE_HEAD = 3;
 
 export type HeadState = typeof NOT_HTTP | typeof CUT_LINE | typeof CUT_HEAD | typeof WHOLE_HEAD;
 
-/** Positions in one head; -1 where there is no such part (yet). */
+/** Headers whose values are kept: indices of {@link HttpHead.values}. */
+export const CONTENT_LENGTH = 0;
+export const CONTENT_TYPE = 1;
+export const LOCATION = 2;
+export const RANGE = 3;
+export const TRANSFER_ENCODING = 4;
+export const UPGRADE = 5;
+export const USER_AGENT = 6;
+const HEADERS = [
+  "content-length:",
+  "content-type:",
+  "location:",
+  "range:",
+  "transfer-encoding:",
+  "upgrade:",
+  "user-agent:",
+];
+const HEADER_NAMES = new PrefixSet(HEADERS);
+
+/**
+ * Positions in one head; -1 where there is no such part (yet).
+ *
+ * @internal
+ */
 export class HttpHead {
+  /** What {@link read} answered. */
+  state: HeadState = NOT_HTTP;
+  /** Whether {@link read} found a response. */
+  isResponse = false;
   /** End of the method, which begins at the start of the stream. */
   methodEnd = -1;
   targetStart = -1;
@@ -48,17 +75,27 @@ export class HttpHead {
   status = -1;
   /** First header line. */
   headersStart = -1;
+  /** First byte of the value by header ({@link USER_AGENT}, …), of those whose line is complete. */
+  readonly values: Int32Array = new Int32Array(HEADERS.length);
   /** First byte after the head's empty line. */
   bodyStart = -1;
 
-  /** Reads a request line and looks for the end of the head. */
-  request(bytes: Uint8Array, start: number, end: number): HeadState {
-    const state = this.requestLine(bytes, start, end);
-    return state === CUT_HEAD ? this.#findBody(bytes, this.headersStart, end) : state;
+  /** Reads the head of a response or, where it is none, of a request. */
+  read(bytes: Uint8Array, start: number, end: number): HeadState {
+    this.state = this.response(bytes, start, end);
+    this.isResponse = this.state !== NOT_HTTP;
+    if (!this.isResponse) this.state = this.request(bytes, start, end);
+    return this.state;
   }
 
-  /** Reads a request line alone: `CUT_HEAD` when it is complete. */
-  requestLine(bytes: Uint8Array, start: number, end: number): HeadState {
+  /** Reads a request line and looks for the end of the head. */
+  request(bytes: Uint8Array, start: number, end: number): HeadState {
+    const state = this.#requestLine(bytes, start, end);
+    return state === CUT_HEAD ? this.#readHeaders(bytes, end) : state;
+  }
+
+  /** `CUT_HEAD` when the line is complete. */
+  #requestLine(bytes: Uint8Array, start: number, end: number): HeadState {
     this.#clear();
     let at = start;
     while (at < end && isLetter(bytes[at])) {
@@ -113,11 +150,12 @@ export class HttpHead {
     }
     this.status = status;
     this.headersStart = lineEnd(bytes, at, end);
-    return this.headersStart < 0 ? CUT_LINE : this.#findBody(bytes, this.headersStart, end);
+    return this.headersStart < 0 ? CUT_LINE : this.#readHeaders(bytes, end);
   }
 
-  #findBody(bytes: Uint8Array, headersStart: number, end: number): HeadState {
-    let at = headersStart;
+  /** Notes the headers somebody asks for, and finds the end of the head. */
+  #readHeaders(bytes: Uint8Array, end: number): HeadState {
+    let at = this.headersStart;
     while (at < end) {
       if (bytes[at] === LF) {
         this.bodyStart = at + 1;
@@ -129,6 +167,10 @@ export class HttpHead {
       }
       const next = lineEnd(bytes, at, end);
       if (next < 0) return CUT_HEAD;
+      const header = HEADER_NAMES.indexOf(bytes, at, next);
+      if (header >= 0 && this.values[header] < 0) {
+        this.values[header] = valueStart(bytes, at + HEADERS[header].length, next);
+      }
       at = next;
     }
     return CUT_HEAD;
@@ -143,8 +185,20 @@ export class HttpHead {
     this.queryStart = -1;
     this.status = -1;
     this.headersStart = -1;
+    for (let header = 0; header < HEADERS.length; header++) this.values[header] = -1;
     this.bodyStart = -1;
   }
+}
+
+const shared = new HttpHead();
+
+/**
+ * The head at the beginning of a stream, of either side. One object for all callers: it is valid
+ * until the next call. A detector that is given none reads its own.
+ */
+export function readHead(bytes: Uint8Array, start: number, end: number): HttpHead {
+  shared.read(bytes, start, end);
+  return shared;
 }
 
 const RESPONSE_START = Uint8Array.from("HTTP/1.", (char) => char.charCodeAt(0));
@@ -155,31 +209,7 @@ export function lineEnd(bytes: Uint8Array, at: number, end: number): number {
   return -1;
 }
 
-/**
- * First byte of the value of the header `name` (lower case, without colon), or -1 when the lines
- * that are complete in `[headersStart, end)` have no such header.
- */
-export function headerValue(
-  bytes: Uint8Array,
-  headersStart: number,
-  end: number,
-  name: Uint8Array,
-): number {
-  let at = headersStart;
-  while (at >= 0 && at < end) {
-    const next = lineEnd(bytes, at, end);
-    if (next < 0 || bytes[at] === CR || bytes[at] === LF) return -1;
-    const value = valueIfNamed(bytes, at, next, name);
-    if (value >= 0) return value;
-    at = next;
-  }
-  return -1;
-}
-
-function valueIfNamed(bytes: Uint8Array, at: number, end: number, name: Uint8Array): number {
-  if (end - at <= name.length || bytes[at + name.length] !== COLON) return -1;
-  for (let i = 0; i < name.length; i++) if (lowerCase(bytes[at + i]) !== name[i]) return -1;
-  at += name.length + 1;
+function valueStart(bytes: Uint8Array, at: number, end: number): number {
   while (at < end && (bytes[at] === SPACE || bytes[at] === TAB)) at++;
   return at;
 }

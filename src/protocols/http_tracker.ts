@@ -8,19 +8,19 @@
 import { ascii } from "../packet/bytes.ts";
 import { integerAt, skipElement, stringLength, stringStart } from "./bencode.ts";
 import {
-  CUT_HEAD,
   CUT_LINE,
   decimalAt,
-  headerValue,
   hexDigit,
-  HttpHead,
+  type HttpHead,
   isDigit,
-  isLetter,
   lineEnd,
   NOT_HTTP,
   percentDecodedLength,
   queryKeyEnd,
   queryValueEnd,
+  readHead,
+  TRANSFER_ENCODING,
+  WHOLE_HEAD,
 } from "./http.ts";
 import { type Match, match, NEED_MORE, type StreamAnswer } from "./match.ts";
 import { wordsAt } from "./signatures.ts";
@@ -49,7 +49,6 @@ const PEERS6 = RESPONSE_WORDS.indexOf("peers6");
 const FILES = RESPONSE_WORDS.indexOf("files");
 const FAILURE_REASON = RESPONSE_WORDS.indexOf("failure reason");
 const RECORD_KEYS = new WordSet(wordsAt("scrape record key"));
-const TRANSFER_ENCODING = ascii("transfer-encoding");
 const CHUNKED = new PrefixSet(["chunked"]);
 
 const ENDPOINT = 6; // compact IPv4 address and port
@@ -59,26 +58,23 @@ const LIST = 0x6c;
 const END = 0x65;
 const COLON = 0x3a;
 const CR = 0x0d;
-const UPPER_H = 0x48; // of "HTTP/1."
 
-const head = new HttpHead();
 /** A chunked body without its chunk headers; bounded like the stream prefix it comes from. */
 const joined = new Uint8Array(4096);
 
 /** Looks for a tracker request or response at the beginning of a stream. */
-export function detectHttpTracker(bytes: Uint8Array, start: number, end: number): StreamAnswer {
-  if (start >= end || !isLetter(bytes[start])) return null;
-  if (bytes[start] === UPPER_H) {
-    const answer = detectResponse(bytes, start, end);
-    if (answer !== null) return answer; // "HEAD /announce?…" begins with the same letter
-  }
-  return detectRequest(bytes, start, end);
+export function detectHttpTracker(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  head: HttpHead = readHead(bytes, start, end),
+): StreamAnswer {
+  if (head.state === NOT_HTTP) return null;
+  return head.isResponse ? detectResponse(bytes, end, head) : detectRequest(bytes, end, head);
 }
 
-function detectRequest(bytes: Uint8Array, start: number, end: number): StreamAnswer {
-  const state = head.requestLine(bytes, start, end);
-  if (state === NOT_HTTP) return null;
-  const cut = state === CUT_LINE && (head.targetEnd < 0 || head.targetEnd === end);
+function detectRequest(bytes: Uint8Array, end: number, head: HttpHead): StreamAnswer {
+  const cut = head.state === CUT_LINE && (head.targetEnd < 0 || head.targetEnd === end);
   const unfinished = cut ? NEED_MORE : null;
   if (head.queryStart < 0) return unfinished;
   let hasHash = false;
@@ -111,10 +107,8 @@ function detectRequest(bytes: Uint8Array, start: number, end: number): StreamAns
   return unfinished;
 }
 
-function detectResponse(bytes: Uint8Array, start: number, end: number): StreamAnswer {
-  const state = head.response(bytes, start, end);
-  if (state === NOT_HTTP) return null;
-  if (state === CUT_LINE || state === CUT_HEAD) return NEED_MORE;
+function detectResponse(bytes: Uint8Array, end: number, head: HttpHead): StreamAnswer {
+  if (head.state !== WHOLE_HEAD) return NEED_MORE;
   const body = head.bodyStart;
   if (body >= end) return NEED_MORE;
   if (bytes[body] === DICTIONARY) {
@@ -122,7 +116,7 @@ function detectResponse(bytes: Uint8Array, start: number, end: number): StreamAn
   }
   // Chunked (RFC 9112, 7.1): a hexadecimal size, then the dictionary.
   if (hexDigit(bytes[body]) < 0) return null;
-  const encoding = headerValue(bytes, head.headersStart, body, TRANSFER_ENCODING);
+  const encoding = head.values[TRANSFER_ENCODING];
   if (encoding < 0 || CHUNKED.indexOf(bytes, encoding, body) < 0) return null;
   const line = lineEnd(bytes, body, end);
   if (line < 0 || line >= end) return NEED_MORE;

@@ -6,16 +6,17 @@
 import { ascii } from "../packet/bytes.ts";
 import { skipElement, stringLength, stringStart } from "./bencode.ts";
 import {
+  CONTENT_TYPE,
   CUT_HEAD,
   CUT_LINE,
-  headerValue,
   hexDigit,
-  HttpHead,
+  type HttpHead,
   isDigit,
-  isLetter,
+  LOCATION,
   NOT_HTTP,
   queryKeyEnd,
   queryValueEnd,
+  readHead,
 } from "./http.ts";
 import { match, NEED_MORE, type StreamAnswer } from "./match.ts";
 import { wordsAt } from "./signatures.ts";
@@ -32,8 +33,6 @@ const LINKS = new PrefixSet(LINK_WORDS);
 const LINK_TEXTS = LINK_WORDS.map(ascii);
 const LINK_START = LINK_TEXTS[0][0];
 const METAINFO_KEYS = new WordSet(wordsAt("metainfo key"));
-const CONTENT_TYPE = ascii("content-type");
-const LOCATION = ascii("location");
 const TEXT_TYPES = new PrefixSet([
   "text/",
   "application/json",
@@ -48,18 +47,21 @@ const PERCENT = 0x25;
 const BEFORE_LINK = new Uint8Array(256);
 for (const char of "\"'=>( \t\r\n") BEFORE_LINK[char.charCodeAt(0)] = 1;
 
-const head = new HttpHead();
-
 /** Looks for a mention at the beginning of an HTTP stream of either side. */
-export function detectMention(bytes: Uint8Array, start: number, end: number): StreamAnswer {
-  if (start >= end || !isLetter(bytes[start])) return null;
-  const state = head.response(bytes, start, end);
-  if (state === NOT_HTTP) return detectRequest(bytes, start, end);
+export function detectMention(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  head: HttpHead = readHead(bytes, start, end),
+): StreamAnswer {
+  const state = head.state;
+  if (state === NOT_HTTP) return null;
   if (state === CUT_LINE) return NEED_MORE;
+  if (!head.isResponse) return detectRequest(bytes, head);
   const headersEnd = state === CUT_HEAD ? end : head.bodyStart;
-  const type = headerValue(bytes, head.headersStart, headersEnd, CONTENT_TYPE);
+  const type = head.values[CONTENT_TYPE];
   if (type >= 0 && CONTENT_TYPES.indexOf(bytes, type, headersEnd) >= 0) return TORRENT_RESPONSE;
-  const location = headerValue(bytes, head.headersStart, headersEnd, LOCATION);
+  const location = head.values[LOCATION];
   if (location >= 0 && LINKS.indexOf(bytes, location, headersEnd) >= 0) return MAGNET;
   if (state === CUT_HEAD || head.bodyStart >= end) return NEED_MORE;
   if (bytes[head.bodyStart] === DICTIONARY && isMetainfo(bytes, head.bodyStart, end)) {
@@ -69,10 +71,7 @@ export function detectMention(bytes: Uint8Array, start: number, end: number): St
   return hasLink(bytes, head.bodyStart, end) ? MAGNET : NEED_MORE;
 }
 
-function detectRequest(bytes: Uint8Array, start: number, end: number): StreamAnswer {
-  const state = head.request(bytes, start, end);
-  if (state === NOT_HTTP) return null;
-  if (state === CUT_LINE) return NEED_MORE;
+function detectRequest(bytes: Uint8Array, head: HttpHead): StreamAnswer {
   const suffix = head.pathEnd - TORRENT_SUFFIX.length;
   if (suffix > head.targetStart) {
     let i = 0;

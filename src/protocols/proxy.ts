@@ -4,7 +4,16 @@
  */
 
 import { ascii, i32be, u16be } from "../packet/bytes.ts";
-import { decimalAt, headerValue, HttpHead, isDigit, isLetter, WHOLE_HEAD } from "./http.ts";
+import {
+  CONTENT_LENGTH,
+  CONTENT_TYPE,
+  decimalAt,
+  HttpHead,
+  isDigit,
+  isLetter,
+  TRANSFER_ENCODING,
+  WHOLE_HEAD,
+} from "./http.ts";
 import { match, NEED_MORE, type StreamAnswer } from "./match.ts";
 import { PrefixSet } from "./word_set.ts";
 
@@ -38,10 +47,7 @@ const MAX_TEXT = 255;
 const MAX_ATTEMPTS = 4;
 
 const CONNECT = new PrefixSet(["CONNECT "]);
-const CONTENT_LENGTH = ascii("content-length");
-const CONTENT_TYPE = ascii("content-type");
 const DICTIONARY = 0x64;
-const TRANSFER_ENCODING = ascii("transfer-encoding");
 const STATUS_AUTHENTICATE = 407;
 
 const head = new HttpHead();
@@ -258,14 +264,14 @@ function connectResponse(bytes: Uint8Array, start: number, end: number): number 
     if (state === 0) return NONE;
     if (state !== WHOLE_HEAD) return CUT;
     const body = head.bodyStart;
-    const length = headerValue(bytes, head.headersStart, body, CONTENT_LENGTH);
+    const length = head.values[CONTENT_LENGTH];
     const bodyLength = length < 0 ? 0 : Math.max(0, decimalAt(bytes, length, body));
     // RFC 9110, 9.3.6: a 2xx answer to CONNECT has neither header (some proxies say length 0).
-    const chunked = headerValue(bytes, head.headersStart, body, TRANSFER_ENCODING) >= 0;
+    const chunked = head.values[TRANSFER_ENCODING] >= 0;
     if (chunked) return NONE;
     if (head.status >= 200 && head.status <= 299) {
       const isTunnel = bodyLength === 0 &&
-        headerValue(bytes, head.headersStart, body, CONTENT_TYPE) < 0;
+        head.values[CONTENT_TYPE] < 0;
       if (!isTunnel) return NONE;
       // An answer without a length may also be a page, or a tracker's dictionary, up to the end of
       // the connection: the first byte behind the head tells.

@@ -11,14 +11,15 @@ import {
   CUT_HEAD,
   CUT_LINE,
   decimalAt,
-  headerValue,
   hexDigit,
-  HttpHead,
-  isLetter,
+  type HttpHead,
   NOT_HTTP,
   percentDecodedLength,
   queryKeyEnd,
   queryValueEnd,
+  RANGE,
+  readHead,
+  USER_AGENT,
 } from "./http.ts";
 import { match, NEED_MORE, type StreamAnswer } from "./match.ts";
 import { wordsAt } from "./signatures.ts";
@@ -45,30 +46,31 @@ const SEGMENT_WORDS = wordsAt("last path segment");
 const LAST_SEGMENTS = new PrefixSet(SEGMENT_WORDS);
 const DATA_SEGMENT = SEGMENT_WORDS.indexOf("data");
 const TORRENT_SUFFIX = ascii(wordsAt("path end")[0]);
-const USER_AGENT = ascii("user-agent");
-const RANGE = ascii("range");
 const BYTE_RANGE = new PrefixSet(["bytes="]);
 
-const head = new HttpHead();
-
 /** Looks for a web seed request at the beginning of a stream. */
-export function detectWebSeed(bytes: Uint8Array, start: number, end: number): StreamAnswer {
-  if (start >= end || !isLetter(bytes[start])) return null;
-  const state = head.request(bytes, start, end);
+export function detectWebSeed(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  head: HttpHead = readHead(bytes, start, end),
+): StreamAnswer {
+  const state = head.state;
   if (state === NOT_HTTP) return null;
   if (state === CUT_LINE) return NEED_MORE;
+  if (head.isResponse) return null;
   const headersEnd = state === CUT_HEAD ? end : head.bodyStart;
-  const query = readQuery(bytes, end);
+  const query = readQuery(bytes, end, head);
   if (query === BY_HASH) return PIECE_BY_HASH;
   // All of it hangs on the client's name, or for BitComet on the Range.
-  const agent = headerValue(bytes, head.headersStart, headersEnd, USER_AGENT);
+  const agent = head.values[USER_AGENT];
   const byClient = agent >= 0 && USER_AGENTS.indexOf(bytes, agent, headersEnd) >= 0;
   const segment = LAST_SEGMENTS.indexOf(bytes, head.lastSegment, head.pathEnd);
   if (byClient) {
-    if (isTorrentPath(bytes)) return TORRENT_BY_CLIENT;
+    if (isTorrentPath(bytes, head)) return TORRENT_BY_CLIENT;
     if (segment >= 0 && segment !== DATA_SEGMENT) return TRACKER_BY_CLIENT;
   } else if (agent >= 0 && query !== BY_FID) return null;
-  const range = headerValue(bytes, head.headersStart, headersEnd, RANGE);
+  const range = head.values[RANGE];
   if (range >= 0 && BYTE_RANGE.indexOf(bytes, range, headersEnd) >= 0) {
     if (query === BY_FID && segment === DATA_SEGMENT) return DATA_BY_BITCOMET;
     if (byClient) return RANGE_BY_CLIENT;
@@ -80,7 +82,7 @@ const ORDINARY = 0;
 const BY_HASH = 1;
 const BY_FID = 2;
 
-function readQuery(bytes: Uint8Array, end: number): number {
+function readQuery(bytes: Uint8Array, end: number, head: HttpHead): number {
   let hash = false;
   let piece = false;
   let fid = false;
@@ -116,7 +118,7 @@ function isHex(bytes: Uint8Array, at: number, end: number): boolean {
   return at === end;
 }
 
-function isTorrentPath(bytes: Uint8Array): boolean {
+function isTorrentPath(bytes: Uint8Array, head: HttpHead): boolean {
   const at = head.pathEnd - TORRENT_SUFFIX.length;
   if (at <= head.targetStart) return false;
   for (let i = 0; i < TORRENT_SUFFIX.length; i++) {

@@ -3,15 +3,14 @@
  * (RFC 6455). The client's frames are masked; compressed ones (RFC 7692) cannot be read.
  */
 
-import { ascii, u16be, u32be } from "../packet/bytes.ts";
-import { CUT_HEAD, CUT_LINE, headerValue, HttpHead, isLetter, NOT_HTTP } from "./http.ts";
+import { u16be, u32be } from "../packet/bytes.ts";
+import { CUT_HEAD, CUT_LINE, type HttpHead, NOT_HTTP, readHead, UPGRADE } from "./http.ts";
 import { type JsonAnswer, readTrackerJson } from "./json_message.ts";
 import { match, NEED_MORE, type StreamAnswer } from "./match.ts";
 import { PrefixSet } from "./word_set.ts";
 
 const MESSAGE = match("websocket-tracker", "proof", "WebTorrent tracker message");
 
-const UPGRADE = ascii("upgrade");
 const WEBSOCKET = new PrefixSet(["websocket"]);
 const STATUS_SWITCHING = 101;
 
@@ -31,7 +30,6 @@ const OPEN_OBJECT = 0x7b;
 /** Pings and the like before the first message. */
 const MAX_FRAMES = 8;
 
-const head = new HttpHead();
 /** An unmasked message; bounded like the stream prefix it comes from. */
 const unmasked = new Uint8Array(4096);
 
@@ -43,16 +41,14 @@ export function detectWebsocketTracker(
   bytes: Uint8Array,
   start: number,
   end: number,
+  head: HttpHead = readHead(bytes, start, end),
 ): StreamAnswer {
-  if (start >= end || !isLetter(bytes[start])) return null;
-  let state = head.response(bytes, start, end);
-  const isResponse = state !== NOT_HTTP;
-  if (!isResponse) state = head.request(bytes, start, end);
+  const state = head.state;
   if (state === NOT_HTTP) return null;
   if (state === CUT_LINE) return NEED_MORE;
-  if (isResponse && head.status !== STATUS_SWITCHING) return null;
+  if (head.isResponse && head.status !== STATUS_SWITCHING) return null;
   const headersEnd = state === CUT_HEAD ? end : head.bodyStart;
-  const upgrade = headerValue(bytes, head.headersStart, headersEnd, UPGRADE);
+  const upgrade = head.values[UPGRADE];
   if (upgrade < 0) return state === CUT_HEAD ? NEED_MORE : null;
   if (WEBSOCKET.indexOf(bytes, upgrade, headersEnd) < 0) return null;
   if (state === CUT_HEAD || head.bodyStart >= end) return NEED_MORE;

@@ -5,7 +5,8 @@
  *
  * The input is a merge of the clean Ethernet captures of CORPUS (see engine_bench.ts), repeated with
  * other addresses until it has 400 000 packets. The two programs run in turn, whole processes; the
- * ratio is of the medians. Without ndpiReader (Debian: libndpi-bin) only ours is measured.
+ * ratio is of the medians. A third in the row is ours on a capture without packets: what starting
+ * costs. Without ndpiReader (Debian: libndpi-bin) only ours is measured.
  */
 import { CaptureReader } from "../../src/capture/reader.ts";
 import { corpusFiles, median } from "./corpus.ts";
@@ -14,6 +15,17 @@ const PACKETS = 400_000;
 const RUNS = 5;
 const ETHERNET = 1;
 const SNAP_LENGTH = 262_144;
+
+/** File header of a capture. */
+function fileHeader(): Uint8Array<ArrayBuffer> {
+  const header = new DataView(new ArrayBuffer(24));
+  header.setUint32(0, 0xa1b2_c3d4, true);
+  header.setUint16(4, 2, true);
+  header.setUint16(6, 4, true);
+  header.setUint32(16, SNAP_LENGTH, true);
+  header.setUint32(20, ETHERNET, true);
+  return new Uint8Array(header.buffer);
+}
 
 /** Writes the merged capture and returns the number of packets in it. */
 async function merge(paths: string[], target: string): Promise<number> {
@@ -29,13 +41,7 @@ async function merge(paths: string[], target: string): Promise<number> {
     }
   }
   using file = Deno.openSync(target, { write: true, create: true, truncate: true });
-  const header = new DataView(new ArrayBuffer(24));
-  header.setUint32(0, 0xa1b2_c3d4, true);
-  header.setUint16(4, 2, true);
-  header.setUint16(6, 4, true);
-  header.setUint32(16, SNAP_LENGTH, true);
-  header.setUint32(20, ETHERNET, true);
-  file.writeSync(new Uint8Array(header.buffer));
+  file.writeSync(fileHeader());
   let count = 0;
   const record = new DataView(new ArrayBuffer(16));
   for (let round = 0; count < PACKETS; round++) {
@@ -84,11 +90,14 @@ try {
   const megabytes = Deno.statSync(merged).size / 1e6;
   console.log(`${count} packets, ${megabytes.toFixed(0)} MB, ${RUNS} runs in turn, medians`);
   const main = new URL("../../main.ts", import.meta.url).pathname;
-  const ours = ["run", "--quiet", "--no-prompt", "-A", main, "analyze", "--json", merged];
+  const empty = `${directory}/empty.pcap`;
+  Deno.writeFileSync(empty, fileHeader());
+  const ours = ["run", "--quiet", "--no-prompt", "-A", main, "analyze", "--json"];
   const hasNdpi = await isInstalled("ndpiReader");
-  const times = { btblocker: [] as number[], ndpiReader: [] as number[] };
+  const times = { btblocker: [] as number[], start: [] as number[], ndpiReader: [] as number[] };
   for (let run = 0; run < RUNS; run++) {
-    times.btblocker.push(await seconds(Deno.execPath(), ours));
+    times.btblocker.push(await seconds(Deno.execPath(), [...ours, merged]));
+    times.start.push(await seconds(Deno.execPath(), [...ours, empty]));
     if (hasNdpi) times.ndpiReader.push(await seconds("ndpiReader", ["-q", "-i", merged]));
   }
   const report = (name: string, runs: number[]) => {
@@ -98,13 +107,14 @@ try {
     );
   };
   report("btblocker", times.btblocker);
+  console.log(`${"".padEnd(12)} ${median(times.start).toFixed(3)} s of it to start`);
   if (hasNdpi) {
     report("ndpiReader", times.ndpiReader);
     const ratio = median(times.ndpiReader) / median(times.btblocker);
     console.log(`btblocker is ${ratio.toFixed(2)} times as fast (start of both programs included)`);
-  } else {console.log(
-      "ndpiReader is not installed: nothing to compare with (apt install libndpi-bin)",
-    );}
+  } else {
+    console.log("ndpiReader is not installed: nothing to compare with (apt install libndpi-bin)");
+  }
 } finally {
   Deno.removeSync(directory, { recursive: true });
 }

@@ -67,6 +67,8 @@ const ids: readonly (readonly [string, string | null])[] = [
   ["AZ2500BT", "BitTyrant"],
   ["346-", "TorrentTopia"],
   ["\x00\x02BS", "BitSpirit 2"],
+  ["-TR000\x1b-", "Transmission 0.x"],
+  ["-TR007\x9b-", "Transmission 0.7x"],
   ["-II0000-", null],
   ["-I\x05O\x08", null],
   ["", null],

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import {
+  CONTENT_TYPE,
   CUT_HEAD,
   CUT_LINE,
   decimalAt,
-  headerValue,
   HttpHead,
+  LOCATION,
   NOT_HTTP,
   percentDecodedLength,
+  RANGE,
+  UPGRADE,
+  USER_AGENT,
   valueEnd,
   WHOLE_HEAD,
 } from "../../src/protocols/http.ts";
@@ -51,15 +55,35 @@ Deno.test("HttpHead rejects what is no HTTP", () => {
   }
 });
 
-Deno.test("headerValue() compares names without case, in whole lines", () => {
+Deno.test("HttpHead.values compares names without case, in whole lines of the head", () => {
   const bytes = latin1(
-    "X-Range: no\r\nRANGE:\t bytes=0-\r\nUser-Agent: a\r\n\r\nCookie: body\r\nCut: 1",
+    "GET / HTTP/1.1\r\nX-Range: no\r\nRANGE:\t bytes=0-\r\nRange: second\r\nLocation : no\r\n" +
+      "Upgrade:\r\nUser-Agent: a\r\n\r\nContent-Type: body\r\n",
   );
-  const value = headerValue(bytes, 0, bytes.length, latin1("range"));
-  assert.equal(part(bytes, value, valueEnd(bytes, value, bytes.length)), "bytes=0-");
-  assert.equal(headerValue(bytes, 0, bytes.length, latin1("cookie")), -1);
-  assert.equal(headerValue(bytes, 0, bytes.length, latin1("rang")), -1);
-  assert.equal(headerValue(bytes, bytes.length - 6, bytes.length, latin1("cut")), -1);
+  assert.equal(head.read(bytes, 0, bytes.length), WHOLE_HEAD);
+  const text = (header: number) =>
+    part(bytes, head.values[header], valueEnd(bytes, head.values[header], bytes.length));
+  assert.equal(text(RANGE), "bytes=0-");
+  assert.equal(text(UPGRADE), "");
+  assert.equal(text(USER_AGENT), "a");
+  assert.equal(head.values[LOCATION], -1);
+  assert.equal(head.values[CONTENT_TYPE], -1);
+  const cut = bytes.indexOf(0x61, head.values[USER_AGENT]) + 1;
+  assert.equal(head.read(bytes, 0, cut), CUT_HEAD);
+  assert.equal(head.values[USER_AGENT], -1);
+  assert.equal(text(RANGE), "bytes=0-");
+});
+
+Deno.test("HttpHead.read() tells a response from a request and forgets the one before", () => {
+  const response = latin1("HTTP/1.1 200 OK\r\nContent-Type: a\r\n\r\n");
+  const request = latin1("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+  assert.equal(head.read(response, 0, response.length), WHOLE_HEAD);
+  assert.equal(head.isResponse, true);
+  assert.equal(head.read(request, 0, request.length), WHOLE_HEAD);
+  assert.equal(head.isResponse, false);
+  assert.equal(head.status, -1);
+  assert.equal(head.values[CONTENT_TYPE], -1);
+  assert.equal(head.read(request, 0, 0), NOT_HTTP);
 });
 
 Deno.test("percentDecodedLength() counts bytes and refuses malformed escapes", () => {
