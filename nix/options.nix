@@ -171,6 +171,13 @@ lib: with lib.types; {
     example = "json";
     description = "Detection log for people or JSON lines for machines: text or json.";
   };
+  detectionPcap = {
+    variable = "DETECTION_PCAP";
+    type = str;
+    default = "";
+    example = "/var/log/btblocker/detections.pcapng";
+    description = "File for Wireshark (pcapng) that gets the packet of every detection, with its payload: a path, or nothing for off.";
+  };
   statusListen = {
     variable = "STATUS_LISTEN";
     type = str;

@@ -32,8 +32,8 @@ export function manualPage(model: CommandModel = commandModel()): string {
     ...OPTION_NAMES.flatMap(settingEntry),
     section("SIGNALS"),
     ...entry("SIGHUP", [
-      "Read the settings again and open the detection log anew. What cannot change without a " +
-      "restart is named in the log; a wrong file changes nothing.",
+      "Read the settings again, open the detection log and the detection pcap anew. What cannot " +
+      "change without a restart is named in the log; a wrong file changes nothing.",
     ]),
     ...entry("SIGINT, SIGTERM", ["Remove the rules, detach XDP, forget the bans, and end."]),
     section("FILES"),
@@ -99,6 +99,10 @@ const EXAMPLES: readonly (readonly [string, string])[] = [
     "btblocker --chains INPUT,OUTPUT --ban-duration 5m",
   ],
   ["Judge a capture, for a program to read:", "btblocker analyze --json traffic.pcap"],
+  [
+    "Judge a capture, and look at the bytes of each detection in a browser:",
+    "btblocker analyze --html report.html traffic.pcap",
+  ],
   ["Can this machine run it?", "btblocker doctor"],
 ];
 

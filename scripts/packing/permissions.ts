@@ -8,7 +8,7 @@
  */
 export const BLOCKER_PERMISSIONS = ["--no-prompt", "--allow-all"] as const;
 
-/** Where only `analyze` works, only files are needed: captures to read, a detection log to write. */
+/** Where only `analyze` works, only files are needed: captures to read, detections to write. */
 export const ANALYZE_PERMISSIONS = [
   "--no-prompt",
   "--allow-env",

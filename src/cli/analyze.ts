@@ -1,15 +1,20 @@
 /** `btblocker analyze`: judges captures with the engine that judges live traffic. */
 import { CaptureReader, NotACaptureError } from "../capture/reader.ts";
 import { type Detection, Engine } from "../engine/engine.ts";
+import { copyPacket, type PacketCopy } from "../engine/packet_copy.ts";
 import { CAPTURE_POLICY, type EnginePolicy } from "../engine/policy.ts";
 import { HostEvidence } from "../engine/host_evidence.ts";
 import { isKnownLinkType, parseFrame } from "../packet/link.ts";
-import { Packet, PROTOCOL_TCP } from "../packet/packet.ts";
+import { EnvironmentError } from "../errors.ts";
 import { formatEndpoint } from "../packet/address.ts";
+import { Packet, PROTOCOL_TCP } from "../packet/packet.ts";
 import { formatCount, printable } from "../report/text.ts";
 import { DetectionLog, type DetectionLogFormat } from "../report/detection_log.ts";
+import { DetectionPcap } from "../report/detection_pcap.ts";
+import type { DetectionRecord } from "../report/detection_record.ts";
 import { type DetectionRow, type FileSummary, JsonReport, TableReport } from "./analyze_report.ts";
 import { captureFiles } from "./capture_files.ts";
+import type { HtmlReport } from "./html_report.ts";
 import { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
 
@@ -20,11 +25,17 @@ export interface AnalyzeOptions {
   policy?: Partial<EnginePolicy>;
   /** File that gets every detection with the packet's bytes. */
   detectionLog?: { path: string; format: DetectionLogFormat };
+  /** Path of the pcapng file that gets the packet of every detection. */
+  detectionPcap?: string;
+  /** File for a page with a timeline, the hosts and the bytes of every detection. */
+  html?: string;
 }
 
 /**
  * Judges the files and directories (`-` for standard input) and prints what was found. Returns the
  * exit code: 1 when one of them could not be read whole, else 0.
+ *
+ * @throws EnvironmentError when the page could not be written, before anything is read
  */
 export async function analyze(
   paths: readonly string[],
@@ -33,6 +44,7 @@ export async function analyze(
 ): Promise<number> {
   const report = options.json ? new JsonReport(output) : new TableReport(output);
   const policy = { ...CAPTURE_POLICY, ...options.policy };
+  const page = options.html === undefined ? null : await openPage(options.html, policy);
   using progress = new Progress();
   let exitCode = 0;
   const note = (line: string) => {
@@ -42,7 +54,9 @@ export async function analyze(
   };
   const onError = (path: string, error: unknown) => {
     exitCode = 1;
-    note(`Cannot read ${printable(path)}: ${describeReadError(error)}`);
+    const why = describeReadError(error);
+    page?.unreadable(path, why);
+    note(`Cannot read ${printable(path)}: ${why}`);
   };
   const warn = (message: string) => {
     exitCode = 1; // a log that was asked for and is not written is a failure here
@@ -51,29 +65,43 @@ export async function analyze(
   using log = options.detectionLog === undefined
     ? null
     : new DetectionLog({ ...options.detectionLog, warn });
-  const onDetection = (row: DetectionRow, detection: Detection) => {
+  const { detectionPcap } = options;
+  using pcap = detectionPcap === undefined
+    ? null
+    : new DetectionPcap({ path: detectionPcap, warn, isBounded: false });
+  const onDetection = (row: DetectionRow, detection: Detection, packet: PacketCopy) => {
     progress.clear();
     report.detection(row);
-    log?.write({
+    page?.detection(detection, row.packet, row.timeMs);
+    const record: DetectionRecord = {
       timeMs: row.timeMs,
       interface: row.file,
       detection,
       action: "monitored",
       bans: [],
-    });
+    };
+    log?.write(record);
+    pcap?.write(record, packet);
     if (row.file === "-") output.flush(); // somebody may be watching `tcpdump -w - | …`
   };
+  // Nobody reads what is printed any more (`| head`): a page is still to be written.
+  const goesOn = () => page !== null || !output.isClosed;
   for (const { path, isGuess } of captureFiles(paths, onError)) {
     try {
+      if (detectionPcap !== undefined && isSameFile(path, detectionPcap)) {
+        throw new Error("it is the detection pcap itself"); // which would never end
+      }
       using reader = await CaptureReader.open(path);
       const size = sizeOf(path);
       progress.start(path, size);
-      const judged = judgeCapture(path, reader, size, policy, onDetection, () => {
+      page?.beginFile(path);
+      const judged = judgeCapture(path, reader, size, policy, page, onDetection, () => {
         progress.update(reader.position, reader.frameNumber);
-        return !output.isClosed;
+        return goesOn();
       });
       progress.clear();
       report.summary(judged.summary);
+      page?.endFile(judged.summary, judged.problems);
       output.flush();
       for (const problem of judged.problems) note(`${printable(path)}: ${problem}`);
       if (reader.isDamaged) exitCode = 1;
@@ -81,11 +109,23 @@ export async function analyze(
       if (isGuess && error instanceof NotACaptureError) continue;
       onError(path, error);
     }
-    if (output.isClosed) return exitCode;
+    if (!goesOn()) return exitCode;
   }
   report.end();
   output.flush();
+  try {
+    page?.write();
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    warn(error.message);
+  }
   return exitCode;
+}
+
+/** The page and what it needs are loaded only for those who ask for it. */
+async function openPage(path: string, policy: EnginePolicy): Promise<HtmlReport> {
+  const { HtmlReport } = await import("./html_report.ts");
+  return new HtmlReport(path, policy);
 }
 
 /** Packets between two looks at the progress line. */
@@ -96,7 +136,8 @@ function judgeCapture(
   reader: CaptureReader,
   size: number,
   policy: EnginePolicy,
-  onDetection: (row: DetectionRow, detection: Detection) => void,
+  page: HtmlReport | null,
+  onDetection: (row: DetectionRow, detection: Detection, packet: PacketCopy) => void,
   goesOn: () => boolean,
 ): { summary: FileSummary; problems: string[] } {
   const startMs = performance.now();
@@ -122,10 +163,11 @@ function judgeCapture(
       }
       packet.timeMs = clock.advance(reader.timeMs);
       engine.judge(packet);
+      if (page !== null) page.packet(packet, reader.timeMs);
       const detection = engine.detection;
       if (detection === null) continue;
       detections++;
-      onDetection({
+      const row: DetectionRow = {
         file: path,
         packet: reader.frameNumber,
         timeMs: reader.timeMs,
@@ -136,7 +178,9 @@ function judgeCapture(
         strength: detection.match.strength,
         reason: detection.match.reason,
         client: detection.client,
-      }, detection);
+      };
+      const length = wireLengthOf(packet, reader);
+      onDetection(row, detection, copyPacket(reader.bytes, packet.start, packet.end, length));
     }
   } catch (error) {
     // The disk or the pipe failed in the middle; what came before it has been judged.
@@ -167,6 +211,11 @@ function judgeCapture(
     },
     problems,
   };
+}
+
+/** Length of the packet that stands in the reader's frame, without what the link layer put before. */
+function wireLengthOf(packet: Packet, frame: CaptureReader): number {
+  return Math.max(frame.wireLength - (packet.start - frame.start), packet.end - packet.start);
 }
 
 /** A step back of more than this is another recording, not packets out of order. */
@@ -212,6 +261,15 @@ function sizeOf(path: string): number {
     return Deno.statSync(path).size;
   } catch {
     return 0;
+  }
+}
+
+/** False where one of them is not there, as standard input is not. */
+function isSameFile(one: string, other: string): boolean {
+  try {
+    return Deno.realPathSync(one) === Deno.realPathSync(other);
+  } catch {
+    return false;
   }
 }
 

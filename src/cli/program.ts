@@ -97,15 +97,18 @@ export function buildProgram(exit: (code: number) => void): Command {
     .description("judge captures (pcap, pcapng), no privileges, any platform")
     .argument("<files...>", "captures, directories of captures, - for standard input")
     .option("--json", "one JSON object a line: detections, and a summary a file")
+    .option("--html <path>", "write a page too: timeline, hosts, the bytes of every detection")
     .option("--policy <default|strict>", OPTIONS.policy.help)
     .option("--block-socks [true|false]", OPTIONS.blockSocks.help)
     .option("--block-mentions [true|false]", OPTIONS.blockMentions.help)
     .option("--whitelist-ports <ports>", "ports that are passed over (default: none)")
     .option("--detection-log <path>", OPTIONS.detectionLog.help)
     .option("--detection-log-format <text|json>", OPTIONS.detectionLogFormat.help)
+    .option("--detection-pcap <path>", OPTIONS.detectionPcap.help)
     .action(async (files, flags) => {
       const path = flagValue("detectionLog", flags.detectionLog, "");
       const format = flagValue("detectionLogFormat", flags.detectionLogFormat, "text");
+      const detectionPcap = flagValue("detectionPcap", flags.detectionPcap, "");
       const policy = {
         strict: flagValue("policy", flags.policy, "default") === "strict",
         blockSocks: flagValue("blockSocks", flags.blockSocks, false),
@@ -117,7 +120,9 @@ export function buildProgram(exit: (code: number) => void): Command {
         await analyze(files, {
           json: flags.json === true,
           policy,
+          ...flags.html === undefined ? {} : { html: flags.html },
           ...path === "" ? {} : { detectionLog: { path, format } },
+          ...detectionPcap === "" ? {} : { detectionPcap },
         }),
       );
     });

@@ -19,7 +19,7 @@ import { StallWatch } from "../gateway/queue/stalls.ts";
 import { Gateway, requireNetAdmin } from "../gateway/supervisor.ts";
 import type { DetectionReport, JudgeSettings } from "../gateway/queue/worker_protocol.ts";
 import { reportDetection } from "../report/console.ts";
-import { DetectionLog } from "../report/detection_log.ts";
+import { DetectionFiles } from "../report/detection_files.ts";
 import type { DetectionRecord } from "../report/detection_record.ts";
 import { DetectionHistory } from "../report/history.ts";
 import { log, setupLog } from "../report/log.ts";
@@ -125,7 +125,7 @@ class Blocker implements AsyncDisposable {
   #fleet: Fleet | null = null;
   #status: BlockerStatus | null = null;
   readonly #detections = new DetectionHistory();
-  #detectionLog: DetectionLog | null = null;
+  readonly #detectionFiles = new DetectionFiles((message) => log.warn("{message}", { message }));
   #sweepTimer: ReturnType<typeof setInterval> | undefined;
   readonly #stalls = new StallWatch();
 
@@ -163,8 +163,7 @@ class Blocker implements AsyncDisposable {
         status: () => this.#status?.status() ?? notStarted(),
       }),
     );
-    this.#openDetectionLog();
-    this.#undo.defer(() => this.#detectionLog?.[Symbol.dispose]());
+    this.#undo.use(this.#detectionFiles).open(config);
     this.#bans = this.#undo.use(
       BanSide.open({
         interfaces: config.interfaces,
@@ -222,7 +221,7 @@ class Blocker implements AsyncDisposable {
     this.#bans.local.setWhitelist(config.whitelistIps);
     this.#bans.setMonitorOnly(config.monitorOnly);
     this.#gateway.apply(this.#judgeSettings());
-    this.#openDetectionLog();
+    this.#detectionFiles.open(this.#config);
     this.#startSweeping();
     log.info("Reloaded: {changes}", { changes: live.join(", ") || "nothing changed" });
     if (restart.length > 0) {
@@ -269,28 +268,13 @@ class Blocker implements AsyncDisposable {
         whitelistPorts: config.whitelistPorts,
       },
       monitorOnly: config.monitorOnly,
+      copiesPackets: config.detectionPcap !== "",
       bans: this.#bans.workerSetup({
         target: config.banTarget,
         durationSeconds: config.banDuration,
         requiresReply: config.banRequiresReply,
       }),
     };
-  }
-
-  /** Opens it, or opens it anew: a log rotation has moved the file away. */
-  #openDetectionLog(): void {
-    const { detectionLog: path, detectionLogFormat: format } = this.#config;
-    if (path === "") {
-      this.#detectionLog?.[Symbol.dispose]();
-      this.#detectionLog = null;
-    } else if (this.#detectionLog === null) {
-      this.#detectionLog = new DetectionLog({
-        ...{ path, format },
-        warn: (message) => log.warn("{message}", { message }),
-      });
-    } else {
-      this.#detectionLog.reopen(path, format);
-    }
   }
 
   #startSweeping(): void {
@@ -313,7 +297,7 @@ class Blocker implements AsyncDisposable {
     };
     reportDetection(log, record);
     this.#fleet?.add(report, this.#config.banDuration);
-    this.#detectionLog?.write(record);
+    this.#detectionFiles.write(record, report.packet);
     this.#detections.add(performance.now(), record);
   }
 

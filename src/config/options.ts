@@ -246,6 +246,15 @@ export const OPTIONS = {
     example: "json",
     live: true,
   }),
+  detectionPcap: option({
+    variable: "DETECTION_PCAP",
+    kind: path(),
+    default: "",
+    defaultText: "off",
+    help: "File for Wireshark (pcapng) that gets the packet of every detection, with its payload",
+    example: "/var/log/btblocker/detections.pcapng",
+    live: true,
+  }),
   statusListen: option({
     variable: "STATUS_LISTEN",
     kind: listenAddress(),

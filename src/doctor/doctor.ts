@@ -32,7 +32,7 @@ export async function examine(config: Config, os: string = Deno.build.os): Promi
   await tell(firewallChecks(config));
   await tell([queueCheck(config, running.pid), ...bpfChecks(release, config)]);
   await tell(interfaceChecksOf(config));
-  await tell([...settingChecks(config), detectionLogCheck(config)]);
+  await tell([...settingChecks(config), ...detectionFileChecks(config)]);
   return findings;
 }
 
@@ -64,16 +64,23 @@ async function findRunning(): Promise<Running> {
   }
 }
 
-/** The log's directory must be there; the file is made by the blocker. */
-function detectionLogCheck({ detectionLog }: Config): Check {
-  const name = "detection log";
+/** The files' directories must be there; the files are made by the blocker. */
+function detectionFileChecks({ detectionLog, detectionPcap }: Config): readonly Check[] {
+  return [
+    directoryCheck("detection log", detectionLog),
+    directoryCheck("detection pcap", detectionPcap),
+  ];
+}
+
+/** @param path of a file to be made, empty for none */
+function directoryCheck(name: string, path: string): Check {
   return {
     name,
     look() {
-      if (detectionLog === "") return [];
-      const directory = detectionLog.replace(/\/[^/]*$/, "") || "/";
+      if (path === "") return [];
+      const directory = path.replace(/\/[^/]*$/, "") || "/";
       try {
-        if (Deno.statSync(directory).isDirectory) return ok(name, detectionLog);
+        if (Deno.statSync(directory).isDirectory) return ok(name, path);
       } catch {
         // said below
       }

@@ -309,6 +309,34 @@ Deno.test("analyze ends with 1 when the detection log cannot be written", async 
   });
 });
 
+Deno.test("analyze --detection-pcap cuts the offending packets out, which are detected again", async () => {
+  await inDirectory({ "a.pcap": TORRENT }, async (directory) => {
+    const pcap = `${directory}/offenders.pcapng`;
+    const { code } = await btblocker(["analyze", "--detection-pcap", pcap, `${directory}/a.pcap`]);
+    assert.equal(code, 0);
+    const [whole, cut] = await Promise.all([`${directory}/a.pcap`, pcap].map(async (path) => {
+      const { stdout } = await btblocker(["analyze", "--json", path]);
+      return objects(stdout).filter(({ type }) => type === "detection");
+    }));
+    const without = (rows: typeof cut) => rows.map((row) => ({ ...row, file: "", packet: 0 }));
+    assert.deepEqual(cut.map(({ packet }) => packet), [1, 2]);
+    assert.deepEqual(without(cut), without(whole), "the same at the same times");
+  });
+});
+
+Deno.test("analyze does not read the detection pcap that it writes", async () => {
+  await inDirectory({ "a.pcap": TORRENT }, async (directory) => {
+    const pcap = `${directory}/offenders.pcapng`;
+    for (let run = 1; run <= 2; run++) {
+      const { code, stderr } = await btblocker(["analyze", "--detection-pcap", pcap, directory]);
+      assert.equal(code, 1);
+      assert.match(stderr, /^Cannot read .*offenders\.pcapng: it is the detection pcap itself$/m);
+      const { stdout } = await btblocker(["analyze", "--json", pcap]);
+      assert.equal(objects(stdout).filter(({ type }) => type === "detection").length, 2);
+    }
+  });
+});
+
 Deno.test("analyze stops quietly when nobody reads its output", async () => {
   const output = new Output(() => {
     throw new Deno.errors.BrokenPipe("Broken pipe");

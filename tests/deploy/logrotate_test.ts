@@ -6,19 +6,19 @@ const impossible = liveImpossible("logrotate");
 const why = impossible === null ? "" : ` (skipped: ${impossible})`;
 
 Deno.test({
-  name: `logrotate moves the detection log away and sends the signal once${why}`,
+  name: `logrotate moves the detection log and pcap away and sends the signal once${why}`,
   ignore: impossible !== null,
   async fn() {
     const directory = await Deno.makeTempDir();
     try {
       const signalled = `${directory}/signalled`;
       const text = (await Deno.readTextFile(`${PROJECT}deploy/logrotate/btblocker`))
-        .replace("/var/log/btblocker/", `${directory}/`)
+        .replaceAll("/var/log/btblocker/", `${directory}/`)
         .replace("su btblocker btblocker", "su root root")
         .replace(/systemctl kill .*/, `echo HUP >>${signalled}`);
       assert.match(text, new RegExp(`echo HUP >>${signalled}`));
       await Deno.writeTextFile(`${directory}/config`, text, { mode: 0o644 });
-      for (const name of ["detections.log", "other.log"]) {
+      for (const name of ["detections.log", "other.log", "detections.pcapng"]) {
         await Deno.writeTextFile(`${directory}/${name}`, "an entry\n", { mode: 0o600 });
       }
       const rotate = async () => {
@@ -32,6 +32,8 @@ Deno.test({
       const { mode } = await Deno.stat(`${directory}/detections.log.1`);
       assert.equal(mode! & 0o777, 0o600);
       await assert.rejects(Deno.stat(`${directory}/detections.log`), "the blocker makes it anew");
+      await assert.rejects(Deno.stat(`${directory}/detections.pcapng`));
+      assert.equal((await Deno.stat(`${directory}/detections.pcapng.1`)).mode! & 0o777, 0o600);
       assert.equal(await Deno.readTextFile(signalled), "HUP\n");
       await rotate(); // nothing to rotate
       assert.equal(await Deno.readTextFile(`${directory}/detections.log.1`), "an entry\n");

@@ -25,6 +25,7 @@ cat >"$root/etc/btblocker/config.toml" <<EOF
 interface = "guarded0"
 queue_count = 1
 detection_log = "/var/log/btblocker/detections.log"
+detection_pcap = "/var/log/btblocker/detections.pcapng"
 EOF
 chmod 0644 "$root/etc/btblocker/config.toml"
 # It ends with the test, however that ends.

@@ -177,8 +177,10 @@ Deno.test({
     const isActive = async () => await machine.property("ActiveState") === "active";
     await waitFor("the end of the reload", isActive);
     assert.equal(await machine.property("MainPID"), pid);
-    const log = await machine.run("stat -c '%a %U' /var/log/btblocker/detections.log");
-    assert.equal(log.trim(), "600 btblocker");
+    for (const name of ["detections.log", "detections.pcapng"]) {
+      const file = await machine.run(`stat -c '%a %U' /var/log/btblocker/${name}`);
+      assert.equal(file.trim(), "600 btblocker");
+    }
 
     await machine.run("systemctl kill -s KILL btblocker");
     await waitFor("a restart", async () => {

@@ -64,6 +64,7 @@ export function report(banned: readonly string[]): DetectionReport {
       established: true,
       mayBan: true,
     } as DetectionReport["detection"],
+    packet: null,
     hook: 2,
     inputInterface: 0,
     outputInterface: 0,

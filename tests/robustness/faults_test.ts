@@ -7,6 +7,7 @@ import { delay } from "../lab/client.ts";
 import type { Program } from "../../src/demo/program.ts";
 import { DHT_PING } from "../engine/conversation.ts";
 import { Blocker, blockerCommand } from "../e2e/blocker.ts";
+import { readCapture } from "../report/pcapng_fixture.ts";
 import {
   boundQueues,
   createRouter,
@@ -103,7 +104,10 @@ Deno.test({
   ignore,
   async fn() {
     await using bed = await Bed.create();
-    await bed.start({ DETECTION_LOG: `${bed.network.directory}/detections` });
+    await bed.start({
+      DETECTION_LOG: `${bed.network.directory}/detections`,
+      DETECTION_PCAP: `${bed.network.directory}/detections.pcapng`,
+    });
     await delay(500);
     const before = bed.descriptors();
     for (let i = 0; i < 300; i++) {
@@ -216,7 +220,9 @@ Deno.test({
     };
     await root("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", mount);
     try {
-      await bed.start({ DETECTION_LOG: `${mount}/detections`, BAN_DURATION: "1" });
+      const pcap = `${mount}/detections.pcapng`;
+      const files = { DETECTION_LOG: `${mount}/detections`, DETECTION_PCAP: pcap };
+      await bed.start({ ...files, BAN_DURATION: "1" });
       const offend = (first: number, count: number) => {
         const packets = Array.from({ length: count }, (_, i) => {
           const ends = { source: `10.9.${first}.${i + 1}`, destination: bed.target.ipv4 };
@@ -228,6 +234,7 @@ Deno.test({
       await delay(500);
       assert.equal((await bed.status()).counters.detections, 200);
       assert.match(bed.blocker.log, /Cannot write the detection log .*blocking goes on/);
+      assert.match(bed.blocker.log, /Cannot write the detection pcap .*blocking goes on/);
       await root("mount", "-o", "remount,ro,size=1m", mount);
       await delay(5_500); // it tries again every 5 seconds
       await offend(2, 5);
@@ -236,6 +243,10 @@ Deno.test({
       await offend(3, 5);
       await delay(500);
       assert.match(bed.blocker.log, /is written again, \d+ entries were lost/);
+      assert.match(bed.blocker.log, /is written again, \d+ packets were lost/);
+      const { packets, problem } = readCapture(await Deno.readFile(pcap));
+      assert.equal(problem, null, "nothing is torn");
+      assert.ok(packets.length >= 6, `${packets.length}`);
       assert.equal((await bed.status()).counters.detections, 210);
       await bed.download();
       assert.equal((await bed.blocker.stop()).code, 0);

@@ -42,8 +42,8 @@ export interface JudgeOptions {
   readonly sharesTable: boolean;
   /** Judge, but accept everything. */
   readonly monitorOnly: boolean;
-  /** A flow's first detection, while the packet is at hand. */
-  readonly onDetection: (detection: Detection, message: QueueMessage) => void;
+  /** A flow's first detection, while the message that brought the packet stands in `bytes`. */
+  readonly onDetection: (detection: Detection, message: QueueMessage, bytes: Uint8Array) => void;
   /** The engine threw on a packet, which is accepted. */
   readonly onFault: (error: unknown) => void;
 }
@@ -87,7 +87,7 @@ export class PacketJudge {
       const verdict = engine.judge(packet);
       const detection = engine.detection;
       this.#answer(message, verdict);
-      if (detection !== null) this.#options.onDetection(detection, message);
+      if (detection !== null) this.#options.onDetection(detection, message, bytes);
     } catch (error) {
       // A fault of ours must not cost anyone a packet.
       counters[FAULTS]++;

@@ -7,6 +7,7 @@
 
 import { NetfilterQueue } from "../../../ffi/netfilter_queue.ts";
 import type { Detection, Engine } from "../../engine/engine.ts";
+import { copyPacket } from "../../engine/packet_copy.ts";
 import { EnvironmentError } from "../../errors.ts";
 import { COUNTER_INDEX, workerCounters } from "./counters.ts";
 import { type FlowJudge, PacketJudge } from "./packet_judge.ts";
@@ -67,13 +68,14 @@ async function serve(
     post({ type: "fault", error: text });
   };
   const newJudge = () => {
-    const { monitorOnly } = settings;
+    const { monitorOnly, copiesPackets } = settings;
     const bans = settings.bans === null ? null : new WorkerBans(settings.bans);
-    const onDetection = (detection: Detection, message: QueueMessage) => {
+    const onDetection = (detection: Detection, message: QueueMessage, bytes: Uint8Array) => {
       counters[COUNTER_INDEX.detections]++;
       post({
         type: "detection",
         detection,
+        packet: copiesPackets ? copyPacket(bytes, message.payloadStart, message.payloadEnd) : null,
         hook: message.hook,
         inputInterface: message.inputInterface,
         outputInterface: message.outputInterface,

@@ -5,6 +5,7 @@
  */
 
 import type { Detection } from "../../engine/engine.ts";
+import type { PacketCopy } from "../../engine/packet_copy.ts";
 import type { EnginePolicy } from "../../engine/policy.ts";
 import type { Marks } from "../rules/marks.ts";
 import type { WorkerBansSetup } from "../bans/worker_bans.ts";
@@ -22,6 +23,8 @@ export const CONTROL_CELLS = 2;
 export interface JudgeSettings {
   readonly policy: EnginePolicy;
   readonly monitorOnly: boolean;
+  /** Whether reports of detections carry the packet. */
+  readonly copiesPackets: boolean;
   /** Null: nobody is banned. */
   readonly bans: WorkerBansSetup | null;
 }
@@ -70,6 +73,8 @@ export type FromWorker =
 export interface DetectionReport {
   readonly type: "detection";
   readonly detection: Detection;
+  /** The packet that proved it; null where nobody wants it. */
+  readonly packet: PacketCopy | null;
   /** Netfilter's hook: 1 INPUT, 2 FORWARD, 3 OUTPUT. */
   readonly hook: number;
   /** Interface numbers the packet came in by and goes out of, 0 for none. */

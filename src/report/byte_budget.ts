@@ -1,0 +1,27 @@
+/** Bytes that may be spent: so many at once, and so many a second after that. */
+export class ByteBudget {
+  readonly #most: number;
+  readonly #perMs: number;
+  #left: number;
+  #knownMs: number;
+
+  /** @param nowMs of a clock that does not go back */
+  constructor(most: number, perSecond: number, nowMs: number) {
+    this.#most = most;
+    this.#perMs = perSecond / 1000;
+    this.#left = most;
+    this.#knownMs = nowMs;
+  }
+
+  /** Whether anything is left. */
+  has(nowMs: number): boolean {
+    this.#left = Math.min(this.#most, this.#left + (nowMs - this.#knownMs) * this.#perMs);
+    this.#knownMs = nowMs;
+    return this.#left > 0;
+  }
+
+  /** Takes so many; what is more than is left is owed. */
+  spend(bytes: number): void {
+    this.#left -= bytes;
+  }
+}
