@@ -51,6 +51,9 @@ export const ESTABLISHED = 0x1000;
 /** Only the test for randomness waits for more of the opening. */
 const MEASURING = 0x2000;
 
+/** Bytes by which a segment may have overtaken the first one of its stream. */
+const MAX_OVERTAKEN = 65_536;
+
 /** Letters and the first byte of a peer-wire handshake begin what has a detector of its own. */
 const PEER_WIRE_FIRST = 19;
 
@@ -87,21 +90,18 @@ export class TcpInspector {
     this.#policy = policy;
   }
 
-  /** Notes where the streams begin (RFC 9293, section 3.4). */
+  /**
+   * Notes where the streams begin (RFC 9293, section 3.4). Each end speaks for its own stream: what it
+   * says of the other's is believed only while the other has not said it, so that none can hide both.
+   */
   noteSyn(slot: number, direction: number, packet: Packet, isAnswer: boolean): void {
     const words = this.#table.words;
     const at = this.#table.at(slot);
     words[at + BASE + direction] = (packet.sequence + 1) | 0;
     words[at + NEXT + direction] = (packet.sequence + 1) | 0;
     words[at + FLAGS] |= (BASE_KNOWN | SEEN) << direction;
-    if (!isAnswer) return;
     const other = 1 - direction;
-    // The answer says which SYN arrived: one that died on the way may have come after it.
-    if (
-      (words[at + FLAGS] & (BASE_KNOWN << other)) !== 0 && this.#acknowledges(at, other, packet)
-    ) {
-      return;
-    }
+    if (!isAnswer || (words[at + FLAGS] & (BASE_KNOWN << other)) !== 0) return;
     words[at + BASE + other] = packet.acknowledgement;
     words[at + NEXT + other] = packet.acknowledgement;
     words[at + FLAGS] |= BASE_KNOWN << other;
@@ -137,7 +137,10 @@ export class TcpInspector {
       words[at + BASE + direction] = sequence;
       words[at + NEXT + direction] = sequence;
     }
-    const offset = (sequence - words[at + BASE + direction]) | 0;
+    let offset = (sequence - words[at + BASE + direction]) | 0;
+    if (offset !== 0 && words[at + PACKETS + direction] === 0) {
+      offset = this.#placeFirst(at, direction, packet, sequence, offset);
+    }
     const end = (sequence + length) | 0;
     const isNew = ((end - words[at + NEXT + direction]) | 0) > 0;
     if (isNew) words[at + NEXT + direction] = end;
@@ -157,8 +160,8 @@ export class TcpInspector {
       outcome = this.#inspectOpening(slot, at, direction, packet, offset);
     } else if ((words[at + FLAGS] & (HTTP << direction)) !== 0) {
       outcome = this.#inspectHttp(at, direction, packet, sequence);
-    } else if (offset === 0) {
-      outcome = this.#inspectCopy(at, direction, packet);
+    } else if (offset <= 0 && (words[at + FLAGS] & MID_STREAM) === 0) {
+      outcome = this.#inspectCopy(at, direction, packet, sequence);
     }
     if (outcome === FOUND) return FOUND;
     const { bytes, payloadStart, payloadEnd } = packet;
@@ -174,6 +177,30 @@ export class TcpInspector {
       if ((words[at + FLAGS] & (MEASURING << 1)) !== 0) this.#setJudged(at, 1);
     }
     return this.#isFinished(slot, at, direction) ? RELEASE : WAIT;
+  }
+
+  /**
+   * The first payload of a direction, but not where its SYN says the stream begins. Either an earlier
+   * segment comes later, or the SYN seen last was a decoy: too far away, or a find by itself, it is
+   * the beginning. Returns the offset from there.
+   */
+  #placeFirst(
+    at: number,
+    direction: number,
+    packet: Packet,
+    sequence: number,
+    offset: number,
+  ): number {
+    const words = this.#table.words;
+    if ((words[at + FLAGS] & MID_STREAM) !== 0) return offset;
+    const isNear = offset > 0 && offset < MAX_OVERTAKEN;
+    const { bytes, payloadStart, payloadEnd } = packet;
+    if (isNear && !isMatch(judgeOpening(bytes, payloadStart, payloadEnd, false, false))) {
+      return offset;
+    }
+    words[at + BASE + direction] = sequence;
+    words[at + NEXT + direction] = sequence;
+    return 0;
   }
 
   #isMidStream(at: number): boolean {
@@ -251,7 +278,7 @@ export class TcpInspector {
    * The stream's beginning once more, after it was judged: what it says now may be what arrives, and
    * the copy that was judged a decoy that does not.
    */
-  #inspectCopy(at: number, direction: number, packet: Packet): Outcome {
+  #inspectCopy(at: number, direction: number, packet: Packet, sequence: number): Outcome {
     const { bytes, payloadStart, payloadEnd } = packet;
     const { blockSocks, blockMentions } = this.#policy;
     const answer = judgeOpening(bytes, payloadStart, payloadEnd, blockSocks, blockMentions);
@@ -259,7 +286,10 @@ export class TcpInspector {
       if (answer.strength === "hint") return WAIT;
       return this.#finding.set(answer, bytes, payloadStart, payloadEnd);
     }
-    if (answer === NEED_MORE) this.#reopen(at, direction, packet);
+    if (answer === NEED_MORE) {
+      this.#table.words[at + BASE + direction] = sequence;
+      this.#reopen(at, direction, packet);
+    }
     return WAIT;
   }
 

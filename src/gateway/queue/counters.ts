@@ -33,6 +33,8 @@ export const COUNTERS = [
   "payloadPackets",
   "flows",
   "payloadFlows",
+  /** The engine's: packets passed for a port of the white list; the kernel passes on what follows. */
+  "whitelisted",
 ] as const;
 
 export type Counter = typeof COUNTERS[number];

@@ -42,6 +42,8 @@ export interface JudgeOptions {
   readonly sharesTable: boolean;
   /** Judge, but accept everything. */
   readonly monitorOnly: boolean;
+  /** Whether our chain knows of that too, and lets flows known as BitTorrent pass. */
+  readonly chainMonitors: boolean;
   /** A flow's first detection, while the message that brought the packet stands in `bytes`. */
   readonly onDetection: (detection: Detection, message: QueueMessage, bytes: Uint8Array) => void;
   /** The engine threw on a packet, which is accepted. */
@@ -102,8 +104,7 @@ export class PacketJudge {
       case CLEAN:
         return this.#release(message);
       case BITTORRENT:
-        // In monitor mode the flow has told what it is: nothing more is wanted of it.
-        if (monitorOnly) return this.#release(message);
+        if (monitorOnly) return this.#watch(message);
         this.#counters[DROPPED]++;
         if (!chainSavesMarks) return this.#drop(message);
         this.verdict = NF_REPEAT; // the chain saves the state for the flow and drops the packet
@@ -124,6 +125,13 @@ export class PacketJudge {
     this.#counters[RELEASED]++;
     this.verdict = NF_REPEAT;
     this.mark = (message.mark & this.#keep) | marks.clear;
+  }
+
+  /** The flow has told what it is, and passes; where it can, that is remembered for later. */
+  #watch(message: QueueMessage): void {
+    this.#release(message);
+    const { marks, chainSavesMarks, chainMonitors } = this.#options;
+    if (chainSavesMarks && chainMonitors) this.mark = (message.mark & this.#keep) | marks.drop;
   }
 
   #accept(message: QueueMessage): void {

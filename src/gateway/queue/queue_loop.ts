@@ -35,6 +35,7 @@ const REFUSED = COUNTER_INDEX.refusedVerdicts;
 const PAYLOAD_PACKETS = COUNTER_INDEX.payloadPackets;
 const FLOWS = COUNTER_INDEX.flows;
 const PAYLOAD_FLOWS = COUNTER_INDEX.payloadFlows;
+const WHITELISTED = COUNTER_INDEX.whitelisted;
 
 export class QueueLoop {
   readonly #socket: number;
@@ -113,6 +114,7 @@ export class QueueLoop {
     counters[PAYLOAD_PACKETS] = before[PAYLOAD_PACKETS] + engine.payloadPackets;
     counters[FLOWS] = before[FLOWS] + engine.flows;
     counters[PAYLOAD_FLOWS] = before[PAYLOAD_FLOWS] + engine.payloadFlows;
+    counters[WHITELISTED] = before[WHITELISTED] + engine.whitelisted;
     return received;
   }
 

@@ -87,9 +87,9 @@ async function serve(
         worker: setup.worker,
       });
     };
-    const { marks, chainSavesMarks, sharesTable } = setup;
-    const options = { marks, chainSavesMarks, sharesTable, monitorOnly, engine, bans };
-    return new PacketJudge({ ...options, onDetection, onFault }, counters);
+    const { marks, chainSavesMarks, chainMonitors, sharesTable } = setup;
+    const chain = { marks, chainSavesMarks, chainMonitors, sharesTable };
+    return new PacketJudge({ ...chain, monitorOnly, engine, bans, onDetection, onFault }, counters);
   };
 
   using queue = NetfilterQueue.open({

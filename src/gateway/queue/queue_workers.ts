@@ -25,6 +25,7 @@ export interface QueueWorkersOptions {
   readonly queueCount: number;
   readonly marks: Marks;
   readonly chainSavesMarks: boolean;
+  readonly chainMonitors: boolean;
   readonly sharesTable: boolean;
   readonly settings: JudgeSettings;
   /** Flows kept by each worker, a power of two. */
@@ -123,12 +124,12 @@ class QueueWorker {
     const name = `queue ${queueNumber + this.#index}`;
     const thread = new Thread(module, name, this.#wakeEvent, (message) => this.#receive(message));
     this.#thread = thread;
-    const { marks, chainSavesMarks, sharesTable, flows } = this.#options;
+    const { marks, chainSavesMarks, chainMonitors, sharesTable, flows } = this.#options;
     thread.post({
       type: "setup",
       worker: this.#index,
       queueNumber: queueNumber + this.#index,
-      ...{ marks, chainSavesMarks, sharesTable, flows },
+      ...{ marks, chainSavesMarks, chainMonitors, sharesTable, flows },
       settings: this.#settings,
       wakeEvent: this.#wakeEvent,
       control: thread.control,

@@ -38,6 +38,7 @@ export interface WorkerSetup {
   readonly marks: Marks;
   /** Whether our chain, or its like, moves states from packets' marks to connections' marks. */
   readonly chainSavesMarks: boolean;
+  readonly chainMonitors: boolean;
   /** Whether others' rules follow ours in the table. */
   readonly sharesTable: boolean;
   readonly settings: JudgeSettings;

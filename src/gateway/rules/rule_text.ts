@@ -7,7 +7,7 @@
  *
  *     new connection on an old 5-tuple (SYN)  → forget the old one's state
  *     connection clean, packet not just judged → RETURN       the fast path
- *     connection BitTorrent                    → DROP
+ *     connection BitTorrent                    → DROP         MONITOR_ONLY: RETURN
  *     packet's mark clean or BitTorrent        → save it in the connection's mark; BitTorrent: DROP
  *     packet's mark empty, TCP without payload → RETURN      nothing to judge
  *     packet's mark empty, TCP, UDP or tunnel  → NFQUEUE      nobody listens: on to the next hook
@@ -43,19 +43,21 @@ export interface GuardedTraffic {
   readonly marks: Marks;
   /** Bytes of a released flow after which some packets of it are judged again; 0: never. */
   readonly recheck: number;
+  /** Flows known as BitTorrent pass: MONITOR_ONLY. They are dropped once it is off. */
+  readonly monitorOnly: boolean;
 }
 
 /** What is queued: protocols with ports, by name and number… */
 const PORT_PROTOCOLS = [["tcp", 6], ["udp", 17]] as const;
 /** …and what is looked into: IPv4 and IPv6 in IP (RFC 2003, 2473), GRE (RFC 2784). */
-const TUNNEL_PROTOCOLS = ["4", "41", "47"];
+export const TUNNEL_PROTOCOLS = ["4", "41", "47"];
 
 /** Largest GSO packet: a window of the sequence space as wide holds the start of one at least. */
 const RECHECK_WINDOW = 65_536;
 /** Typical bytes of a full UDP datagram, to turn bytes into packets. */
-const DATAGRAM = 1_400;
+export const DATAGRAM = 1_400;
 /** Packets of IP and TCP headers alone; they are not worth a trip. */
-const HEADERS_ONLY = 99;
+export const HEADERS_ONLY = 99;
 
 /**
  * The rules of {@link CHAIN} and {@link RECHECK_CHAIN}, in iptables' words.
@@ -68,7 +70,7 @@ export function chainRules(
   family: 4 | 6,
   hasU32 = true,
 ): string[] {
-  const { marks, recheck } = traffic;
+  const { marks, recheck, monitorOnly } = traffic;
   const mask = hex(marks.mask);
   const is = (state: number) => `--mark ${hex(state)}/${mask}`;
   const save = `-j CONNMARK --save-mark --nfmask ${mask} --ctmask ${mask}`;
@@ -77,10 +79,12 @@ export function chainRules(
     `-j CONNMARK --set-xmark 0x0/${mask}`,
     `-m connmark ${is(marks.clear)} -m mark ${is(0)} ` +
     (recheck > 0 ? `-g ${RECHECK_CHAIN}` : "-j RETURN"),
-    `-m connmark ${is(marks.drop)} -j DROP`,
+    monitorOnly
+      ? `-m connmark ${is(marks.drop)} -m mark ${is(0)} -j RETURN`
+      : `-m connmark ${is(marks.drop)} -j DROP`,
     `-m mark ${is(marks.clear)} ${save}`,
     `-m mark ${is(marks.drop)} ${save}`,
-    `-m mark ${is(marks.drop)} -j DROP`,
+    ...monitorOnly ? [] : [`-m mark ${is(marks.drop)} -j DROP`],
     ...(hasU32 ? emptySegments(family) : []).map((match) =>
       `-p tcp -m mark ${is(0)} -m tcp --tcp-flags FIN,SYN,RST NONE ${match} -j RETURN`
     ),
@@ -113,56 +117,86 @@ function emptySegments(family: 4 | 6): string[] {
 /** Groups of queues that the flows between two addresses are spread over, where so many divide them. */
 const PORT_GROUPS = [4, 2];
 
+/** Queues beside each other, and whose packets they get. */
+export interface QueueGroup {
+  readonly first: number;
+  readonly count: number;
+  /** Null: all that no group before wants. */
+  readonly ports: PortBits | null;
+}
+
+/** Of both ports as they stand in the header, a word of 32 bits with the source port first. */
+export interface PortBits {
+  readonly mask: number;
+  /** What may be left of the ports under the mask. */
+  readonly values: readonly number[];
+}
+
 /**
- * Both directions of a flow must reach one worker: --queue-balance chooses by the addresses,
- * whichever is the source. --queue-cpu-fanout would choose by processor and tear flows apart. The
- * ports choose among groups of queues before, so that two hosts alone do not keep one worker busy
- * while the others sleep.
+ * Both directions of a flow must reach one worker: the kernel chooses among the queues of a rule by
+ * the addresses, whichever is the source. --queue-cpu-fanout would choose by processor and tear flows
+ * apart. The ports choose among groups of queues before, so that two hosts alone do not keep one
+ * worker busy while the others sleep.
+ *
+ * @returns in the order in which the rules must stand
  */
-export function queueRules(
+export function queueGroups(
   { queueNumber, queueCount }: Pick<GuardedTraffic, "queueNumber" | "queueCount">,
+): QueueGroup[] {
+  const groups = PORT_GROUPS.find((count) => queueCount % count === 0) ?? 1;
+  const count = queueCount / groups;
+  return Array.from({ length: groups }, (_, index) => {
+    const group = (index + 1) % groups;
+    const ports = group === 0 ? null : portsOfGroup(groups, group);
+    return { first: queueNumber + group * count, count, ports };
+  });
+}
+
+/**
+ * The ports' bits above the lowest differ by `group`, whichever is the source. The lowest bit is no
+ * choice: Linux gives connections ports of one parity.
+ */
+function portsOfGroup(groups: number, group: number): PortBits {
+  const word = (source: number, destination: number) => (source << 17) | (destination << 1);
+  const values = Array.from({ length: groups }, (_, port) => word(port, port ^ group));
+  return { mask: word(groups - 1, groups - 1), values };
+}
+
+/** The rules that queue, without what they demand of the marks. */
+export function queueRules(
+  traffic: Pick<GuardedTraffic, "queueNumber" | "queueCount">,
   family: 4 | 6,
   hasU32: boolean,
 ): string[] {
-  const groups = hasU32 ? PORT_GROUPS.find((count) => queueCount % count === 0) ?? 1 : 1;
-  const size = queueCount / groups;
-  const target = (group: number) => {
-    const first = queueNumber + group * size;
-    const queues = size > 1
-      ? `--queue-balance ${first}:${first + size - 1}`
-      : `--queue-num ${first}`;
-    return `-j NFQUEUE ${queues} --queue-bypass`;
-  };
+  const { queueNumber: first, queueCount: count } = traffic;
+  const all: QueueGroup = { first, count, ports: null };
   const rules: string[] = [];
   for (const [protocol, number] of PORT_PROTOCOLS) {
-    for (let group = 1; group < groups; group++) {
-      const ports = portsOfGroup(groups, group);
-      const test = family === 4 ? `0>>22&0x3C@0&${ports}` : `4>>8&0xFF=${number}&&40&${ports}`;
-      rules.push(`-p ${protocol} -m u32 --u32 "${test}" ${target(group)}`);
+    for (const group of hasU32 ? queueGroups(traffic) : [all]) {
+      const test = group.ports === null ? "" : portTest(group.ports, family, number);
+      rules.push(`-p ${protocol} ${test}${target(group)}`);
     }
-    rules.push(`-p ${protocol} ${target(0)}`);
   }
-  const balanced = queueCount > 1
-    ? `--queue-balance ${queueNumber}:${queueNumber + queueCount - 1}`
-    : `--queue-num ${queueNumber}`;
-  for (const tunnel of TUNNEL_PROTOCOLS) {
-    rules.push(`-p ${tunnel} -j NFQUEUE ${balanced} --queue-bypass`);
-  }
+  for (const tunnel of TUNNEL_PROTOCOLS) rules.push(`-p ${tunnel} ${target(all)}`);
   return rules;
 }
 
-/**
- * A test of xt_u32 on both ports, source port first: their bits above the lowest differ by `group`,
- * whichever is the source. The lowest bit is no choice: Linux gives connections ports of one parity.
- */
-function portsOfGroup(groups: number, group: number): string {
-  const word = (source: number, destination: number) => hex((source << 17) | (destination << 1));
-  const values = Array.from({ length: groups }, (_, port) => word(port, port ^ group));
-  return `${word(groups - 1, groups - 1)}=${values.join(",")}`;
+function target({ first, count }: QueueGroup): string {
+  const queues = count > 1
+    ? `--queue-balance ${first}:${first + count - 1}`
+    : `--queue-num ${first}`;
+  return `-j NFQUEUE ${queues} --queue-bypass`;
+}
+
+/** With xt_u32, for IPv6 only where the transport header is the first. */
+function portTest({ mask, values }: PortBits, family: 4 | 6, protocol: number): string {
+  const ports = `${hex(mask)}=${values.map(hex).join(",")}`;
+  const test = family === 4 ? `0>>22&0x3C@0&${ports}` : `4>>8&0xFF=${protocol}&&40&${ports}`;
+  return `-m u32 --u32 "${test}" `;
 }
 
 /** Bits of the TCP sequence number that are 0 in the first 64 KiB of every `recheck` bytes. */
-function recheckBits(recheck: number): number {
+export function recheckBits(recheck: number): number {
   const period = 2 ** Math.ceil(Math.log2(Math.max(recheck, 2 * RECHECK_WINDOW)));
   return Math.min(period, 2 ** 32) - RECHECK_WINDOW;
 }
@@ -295,51 +329,3 @@ function touchedBits(rule: string): number {
   // Clearing our bits in a packet does no harm: it comes to our chain without them anyway.
   return target === "CONNMARK" ? Number(value) | Number(mask) : Number(value);
 }
-
-/** The same rules for `nft -f`: one table for both families, replaced as a whole. */
-export function nftText(traffic: GuardedTraffic): string {
-  const { marks, recheck, queueNumber, queueCount } = traffic;
-  const mask = hex(marks.mask);
-  const rest = hex(~marks.mask);
-  const queues = queueCount > 1
-    ? `${queueNumber}-${queueNumber + queueCount - 1}`
-    : `${queueNumber}`;
-  const connection = (state: number) => `ct mark & ${mask} == ${hex(state)}`;
-  const packet = (state: number) => `meta mark & ${mask} == ${hex(state)}`;
-  const save = (state: number) => `ct mark set ct mark & ${rest} | ${hex(state)}`;
-  const queue = `queue num ${queues} bypass`;
-  const rules = [
-    `tcp flags & (fin | syn | rst | ack) == syn ct mark & ${mask} != 0 ${save(0)}`,
-    `${connection(marks.clear)} ${packet(0)} ` +
-    (recheck > 0 ? `goto ${RECHECK_CHAIN}` : "return"),
-    `${connection(marks.drop)} drop`,
-    `${packet(marks.clear)} ${save(marks.clear)}`,
-    `${packet(marks.drop)} ${save(marks.drop)}`,
-    `${packet(marks.drop)} drop`,
-    ...[[4, 40, 5], [4, 52, 8], [6, 60, 5], [6, 72, 8]].map(([version, length, words]) =>
-      `${packet(0)} meta nfproto ipv${version} meta length ${length} ` +
-      `tcp flags & syn == 0 tcp doff ${words} return`
-    ),
-    `${packet(0)} meta l4proto { tcp, udp, 4, 41, 47 } ${queue}`,
-    `meta mark set meta mark & ${rest}`,
-  ];
-  const recall = `meta mark set meta mark | ${mask}`;
-  const recheckRules = recheck <= 0 ? [] : [
-    `meta length <= ${HEADERS_ONLY} return`,
-    `meta l4proto tcp @th,32,32 & ${hex(recheckBits(recheck))} == 0 ${recall}`,
-    `meta l4proto udp numgen random mod ${Math.max(1, Math.round(recheck / DATAGRAM))} 0 ${recall}`,
-    `${packet(marks.pass)} ${queue}`,
-  ];
-  const chain = (name: string, lines: readonly string[]) =>
-    `\tchain ${name} {\n${lines.map((line) => `\t\t${line}\n`).join("")}\t}\n`;
-  const hooks = traffic.chains.map((hook) => {
-    const lo = hook === "INPUT" ? 'iifname != "lo" ' : hook === "OUTPUT" ? 'oifname != "lo" ' : "";
-    const type = `type filter hook ${hook.toLowerCase()} priority 50; policy accept;`;
-    return chain(hook, [type, `${lo}jump ${CHAIN}`]);
-  });
-  return `table inet ${NFT_TABLE}\ndelete table inet ${NFT_TABLE}\ntable inet ${NFT_TABLE} {\n` +
-    (recheck > 0 ? chain(RECHECK_CHAIN, recheckRules) : "") + chain(CHAIN, rules) +
-    hooks.join("") + "}\n";
-}
-
-export const NFT_TABLE = "btblocker";

@@ -83,14 +83,15 @@ Deno.test("sweep() frees ended bans only, clear() all", () => {
   assert.equal(bans.has(numbered(99), 0, 50_000), false);
 });
 
-Deno.test("all bans up to the size are kept", () => {
-  const entries = 20_000;
+Deno.test("bans up to the size are kept, but for one in some thousands", () => {
+  const entries = 16_384; // a power of two: the table has no room to spare
   const bans = table(entries);
   for (let i = 0; i < entries; i++) bans.add(numbered(i), 0, 0, 0, 1e6, 0, 0);
   let kept = 0;
   for (let i = 0; i < entries; i++) if (bans.has(numbered(i), 0, 1)) kept++;
-  assert.equal(kept, entries);
-  assert.equal(bans.size, entries);
+  // Both buckets of an address may be full: four times here, on an average of many seeds.
+  assert.ok(kept >= entries - 40, `${kept} of ${entries}`);
+  assert.equal(bans.size, kept);
 });
 
 Deno.test("beyond its size it stays bounded, and bans in use outlive idle ones", () => {
@@ -130,6 +131,21 @@ Deno.test("it behaves as a map of addresses to ends", () => {
       }
     }
   }));
+});
+
+Deno.test("a ban holds while a writer sleeps inside its bucket", () => {
+  const buffer = new SharedArrayBuffer(BanTable.byteLength(64));
+  const bans = new BanTable(buffer);
+  bans.add(A, 0, 0, 0, 10_000, 0, 0);
+  // As the layout has it: 16 words, then buckets of 96 that begin with a number, odd while one writes.
+  const cells = new Int32Array(buffer);
+  for (let bucket = 16; bucket < cells.length; bucket += 96) cells[bucket] |= 1;
+  assert.equal(bans.has(A, 0, 1), true);
+  assert.equal(bans.has(A, 0, 10_000), false);
+  assert.equal(bans.has(B, 0, 1), false);
+  // It has died there: the next one takes the bucket.
+  assert.equal(bans.remove(A, 0, 0, 0), true);
+  assert.equal(bans.has(A, 0, 1), false);
 });
 
 Deno.test("several threads add, look up and remove at once", async () => {

@@ -33,8 +33,8 @@ Deno.test("bans in user space: listed with reason, times and drops", { ignore },
   assert.equal(ban.port, null);
   assert.equal(ban.reason, "utp");
   assert.equal(ban.packets, 1);
-  assert.ok(Math.abs(ban.sinceMs - Date.now()) < 1_000);
-  assert.ok(Math.abs(ban.untilMs - Date.now() - 2 * HOUR) < 1_000);
+  assert.ok(Math.abs(ban.sinceMs - Date.now()) < 60_000);
+  assert.ok(Math.abs(ban.untilMs - Date.now() - 2 * HOUR) < 60_000);
   assert.equal(bans.remove(A), true);
   assert.equal(bans.remove(A), false);
   assert.equal(bans.drops(A, 0, TCP, 80, now), false);
@@ -83,7 +83,7 @@ Deno.test("requests: all or nothing, and never what must not be banned", { ignor
   );
   assert.equal(bans.size, 0);
   const [added] = answer("add", "10.0.0.1");
-  assert.ok(added.type === "added" && added.isNew && added.untilMs > Date.now() + 59_000);
+  assert.ok(added.type === "added" && added.isNew && added.untilMs > Date.now() + 30_000);
   assert.deepEqual(answer("remove", "10.0.0.1", "10.0.0.2"), [
     { type: "removed", address: "10.0.0.1", wasBanned: true },
     { type: "removed", address: "10.0.0.2", wasBanned: false },

@@ -11,6 +11,7 @@ const traffic: GuardedTraffic = {
   queueCount: 1,
   marks: marksOf(0x3000_0000),
   recheck: 0,
+  monitorOnly: false,
   ...JSON.parse(given ?? "{}"),
 };
 const tables = table === "any" ? TABLES : [table as Table];

@@ -22,6 +22,7 @@ const judge = new PacketJudge({
   bans: null,
   marks: marksOf(0x3000_0000),
   chainSavesMarks: true,
+  chainMonitors: true,
   sharesTable: false,
   monitorOnly: false,
   onDetection() {},

@@ -40,7 +40,7 @@ async function firewall(
 async function addForeignRules(router: Host, backend: string): Promise<void> {
   for (const command of ["iptables", "ip6tables"]) {
     const restore = `${command}-${backend}-restore`;
-    await router.run(["sh", "-c", `printf %s "$1" | ${restore} --noflush`, "sh", FOREIGN]);
+    await router.run(["sh", "-c", `printf %s "$1" | ${restore} -w 60 --noflush`, "sh", FOREIGN]);
   }
 }
 
@@ -136,6 +136,7 @@ Deno.test({
     const { router } = lab;
     await router.run([
       "iptables",
+      "-w",
       "-t",
       "mangle",
       "-A",

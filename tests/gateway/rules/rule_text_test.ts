@@ -7,7 +7,6 @@ import {
   installText,
   isEmptyTable,
   markConflicts,
-  nftText,
   queueRules,
   removalText,
 } from "../../../src/gateway/rules/rule_text.ts";
@@ -18,6 +17,7 @@ const TRAFFIC: GuardedTraffic = {
   queueCount: 1,
   marks: marksOf(0x3000_0000),
   recheck: 0,
+  monitorOnly: false,
 };
 
 /** From iptables-save 1.8.9, with rules of others around ours. */
@@ -62,6 +62,16 @@ Deno.test("chainRules() for one queue", () => {
     ),
     "-A BTBLOCKER -j MARK --set-xmark 0x0/0x30000000",
   ]);
+});
+
+Deno.test("chainRules() of a monitor drop nothing, and keep what is known", () => {
+  const rules = chainRules({ ...TRAFFIC, monitorOnly: true }, 4);
+  assert.doesNotMatch(rules.join("\n"), /DROP/);
+  assert.equal(
+    rules[2],
+    "-A BTBLOCKER -m connmark --mark 0x20000000/0x30000000 -m mark --mark 0x0/0x30000000 -j RETURN",
+  );
+  assert.equal(rules.filter((rule) => rule.includes("--save-mark")).length, 2);
 });
 
 Deno.test("chainRules() without xt_u32 queues segments without payload too", () => {
@@ -216,12 +226,3 @@ for (const [rule, isConflict] of conflicting) {
     assert.deepEqual(markConflicts(saved, marksOf(0x3000_0000)), isConflict ? [rule] : []);
   });
 }
-
-Deno.test("nftText() replaces the table as a whole", () => {
-  const text = nftText({ ...TRAFFIC, chains: ["FORWARD", "INPUT"], queueCount: 2 });
-  assert(
-    text.startsWith("table inet btblocker\ndelete table inet btblocker\ntable inet btblocker {"),
-  );
-  assert.match(text, /meta l4proto \{ tcp, udp, 4, 41, 47 \} queue num 0-1 bypass/);
-  assert.match(text, /iifname != "lo" jump BTBLOCKER/);
-});
