@@ -236,6 +236,7 @@ function sourceOf(bytes: Uint8Array): ByteSource {
   let at = 0;
   return {
     problem: null,
+    isCut: false,
     read(target) {
       if (at === bytes.length) return null;
       const length = Math.min(target.length, bytes.length - at);

@@ -9,10 +9,11 @@ let
   cfg = config.services.btblocker;
   options = import ./options.nix lib;
 
-  # A value as the variable has it; null for what is left to the blocker's default.
+  # A value as the variable has it; null for what is left to the blocker's default. An empty text
+  # says something where the default is not empty.
   text =
-    value:
-    if value == null || value == "" || value == [ ] then
+    default: value:
+    if value == null || value == [ ] || (value == "" && default == "") then
       null
     else if builtins.isBool value then
       lib.boolToString value
@@ -21,7 +22,7 @@ let
     else
       toString value;
 
-  settings = lib.mapAttrs' (name: option: lib.nameValuePair option.variable (text cfg.${name})) options;
+  settings = lib.mapAttrs' (name: option: lib.nameValuePair option.variable (text option.default cfg.${name})) options;
 
   # Empty lists say something where the default is not empty.
   environment = lib.filterAttrs (_: value: value != null) settings // {
@@ -34,6 +35,9 @@ let
     "CAP_PERFMON" # programs that read packets
     "CAP_NET_RAW" # the legacy back end of iptables
   ];
+
+  # Each must name a file: what stands here lands in the store, which everybody can read.
+  secrets = lib.attrNames (lib.filterAttrs (_: option: option.secret or false) options);
 in
 {
   options.services.btblocker = {
@@ -68,11 +72,11 @@ in
           cfg.queueCount == null || cfg.queueNum + cfg.queueCount <= 65536;
         message = "services.btblocker: queueNum + queueCount goes beyond queue 65535";
       }
-      {
-        assertion = cfg.statusToken == "" || lib.hasPrefix "file:/" cfg.statusToken;
-        message = "services.btblocker.statusToken would be readable in the Nix store; use file:/PATH";
-      }
-    ];
+    ]
+    ++ map (name: {
+      assertion = cfg.${name} == "" || lib.hasPrefix "file:/" cfg.${name};
+      message = "services.btblocker.${name} would be readable in the Nix store; use file:/PATH";
+    }) secrets;
 
     environment.systemPackages = [ cfg.package ];
 
@@ -132,7 +136,7 @@ in
         NoNewPrivileges = true;
         LimitMEMLOCK = "infinity";
         RuntimeDirectory = "btblocker";
-        RuntimeDirectoryMode = "0700";
+        RuntimeDirectoryMode = "0711";
         StateDirectory = "btblocker";
         StateDirectoryMode = "0700";
         LogsDirectory = "btblocker";

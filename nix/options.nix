@@ -42,7 +42,7 @@ lib: with lib.types; {
     type = str;
     default = "0x30000000";
     example = "0x00030000";
-    description = "Bits of the packet and connection mark that carry the decision of a flow: a 32-bit mask with at least 2 bits, such as 0x30000000.";
+    description = "The two bits of the packet and connection mark that carry the decision of a flow: a 32-bit mask with exactly 2 bits, such as 0x30000000.";
   };
   policy = {
     variable = "POLICY";
@@ -190,6 +190,7 @@ lib: with lib.types; {
     type = str;
     default = "";
     example = "file:/etc/btblocker/token";
+    secret = true;
     description = "Lets its bearer lift bans on the status page, and see it where it is not local: 16 or more printable characters, file:/PATH, or nothing for off (use file:/PATH: everybody can read the Nix store).";
   };
   recheck = {
@@ -218,6 +219,7 @@ lib: with lib.types; {
     type = str;
     default = "";
     example = "file:/etc/btblocker/fleet-password";
+    secret = true;
     description = "Password of FLEET_LOGIN: printable characters without spaces, file:/PATH, or nothing for none (use file:/PATH: everybody can read the Nix store).";
   };
   fleetKey = {
@@ -225,6 +227,7 @@ lib: with lib.types; {
     type = str;
     default = "";
     example = "file:/etc/btblocker/fleet-key";
+    secret = true;
     description = "This machine's own bouncer key, to take over the bans of others: printable characters without spaces, file:/PATH, or nothing for none (use file:/PATH: everybody can read the Nix store).";
   };
   fleetInterval = {

@@ -7,12 +7,13 @@
  * The same compiler gives the same bytes on every machine: no path and no debug information stay but
  * BTF. Another major version of clang gives other code, so the check insists on {@link CLANG_MAJOR}.
  */
+import { fileURLToPath } from "node:url";
 import { EnvironmentError } from "../src/errors.ts";
 
 /** Debian 12's; change it together with the object. */
 const CLANG_MAJOR = 14;
 
-const directory = new URL("../bpf/", import.meta.url).pathname;
+const directory = fileURLToPath(new URL("../bpf/", import.meta.url));
 const OBJECT = "btblocker.bpf.o";
 
 async function output(command: string, ...args: string[]): Promise<string> {

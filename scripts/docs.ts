@@ -2,6 +2,7 @@
  * Writes what the documents repeat from the code: the option table of the README, between its
  * markers. `deno run -A scripts/docs.ts` after a change of the table; a test fails when it is stale.
  */
+import { fileVariableOf } from "../src/config/load.ts";
 import {
   defaultTextOf,
   flagOf,
@@ -19,8 +20,9 @@ export function optionTable(): string {
   const rows = OPTION_NAMES.map((name) => {
     const { variable, kind, help, example, live, oldVariables } = OPTIONS[name] as Option<unknown>;
     const old = oldVariables === undefined ? "" : ` (also ${oldVariables.join(", ")})`;
+    const file = kind.isSecret ? ` (or ${code(fileVariableOf(name))}, a path)` : "";
     return [
-      code(variable) + old,
+      code(variable) + old + file,
       code(flagOf(name)),
       code(tomlKeyOf(name)),
       cell(defaultTextOf(name)),

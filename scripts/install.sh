@@ -183,9 +183,20 @@ remove_user() {
 	if has groupdel && grep -q "^$user:" /etc/group; then groupdel "$user"; fi
 }
 
+# While the program is there still: a killed blocker leaves its rules, PERSIST_BANS its pinned maps.
+free_kernel() {
+	if [ -x "$prefix/bin/btblocker" ]; then
+		# Whatever the settings are: they may be what is wrong.
+		"$prefix/bin/btblocker" rules remove --config /dev/null >/dev/null ||
+			echo "Rules of btblocker may be left: iptables-save, nft list ruleset" >&2
+	fi
+	rm -rf /sys/fs/bpf/btblocker
+}
+
 uninstall() {
 	if [ -f "$manifest" ]; then
 		if systemd_runs; then systemctl disable --now btblocker.service 2>/dev/null || :; fi
+		free_kernel
 		# Newest first, so that a directory comes after what is in it.
 		reversed=$(sed '1!G;h;$!d' "$manifest")
 		printf '%s\n' "$reversed" | while read -r path; do
@@ -195,7 +206,6 @@ uninstall() {
 			/*) rm -rf "$path" ;;
 			esac
 		done
-		rmdir /sys/fs/bpf/btblocker 2>/dev/null || :
 		if systemd_runs; then systemctl daemon-reload; fi
 	elif [ "$1" = keep ]; then
 		fail "Cannot uninstall: $manifest is not there, install.sh has installed nothing"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests use beside Deno, on Debian and its like (root): system libraries, real
 # BitTorrent clients, real other programs, the BPF compiler. Services that packages bring are not
-# started. What is there already is left as it is.
+# started. What is there already is left as it is. With --bench also what the benchmarks compare with.
 set -euo pipefail
 
 packages=(
@@ -26,6 +26,14 @@ packages=(
   # reading captures beside us
   tshark wireshark-common
 )
+case "${1-}" in
+  "") ;;
+  --bench) packages+=(wrk xdp-tools libndpi-bin) ;;
+  *)
+    echo "Cannot use the argument $1: expected --bench or nothing" >&2
+    exit 2
+    ;;
+esac
 
 missing=()
 for package in "${packages[@]}"; do

@@ -2,6 +2,7 @@
  * Writes the manual page: `deno run -A scripts/man.ts` after a change of the command line or of the
  * option table; a test fails when it is stale.
  */
+import { fileVariableOf } from "../src/config/load.ts";
 import {
   defaultTextOf,
   flagOf,
@@ -35,7 +36,9 @@ export function manualPage(model: CommandModel = commandModel()): string {
       "Read the settings again, open the detection log and the detection pcap anew. What cannot " +
       "change without a restart is named in the log; a wrong file changes nothing.",
     ]),
-    ...entry("SIGINT, SIGTERM", ["Remove the rules, detach XDP, forget the bans, and end."]),
+    ...entry("SIGINT, SIGTERM", [
+      "Remove the rules, detach XDP, forget the bans unless PERSIST_BANS keeps them, and end.",
+    ]),
     section("FILES"),
     ...FILES.flatMap(([path, what]) => entry(path, [what])),
     section("EXIT STATUS"),
@@ -148,9 +151,10 @@ function isSetting({ long, description }: Flag): boolean {
 function settingEntry(name: (typeof OPTION_NAMES)[number]): string[] {
   const { variable, kind, help, example, live, oldVariables } = OPTIONS[name] as Option<unknown>;
   const old = oldVariables === undefined ? "" : ` (also ${oldVariables.join(", ")})`;
+  const file = kind.isSecret ? ` (or ${fileVariableOf(name)}, the path of a file with it)` : "";
   return entry(`${flagOf(name)} ${kind.placeholder}`, [
     `${sentence(help)}`,
-    `Variable ${variable}${old}, key ${tomlKeyOf(name)}. Default: ${defaultTextOf(name)}. ` +
+    `Variable ${variable}${old}${file}, key ${tomlKeyOf(name)}. Default: ${defaultTextOf(name)}. ` +
     `Allowed: ${kind.expected}. Example: ${example}. Reload: ${live ? "yes" : "restart"}.`,
   ]);
 }

@@ -46,6 +46,7 @@ function nixEntry(name: OptionName): string {
     `default = ${isOpen ? "null" : nixValue(name, value)};`,
     ...isOpen ? [`defaultText = ${quote(defaultTextOf(name))};`] : [],
     `example = ${quote(example)};`,
+    ...kind.isSecret ? ["secret = true;"] : [],
     `description = ${quote(`${help}: ${kind.expected}${note}.`)};`,
   ];
   return `{\n${lines.map((line) => `    ${line}`).join("\n")}\n  }`;

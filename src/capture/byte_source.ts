@@ -8,6 +8,8 @@ export interface ByteSource extends Disposable {
   read(target: Uint8Array): number | null;
   /** Why the bytes end before the input does, or null. */
   readonly problem: string | null;
+  /** The problem is no more than that the input's end is missing, as of a recording broken off. */
+  readonly isCut: boolean;
 }
 
 /** A compressed capture is unpacked in memory, so that a small hostile file cannot exhaust it. */
@@ -41,6 +43,7 @@ export async function openSource(path: string): Promise<ByteSource> {
 
 class StreamSource implements ByteSource {
   readonly problem = null;
+  readonly isCut = false;
   readonly #stream: { readSync(target: Uint8Array): number | null };
   #owned: Disposable | null;
 
@@ -59,40 +62,73 @@ class StreamSource implements ByteSource {
   }
 }
 
-/** A gzip file (RFC 1952), unpacked; what stands before a damaged place is kept. */
+/**
+ * A gzip file (RFC 1952), unpacked; what stands before a damaged place is kept. Closes the file.
+ * zlib and not DecompressionStream, which cannot tell a missing end from damage and takes no file of
+ * several members.
+ */
 async function unpack(file: Deno.FsFile): Promise<ByteSource> {
+  // Loaded for those who need them.
+  const [{ Readable }, { createGunzip }] = await Promise.all([
+    import("node:stream"),
+    import("node:zlib"),
+  ]);
   const chunks: Uint8Array[] = [];
   let total = 0;
-  let problem: string | null = null;
-  const reader = file.readable.pipeThrough(new DecompressionStream("gzip")).getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      chunks.push(value);
-      total += value.length;
+  const gunzip = createGunzip();
+  const input = Readable.from(pieces(file));
+  const failure = await new Promise<Error & { code?: string } | null>((resolve) => {
+    input.on("error", resolve);
+    gunzip.on("error", resolve);
+    gunzip.on("end", () => resolve(null));
+    gunzip.on("data", (chunk: Uint8Array) => {
+      if (total > MAX_UNPACKED_BYTES) return;
+      chunks.push(chunk);
+      total += chunk.length;
       if (total > MAX_UNPACKED_BYTES) {
-        problem = `more than ${MAX_UNPACKED_BYTES >> 20} MiB when unpacked`;
-        await reader.cancel();
-        break;
+        input.destroy();
+        gunzip.destroy();
+        resolve(new Error(`more than ${MAX_UNPACKED_BYTES >> 20} MiB when unpacked`));
       }
-    }
-  } catch (error) {
-    problem = `damaged gzip data (${error instanceof Error ? error.message : error})`;
+    });
+    input.pipe(gunzip);
+  });
+  input.destroy();
+  gunzip.destroy();
+  if (failure === null) return new MemorySource(chunks);
+  const { code, message } = failure;
+  if (code === "Z_BUF_ERROR") {
+    return new MemorySource(chunks, "cut short in the middle of the gzip data", true);
   }
-  return new MemorySource(chunks, problem);
+  const isDamage = code?.startsWith("Z_") === true;
+  return new MemorySource(chunks, isDamage ? `damaged gzip data (${message})` : message);
+}
+
+const PIECE_BYTES = 64 << 10;
+
+/** The file's bytes; closes it in the end. */
+function* pieces(file: Deno.FsFile): Generator<Uint8Array> {
+  using open = file;
+  for (;;) {
+    const piece = new Uint8Array(PIECE_BYTES);
+    const length = open.readSync(piece);
+    if (length === null) return;
+    yield piece.subarray(0, length);
+  }
 }
 
 /** Bytes in memory, in chunks. */
 export class MemorySource implements ByteSource {
   readonly problem: string | null;
+  readonly isCut: boolean;
   readonly #chunks: readonly Uint8Array[];
   #chunk = 0;
   #at = 0;
 
-  constructor(chunks: readonly Uint8Array[], problem: string | null = null) {
+  constructor(chunks: readonly Uint8Array[], problem: string | null = null, isCut = false) {
     this.#chunks = chunks;
     this.problem = problem;
+    this.isCut = isCut;
   }
 
   read(target: Uint8Array): number | null {

@@ -23,7 +23,7 @@ export class NotACaptureError extends Error {
 export class CaptureReader extends Frame implements Disposable {
   /** 1 for the first frame, as Wireshark counts; after the end the number of frames read. */
   frameNumber = 0;
-  /** Reading ended at something that no capture holds, and not merely at a cut end. */
+  /** Reading ended before the input's end, or at what no capture holds; not merely at a cut end. */
   isDamaged = false;
   readonly #source: ByteSource;
   readonly #buffer: BlockBuffer;
@@ -49,7 +49,7 @@ export class CaptureReader extends Frame implements Disposable {
     try {
       const buffer = new BlockBuffer(source);
       const format = PcapReader.open(buffer) ?? PcapngReader.open(buffer);
-      if (format === null) throw new NotACaptureError(describeStart(buffer));
+      if (format === null) throw new NotACaptureError(describeStart(buffer, source.problem));
       return new CaptureReader(source, buffer, format);
     } catch (error) {
       source[Symbol.dispose]();
@@ -60,7 +60,8 @@ export class CaptureReader extends Frame implements Disposable {
   /** Moves to the next frame. False at the end, or where the file is damaged ({@link problem}). */
   next(): boolean {
     if (!this.#format.next(this)) {
-      this.isDamaged = this.#format.isDamaged;
+      const { problem, isCut } = this.#source;
+      this.isDamaged = this.#format.isDamaged || (problem !== null && !isCut);
       return false;
     }
     this.frameNumber++;
@@ -74,7 +75,9 @@ export class CaptureReader extends Frame implements Disposable {
 
   /** Why the frames end before the file does ("cut short at byte …"), or null. */
   get problem(): string | null {
-    return this.#format.problem ?? this.#source.problem;
+    // Where the bytes end too early, that is why a packet is cut.
+    if (this.#format.isDamaged) return this.#format.problem;
+    return this.#source.problem ?? this.#format.problem;
   }
 
   [Symbol.dispose](): void {
@@ -84,9 +87,9 @@ export class CaptureReader extends Frame implements Disposable {
 
 const SHOWN_BYTES = 8;
 
-function describeStart(buffer: BlockBuffer): string {
+function describeStart(buffer: BlockBuffer, problem: string | null): string {
   const shown = buffer.bytes.subarray(buffer.at, Math.min(buffer.limit, buffer.at + SHOWN_BYTES));
-  if (shown.length === 0) return "not a pcap or pcapng capture (empty)";
+  if (shown.length === 0) return `not a pcap or pcapng capture (${problem ?? "empty"})`;
   const hex = Array.from(shown, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
   return `not a pcap or pcapng capture (first bytes ${hex})`;
 }

@@ -33,9 +33,12 @@ export interface AnalyzeOptions {
 
 /**
  * Judges the files and directories (`-` for standard input) and prints what was found. Returns the
- * exit code: 1 when one of them could not be read whole, else 0.
+ * exit code: 1 when one of them could not be read or is damaged, or when a file that was asked for
+ * could not be written; else 0. A capture that is merely cut at its end, as by a recorder that was
+ * killed, is judged up to there, which is said on standard error, and counts as read.
  *
- * @throws EnvironmentError when the page could not be written, before anything is read
+ * @throws EnvironmentError when the page could not be written or the detection log is a capture,
+ * before anything is read or written
  */
 export async function analyze(
   paths: readonly string[],
@@ -44,6 +47,7 @@ export async function analyze(
 ): Promise<number> {
   const report = options.json ? new JsonReport(output) : new TableReport(output);
   const policy = { ...CAPTURE_POLICY, ...options.policy };
+  if (options.detectionLog !== undefined) await refuseCapture(options.detectionLog.path);
   const page = options.html === undefined ? null : await openPage(options.html, policy);
   using progress = new Progress();
   let exitCode = 0;
@@ -64,11 +68,11 @@ export async function analyze(
   };
   using log = options.detectionLog === undefined
     ? null
-    : new DetectionLog({ ...options.detectionLog, warn });
+    : new DetectionLog({ ...options.detectionLog, ...WITHOUT_BOUND, warn });
   const { detectionPcap } = options;
   using pcap = detectionPcap === undefined
     ? null
-    : new DetectionPcap({ path: detectionPcap, warn, isBounded: false });
+    : new DetectionPcap({ path: detectionPcap, ...WITHOUT_BOUND, warn });
   const onDetection = (row: DetectionRow, detection: Detection, packet: PacketCopy) => {
     progress.clear();
     report.detection(row);
@@ -120,6 +124,29 @@ export async function analyze(
     warn(error.message);
   }
   return exitCode;
+}
+
+/** Of the detection log and the detection pcap: captures have an end, and nobody is blocked here. */
+const WITHOUT_BOUND = { isBounded: false, activity: "judging" } as const;
+
+/** A log is appended to what is there, which would spoil a capture named by mistake. */
+async function refuseCapture(path: string): Promise<void> {
+  if (!await holdsCapture(path)) return;
+  throw new EnvironmentError(
+    `Cannot write the detection log ${printable(path)}: a capture is there`,
+    "name another file, or remove it",
+  );
+}
+
+/** False where nothing is there, or what cannot be read: the log itself says what is wrong then. */
+async function holdsCapture(path: string): Promise<boolean> {
+  try {
+    if (!Deno.statSync(path).isFile) return false;
+    using _ = await CaptureReader.open(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The page and what it needs are loaded only for those who ask for it. */

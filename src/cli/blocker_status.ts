@@ -1,6 +1,7 @@
 /** What the running blocker tells of itself, put together from its parts. */
-import { UsageError } from "../errors.ts";
+import { EnvironmentError, UsageError } from "../errors.ts";
 import type { Config } from "../config/options.ts";
+import type { Fleet } from "../fleet/fleet.ts";
 import type { BanSide } from "../gateway/bans/ban_side.ts";
 import {
   readCounters,
@@ -11,6 +12,7 @@ import {
 import { queueStatistics } from "../gateway/queue/queue_statistics.ts";
 import type { QueueWorkers } from "../gateway/queue/queue_workers.ts";
 import { parseAddress } from "../packet/address.ts";
+import type { DetectionFiles } from "../report/detection_files.ts";
 import { type DetectionHistory, TrafficHistory, type TrafficTotals } from "../report/history.ts";
 import { log } from "../report/log.ts";
 import type { BanStatus, Status, StatusSource, WorkerStatus } from "../report/status.ts";
@@ -19,9 +21,16 @@ import { buildInfo } from "../version.ts";
 /** The parts, asked for anew each time: a reload changes the settings. */
 export interface BlockerParts {
   readonly config: () => Config;
-  readonly workers: QueueWorkers;
   readonly bans: BanSide;
   readonly detections: DetectionHistory;
+  readonly detectionFiles: DetectionFiles;
+}
+
+/** The parts that run once the rules are in. */
+export interface RunningParts {
+  readonly workers: QueueWorkers;
+  /** Null where this machine is in no fleet. */
+  readonly fleet: Fleet | null;
 }
 
 const SAMPLE_MS = 1_000;
@@ -31,8 +40,10 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
   readonly traffic = new TrafficHistory(performance.now());
   readonly detections: DetectionHistory;
   readonly #parts: BlockerParts;
+  #running: RunningParts | null = null;
+  #address: string | null = null;
   readonly #build = buildInfo();
-  readonly #started = new Date().toISOString();
+  readonly #startTime = new Date().toISOString();
   readonly #undo = new AsyncDisposableStack();
 
   private constructor(parts: BlockerParts) {
@@ -42,14 +53,16 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
     this.#undo.defer(() => clearInterval(timer));
   }
 
+  /** Takes the address of STATUS_LISTEN, before any rule is installed; throws where it cannot. */
   static async start(parts: BlockerParts): Promise<BlockerStatus> {
     const status = new BlockerStatus(parts);
     const { statusListen: listen, statusToken: token } = parts.config();
     if (listen === "") return status;
     try {
       const { StatusServer } = await import("../report/status_server.ts");
-      const server = status.#undo.use(await StatusServer.start({ listen, token, source: status }));
-      log.info("Status page at {address}", { address: server.address });
+      const isReady = () => status.isReady;
+      const server = await StatusServer.start({ listen, token, source: status, isReady });
+      status.#address = status.#undo.use(server).address;
       return status;
     } catch (error) {
       await status[Symbol.asyncDispose]();
@@ -57,12 +70,24 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
     }
   }
 
+  /** From now on there is something to tell. */
+  ready(running: RunningParts): void {
+    this.#running = running;
+    if (this.#address !== null) log.info("Status page at {address}", { address: this.#address });
+  }
+
+  get isReady(): boolean {
+    return this.#running !== null;
+  }
+
   nowMs(): number {
     return performance.now();
   }
 
+  /** Throws EnvironmentError before {@link ready}. */
   status(): Status {
-    const { workers, bans } = this.#parts;
+    const { workers, fleet } = this.#started();
+    const { bans } = this.#parts;
     const config = this.#parts.config();
     const { queueCount } = config;
     const each = this.#workers(config);
@@ -76,7 +101,7 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
     return {
       ...this.#build,
       pid: Deno.pid,
-      started: this.#started,
+      started: this.#startTime,
       healthy: each.every(({ running }) => running),
       chains: config.chains,
       monitorOnly: config.monitorOnly,
@@ -95,11 +120,18 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
         return { interface: name, mode, problem, packetsDropped: packets, bytesDropped: bytes };
       }),
       methods: this.detections.methods,
+      detectionFiles: this.#parts.detectionFiles.status,
+      fleet: fleet?.state ?? null,
     };
   }
 
+  #started(): RunningParts {
+    if (this.#running !== null) return this.#running;
+    throw new EnvironmentError("Cannot tell yet: btblocker is starting");
+  }
+
   #workers({ queueNum, queueCount }: Config): WorkerStatus[] {
-    const { workers } = this.#parts;
+    const { workers } = this.#started();
     const { running } = workers;
     const kernel = queueStatistics();
     return Array.from({ length: queueCount }, (_, worker) => {
@@ -120,16 +152,21 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
 
   liftBan(address: string): boolean {
     const words = parseAddress(address);
-    if (words !== null) return this.#parts.bans.bans.remove(words);
+    if (words !== null) {
+      this.#running?.fleet?.forget([address]); // what waits to be told would bring it back
+      return this.#parts.bans.bans.remove(words);
+    }
     throw new UsageError(`Cannot unban ${address}: expected one address`);
   }
 
   #sample(): void {
+    if (!this.isReady) return;
     this.traffic.sample(this.nowMs(), this.#totals());
   }
 
   #totals(): TrafficTotals {
-    const { workers, config } = this.#parts;
+    const { workers } = this.#started();
+    const { config } = this.#parts;
     const { packets, bytes, dropped, bannedDrops, detections, unjudged } = sumCounters(
       workers.counters,
       config().queueCount,

@@ -13,6 +13,7 @@
  */
 import { Command, CommanderError } from "@commander-js/extra-typings";
 import * as v from "valibot";
+import { closest } from "../config/closest.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import {
   type Config,
@@ -35,24 +36,55 @@ export const EXIT_USAGE = 2;
 /** Runs the command line and returns the exit code; prints every error itself. */
 export async function main(args: readonly string[]): Promise<number> {
   let exitCode = EXIT_OK;
-  const program = buildProgram((code) => exitCode = code);
+  const words = withDefaultCommand(args);
+  const refusals: string[] = [];
+  const program = buildProgram((code) => exitCode = code, (line) => refusals.push(line));
   try {
-    await program.parseAsync(withDefaultCommand(args), { from: "user" });
+    await program.parseAsync(words, { from: "user" });
     return exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+    if (error instanceof CommanderError) {
+      await tell(refusals, words);
+      return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+    }
     if (error instanceof UsageError) {
-      console.error(error.message);
+      await tell(error.message.split("\n"), words);
       return EXIT_USAGE;
     }
     if (error instanceof EnvironmentError) {
-      console.error(error.message);
+      await tell([error.message], words);
       return EXIT_ENVIRONMENT;
     }
-    console.error("Cannot go on: an error that should not happen; please report it");
-    console.error(error);
+    const why = error instanceof Error ? error.stack ?? error.message : String(error);
+    const title = "Cannot go on: an error that should not happen; please report it";
+    await tell([title, ...why.split("\n")], words);
     return EXIT_ENVIRONMENT;
   }
+}
+
+/**
+ * Says why a command ended: the blocker in its log, for what collects that (journald's priorities,
+ * JSON lines), the others on standard error.
+ */
+async function tell(lines: readonly string[], words: readonly string[]): Promise<void> {
+  if (words[0] !== "run" || words.includes("--show-config")) {
+    for (const line of lines) console.error(line);
+    return;
+  }
+  const { logLine, setupErrorLog } = await import("../report/log.ts");
+  setupErrorLog(logFormatOf(words));
+  for (const line of lines) logLine("error", line);
+}
+
+/** Settings that cannot be used are told in the format they ask for, as far as that is known. */
+function logFormatOf(words: readonly string[]): Config["logFormat"] {
+  const flag = flagOf("logFormat");
+  const at = words.findLastIndex((word) => word === flag || word.startsWith(`${flag}=`));
+  const given = at < 0
+    ? Deno.env.get(OPTIONS.logFormat.variable)
+    : words[at].slice(flag.length + 1) || words[at + 1];
+  const result = v.safeParse(OPTIONS.logFormat.kind.schema, given);
+  return result.success ? result.output : OPTIONS.logFormat.default;
 }
 
 /** No command means run, as in the original: `btblocker --monitor-only`. */
@@ -65,8 +97,16 @@ function withDefaultCommand(args: readonly string[]): string[] {
 
 type Flags = Readonly<Record<string, unknown>>;
 
-/** All commands with their flags; `exit` gets the exit code of the one that runs. */
-export function buildProgram(exit: (code: number) => void): Command {
+/**
+ * All commands with their flags.
+ *
+ * @param exit gets the exit code of the command that runs
+ * @param refuse gets the line that says why a command line is none
+ */
+export function buildProgram(
+  exit: (code: number) => void,
+  refuse: (line: string) => void = console.error,
+): Command {
   const program = new Command("btblocker")
     .description("Keeps BitTorrent off a machine or the networks behind it")
     .version(versionLine(), "-V, --version", "print version, commit and build date")
@@ -74,7 +114,7 @@ export function buildProgram(exit: (code: number) => void): Command {
     .helpCommand(false)
     .exitOverride()
     .configureHelp({ showGlobalOptions: false })
-    .configureOutput({ outputError: (text, write) => write(oneLine(text)) })
+    .configureOutput({ outputError: (text) => refuse(oneLine(text)) })
     .addHelpText("after", "\nWithout a command: run. Exit codes: 1 environment, 2 usage.");
 
   const run = program.command("run")
@@ -82,8 +122,13 @@ export function buildProgram(exit: (code: number) => void): Command {
     .option("--show-config", "print the effective settings and where each comes from, and end")
     .action(async (_, command) => {
       const flags = command.opts() as Flags;
-      const reload = () => loadFrom(flags);
-      const loaded = await reload();
+      const loaded = await loadFrom(flags);
+      let lastFile = loaded.file;
+      const reload = async () => {
+        const again = await loadFrom(flags, lastFile);
+        lastFile = again.file;
+        return again;
+      };
       if (flags.showConfig === true) {
         const { showConfig } = await import("../config/load.ts");
         console.log(showConfig(loaded));
@@ -108,6 +153,9 @@ export function buildProgram(exit: (code: number) => void): Command {
     .action(async (files, flags) => {
       const path = flagValue("detectionLog", flags.detectionLog, "");
       const format = flagValue("detectionLogFormat", flags.detectionLogFormat, "text");
+      if (path === "" && flags.detectionLogFormat !== undefined) {
+        throw new UsageError("Cannot use --detection-log-format without --detection-log");
+      }
       const detectionPcap = flagValue("detectionPcap", flags.detectionPcap, "");
       const policy = {
         strict: flagValue("policy", flags.policy, "default") === "strict",
@@ -219,7 +267,8 @@ function addConfigFlags(command: Command): void {
   }
 }
 
-async function loadFrom(flags: Flags): Promise<LoadedConfig> {
+/** @param lastFile of the last good load, for a reload */
+async function loadFrom(flags: Flags, lastFile: string | null = null): Promise<LoadedConfig> {
   const { loadConfig } = await import("../config/load.ts");
   const given: Partial<Record<OptionName, string>> = {};
   for (const name of OPTION_NAMES) {
@@ -227,7 +276,7 @@ async function loadFrom(flags: Flags): Promise<LoadedConfig> {
     if (value !== undefined) given[name] = String(value);
   }
   const configPath = typeof flags.config === "string" ? flags.config : undefined;
-  return loadConfig({ flags: given, ...configPath === undefined ? {} : { configPath } });
+  return loadConfig({ flags: given, lastFile, ...configPath === undefined ? {} : { configPath } });
 }
 
 /** Commander's name for a flag's value: `banDuration` for `--ban-duration`. */
@@ -249,9 +298,18 @@ function flagValue<Name extends OptionName>(
   throw new UsageError(`Cannot use ${flag} ${raw}: expected ${kind.expected}`);
 }
 
-/** Commander's messages have a prefix and may have a second line with a suggestion. */
+/**
+ * Commander's messages have a prefix and may have a second line with a suggestion. What follows an
+ * unknown option's `=` may be a secret, and hides from Commander which option was meant.
+ */
 function oneLine(text: string): string {
+  const unknown = /^error: unknown option '(--[^=\s]+)=/.exec(text)?.[1];
+  if (unknown !== undefined) {
+    const meant = closest(unknown, [...OPTION_NAMES.map(flagOf), "--config"]);
+    const hint = meant === null ? "" : ` (did you mean ${meant}?)`;
+    return `btblocker: unknown option '${unknown}'${hint} (see btblocker --help)`;
+  }
   const line = text.trim().replace(/^error: /, "").replace(/\s*\n\s*/g, " ")
     .replace("(Did you mean", "(did you mean");
-  return `btblocker: ${line} (see btblocker --help)\n`;
+  return `btblocker: ${line} (see btblocker --help)`;
 }

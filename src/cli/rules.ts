@@ -11,7 +11,7 @@ export async function rules(
 ): Promise<number> {
   const traffic = guardedTraffic(config);
   if (action !== "show") requireNetAdmin();
-  const firewall = await Firewall.open();
+  const firewall = await Firewall.open("system", undefined, (message) => console.error(message));
   for (const warning of firewall.warnings) console.error(warning);
   switch (action) {
     case "install": {

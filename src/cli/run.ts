@@ -1,7 +1,7 @@
 /** `btblocker run`: the blocker, from its settings to its end by a signal. */
 
 import { interfaceName } from "../../ffi/libc.ts";
-import { compareConfigs, type LoadedConfig } from "../config/load.ts";
+import { compareConfigs, type LoadedConfig, variablesOf } from "../config/load.ts";
 import type { Config } from "../config/options.ts";
 import { DEFAULT_FLOWS } from "../engine/engine.ts";
 import { EnvironmentError } from "../errors.ts";
@@ -13,7 +13,6 @@ import { ControlServer } from "../gateway/control.ts";
 import { readCounters, sumCounters, workerCounters } from "../gateway/queue/counters.ts";
 import { marksOf } from "../gateway/rules/marks.ts";
 import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
-import type { LogLine } from "../report/log_line.ts";
 import type { GuardedTraffic } from "../gateway/rules/rule_text.ts";
 import { StallWatch } from "../gateway/queue/stalls.ts";
 import { Gateway, requireNetAdmin } from "../gateway/supervisor.ts";
@@ -22,7 +21,7 @@ import { reportDetection } from "../report/console.ts";
 import { DetectionFiles } from "../report/detection_files.ts";
 import type { DetectionRecord } from "../report/detection_record.ts";
 import { DetectionHistory } from "../report/history.ts";
-import { log, setupLog } from "../report/log.ts";
+import { log, logLine, setupLog } from "../report/log.ts";
 import { ServiceManager } from "../report/systemd.ts";
 import { formatCount } from "../report/text.ts";
 import { BlockerStatus } from "./blocker_status.ts";
@@ -42,7 +41,7 @@ export async function run(
   while (await signals.next() === "reload") {
     service.reloading();
     try {
-      blocker.reload((await reload()).config);
+      await blocker.reload((await reload()).config);
     } catch (error) {
       log.error("Cannot reload, the settings stay as they were: {problem}", {
         problem: (error as Error).message,
@@ -93,21 +92,6 @@ class Signals implements Disposable {
   }
 }
 
-const logLine: LogLine = (level, message) => {
-  switch (level) {
-    case "info":
-      return log.info("{message}", { message });
-    case "warn":
-      return log.warn("{message}", { message });
-    case "error":
-      return log.error("{message}", { message });
-  }
-};
-
-function notStarted(): never {
-  throw new EnvironmentError("Cannot tell yet: btblocker is starting");
-}
-
 const STATUS_MS = 10_000;
 
 /** Calls `action` now and then while the program runs. */
@@ -125,7 +109,7 @@ class Blocker implements AsyncDisposable {
   #fleet: Fleet | null = null;
   #status: BlockerStatus | null = null;
   readonly #detections = new DetectionHistory();
-  readonly #detectionFiles = new DetectionFiles((message) => log.warn("{message}", { message }));
+  readonly #detectionFiles = new DetectionFiles((message) => logLine("warn", message));
   #sweepTimer: ReturnType<typeof setInterval> | undefined;
   readonly #stalls = new StallWatch();
 
@@ -152,17 +136,28 @@ class Blocker implements AsyncDisposable {
     // The lock first: a second blocker must not touch the first one's rules and maps.
     this.#undo.use(
       new ControlServer(networkNamespaceInode(), {
-        bans: (request) => {
+        bans: async (asked) => {
           const { bans, local } = this.#bans;
           const fleet = this.#fleet;
           const lift = fleet === null ? null : (addresses: readonly string[]) => {
             return fleet.lift(addresses);
           };
-          return answerInFleet(bans, local.never, readBanRequest(request), lift);
+          const request = readBanRequest(asked);
+          const answers = await answerInFleet(bans, local.never, request, lift);
+          // What waits to be told would bring the ban back.
+          if (request.action === "remove") fleet?.forget(request.addresses);
+          if (request.action === "clear") fleet?.forget(null);
+          return answers;
         },
-        status: () => this.#status?.status() ?? notStarted(),
+        status: () => {
+          if (this.#status !== null) return this.#status.status();
+          throw new EnvironmentError("Cannot tell yet: btblocker is starting");
+        },
       }),
     );
+    // What can be refused is refused before the kernel is touched: a service manager that starts us
+    // again and again is not to flap the rules.
+    if (fleet !== null) (await import("../fleet/files.ts")).checkFleetFiles(fleet);
     this.#undo.use(this.#detectionFiles).open(config);
     this.#bans = this.#undo.use(
       BanSide.open({
@@ -175,6 +170,14 @@ class Blocker implements AsyncDisposable {
         whitelistIps: config.whitelistIps,
         monitorOnly: config.monitorOnly,
         log: logLine,
+      }),
+    );
+    this.#status = this.#undo.use(
+      await BlockerStatus.start({
+        config: () => this.#config,
+        bans: this.#bans,
+        detections: this.#detections,
+        detectionFiles: this.#detectionFiles,
       }),
     );
     this.#gateway = this.#undo.use(
@@ -195,13 +198,7 @@ class Blocker implements AsyncDisposable {
     this.#startSweeping();
     this.#undo.defer(() => clearInterval(this.#sweepTimer));
     const { workers } = this.#gateway;
-    const parts = {
-      config: () => this.#config,
-      workers,
-      bans: this.#bans,
-      detections: this.#detections,
-    };
-    this.#status = this.#undo.use(await BlockerStatus.start(parts));
+    this.#status.ready({ workers, fleet: this.#fleet });
   }
 
   async #joinFleet(settings: FleetSettings): Promise<void> {
@@ -213,19 +210,19 @@ class Blocker implements AsyncDisposable {
   }
 
   /** Takes over what can change without a restart, and says what cannot. */
-  reload(config: Config): void {
+  async reload(config: Config): Promise<void> {
     const { live, restart } = compareConfigs(this.#config, config);
     const kept = Object.fromEntries(restart.map((name) => [name, this.#config[name]]));
     this.#config = { ...config, ...kept };
     setupLog({ level: config.logLevel, format: config.logFormat });
-    this.#bans.local.setWhitelist(config.whitelistIps);
+    this.#bans.setWhitelist(config.whitelistIps);
     this.#bans.setMonitorOnly(config.monitorOnly);
-    this.#gateway.apply(this.#judgeSettings());
+    await this.#gateway.apply(this.#judgeSettings());
     this.#detectionFiles.open(this.#config);
     this.#startSweeping();
-    log.info("Reloaded: {changes}", { changes: live.join(", ") || "nothing changed" });
+    log.info("Reloaded: {changes}", { changes: variablesOf(live) || "nothing changed" });
     if (restart.length > 0) {
-      log.warn("Not taken over until a restart: {options}", { options: restart.join(", ") });
+      log.warn("Not taken over until a restart: {options}", { options: variablesOf(restart) });
     }
   }
 
@@ -314,6 +311,7 @@ export function guardedTraffic(config: Config): GuardedTraffic {
     queueCount: config.queueCount,
     marks: marksOf(config.markMask),
     recheck: config.recheck,
+    monitorOnly: config.monitorOnly,
   };
 }
 

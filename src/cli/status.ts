@@ -1,5 +1,6 @@
 /** `btblocker status`: what the running blocker tells through its socket, once or every second. */
 import { EnvironmentError } from "../errors.ts";
+import type { FleetCalls } from "../fleet/fleet_state.ts";
 import { askControl } from "../gateway/control.ts";
 import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
 import { latencyQuantileUs, type Status } from "../report/status.ts";
@@ -113,7 +114,9 @@ function head(status: Status, nowMs: number, paint: Paint): string[] {
     title,
     `${verb} ${chains.join(", ")}, ${policy} policy, ${whatOfBans(status)}`,
     ...health(status, paint),
+    ...missing(status, paint),
     banned,
+    ...fleet(status, nowMs, paint),
   ];
 }
 
@@ -154,6 +157,53 @@ function health({ workers, counters, latency }: Status, paint: Paint): string[] 
   return lines;
 }
 
+/** What the detection log and the detection pcap do not have; nothing where that is nothing. */
+function missing({ detectionFiles: { log, pcap } }: Status, paint: Paint): string[] {
+  const files = [
+    { name: "detection log", one: "entry", many: "entries", ...log },
+    { name: "detection pcap", one: "packet", many: "packets", ...pcap },
+  ];
+  return files.flatMap(({ name, one, many, lost, leftOut }) => {
+    const count = (count: number) => `${number(count)} ${count === 1 ? one : many}`;
+    const parts: string[] = [];
+    if (lost > 0) parts.push(`${count(lost)} could not be written`);
+    if (leftOut > 0) parts.push(`${count(leftOut)} left out, too many at once`);
+    return parts.length === 0 ? [] : [paint("yellow", `In the ${name} ${parts.join("; ")}`)];
+  });
+}
+
+function fleet({ fleet }: Status, nowMs: number, paint: Paint): string[] {
+  const lines: string[] = [];
+  if (fleet?.reports) {
+    const { waiting, lost } = fleet.reports;
+    const facts = [`${formatCount(waiting, "ban")} waiting`];
+    if (lost > 0) facts.push(paint("yellow", `${formatCount(lost, "ban")} lost, too many waited`));
+    lines.push(half("Reports to the fleet", fleet.reports, facts, nowMs, paint));
+  }
+  if (fleet?.takesOver) {
+    const facts = [`${formatCount(fleet.takesOver.held, "ban")} held`];
+    lines.push(half("Takes over from the fleet", fleet.takesOver, facts, nowMs, paint));
+  }
+  return lines;
+}
+
+/** `Takes over from the fleet: last 3s ago, 1,204 bans held`. */
+function half(
+  what: string,
+  { connected, lastSuccess, lastFailure }: FleetCalls,
+  facts: readonly string[],
+  nowMs: number,
+  paint: Paint,
+): string {
+  const last = lastSuccess === null
+    ? "not yet"
+    : `last ${formatDuration((nowMs - Date.parse(lastSuccess)) / 1000)} ago`;
+  const line = `${what}: ${[last, ...facts].join(", ")}`;
+  if (connected || lastFailure === null) return line;
+  const { trouble, problem } = lastFailure;
+  return `${line}; ${paint("yellow", `${trouble}: ${printable(problem)}`)}`;
+}
+
 function time(us: number): string {
   return us < 1000 ? `${us} µs` : `${us / 1000} ms`;
 }
@@ -166,6 +216,7 @@ function amounts({ counters, rates }: Status): string[][] {
     ["Detections", rate(rates.detections), number(counters.detections)],
     ["Flows seen", "", number(counters.flows)],
     ["Flows released", "", number(counters.released)],
+    ["Packets whitelisted", "", number(counters.whitelisted)],
   ];
 }
 

@@ -100,7 +100,7 @@ export function duration(min: number, max: number): Kind<number> {
   };
 }
 
-/** A 32-bit mask, hexadecimal with 0x or decimal, with `bits` bits set or more. */
+/** A 32-bit mask, hexadecimal with 0x or decimal, with exactly `bits` bits set. */
 export function mask(bits: number): Kind<number> {
   return {
     schema: v.pipe(
@@ -111,9 +111,9 @@ export function mask(bits: number): Kind<number> {
       v.integer(),
       v.minValue(1),
       v.maxValue(0xffff_ffff),
-      v.check((value) => countBits(value) >= bits),
+      v.check((value) => countBits(value) === bits),
     ),
-    expected: `a 32-bit mask with at least ${bits} bits, such as 0x30000000`,
+    expected: `a 32-bit mask with exactly ${bits} bits, such as 0x30000000`,
     placeholder: "<mask>",
     toml: (value) => `0x${value.toString(16).padStart(8, "0")}`,
   };

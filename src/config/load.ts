@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { UsageError } from "../errors.ts";
 import { printable } from "../report/text.ts";
 import { closest } from "./closest.ts";
-import { isLocalListenAddress } from "./kinds.ts";
+import { findConflicts, QUEUE_NUMBERS } from "./conflicts.ts";
 import {
   type Config,
   flagOf,
@@ -19,9 +19,6 @@ import {
 /** Read when there is one and `--config` names none. */
 export const DEFAULT_CONFIG_PATH = "/etc/btblocker/config.toml";
 
-/** Netfilter has queues 0 to 65535. */
-const QUEUE_NUMBERS = 65_536;
-
 export interface ConfigInput {
   /** Values of the flags that were given, as text (`true` for a flag without a value). */
   flags?: Partial<Record<OptionName, string>>;
@@ -29,6 +26,11 @@ export interface ConfigInput {
   variables?: Readonly<Record<string, string>>;
   /** `--config`: must exist, unlike the default one. */
   configPath?: string;
+  /**
+   * For a reload: the file of the last good load. It must be there still, be it the default one:
+   * a file that vanished is no order to go back to the defaults.
+   */
+  lastFile?: string | null;
   /** For tests. */
   defaultConfigPath?: string;
 }
@@ -56,8 +58,8 @@ export function loadConfig(input: ConfigInput = {}): LoadedConfig {
     // when the other is taken away.
     const given = [
       fromFlag(name, input.flags ?? {}),
-      fromVariables(name, variables),
-      fromFile(name, values, file),
+      ...fromVariables(name, variables),
+      ...fromFile(name, values, file),
     ].filter((one) => one !== null);
     let chosen = false;
     for (const { raw, origin, shown } of given) {
@@ -80,19 +82,7 @@ export function loadConfig(input: ConfigInput = {}): LoadedConfig {
     config.queueCount = Math.min(OPTIONS.queueCount.default, QUEUE_NUMBERS - config.queueNum);
   }
   const loaded = config as Config;
-  if (loaded.queueNum + loaded.queueCount > QUEUE_NUMBERS) {
-    problems.push(
-      `Cannot use ${loaded.queueCount} queues from number ${loaded.queueNum}: the last queue ` +
-        `number is 65535`,
-    );
-  }
-  const { statusListen, statusToken } = loaded;
-  if (statusListen && statusToken === "" && !isLocalListenAddress(statusListen)) {
-    problems.push(
-      `Cannot serve the status page at ${statusListen}: others than this machine could read it ` +
-        "(set STATUS_TOKEN, or listen at 127.0.0.1)",
-    );
-  }
+  problems.push(...findConflicts(loaded));
   if (problems.length > 0) throw new UsageError(problems.join("\n"));
   return { config: loaded, origins: origins as Origins, file };
 }
@@ -110,6 +100,11 @@ export function showConfig({ config, origins, file }: LoadedConfig): string {
   return [head, ...lines.map(([setting, origin]) => `${setting.padEnd(width)}  ${origin}`)].join(
     "\n",
   );
+}
+
+/** Options by the names of their variables, as messages have them: `QUEUE_COUNT, STATUS_LISTEN`. */
+export function variablesOf(names: readonly OptionName[]): string {
+  return names.map((name) => OPTIONS[name].variable).join(", ");
 }
 
 /** What a reload changes: names that are taken over at once, and names that need a restart. */
@@ -143,20 +138,23 @@ function fromFlag(name: OptionName, flags: Partial<Record<OptionName, string>>):
   return { raw, origin: `flag ${flagOf(name)}`, shown: `${flagOf(name)} ${shownOf(name, raw)}` };
 }
 
+/** The option's variable, its older names, its file's name: the first one wins. */
 function fromVariables(
   name: OptionName,
   variables: Readonly<Record<string, string>>,
-): Given | null {
+): (Given | null)[] {
   const option = OPTIONS[name] as Option<unknown>;
+  const given: (Given | null)[] = [];
   for (const variable of [option.variable, ...option.oldVariables ?? []]) {
     const raw = variables[variable];
     if (raw === undefined) continue;
     // Compose files and unit files pass empty variables for "not set"; where nothing is a value
     // (no ports, no file) it is taken as one.
     if (raw.trim() === "" && !v.safeParse(option.kind.schema, raw).success) continue;
-    return { raw, origin: `variable ${variable}`, shown: `${variable}=${shownOf(name, raw)}` };
+    const shown = `${variable}=${shownOf(name, raw)}`;
+    given.push({ raw, origin: `variable ${variable}`, shown });
   }
-  return fromFileVariable(name, variables);
+  return [...given, fromFileVariable(name, variables)];
 }
 
 /** A secret's file, as containers name it: `FLEET_KEY_FILE=/run/secrets/key`. */
@@ -175,7 +173,8 @@ function fromFileVariable(
   };
 }
 
-function fileVariableOf(name: OptionName): string {
+/** The variable that names a secret's file. */
+export function fileVariableOf(name: OptionName): string {
   return `${OPTIONS[name].variable}_FILE`;
 }
 
@@ -183,17 +182,12 @@ function fromFile(
   name: OptionName,
   values: Readonly<Record<string, unknown>>,
   file: string | null,
-): Given | null {
-  for (const key of tomlKeys(name)) {
-    if (!Object.hasOwn(values, key)) continue;
-    const raw = values[key];
-    return {
-      raw,
-      origin: `file ${file}: ${key}`,
-      shown: `${key} = ${shownOf(name, JSON.stringify(raw))} in ${file}`,
-    };
-  }
-  return null;
+): Given[] {
+  return tomlKeys(name).filter((key) => Object.hasOwn(values, key)).map((key) => ({
+    raw: values[key],
+    origin: `file ${file}: ${key}`,
+    shown: `${key} = ${shownOf(name, JSON.stringify(values[key]))} in ${file}`,
+  }));
 }
 
 function tomlKeys(name: OptionName): string[] {
@@ -211,8 +205,10 @@ function readFile(
     text = Deno.readTextFileSync(file);
   } catch (error) {
     const isMissing = error instanceof Deno.errors.NotFound;
-    if (isMissing && input.configPath === undefined) return { file: null, values: {} };
-    problems.push(`Cannot read ${file}: ${describe(error)}`);
+    const wasThere = input.lastFile === file;
+    if (isMissing && input.configPath === undefined && !wasThere) return { file: null, values: {} };
+    const hint = isMissing && wasThere ? " any more (restart to go on without it)" : "";
+    problems.push(`Cannot read ${file}: ${describe(error)}${hint}`);
     return { file: null, values: {} };
   }
   let values: Record<string, unknown>;
@@ -245,7 +241,9 @@ function findMisspeltVariables(
     const suggestion = closest(variable, known);
     if (suggestion === null) continue;
     problems.push(
-      `Cannot use ${shown(variable)}=${isSecretVariable(suggestion) ? "…" : shown(value)}: no ` +
+      `Cannot use ${shown(variable)}=${
+        isSecretVariable(suggestion) ? "…" : shown(withoutPassword(value))
+      }: no ` +
         `such variable (did you mean ${suggestion}?)`,
     );
   }
@@ -265,7 +263,12 @@ function shown(value: string | undefined): string {
 
 /** A wrong token may be a right one mistyped: it is not for the log. */
 function shownOf(name: OptionName, value: string): string {
-  return isSecret(name, value) ? "…" : shown(value);
+  return isSecret(name, value) ? "…" : shown(withoutPassword(value));
+}
+
+/** `https://user:password@host`, `user:password@host`: what stands before the @ is not shown. */
+function withoutPassword(value: string): string {
+  return value.replace(/^("?\w+:\/\/|"?(?=[^:]*:(?!\/\/))).*@/s, "$1…@");
 }
 
 function isSecret(name: OptionName, value: unknown): boolean {

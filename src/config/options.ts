@@ -95,7 +95,7 @@ export const OPTIONS = {
     variable: "MARK_MASK",
     kind: mask(2),
     default: 0x3000_0000,
-    help: "Bits of the packet and connection mark that carry the decision of a flow",
+    help: "The two bits of the packet and connection mark that carry the decision of a flow",
     example: "0x00030000",
     live: false,
   }),

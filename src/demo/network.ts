@@ -2,7 +2,7 @@
  * A small routed network in network namespaces: hosts, each on a link of its own to one router.
  * The demo shows the blocker in it, the tests run real clients in it. Nothing in it can reach the
  * machine's own networks, and everything in it is gone after {@link Network.dispose}, also after an
- * interrupt. Needs root and iproute2.
+ * interrupt; what a killed process leaves goes with the next network. Needs root and iproute2.
  */
 
 import { EnvironmentError } from "../errors.ts";
@@ -10,6 +10,9 @@ import { output, Program, type ProgramOptions } from "./program.ts";
 
 /** Where `ip netns` keeps the handles of named namespaces. */
 const HANDLES = "/run/netns";
+
+/** For programs to put things back at the end of the network; nobody waits for what they leave. */
+const GRACE_MS = 2_000;
 
 export interface HostOptions {
   /** IPv4 address of the host; the router is `.1` of its /24. Default `198.18.n.2`. */
@@ -53,7 +56,7 @@ export class Host {
   }
 
   /** Runs a command to its end and gives its standard output; throws when it fails. */
-  run(command: readonly string[], timeoutMs = 20_000): Promise<string> {
+  run(command: readonly string[], timeoutMs?: number): Promise<string> {
     return output(this.inside(command), timeoutMs);
   }
 }
@@ -79,9 +82,12 @@ export class Network implements AsyncDisposable {
     if (Deno.uid() !== 0) {
       throw new EnvironmentError("Cannot create network namespaces: not root", "run as root");
     }
-    // The process id tells networks of several processes apart, the counter those of one.
-    const directory = await Deno.makeTempDir({ prefix: "btblocker-" });
-    const network = new Network(`${label}${Deno.pid}-${created++}`, directory);
+    // The process id tells networks of several processes apart, the counter those of one, whose
+    // threads each begin at a number of their own.
+    removeAbandoned(label);
+    const name = `${label}${Deno.pid}-${created++ % 2 ** 32}`;
+    const directory = await Deno.makeTempDir({ prefix: `btblocker-${name}-` });
+    const network = new Network(name, directory);
     try {
       await network.addNamespace(network.router);
       await network.router.run(["sysctl", "-qw", ...FORWARDING]);
@@ -153,7 +159,7 @@ export class Network implements AsyncDisposable {
 
   /** The kernel notices a carrier up to a second late, and libtorrent listens only where one is. */
   private async linkUp(host: Host): Promise<void> {
-    const deadline = performance.now() + 5_000;
+    const deadline = performance.now() + 30_000;
     while (performance.now() < deadline) {
       const link = await output(["ip", "-n", host.namespace, "-o", "link", "show", "eth0"]);
       if (/ state UP /.test(link)) return;
@@ -163,9 +169,7 @@ export class Network implements AsyncDisposable {
 
   /** Synchronous, so that it also works while the process is being ended. */
   private remove(): void {
-    for (const { namespace } of [...this.hosts, this.router]) {
-      new Deno.Command("ip", { args: ["netns", "delete", namespace], stderr: "null" }).outputSync();
-    }
+    for (const { namespace } of [...this.hosts, this.router]) deleteNamespace(namespace);
     try {
       Deno.removeSync(this.directory, { recursive: true });
     } catch {
@@ -179,30 +183,31 @@ export class Network implements AsyncDisposable {
   }
 
   private async end(): Promise<void> {
-    await Promise.all([...this.programs].map((program) => program.stop()));
+    await Promise.all([...this.programs].map((program) => program.stop("SIGTERM", GRACE_MS)));
     this.remove();
     releaseFromInterrupts(this);
   }
 }
 
-/** Networks of this process that still stand. */
+/** Networks of this thread that still stand. */
 const standing = new Set<Network>();
 let interrupted = false;
-const onInterrupt = () => leave(130);
-const onTerminate = () => leave(143);
+
+/** Exit codes of a shell: 128 and the signal's number. */
+const INTERRUPTS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+const listeners = Object.entries(INTERRUPTS)
+  .map(([signal, exitCode]) => [signal as keyof typeof INTERRUPTS, () => leave(exitCode)] as const);
 
 function guardAgainstInterrupts(network: Network): void {
   standing.add(network);
   if (standing.size > 1) return;
-  Deno.addSignalListener("SIGINT", onInterrupt);
-  Deno.addSignalListener("SIGTERM", onTerminate);
+  for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
 }
 
 function releaseFromInterrupts(network: Network): void {
   standing.delete(network);
   if (standing.size > 0 || interrupted) return;
-  Deno.removeSignalListener("SIGINT", onInterrupt);
-  Deno.removeSignalListener("SIGTERM", onTerminate);
+  for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
 }
 
 /** Programs get their time to put things back; a second interrupt does not wait for them. */
@@ -216,9 +221,69 @@ async function leave(exitCode: number): Promise<void> {
   while (standing.size > 0) {
     await Promise.allSettled([...standing].map((network) => network.dispose()));
   }
+  // The end of this process is that of its other threads too, which may have networks (tests).
+  const isOfThisProcess = (pid: number) => pid === Deno.pid;
+  const deadline = performance.now() + 2 * GRACE_MS;
+  while (namespacesOf("[a-z]+", isOfThisProcess).length > 0 && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  removeAll("[a-z]+", isOfThisProcess);
   Deno.exit(exitCode);
 }
 
-let created = crypto.getRandomValues(new Uint16Array(1))[0]; // several threads of one process count
+/** Labels whose abandoned networks this thread has removed. */
+const swept = new Set<string>();
+
+/** Removes the networks of processes that have ended without: killed, or crashed. */
+function removeAbandoned(label: string): void {
+  if (swept.has(label)) return;
+  swept.add(label);
+  removeAll(label, (pid) => !isAlive(pid));
+}
+
+function removeAll(label: string, isWanted: (pid: number) => boolean): void {
+  for (const namespace of namespacesOf(label, isWanted)) deleteNamespace(namespace);
+  const temporary = Deno.env.get("TMPDIR") ?? "/tmp";
+  for (const name of namesIn(temporary, `btblocker-${label}`, isWanted)) {
+    try {
+      Deno.removeSync(`${temporary}/${name}`, { recursive: true });
+    } catch {
+      // Another thread has been faster.
+    }
+  }
+}
+
+function namespacesOf(label: string, isWanted: (pid: number) => boolean): string[] {
+  return namesIn(HANDLES, label, isWanted);
+}
+
+/** Names of networks with this label (a pattern) and of these processes. */
+function namesIn(directory: string, label: string, isWanted: (pid: number) => boolean): string[] {
+  const pattern = new RegExp(`^${label}(\\d+)-\\d+-\\w+$`);
+  try {
+    return [...Deno.readDirSync(directory)].map(({ name }) => name).filter((name) => {
+      const pid = pattern.exec(name)?.[1];
+      return pid !== undefined && isWanted(Number(pid));
+    });
+  } catch {
+    return []; // nobody has made a namespace yet
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    Deno.statSync(`/proc/${pid}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Synchronous, so that it also works while the process is being ended. Twice is harmless. */
+function deleteNamespace(name: string): void {
+  new Deno.Command("ip", { args: ["netns", "delete", name], stderr: "null" }).outputSync();
+}
+
+let created = crypto.getRandomValues(new Uint32Array(1))[0];
 
 const FORWARDING = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"];

@@ -2,11 +2,17 @@
 
 import { EnvironmentError } from "../errors.ts";
 
+/** For what must happen, on a slow machine that does much else; then something hangs. */
+const PATIENCE_MS = 60_000;
+
 /**
  * Runs a command and gives its standard output. Throws an `EnvironmentError` that holds its
  * standard error when it fails, is missing, or takes longer than `timeoutMs`.
  */
-export async function output(command: readonly string[], timeoutMs = 20_000): Promise<string> {
+export async function output(
+  command: readonly string[],
+  timeoutMs: number = PATIENCE_MS,
+): Promise<string> {
   const signal = AbortSignal.timeout(timeoutMs);
   const line = command.join(" ");
   let result: Deno.CommandOutput;
@@ -33,16 +39,23 @@ export interface ProgramOptions {
   /** File for standard output and error; without it they are kept and given by `text()`. */
   log?: string;
   env?: Record<string, string>;
+  /** Whether `env` is all of its environment; else it is added to that of this process. */
+  clearEnv?: boolean;
   cwd?: string;
 }
+
+/** What is printed comes through a pipe, after the end of the program or before. */
+const LAST_WORDS_MS = 2_000;
 
 /** A running child process with everything it has printed. */
 export class Program {
   readonly pid: number;
+  /** When it has ended and everything it printed is in `text()`. */
   readonly status: Promise<Deno.CommandStatus>;
   /** Null while it runs. */
   exit: Deno.CommandStatus | null = null;
   private printed = "";
+  private isRead = false;
   private readonly readers: Promise<void>[] = [];
 
   constructor(readonly command: readonly string[], private readonly options: ProgramOptions = {}) {
@@ -59,13 +72,18 @@ export class Program {
       stdout: stdio,
       stderr: stdio,
       env: options.env,
+      clearEnv: options.clearEnv,
       cwd: options.cwd,
     }).spawn();
     this.pid = child.pid;
     if (log === undefined) {
       this.readers.push(this.read(child.stdout), this.read(child.stderr));
     }
-    this.status = child.status.then((status) => this.exit = status);
+    this.status = child.status.then(async (status) => {
+      this.exit = status;
+      await this.lastWords();
+      return status;
+    });
   }
 
   /** Everything printed so far. */
@@ -79,10 +97,10 @@ export class Program {
   }
 
   /** Waits until the output matches; throws when the program ends or the time is up before. */
-  async printedMatch(pattern: RegExp, timeoutMs: number): Promise<RegExpMatchArray> {
+  async printedMatch(pattern: RegExp, timeoutMs = PATIENCE_MS): Promise<RegExpMatchArray> {
     const deadline = performance.now() + timeoutMs;
     while (true) {
-      const ended = this.exit !== null;
+      const ended = this.isRead;
       const found = this.text().match(pattern);
       if (found !== null) return found;
       if (ended || performance.now() > deadline) {
@@ -98,21 +116,35 @@ export class Program {
   /** Sends a signal to it and what it has started; harmless when it has ended. */
   kill(signal: Deno.Signal): void {
     if (this.exit !== null) return;
-    try {
-      Deno.kill(-this.pid, signal);
-    } catch {
-      // It ended in between.
+    // It may not have made its group yet.
+    for (const target of [-this.pid, this.pid]) {
+      try {
+        return Deno.kill(target, signal);
+      } catch {
+        // It ended in between.
+      }
     }
   }
 
   /** Asks it to end, and ends it when it has not within `graceMs`. */
-  async stop(signal: Deno.Signal = "SIGTERM", graceMs = 2_000): Promise<Deno.CommandStatus> {
+  async stop(
+    signal: Deno.Signal = "SIGTERM",
+    graceMs: number = PATIENCE_MS / 2,
+  ): Promise<Deno.CommandStatus> {
     this.kill(signal);
     const timer = setTimeout(() => this.kill("SIGKILL"), graceMs);
     const status = await this.status;
     clearTimeout(timer);
-    await Promise.all(this.readers);
     return status;
+  }
+
+  /** Reads to the end; a child that it has left behind may hold the pipe open for ever. */
+  private async lastWords(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, LAST_WORDS_MS));
+    await Promise.race([Promise.all(this.readers), late]);
+    clearTimeout(timer);
+    this.isRead = true;
   }
 
   private async read(stream: ReadableStream<Uint8Array>): Promise<void> {

@@ -13,6 +13,7 @@ import {
 import { kernelSources } from "./kernel_parts.ts";
 import { kernelRelease } from "./machine.ts";
 import { firewallChecks, interfaceChecks, queueCheck, settingChecks } from "./network_checks.ts";
+import { namedChecks } from "./settings_checks.ts";
 
 /** Looks at everything; never throws. @param os as in `Deno.build.os` */
 export async function examine(config: Config, os: string = Deno.build.os): Promise<Finding[]> {
@@ -29,10 +30,10 @@ export async function examine(config: Config, os: string = Deno.build.os): Promi
   await tell([{ name: "running", look: () => running.finding }]);
   await tell([kernelCheck(release), ...netfilterChecks(await kernelSources())]);
   await tell([...LIBRARY_CHECKS, ...rightsChecks()]);
-  await tell(firewallChecks(config));
+  await tell(firewallChecks(config, running.isThere));
   await tell([queueCheck(config, running.pid), ...bpfChecks(release, config)]);
   await tell(interfaceChecksOf(config));
-  await tell([...settingChecks(config), ...detectionFileChecks(config)]);
+  await tell([...settingChecks(config), ...namedChecks(config, running.pid)]);
   return findings;
 }
 
@@ -48,43 +49,22 @@ function interfaceChecksOf(config: Config): readonly Check[] {
 interface Running {
   /** Of the blocker in this network namespace; null for none, or none that answers. */
   readonly pid: number | null;
+  /** One that does not answer is there too. */
+  readonly isThere: boolean;
   readonly finding: Finding;
 }
 
 async function findRunning(): Promise<Running> {
   try {
     const answer = await askControl(networkNamespaceInode(), "status", undefined);
-    if (answer === null) return { pid: null, finding: ok("running", "no btblocker runs here") };
+    if (answer === null) {
+      return { pid: null, isThere: false, finding: ok("running", "no btblocker runs here") };
+    }
     const { pid, started, version } = answer.result as Record<string, unknown>;
     const detail = `btblocker ${version}, process ${pid}, since ${started}`;
-    return { pid: Number(pid), finding: ok("running", detail) };
+    return { pid: Number(pid), isThere: true, finding: ok("running", detail) };
   } catch (error) {
     const detail = (error as Error).message;
-    return { pid: null, finding: warning("running", detail) };
+    return { pid: null, isThere: true, finding: warning("running", detail) };
   }
-}
-
-/** The files' directories must be there; the files are made by the blocker. */
-function detectionFileChecks({ detectionLog, detectionPcap }: Config): readonly Check[] {
-  return [
-    directoryCheck("detection log", detectionLog),
-    directoryCheck("detection pcap", detectionPcap),
-  ];
-}
-
-/** @param path of a file to be made, empty for none */
-function directoryCheck(name: string, path: string): Check {
-  return {
-    name,
-    look() {
-      if (path === "") return [];
-      const directory = path.replace(/\/[^/]*$/, "") || "/";
-      try {
-        if (Deno.statSync(directory).isDirectory) return ok(name, path);
-      } catch {
-        // said below
-      }
-      return warning(name, `there is no directory ${directory}`, `mkdir -p -m 0750 ${directory}`);
-    },
-  };
 }

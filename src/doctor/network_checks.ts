@@ -6,6 +6,8 @@ import { queueOwner } from "../../ffi/netfilter_queue.ts";
 import type { Config } from "../config/options.ts";
 import { Firewall } from "../gateway/rules/firewall.ts";
 import { marksOf } from "../gateway/rules/marks.ts";
+import { NFT_TABLE } from "../gateway/rules/nft_text.ts";
+import { CHAIN } from "../gateway/rules/rule_text.ts";
 import { defaultRoutes } from "../gateway/network/routes.ts";
 import { isSupportedHardware } from "../gateway/bans/xdp.ts";
 import { type Check, type Finding, ok, problem, warning } from "./finding.ts";
@@ -21,13 +23,40 @@ import { xdpFeatures } from "./xdp_features.ts";
 
 const NEEDS_ADMIN = "not looked at without CAP_NET_ADMIN";
 
-export function firewallChecks(config: Config): Check[] {
+/** @param isRunning whether a blocker runs here, whose rules they are then */
+export function firewallChecks(config: Config, isRunning: boolean): Check[] {
   return [
     { name: "iptables", look: () => tools(config) },
     { name: "tables", look: () => tables(config) },
     { name: "marks", look: () => marks(config) },
+    { name: "rules", look: () => isRunning ? [] : leftRules(config) },
     { name: "flow offload", look: flowOffload },
   ];
+}
+
+const LISTINGS: readonly [command: string, args: readonly string[]][] = [
+  ["iptables-save", []],
+  ["ip6tables-save", []],
+  ["iptables-legacy-save", []],
+  ["ip6tables-legacy-save", []],
+  ["nft", ["list", "tables"]],
+];
+
+/** Whether a listing of one of the tools has rules of ours. */
+export function hasOwnRules(listed: string): boolean {
+  return listed.includes(`:${CHAIN} `) || new RegExp(`^table inet ${NFT_TABLE}$`, "m").test(listed);
+}
+
+/** A run that was killed takes nothing out. */
+async function leftRules({ manageRules }: Config): Promise<Finding | readonly Finding[]> {
+  if (!manageRules || !capabilities().has("CAP_NET_ADMIN")) return [];
+  const listed = await Promise.all(LISTINGS.map(([command, args]) => outputOf(command, args)));
+  if (!listed.some((text) => hasOwnRules(text ?? ""))) return [];
+  return warning(
+    "rules",
+    "there are rules of btblocker and none runs: they let everything pass",
+    "the next start replaces them; btblocker rules remove takes them out",
+  );
 }
 
 const TOOLS = ["iptables", "ip6tables", "iptables-nft", "iptables-legacy", "nft"];
@@ -133,16 +162,21 @@ export function queueCheck(
   };
 }
 
-/** One check an interface. */
+/** Two checks an interface. */
 export function interfaceChecks(config: Config): Check[] {
+  const byDefault = [...new Set(defaultRoutes().map((route) => route.interface))];
+  const names = config.interfaces.length > 0 ? config.interfaces : byDefault;
+  const offloads = names.map((name) => ({ name: `offload ${name}`, look: () => offload(name) }));
+  return [...xdpChecks(config, names), ...offloads];
+}
+
+function xdpChecks(config: Config, names: readonly string[]): Check[] {
   if (config.xdpMode === "off") {
     return [{
       name: "xdp",
       look: () => ok("xdp", "XDP_MODE is off: bans hold in user space"),
     }];
   }
-  const byDefault = [...new Set(defaultRoutes().map((route) => route.interface))];
-  const names = config.interfaces.length > 0 ? config.interfaces : byDefault;
   if (names.length === 0) {
     const look = () => warning("xdp", "there is no default route", "set INTERFACE");
     return [{ name: "xdp", look }];
@@ -150,14 +184,29 @@ export function interfaceChecks(config: Config): Check[] {
   return names.map((name) => ({ name: `xdp ${name}`, look: () => xdp(name, config) }));
 }
 
+/** Whether packets reach the queue joined, by `ethtool -k`; null where it does not tell. */
+export function joinsPackets(features: string): boolean | null {
+  const gro = /^generic-receive-offload: (on|off)/m.exec(features)?.[1];
+  return gro === undefined ? null : gro === "on";
+}
+
+/** One note an interface. */
+async function offload(name: string): Promise<Finding | readonly Finding[]> {
+  const isJoined = joinsPackets(await outputOf("ethtool", ["-k", name]) ?? "");
+  if (isJoined === null) return [];
+  const note = isJoined
+    ? "GRO is on: segments are judged joined, many at once"
+    : `GRO is off: segments are judged one by one, which costs more (ethtool -K ${name} gro on)`;
+  return ok(`offload ${name}`, `MTU ${interfaceMtu(name)}, ${note}`);
+}
+
 function xdp(name: string, { interfaces, xdpMode }: Config): Finding {
   const check = `xdp ${name}`;
   const index = interfaceIndex(name);
   if (index === 0) {
     const others = interfaces.some((other) => interfaceIndex(other) !== 0);
-    const there = [...new Set(Deno.networkInterfaces().map((one) => one.name))].join(", ");
     if (others) return warning(check, "there is no such interface", "it is waited for");
-    return problem(check, "there is no such interface", `there are ${there}; set INTERFACE`);
+    return problem(check, "there is no such interface", interfaceAdvice());
   }
   const type = hardwareType(name);
   if (!isSupportedHardware(type)) {
@@ -195,6 +244,14 @@ function xdp(name: string, { interfaces, xdpMode }: Config): Finding {
     return ok(check, `generic, ${facts}; drops cost more there than in a driver`);
   }
   return ok(check, `${modes.join(", ")}, ${facts}`);
+}
+
+/** Loopback alone may be all that is there, and without an address nothing is listed. */
+function interfaceAdvice(): string {
+  const there = [...new Set(Deno.networkInterfaces().map((one) => one.name))].join(", ");
+  return there === ""
+    ? "no interface here has an address; set INTERFACE to one of ip link"
+    : `there are ${there}; set INTERFACE`;
 }
 
 /** A page of 4 KiB less XDP's headroom (256), the driver's shared info (320) and an Ethernet header. */

@@ -1,57 +1,90 @@
-import type { Packet } from "../packet/packet.ts";
+import { type Packet, PSH } from "../packet/packet.ts";
 import { BYTES, ENCRYPTION, END_MARK, type FlowTable, NEXT, REFERENCE_MARK } from "./flow_table.ts";
 
 /**
  * What encryption does not hide of the side that sends pieces: where its writes end. A client writes
- * a block with its header (BEP 3: length 4, id 1, index 4, begin 4, and 16 KiB), so wherever it pauses
- * the distances are multiples of 16 397 bytes, 13 more or less where it writes the header by itself.
- * Nothing else writes in this step: TLS records, Shadowsocks chunks and SSH packets of 16 KiB have
- * other headers.
+ * a block behind its header (BEP 3: length 4, id 1, index 4, begin 4, then 16 KiB), so wherever it
+ * pauses the distances are multiples of 16 397 bytes, and some write the header by itself: 13 bytes
+ * right behind a block. Nothing else writes in this step: TLS records, Shadowsocks chunks and SSH
+ * packets of 16 KiB have other headers, and what authenticates every packet has none of 13 bytes.
  */
 const BLOCK = 16_397;
 const HEADER = 13;
-const MAX_BLOCKS_APART = 16;
+const MAX_BLOCKS_APART = 8;
+/**
+ * Sizes of a path's full segments, and multiples of them where several are joined. Any other segment
+ * is the end of a write.
+ */
+const SHORT = 1200;
+const LONGEST = 1460;
+
 /** libtransmission hands its peers 3000 bytes at a time, whatever is in them. */
 const CHUNK = 3000;
-const MAX_CHUNKS_APART = 6;
-/** Shorter segments are the end of a write, whatever the path's segment size is. */
-const SHORT = 1200;
+/** What is left of its quota of 20 000 bytes after six of them. */
+const QUOTA = 2000;
+/** Segments of a multiple of this are messages of a constant size, some of them joined on the way. */
+const CONSTANT = 500;
 
 /**
- * Two lengths of the beginning: the handshake of 68 bytes, by itself or right behind a negotiation
- * of 56, and `unchoke` or `interested`, 5 bytes. Only as far into a direction as they can stand.
+ * Two lengths of the beginning: the handshake of 68 bytes, right behind a negotiation of 56 as the
+ * third message, or by itself; and `unchoke` or `interested`, 5 bytes, after it.
  */
 const HANDSHAKE = 68;
-const NEGOTIATION_AND_HANDSHAKE = 56 + HANDSHAKE;
+const NEGOTIATION = 56;
 const BARE_MESSAGE = 5;
+/** The third message begins at most so far into the stream, the fourth so far (PadC, IA). */
+const MAX_THIRD = 608;
+const MAX_FOURTH = MAX_THIRD + NEGOTIATION + 512;
 const BEGINNING = 2_048;
-/** After a handshake by its length the first blocks are waited for so far. */
-const FIRST_BLOCKS = 65_536;
+/** After a handshake by its length the first blocks are waited for so far, after both lengths longer. */
+const FIRST_BLOCKS = 4 * BLOCK + 8192;
+const FIRST_BLOCKS_AFTER_BOTH = 16 * BLOCK;
 
 /** Facts in the flow's word for encrypted flows, above the flags of encrypted_flows.ts. */
+/** The other side spoke after the sender's last segment. */
+const ANSWERED = 0x80;
 const HANDSHAKE_SEEN = 0x100;
 const BARE_SEEN = 0x200;
 /** The marks stand, for the direction {@link SENDER}. */
 const MARKED = 0x400;
 const SENDER = 0x800;
-const BLOCKS = 16;
-const CHUNKS = 20;
-const COUNT_MASK = 15;
-const COUNTS = (COUNT_MASK << BLOCKS) | (COUNT_MASK << CHUNKS);
+/** A header by itself behind a block. */
+const HEADER_SEEN = 0x1000;
+/** Counts: blocks and chunks, less ends elsewhere, and bytes of the chunk begun. */
+const BLOCKS = 13;
+const BLOCKS_MASK = 7;
+const CHUNKS = 16;
+const CHUNKS_MASK = 15;
+const BEGUN = 20;
+const BEGUN_MASK = 0xfff;
+const OF_SENDER = SENDER | HEADER_SEEN | (BLOCKS_MASK << BLOCKS) | (CHUNKS_MASK << CHUNKS) |
+  (BEGUN_MASK << BEGUN);
 
-/** Chunks that say as much as a block does. */
-const MIN_CHUNKS = 3;
 /**
- * Facts that decide alone. That a write of another protocol ends just there happens less than once
- * in a thousand times, and each that ends elsewhere takes one back.
+ * Chunks begin with some in hand, so that ends elsewhere leave a debt: messages of a constant size,
+ * joined on the way to segments of several, have a length of 3000 now and then.
  */
-const ENOUGH = 3;
-const ENOUGH_WITH_EVIDENCE = 2;
+const CHUNKS_AT_FIRST = 6;
+const ENOUGH_CHUNKS = CHUNKS_AT_FIRST + 5;
+/** Behind the lengths of a handshake and of a bare message. */
+const ENOUGH_CHUNKS_BEHIND_HANDSHAKE = CHUNKS_AT_FIRST + 3;
+const CHUNK_PENALTY = 2;
+const CONSTANT_PENALTY = 4;
+
+/**
+ * Blocks that decide without other facts. A write of another protocol ends just there once in
+ * 16 397 times, and one that ends elsewhere takes one back: see `deno task bench:mse`.
+ */
+const ENOUGH = 4;
+const ENOUGH_WITH_EVIDENCE = 3;
+const ENOUGH_WITH_A_FACT = 2;
+const ENOUGH_IN_A_SWARM = 2;
+const NO_END = -1;
 
 export const NO_BLOCKS = 0;
 /** Decides where several flows of a host have as much. */
-export const ONE_BLOCK = 1;
-/** Decides with host evidence. */
+export const TWO_BLOCKS = 1;
+/** Decides with any host evidence. */
 export const SOME_BLOCKS = 2;
 /** Decides alone. */
 export const CLEAR_BLOCKS = 3;
@@ -65,92 +98,181 @@ export class BlockRhythm {
     this.#table = table;
   }
 
-  /** Looks at a segment of new data and says what is known of the flow by now. */
-  observe(at: number, direction: number, packet: Packet): Blocks {
+  /**
+   * Looks at a segment of new data and says what is known of the flow by now.
+   *
+   * @param hasBeginning whether the flow was seen from its first byte, and has MSE's shape
+   */
+  observe(at: number, direction: number, packet: Packet, hasBeginning: boolean): Blocks {
     const words = this.#table.words;
     const length = packet.payloadLength;
-    if (words[at + BYTES + direction] <= BEGINNING) this.#noteBeginning(at, direction, length);
-    if (words[at + BYTES + direction] <= words[at + BYTES + 1 - direction]) return NO_BLOCKS;
+    if (hasBeginning && words[at + BYTES + direction] <= BEGINNING) {
+      this.#noteBeginning(at, direction, length);
+    }
+    // A header by itself may come before the sender has sent more than the other side.
+    const isSender = words[at + BYTES + direction] > words[at + BYTES + 1 - direction];
+    if (!isSender && length !== HEADER) {
+      words[at + ENCRYPTION] |= ANSWERED;
+      return NO_BLOCKS;
+    }
     const end = words[at + NEXT + direction];
+    const start = (end - length) | 0;
     const sender = direction === 0 ? 0 : SENDER;
     if ((words[at + ENCRYPTION] & (MARKED | SENDER)) !== (MARKED | sender)) {
-      words[at + ENCRYPTION] &= ~(SENDER | COUNTS);
-      words[at + ENCRYPTION] |= MARKED | sender;
-      words[at + REFERENCE_MARK] = (end - length) | 0;
-      words[at + END_MARK] = words[at + REFERENCE_MARK];
+      words[at + ENCRYPTION] &= ~OF_SENDER;
+      words[at + ENCRYPTION] |= MARKED | sender | (CHUNKS_AT_FIRST << CHUNKS);
+      words[at + REFERENCE_MARK] = start;
+      words[at + END_MARK] = start;
+    } else if ((words[at + ENCRYPTION] & ANSWERED) !== 0 && this.#blocksOf(at) === 0) {
+      // Asked again, so it may have paused here, whatever the last segment's length was.
+      words[at + REFERENCE_MARK] = start;
     }
-    if (this.#follow(at, end)) return this.#judge(at);
-    if (length < SHORT) {
-      this.#count(at, BLOCKS, -1);
-      this.#count(at, CHUNKS, -1);
-      words[at + END_MARK] = end;
-    }
-    return NO_BLOCKS;
+    words[at + ENCRYPTION] &= ~ANSWERED;
+    // The sender says where it had no more to send; a segment that is merely full says nothing.
+    const isWriteEnd = (packet.flags & PSH) !== 0;
+    const isFact = this.#followBlocks(at, start, end, isWriteEnd);
+    return this.#followChunks(at, length, isWriteEnd) || isFact ? this.#judge(at) : NO_BLOCKS;
   }
 
   /** Whether something speaks for blocks so far. */
   isPossible(at: number): boolean {
     const words = this.#table.words;
     const facts = words[at + ENCRYPTION];
-    if ((facts & COUNTS) !== 0) return true;
-    return (facts & HANDSHAKE_SEEN) !== 0 &&
-      words[at + BYTES] + words[at + BYTES + 1] < FIRST_BLOCKS;
+    if (this.#blocksOf(at) > 0) return true;
+    if (((facts >> CHUNKS) & CHUNKS_MASK) > CHUNKS_AT_FIRST) return true;
+    const most = (facts & BARE_SEEN) !== 0 ? FIRST_BLOCKS_AFTER_BOTH : FIRST_BLOCKS;
+    return (facts & HANDSHAKE_SEEN) !== 0 && words[at + BYTES] + words[at + BYTES + 1] < most;
+  }
+
+  /** Whether the flow is no longer than what the first request brings. */
+  #isAmongFirst(at: number): boolean {
+    const words = this.#table.words;
+    return words[at + BYTES] + words[at + BYTES + 1] < FIRST_BLOCKS;
   }
 
   #noteBeginning(at: number, direction: number, length: number): void {
     const words = this.#table.words;
-    if (length === BARE_MESSAGE) words[at + ENCRYPTION] |= BARE_SEEN;
-    if (direction === 0 && (length === HANDSHAKE || length === NEGOTIATION_AND_HANDSHAKE)) {
-      words[at + ENCRYPTION] |= HANDSHAKE_SEEN;
+    const start = words[at + BYTES] - length;
+    if (length === BARE_MESSAGE && (words[at + ENCRYPTION] & HANDSHAKE_SEEN) !== 0) {
+      words[at + ENCRYPTION] |= BARE_SEEN;
     }
+    if (
+      direction === 0 && ((length === NEGOTIATION + HANDSHAKE && start <= MAX_THIRD) ||
+        (length === HANDSHAKE && start <= MAX_FOURTH))
+    ) words[at + ENCRYPTION] |= HANDSHAKE_SEEN;
   }
 
-  /** Whether the segment ends whole blocks or chunks after the reference, or after the last short one. */
-  #follow(at: number, end: number): boolean {
+  /** Whether the segment ends whole blocks after one of the two marks, or is a header behind them. */
+  #followBlocks(at: number, start: number, end: number, isWriteEnd: boolean): boolean {
     const words = this.#table.words;
-    let distance = (end - words[at + REFERENCE_MARK]) | 0;
-    let kind = stepOf(distance);
-    if (kind === 0) {
-      distance = (end - words[at + END_MARK]) | 0;
-      kind = stepOf(distance);
-      if (kind === 0) return false;
-      words[at + REFERENCE_MARK] = words[at + END_MARK];
+    const length = (end - start) | 0;
+    const blockEnd = isWriteEnd ? this.#blockEnd(at, end) : NO_END;
+    if (blockEnd !== NO_END) {
+      this.#add(at, BLOCKS, BLOCKS_MASK, 1);
+      words[at + REFERENCE_MARK] = (end - blockEnd) | 0;
+      words[at + END_MARK] = words[at + REFERENCE_MARK];
+      return true;
     }
-    this.#count(at, kind, 1);
+    if (length === HEADER) {
+      // The next block is counted from where its header begins.
+      const isBehindBlock = words[at + REFERENCE_MARK] === start && this.#blocksOf(at) > 0;
+      words[at + END_MARK] = start;
+      if (!isBehindBlock) return false;
+      words[at + ENCRYPTION] |= HEADER_SEEN;
+      return true;
+    }
+    if (isFull(length)) {
+      if (((end - words[at + REFERENCE_MARK]) | 0) <= BLOCK * MAX_BLOCKS_APART) return false;
+      // Out of sight of the last block: the more ends are asked about, the more fit by chance.
+      words[at + REFERENCE_MARK] = start;
+      this.#add(at, BLOCKS, BLOCKS_MASK, -1);
+      return false;
+    }
+    this.#add(at, BLOCKS, BLOCKS_MASK, -1);
     words[at + END_MARK] = end;
-    // Near enough to be found again from here.
-    if (distance >= CHUNK * MAX_CHUNKS_APART) words[at + REFERENCE_MARK] = end;
-    return true;
+    return false;
   }
 
-  #count(at: number, shift: number, by: number): void {
+  /**
+   * How far behind a block's end, after one of the two marks, the write ends: 0, or the next header's
+   * length; else {@link NO_END}.
+   */
+  #blockEnd(at: number, end: number): number {
     const words = this.#table.words;
-    const count = (words[at + ENCRYPTION] >> shift) & COUNT_MASK;
-    const next = Math.max(0, Math.min(COUNT_MASK, count + by));
-    words[at + ENCRYPTION] = (words[at + ENCRYPTION] & ~(COUNT_MASK << shift)) | (next << shift);
+    const fromReference = (end - words[at + REFERENCE_MARK]) | 0;
+    const fromEnd = (end - words[at + END_MARK]) | 0;
+    if (isBlocks(fromReference) || isBlocks(fromEnd)) return 0;
+    return isBlocks(fromReference - HEADER) || isBlocks(fromEnd - HEADER) ? HEADER : NO_END;
+  }
+
+  #blocksOf(at: number): number {
+    return (this.#table.words[at + ENCRYPTION] >> BLOCKS) & BLOCKS_MASK;
+  }
+
+  /**
+   * Whether the segment is a chunk of {@link CHUNK} bytes, or ends some that went out in segments of
+   * the path's size.
+   */
+  #followChunks(at: number, length: number, isWriteEnd: boolean): boolean {
+    const words = this.#table.words;
+    const begun = words[at + ENCRYPTION] >>> BEGUN;
+    const rest = (begun + length) % CHUNK;
+    words[at + ENCRYPTION] &= ~(BEGUN_MASK << BEGUN);
+    if (isWriteEnd && length === CHUNK) {
+      this.#add(at, CHUNKS, CHUNKS_MASK, 1);
+      return true;
+    }
+    if (length % CONSTANT === 0 && length !== QUOTA) {
+      this.#add(at, CHUNKS, CHUNKS_MASK, -CONSTANT_PENALTY);
+      return false;
+    }
+    if (length >= SHORT) {
+      words[at + ENCRYPTION] |= rest << BEGUN;
+      return false;
+    }
+    const isChunk = isWriteEnd && begun > 0 && rest === 0;
+    if (isChunk) this.#add(at, CHUNKS, CHUNKS_MASK, 1);
+    else if (begun === 0 || rest !== QUOTA) this.#add(at, CHUNKS, CHUNKS_MASK, -CHUNK_PENALTY);
+    return isChunk;
+  }
+
+  #add(at: number, shift: number, mask: number, by: number): void {
+    const words = this.#table.words;
+    const count = ((words[at + ENCRYPTION] >> shift) & mask) + by;
+    const next = Math.max(0, Math.min(mask, count));
+    words[at + ENCRYPTION] = (words[at + ENCRYPTION] & ~(mask << shift)) | (next << shift);
   }
 
   #judge(at: number): Blocks {
     const word = this.#table.words[at + ENCRYPTION];
-    const blocks = (word >> BLOCKS) & COUNT_MASK;
-    const hasChunks = ((word >> CHUNKS) & COUNT_MASK) >= MIN_CHUNKS;
-    if (blocks === 0 && !hasChunks) return NO_BLOCKS;
-    let facts = blocks;
-    if (hasChunks) facts++;
-    if ((word & HANDSHAKE_SEEN) !== 0) facts++;
-    if ((word & BARE_SEEN) !== 0) facts++;
-    if (facts >= ENOUGH) return CLEAR_BLOCKS;
-    return facts >= ENOUGH_WITH_EVIDENCE || hasChunks ? SOME_BLOCKS : ONE_BLOCK;
+    const blocks = this.#blocksOf(at);
+    const chunks = (word >> CHUNKS) & CHUNKS_MASK;
+    const hasHeader = (word & HEADER_SEEN) !== 0;
+    const hasHandshake = (word & HANDSHAKE_SEEN) !== 0;
+    if (blocks >= ENOUGH) return CLEAR_BLOCKS;
+    if (blocks >= ENOUGH_WITH_A_FACT && (hasHeader || hasHandshake)) return CLEAR_BLOCKS;
+    if (blocks >= 1 && hasHeader && hasHandshake) return CLEAR_BLOCKS;
+    if (hasHandshake && (word & BARE_SEEN) !== 0) {
+      if (chunks >= ENOUGH_CHUNKS_BEHIND_HANDSHAKE) return CLEAR_BLOCKS;
+      if (blocks >= 1 && this.#isAmongFirst(at)) return CLEAR_BLOCKS;
+    }
+    if (blocks >= ENOUGH_WITH_EVIDENCE || (blocks >= 1 && hasHeader) || chunks >= ENOUGH_CHUNKS) {
+      return SOME_BLOCKS;
+    }
+    return blocks >= ENOUGH_IN_A_SWARM ? TWO_BLOCKS : NO_BLOCKS;
   }
 }
 
-/** {@link BLOCKS} or {@link CHUNKS} where the distance is some of these, else 0. */
-function stepOf(distance: number): number {
-  if (distance < CHUNK) return 0;
-  const rest = distance % BLOCK;
-  if (
-    distance <= BLOCK * MAX_BLOCKS_APART && distance >= BLOCK - HEADER &&
-    (rest === 0 || rest === HEADER || rest === BLOCK - HEADER)
-  ) return BLOCKS;
-  return distance % CHUNK === 0 && distance <= CHUNK * MAX_CHUNKS_APART ? CHUNKS : 0;
+/** Whether a segment may be full, or be several full ones joined. */
+function isFull(length: number): boolean {
+  const most = Math.floor(length / SHORT);
+  for (let count = Math.ceil(length / LONGEST); count <= most; count++) {
+    if (length % count === 0) return true;
+  }
+  return false;
+}
+
+/** Whether the distance is that of some whole blocks. */
+function isBlocks(distance: number): boolean {
+  return distance >= BLOCK && distance <= BLOCK * MAX_BLOCKS_APART && distance % BLOCK === 0;
 }

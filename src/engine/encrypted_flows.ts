@@ -4,7 +4,6 @@ import {
   entropy,
   findHandshake,
   hasLengthPrefix,
-  holdsTlsRecord,
   isTlsRecord,
   looksRandom,
   MAX_OPENING,
@@ -13,7 +12,7 @@ import {
 } from "../protocols/mse.ts";
 import { BlockRhythm, CLEAR_BLOCKS, NO_BLOCKS, SOME_BLOCKS } from "./block_rhythm.ts";
 import { BYTES, ENCRYPTION, type FlowTable, TURN, TURN_BYTES } from "./flow_table.ts";
-import type { HostEvidence } from "./host_evidence.ts";
+import { BY_LENGTHS, type HostEvidence } from "./host_evidence.ts";
 import { type Finding, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
@@ -22,7 +21,6 @@ import { isWellKnownPort } from "./well_known_ports.ts";
 const OF_PROVEN_HOST = match("mse", "strong", "encrypted handshake, host with BitTorrent evidence");
 const TO_NAMED_PEER = match("mse", "strong", "encrypted handshake with an endpoint named as peer");
 const FAN_OUT = match("mse", "strong", "encrypted handshakes with several distinct endpoints");
-const MID_STREAM = match("mse", "strong", "encrypted in both directions, host with evidence");
 const REQUESTS_AND_PIECES = match("mse", "strong", "encrypted, lengths of requests and pieces");
 const BLOCKS = match("mse", "strong", "encrypted, lengths of blocks");
 const SWARM_BLOCKS = match("mse", "strong", "encrypted, lengths of blocks, host with evidence");
@@ -47,8 +45,13 @@ const COUNTED = 0x40;
 const MAX_PENDING_BYTES = 32_768;
 /** The same while the lengths of its segments are those of requests or of blocks. */
 const MAX_RHYTHM_BYTES = 1 << 20;
-/** In a flow joined in the middle the next TLS record header is at most this far away. */
-const TLS_RECORD_SPAN = 18_432;
+/**
+ * A handshake in the clear follows the negotiation, which is 1748 bytes at most (96 and three times
+ * 512 of padding, 116 of fields), a message that was sent twice included.
+ */
+const MAX_NEGOTIATION = 4096;
+/** Ports below are listened on: systems give their clients' connections higher ones. */
+const FIRST_CLIENT_PORT = 32_768;
 /** The original's last resort: bits a byte over the first KiB. */
 const STRICT_SAMPLE = 1024;
 const STRICT_ENTROPY = 7.6;
@@ -170,33 +173,37 @@ export class EncryptedFlows {
     }
     if (isNew && !isMidStream && !this.#isShaped(at)) this.#countTurn(at, direction, packet);
     if (isNew && this.#mayHaveRhythm(at, isMidStream)) {
-      const outcome = this.#listen(at, direction, packet);
+      const outcome = this.#listen(at, direction, packet, isMidStream);
       if (outcome !== WAIT) return outcome;
     }
-    if (isMidStream) return this.#observeMidStream(at, packet);
-    if (!this.#isShaped(at)) return WAIT;
-    return this.#decide(direction, packet);
+    if (isMidStream || !this.#isShaped(at)) return WAIT;
+    return this.#decide(at, direction, packet);
   }
 
-  /** Requests and blocks by their lengths; few of them do with the evidence that a handshake needs. */
-  #listen(at: number, direction: number, packet: Packet): Outcome {
+  /**
+   * Requests and blocks by their lengths; few of them do with host evidence. That is all that decides
+   * flows older than the blocker: an SSH stream, or a TLS stream joined within a record, is as random
+   * in both directions, and a host that torrents has those too.
+   */
+  #listen(at: number, direction: number, packet: Packet, isMidStream: boolean): Outcome {
     const { bytes, payloadStart, payloadEnd, payloadLength } = packet;
+    if (isMidStream && isTlsRecord(bytes, payloadStart, payloadEnd)) {
+      this.#table.words[at + ENCRYPTION] |= RULED_OUT;
+      return WAIT;
+    }
     const requests = this.#requests.observe(at, direction, payloadLength);
     if (requests === CLEAR_RHYTHM) {
       return this.#finding.set(REQUESTS_AND_PIECES, bytes, payloadStart, payloadEnd);
     }
-    const blocks = this.#blocks.observe(at, direction, packet);
+    const blocks = this.#blocks.observe(at, direction, packet, !isMidStream);
     if (blocks === CLEAR_BLOCKS) {
       return this.#finding.set(BLOCKS, bytes, payloadStart, payloadEnd);
     }
     // Who asks for pieces is the host, whichever side opened the connection.
-    if (requests !== NO_RHYTHM && this.#hasEvidence(packet, 0, packet.destinationPort, true)) {
+    if (requests !== NO_RHYTHM && this.#hasEvidence(packet, 0, true)) {
       return this.#finding.set(SWARM, bytes, payloadStart, payloadEnd);
     }
-    if (
-      blocks !== NO_BLOCKS &&
-      this.#hasEvidence(packet, 4, packet.sourcePort, blocks === SOME_BLOCKS)
-    ) {
+    if (blocks !== NO_BLOCKS && this.#hasEvidence(packet, 4, blocks === SOME_BLOCKS)) {
       return this.#finding.set(SWARM_BLOCKS, bytes, payloadStart, payloadEnd);
     }
     return WAIT;
@@ -205,15 +212,21 @@ export class EncryptedFlows {
   /**
    * Counts the flow among those of the host, the address at `host`, and asks what is known of it.
    *
-   * @param isNotChance that the host was proven, or told of this peer, does only where the flow's
-   *   lengths are no accident: a host that torrents has other encrypted flows too
+   * @param isNotChance whether the flow's lengths are no accident by themselves: a host that torrents
+   *   has other encrypted flows too
    */
-  #hasEvidence(packet: Packet, host: number, port: number, isNotChance: boolean): boolean {
+  #hasEvidence(packet: Packet, host: number, isNotChance: boolean): boolean {
     const { address, timeMs } = packet;
     const evidence = this.#evidence;
     const remote = 4 - host;
-    evidence.addOpening(address, host, address, remote, port, timeMs);
-    if (evidence.hasFanOut(address, host, timeMs)) return true;
+    const port = host === 0 ? packet.destinationPort : packet.sourcePort;
+    const ownPort = host === 0 ? packet.sourcePort : packet.destinationPort;
+    // A server has flows with many at many ports, whatever it serves.
+    const isClient = ownPort >= FIRST_CLIENT_PORT;
+    if (isClient) {
+      evidence.addOpening(address, host, address, remote, port, timeMs, BY_LENGTHS);
+      if (evidence.hasFanOut(address, host, timeMs, BY_LENGTHS)) return true;
+    }
     return isNotChance && (this.#isProven(packet) ||
       evidence.isNamed(address, host, address, remote, port, timeMs));
   }
@@ -262,11 +275,17 @@ export class EncryptedFlows {
       (words[at + ENCRYPTION] & (RANDOM << direction)) !== 0;
   }
 
-  #decide(direction: number, packet: Packet): Outcome {
-    const { bytes, payloadStart, payloadEnd, address, timeMs } = packet;
-    const handshake = findHandshake(bytes, payloadStart, payloadEnd);
-    if (handshake >= 0) {
-      return this.#finding.set(PLAINTEXT_PAYLOAD, bytes, handshake, payloadEnd);
+  #decide(at: number, direction: number, packet: Packet): Outcome {
+    const { bytes, payloadStart, payloadEnd, payloadLength, address, timeMs } = packet;
+    if (this.#table.words[at + BYTES + direction] - payloadLength < MAX_NEGOTIATION) {
+      const handshake = findHandshake(
+        bytes,
+        payloadStart,
+        Math.min(payloadEnd, payloadStart + MAX_NEGOTIATION),
+      );
+      if (handshake >= 0) {
+        return this.#finding.set(PLAINTEXT_PAYLOAD, bytes, handshake, payloadEnd);
+      }
     }
     const initiator = direction === 0 ? 0 : 4;
     const responder = 4 - initiator;
@@ -285,36 +304,6 @@ export class EncryptedFlows {
       return this.#finding.set(RANDOM_SHAPE, bytes, payloadStart, payloadEnd, false);
     }
     return WAIT;
-  }
-
-  /**
-   * A flow older than the blocker, random in both directions from the first byte seen. A TLS stream
-   * joined within a record looks the same until its next record, an SSH stream for ever: so a proven
-   * host is not enough, the endpoint must have been named as a peer, or there must be several.
-   */
-  #observeMidStream(at: number, packet: Packet): Outcome {
-    const words = this.#table.words;
-    if ((words[at + ENCRYPTION] & (RANDOM * 3)) !== RANDOM * 3) return WAIT;
-    if (!this.#isProven(packet)) return WAIT;
-    const { bytes, payloadStart, payloadEnd, address, timeMs } = packet;
-    if (holdsTlsRecord(bytes, payloadStart, payloadEnd)) {
-      words[at + ENCRYPTION] |= RULED_OUT;
-      return WAIT;
-    }
-    if (Math.max(words[at + BYTES], words[at + BYTES + 1]) < TLS_RECORD_SPAN) return WAIT;
-    const evidence = this.#evidence;
-    let named = false;
-    let several = false;
-    for (let host = 0; host <= 4; host += 4) {
-      if (!evidence.isProven(address, host, timeMs)) continue;
-      const remote = 4 - host;
-      const port = host === 0 ? packet.destinationPort : packet.sourcePort;
-      evidence.addOpening(address, host, address, remote, port, timeMs);
-      named ||= evidence.isNamed(address, host, address, remote, port, timeMs);
-      several ||= evidence.hasSeveralOpenings(address, host, timeMs);
-    }
-    if (!named && !several) return WAIT;
-    return this.#finding.set(MID_STREAM, bytes, payloadStart, payloadEnd);
   }
 
   #isProven(packet: Packet): boolean {

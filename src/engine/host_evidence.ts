@@ -11,6 +11,15 @@ const FAN_OUT_MS = 60_000;
  */
 const FAN_OUT = 3;
 
+/**
+ * Why a flow counts among its host's: its first message may be MSE's, or the lengths of its segments
+ * may be those of blocks or requests. Either is weak, and they are not added up: a proxy's client
+ * has the one, chance the other.
+ */
+export const BY_OPENING = 0;
+export const BY_LENGTHS = 1;
+export type OpeningKind = typeof BY_OPENING | typeof BY_LENGTHS;
+
 const PROVEN_ROWS = 1024;
 const PROVEN_KEY = 4; // address
 /** Rows of named endpoints belong to a host, eight rows of eight each: that bounds what it is told. */
@@ -18,7 +27,7 @@ const NAMED_HOSTS = 256;
 const NAMED_ROWS_OF_HOST = 8;
 const NAMED_KEY = 2; // two independent hashes of host, endpoint
 const OPENING_ROWS = 1024;
-const OPENING_KEY = 9; // host 4, remote 4, port
+const OPENING_KEY = 9; // host 4, remote 4, port and above it the kind
 
 const LOCK = 0;
 const PROVEN = 16;
@@ -36,7 +45,8 @@ const SPIN_LIMIT = 1_000_000;
  * - proven: addresses at an end of proven BitTorrent;
  * - named: endpoints that a plaintext source named as peers to a host, at most 64 a host, so that a
  *   hostile answer uses up its own host's room;
- * - openings: remote endpoints to which a host opened a flow that is MSE-shaped so far.
+ * - openings: remote endpoints with which a host has a flow that is MSE's by shape so far, or by
+ *   its lengths.
  *
  * Everything decays. It is asked only for flows that already look encrypted, so one lock serves all.
  * An address is four words of an array, from `at`, as in `Packet.address`.
@@ -113,7 +123,7 @@ export class HostEvidence {
     return found;
   }
 
-  /** Remembers that `host` has a flow to `remote:port` that is MSE-shaped so far. */
+  /** Remembers that `host` has a flow to `remote:port` that may be MSE's. */
   addOpening(
     host: Int32Array,
     hostAt: number,
@@ -121,50 +131,48 @@ export class HostEvidence {
     remoteAt: number,
     port: number,
     timeMs: number,
+    kind: OpeningKind = BY_OPENING,
   ): void {
     this.#lock();
     this.#setAddress(0, host, hostAt);
     this.#setAddress(4, remote, remoteAt);
-    this.#key[8] = port;
+    this.#key[8] = port | (kind << 16);
     this.#openings.touch(hashOf(host, hostAt, 2), this.#key, timeMs);
     this.#unlock();
   }
 
   /**
-   * Whether `host` opened MSE-shaped flows to at least three distinct remote endpoints within a
+   * Whether `host` had such flows, of one kind, with at least three distinct remote endpoints within a
    * minute, not all in one /24 (or /64) and not all on one port. A proxy client talks to one or two
    * servers; nodes of one other peer-to-peer network answer on their network's port.
    */
-  hasFanOut(host: Int32Array, hostAt: number, timeMs: number): boolean {
+  hasFanOut(
+    host: Int32Array,
+    hostAt: number,
+    timeMs: number,
+    kind: OpeningKind = BY_OPENING,
+  ): boolean {
     this.#lock();
     const words = this.#words;
     const row = hashOf(host, hostAt, 2);
     let count = 0;
     let isOneNetwork = true;
     let isOnePort = true;
-    const first = this.#openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
-    for (let entry = first; entry >= 0;) {
+    let first = -1;
+    let entry = this.#openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
+    for (
+      ;
+      entry >= 0;
+      entry = this.#openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)
+    ) {
+      if (words[entry + 8] >> 16 !== kind) continue;
+      if (first < 0) first = entry;
       count++;
       isOneNetwork &&= sameNetwork(words, first + 4, entry + 4);
       isOnePort &&= words[first + 8] === words[entry + 8];
-      entry = this.#openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS);
     }
     this.#unlock();
     return count >= FAN_OUT && !isOneNetwork && !isOnePort;
-  }
-
-  /** Whether the openings of `host` within a minute went to more than one remote address. */
-  hasSeveralOpenings(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    this.#lock();
-    const row = hashOf(host, hostAt, 2);
-    let several = false;
-    const first = this.#openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
-    for (let entry = first; entry >= 0 && !several;) {
-      several = !sameAddress(this.#words, first + 4, entry + 4);
-      entry = this.#openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS);
-    }
-    this.#unlock();
-    return several;
   }
 
   #setAddress(word: number, address: Int32Array, at: number): void {
@@ -204,11 +212,6 @@ function hashOf(address: Int32Array, at: number, seed: number): number {
     hash ^= hash >>> 15;
   }
   return Math.imul(hash, 0x85eb_ca77) ^ (hash >>> 13);
-}
-
-function sameAddress(words: Int32Array, a: number, b: number): boolean {
-  return words[a + 3] === words[b + 3] && words[a] === words[b] &&
-    words[a + 1] === words[b + 1] && words[a + 2] === words[b + 2];
 }
 
 /** IPv4 addresses in one /24, IPv6 addresses in one /64. */

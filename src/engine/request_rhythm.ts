@@ -18,29 +18,32 @@ const MAX_SEGMENT = 600;
 
 /** Segments, and requests in them, that decide for one flow alone. */
 const MIN_SEGMENTS = 8;
+const MIN_BARE_ALONE = 5;
 const MIN_REQUESTS = 8;
 /** Segments that make a flow one of a swarm's, nearly all of them conforming. */
 const MIN_SWARM_SEGMENTS = 3;
 
 /**
- * Of these so many must be shorter than this: a message or two. Authenticated encryption adds more to
- * every segment than that.
+ * Of these so many must be shorter than this: a request, a have, two haves. What authenticates every
+ * packet sends none of 9 or 17 bytes, but the rest of a long write may have any length by chance.
  */
-const MIN_BARE = 2;
-const BARE_LENGTH = 28;
+const MIN_BARE = 3;
+/** And at least one of so many: a constant rest of long writes may conform by chance each time. */
+const MOST_TO_A_BARE = 4;
+const BARE_LENGTH = 19;
 
 /**
- * Counts of a direction, packed into one word, each stopping at its most: requests (bits 0…15),
- * conforming segments (16…23), other short ones (24…29), segments of a message or two (30, 31).
+ * Counts of a direction, packed into one word, each stopping at its most: requests (bits 0…9),
+ * conforming segments (10…17), other short ones (18…23), the shortest conforming ones (24…31).
  */
 const REQUESTS = 0;
-const REQUESTS_MASK = 0xffff;
-const CONFORMING = 16;
+const REQUESTS_MASK = 0x3ff;
+const CONFORMING = 10;
 const CONFORMING_MASK = 0xff;
-const OTHER = 24;
+const OTHER = 18;
 const OTHER_MASK = 0x3f;
-const BARE = 30;
-const BARE_MASK = 3;
+const BARE = 24;
+const BARE_MASK = 0xff;
 
 export const NO_RHYTHM = 0;
 /** Short segments of a direction are haves and requests: counts beside other flows' of the host. */
@@ -73,6 +76,8 @@ export class RequestRhythm {
       counts = add(counts, BARE, BARE_MASK, 1);
     }
     words[word] = counts;
+    // Who asks for pieces gets more than it sends; the rest of this side's own writes is no request.
+    if (words[at + BYTES + direction] >= words[at + BYTES + 1 - direction]) return NO_RHYTHM;
     return judge(counts, words[at + BYTES + 1 - direction] / PIECE_LENGTH);
   }
 
@@ -90,9 +95,11 @@ function judge(counts: number, pieces: number): Rhythm {
   const conforming = (counts >>> CONFORMING) & CONFORMING_MASK;
   const other = (counts >>> OTHER) & OTHER_MASK;
   const requests = (counts >>> REQUESTS) & REQUESTS_MASK;
-  if (((counts >>> BARE) & BARE_MASK) < MIN_BARE) return NO_RHYTHM;
+  const bare = (counts >>> BARE) & BARE_MASK;
+  if (bare < MIN_BARE || bare * MOST_TO_A_BARE < conforming) return NO_RHYTHM;
   if (
-    conforming >= MIN_SEGMENTS && other * 3 <= conforming && requests >= MIN_REQUESTS &&
+    conforming >= MIN_SEGMENTS && bare >= MIN_BARE_ALONE && other * 3 <= conforming &&
+    requests >= MIN_REQUESTS &&
     Math.abs(pieces - requests) <= 2 + requests / 3
   ) return CLEAR_RHYTHM;
   return conforming >= MIN_SWARM_SEGMENTS && other * 4 <= conforming && pieces >= 1

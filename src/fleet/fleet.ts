@@ -12,6 +12,7 @@ import type { DetectionReport } from "../gateway/queue/worker_protocol.ts";
 import { formatCount } from "../report/text.ts";
 import { ageMs, alertOf, type SharedBan, sharedBan } from "./alerts.ts";
 import { jittered } from "./backoff.ts";
+import type { FleetState } from "./fleet_state.ts";
 import { FleetError, Lapi } from "./lapi.ts";
 import { OwnBans } from "./own_bans.ts";
 import { type FleetSettings, reports, takesOver } from "./settings.ts";
@@ -19,7 +20,7 @@ import { Spool } from "./spool.ts";
 import { Takeover } from "./takeover.ts";
 import { Voice } from "./voice.ts";
 
-/** Bans are gathered so long, then told together; lost at most where the process is killed. */
+/** Bans are gathered so long, then told together and saved; lost at most where the process is killed. */
 const GATHER_MS = 500;
 /** Bans told at once. */
 const BATCH = 100;
@@ -48,11 +49,17 @@ export class Fleet implements AsyncDisposable {
   readonly #spool: Spool | null;
   readonly #own = new OwnBans((address) => this.#spool?.has(address) ?? false);
   readonly #takeover: Takeover;
+  readonly #reporting: Voice;
+  readonly #following: Voice;
   readonly #end = new AbortController();
   readonly #boot = readBoot();
   readonly #loops: Promise<void>[] = [];
   /** Ends the reporter's sleep. */
   #wake: () => void = () => {};
+  /** The bans added since the last one are saved then, whatever the reporter waits for. */
+  #saveTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The batch under way; never rejects. */
+  #telling: Promise<void> = Promise.resolve();
   #hasToldOfEndpoints = false;
 
   private constructor(options: FleetOptions) {
@@ -60,6 +67,8 @@ export class Fleet implements AsyncDisposable {
     this.#options = options;
     this.#lapi = new Lapi(settings);
     const warn = (message: string) => log("warn", message);
+    this.#reporting = new Voice(log, "reports its bans to", settings);
+    this.#following = new Voice(log, "takes over bans of", settings);
     this.#spool = reports(settings) ? new Spool(spoolPath(settings), warn) : null;
     this.#takeover = new Takeover({
       ...{ bans, never, log, own: this.#own },
@@ -90,6 +99,16 @@ export class Fleet implements AsyncDisposable {
     return this.#takeover.size;
   }
 
+  /** What it tells of itself. */
+  get state(): FleetState {
+    const spool = this.#spool;
+    const { waiting, held } = this;
+    return {
+      reports: spool === null ? null : { ...this.#reporting.calls, waiting, lost: spool.lost },
+      takesOver: takesOver(this.#options.settings) ? { ...this.#following.calls, held } : null,
+    };
+  }
+
   /** Tells the fleet of a detection's bans, later. Microseconds; call it for each detection. */
   add(report: DetectionReport, durationSeconds: number): void {
     if (this.#spool === null || report.banned.length === 0) return;
@@ -102,12 +121,38 @@ export class Fleet implements AsyncDisposable {
       this.#own.add(address, endMs);
       this.#spool.add(sharedBan(report, address, durationMs, now));
     }
+    this.#saveSoon();
     this.#wake();
   }
 
+  #saveSoon(): void {
+    if (this.#end.signal.aborted) return; // saved there
+    this.#saveTimer ??= setTimeout(() => {
+      this.#saveTimer = undefined;
+      this.#spool!.save();
+    }, GATHER_MS);
+  }
+
   /**
-   * Takes the fleet's decisions of addresses back, and gives how many there were of each. The ban here
-   * is the caller's to lift.
+   * Bans that were lifted here: those that wait are not told any more, on disk neither.
+   *
+   * @param addresses null for all bans
+   */
+  forget(addresses: readonly string[] | null): void {
+    if (addresses === null) {
+      this.#own.forgetAll();
+      this.#spool?.clear();
+      return;
+    }
+    for (const key of addresses.map(keyOf)) {
+      this.#own.forget(key);
+      this.#spool?.forget(key);
+    }
+  }
+
+  /**
+   * Takes the fleet's decisions of addresses back, and gives how many there were of each. Those that
+   * wait are not told any more, also where the API is away. The ban here is the caller's to lift.
    */
   async lift(addresses: readonly string[]): Promise<number[]> {
     if (this.#spool === null) {
@@ -116,10 +161,11 @@ export class Fleet implements AsyncDisposable {
         "set FLEET_LOGIN and FLEET_PASSWORD",
       );
     }
+    this.forget(addresses);
+    await this.#telling; // their bans may be on the way
     const lifted: number[] = [];
     for (const address of addresses) {
-      const network = parseNetwork(address);
-      const key = network === null ? address : formatNetwork(network);
+      const key = keyOf(address);
       try {
         lifted.push(await this.#lapi.lift(key));
       } catch (error) {
@@ -146,7 +192,7 @@ export class Fleet implements AsyncDisposable {
   /** The machine's half: reports what waits, until the end. */
   async #report(): Promise<void> {
     const spool = this.#spool!;
-    const voice = new Voice(this.#options.log, "reports its bans to", this.#options.settings);
+    const voice = this.#reporting;
     while (!this.#end.signal.aborted) {
       if (spool.length === 0 && voice.isWell) await this.#sleep(Infinity);
       await this.#sleep(GATHER_MS);
@@ -163,7 +209,13 @@ export class Fleet implements AsyncDisposable {
     spool.save();
   }
 
-  async #reportBatch(): Promise<void> {
+  #reportBatch(): Promise<void> {
+    const batch = this.#tellBatch();
+    this.#telling = batch.catch(() => {}); // the caller's to see
+    return batch;
+  }
+
+  async #tellBatch(): Promise<void> {
     const spool = this.#spool!;
     const batch = spool.first(BATCH);
     const now = this.#now();
@@ -185,8 +237,8 @@ export class Fleet implements AsyncDisposable {
 
   /** The bouncer's half: takes over what others decide, until the end. */
   async #follow(): Promise<void> {
-    const { settings, log } = this.#options;
-    const voice = new Voice(log, "takes over bans of", settings);
+    const { settings } = this.#options;
+    const voice = this.#following;
     let snapshotMs = -Infinity;
     let isComplete = true;
     while (!this.#end.signal.aborted) {
@@ -235,6 +287,7 @@ export class Fleet implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#end.signal.aborted) return;
     this.#end.abort();
+    clearTimeout(this.#saveTimer);
     this.#spool?.save();
     const late = setTimeout(() => this.#lapi[Symbol.dispose](), LAST_WORDS_MS);
     await Promise.all(this.#loops);
@@ -254,8 +307,15 @@ function isPrivateWay(url: string): boolean {
   return protocol === "https:" || /^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname);
 }
 
-/** One a login: gateways of one machine have each their own. */
-function spoolPath({ spoolDirectory, login }: FleetSettings): string {
+/** An address or network as decisions have it. */
+function keyOf(text: string): string {
+  const network = parseNetwork(text);
+  return network === null ? text : formatNetwork(network);
+}
+
+/** One a login: gateways of one machine have each their own. Null: in memory only. */
+function spoolPath({ spoolDirectory, login }: FleetSettings): string | null {
+  if (spoolDirectory === "") return null;
   const name = login.replace(/[^\w.-]/g, "_");
   return `${spoolDirectory}/fleet${name === "" ? "" : `-${name}`}.spool`;
 }

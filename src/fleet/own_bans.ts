@@ -49,6 +49,10 @@ export class OwnBans implements OwnReports {
     this.#bans.delete(key);
   }
 
+  forgetAll(): void {
+    this.#bans.clear();
+  }
+
   /** Forgets what has ended, now and then. */
   prune(nowMs: number): void {
     if (nowMs - this.#prunedMs < PRUNE_MS) return;

@@ -1,6 +1,6 @@
 /** The fleet's settings, taken from the configuration; secrets are read when they are used. */
 import type { Config } from "../config/options.ts";
-import { EnvironmentError, UsageError } from "../errors.ts";
+import { EnvironmentError } from "../errors.ts";
 import type { FleetScope } from "./decisions.ts";
 
 export interface FleetSettings {
@@ -17,13 +17,12 @@ export interface FleetSettings {
   readonly ca: string;
   readonly cert: string;
   readonly certKey: string;
+  /** Empty: bans that wait are in memory only. */
   readonly spoolDirectory: string;
 }
 
-/** Null where there is no fleet; throws UsageError for settings that do not go together. */
+/** Null where there is no fleet. @param config as loadConfig() gives it: what goes together */
 export function fleetSettings(config: Config): FleetSettings | null {
-  const problems = findProblems(config);
-  if (problems.length > 0) throw new UsageError(problems.join("\n"));
   const { fleetUrl: url } = config;
   if (url === "") return null;
   return {
@@ -40,31 +39,6 @@ export function fleetSettings(config: Config): FleetSettings | null {
   };
 }
 
-function findProblems(config: Config): string[] {
-  const { fleetUrl, fleetLogin, fleetPassword, fleetKey, fleetCert, fleetCertKey } = config;
-  if (fleetUrl === "") {
-    const isMeant = [fleetLogin, fleetPassword, fleetKey, fleetCert].some((text) => text !== "");
-    return isMeant ? ["Cannot join a fleet without FLEET_URL, the address of its API"] : [];
-  }
-  const problems: string[] = [];
-  if ((fleetLogin === "") !== (fleetPassword === "")) {
-    problems.push("Cannot use FLEET_LOGIN and FLEET_PASSWORD one without the other");
-  }
-  if ((fleetCert === "") !== (fleetCertKey === "")) {
-    problems.push("Cannot use FLEET_CERT and FLEET_CERT_KEY one without the other");
-  }
-  if (fleetLogin === "" && fleetKey === "" && fleetCert === "") {
-    problems.push(
-      `Cannot join the fleet at ${fleetUrl} without a right to: expected FLEET_LOGIN with ` +
-        "FLEET_PASSWORD, FLEET_KEY, or FLEET_CERT",
-    );
-  }
-  if (fleetCert !== "" && !fleetUrl.toLowerCase().startsWith("https:")) {
-    problems.push(`Cannot show FLEET_CERT to ${fleetUrl}: expected an address with https`);
-  }
-  return problems;
-}
-
 /** Whether this machine tells the fleet of its bans. */
 export function reports({ password, cert }: FleetSettings): boolean {
   return password !== "" || cert !== "";
@@ -78,7 +52,10 @@ export function takesOver({ key, cert }: FleetSettings): boolean {
 /** The secret itself. Its file is read each time: who replaces it need not restart anything. */
 export function readSecret(variable: string, setting: string): string {
   if (!setting.startsWith("file:")) return setting;
-  return readPem(variable, setting.slice("file:".length)).trim();
+  const path = setting.slice("file:".length);
+  const secret = readPem(variable, path).trim();
+  if (secret !== "") return secret;
+  throw new EnvironmentError(`Cannot use ${path} of ${variable}: it is empty`);
 }
 
 /** The text of a file that a setting names. */

@@ -1,6 +1,6 @@
 /**
  * Bans that the fleet has not been told of yet, the oldest first: in memory, and in a file so that
- * they outlive this process. Bounded: the oldest, which ends first, makes room.
+ * they outlive this process, where one is wanted. Bounded: the oldest, which ends first, makes room.
  */
 import { EnvironmentError } from "../errors.ts";
 import { readSharedBan, type SharedBan } from "./alerts.ts";
@@ -11,7 +11,8 @@ export const SPOOL_MOST = 10_000;
 const LONGEST_FILE = 64 << 20;
 
 export class Spool {
-  readonly path: string;
+  /** Null: the bans wait in memory only. */
+  readonly path: string | null;
   /** Whether an earlier run has left its file, even an empty one. */
   readonly isOld: boolean;
   /** Bans lost because too many waited. */
@@ -25,13 +26,15 @@ export class Spool {
   #unsaved = 0;
   /** Lines of the file that are in {@link #bans} no more. */
   #stale = 0;
+  /** A lifted ban is in the file still. */
+  #holdsLifted = false;
   #problem = "";
 
   /**
    * Reads what an earlier run has left. A file that cannot be had is told once; the bans then wait in
-   * memory only.
+   * memory only, as they do where `path` is null.
    */
-  constructor(path: string, warn: (message: string) => void, most: number = SPOOL_MOST) {
+  constructor(path: string | null, warn: (message: string) => void, most: number = SPOOL_MOST) {
     this.path = path;
     this.#warn = warn;
     this.#most = most;
@@ -64,7 +67,11 @@ export class Spool {
 
   #push(ban: SharedBan): void {
     this.#bans.push(ban);
-    this.#addresses.set(ban.address, 1 + (this.#addresses.get(ban.address) ?? 0));
+    this.#count(ban.address);
+  }
+
+  #count(address: string): void {
+    this.#addresses.set(address, 1 + (this.#addresses.get(address) ?? 0));
   }
 
   #makeRoom(): void {
@@ -77,6 +84,30 @@ export class Spool {
   /** The oldest ones. */
   first(count: number): readonly SharedBan[] {
     return this.#bans.slice(0, count);
+  }
+
+  /** Forgets all of an address, in the file too; how many there were. */
+  forget(address: string): number {
+    return this.has(address) ? this.#drop((ban) => ban.address === address) : 0;
+  }
+
+  /** Forgets all, in the file too; how many there were. */
+  clear(): number {
+    return this.#bans.length === 0 ? 0 : this.#drop(() => true);
+  }
+
+  #drop(isLifted: (ban: SharedBan) => boolean): number {
+    const before = this.#bans.length;
+    const saved = before - this.#unsaved;
+    const savedLifted = this.#bans.slice(0, saved).filter(isLifted).length;
+    this.#bans = this.#bans.filter((ban) => !isLifted(ban));
+    this.#stale += savedLifted;
+    this.#unsaved -= before - this.#bans.length - savedLifted;
+    this.#addresses.clear();
+    for (const { address } of this.#bans) this.#count(address);
+    this.#holdsLifted ||= savedLifted > 0;
+    this.save();
+    return before - this.#bans.length;
   }
 
   /** Forgets these, which need not be the first any more: some may have made room meanwhile. */
@@ -102,11 +133,11 @@ export class Spool {
   /** Brings the file up to date; nothing where it is. */
   save(): void {
     const isEmptied = this.#bans.length === 0 && this.#stale > 0;
-    if (isEmptied || this.#stale > this.#most) return this.#rewrite();
+    if (isEmptied || this.#holdsLifted || this.#stale > this.#most) return this.#rewrite();
     if (this.#unsaved === 0) return;
     const lines = this.#bans.slice(-this.#unsaved).map(toLine).join("");
-    this.#attempt(() => {
-      using file = Deno.openSync(this.path, { append: true, create: true, mode: 0o600 });
+    this.#attempt((path) => {
+      using file = Deno.openSync(path, { append: true, create: true, mode: 0o600 });
       writeWhole(file, lines);
       this.#unsaved = 0;
     });
@@ -114,8 +145,8 @@ export class Spool {
 
   /** Anew, beside it and then in its place: a crash leaves the one or the other. */
   #rewrite(): void {
-    this.#attempt(() => {
-      const fresh = `${this.path}.new`;
+    this.#attempt((path) => {
+      const fresh = `${path}.new`;
       {
         using file = Deno.openSync(fresh, {
           write: true,
@@ -126,15 +157,17 @@ export class Spool {
         writeWhole(file, this.#bans.map(toLine).join(""));
         file.syncSync();
       }
-      Deno.renameSync(fresh, this.path);
+      Deno.renameSync(fresh, path);
       this.#stale = 0;
+      this.#holdsLifted = false;
       this.#unsaved = 0;
     });
   }
 
-  #attempt(write: () => void): void {
+  #attempt(write: (path: string) => void): void {
+    if (this.path === null) return;
     try {
-      write();
+      write(this.path);
       this.#problem = "";
     } catch (error) {
       const { message } = error as Error;
@@ -146,16 +179,18 @@ export class Spool {
   }
 
   #read(): string[] | null {
+    const { path } = this;
+    if (path === null) return null;
     try {
-      const directory = this.path.slice(0, this.path.lastIndexOf("/"));
+      const directory = path.slice(0, path.lastIndexOf("/"));
       Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
-      const { size } = Deno.statSync(this.path);
+      const { size } = Deno.statSync(path);
       if (size > LONGEST_FILE) throw new EnvironmentError(`it has ${size} bytes`, "not ours");
-      Deno.chmodSync(this.path, 0o600);
-      return Deno.readTextFileSync(this.path).split("\n").filter((line) => line !== "");
+      Deno.chmodSync(path, 0o600);
+      return Deno.readTextFileSync(path).split("\n").filter((line) => line !== "");
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) {
-        this.#warn(`Cannot read ${this.path}: ${(error as Error).message}`);
+        this.#warn(`Cannot read ${path}: ${(error as Error).message}`);
       }
       return null;
     }

@@ -3,13 +3,18 @@
  * that there is one of it in a network namespace.
  *
  * One JSON object a line each way: `{"command":"bans","argument":…}` is answered by
- * `{"result":…}` or `{"error":"…","kind":"usage"|"environment"}`. Only root can reach it: the
- * directory is closed to others.
+ * `{"result":…}` or `{"error":"…","kind":"usage"|"environment"}`. Only its owner can reach it: a
+ * socket is connected to by those who may write it (unix(7)), and this one is 0600 from its first
+ * moment. The directory lets others through without showing them what is in it, for the socket of
+ * STATUS_LISTEN, which is its group's too.
  */
 import { TextLineStream } from "./text_lines.ts";
 import { EnvironmentError, UsageError } from "../errors.ts";
 
 export const CONTROL_DIRECTORY = "/run/btblocker";
+
+/** Others go through it to a socket they may use, and neither list nor add anything. */
+const DIRECTORY_MODE = 0o711;
 
 /** What one command does; throws UsageError or EnvironmentError to refuse. */
 export type ControlHandler = (argument: unknown) => unknown;
@@ -43,8 +48,8 @@ export class ControlServer implements AsyncDisposable {
     this.#handlers = handlers;
     this.path = socketPath(inode, directory);
     try {
-      Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
-      Deno.chmodSync(directory, 0o700);
+      Deno.mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
+      Deno.chmodSync(directory, DIRECTORY_MODE); // whatever the umask took away
     } catch (error) {
       throw new EnvironmentError(
         `Cannot use ${directory}: ${(error as Error).message}`,
@@ -55,8 +60,7 @@ export class ControlServer implements AsyncDisposable {
     this.#lock = takeLock(this.#lockPath);
     try {
       removeFile(this.path); // left by one that was killed: the lock says it is gone
-      this.#listener = Deno.listen({ transport: "unix", path: this.path });
-      Deno.chmodSync(this.path, 0o600);
+      this.#listener = listenAlone(this.path);
     } catch (error) {
       this.#lock.close();
       throw new EnvironmentError(`Cannot listen at ${this.path}: ${(error as Error).message}`);
@@ -113,6 +117,15 @@ export class ControlServer implements AsyncDisposable {
   }
 }
 
+function listenAlone(path: string): Deno.UnixListener {
+  const mask = Deno.umask(0o177);
+  try {
+    return Deno.listen({ transport: "unix", path });
+  } finally {
+    Deno.umask(mask);
+  }
+}
+
 /** The holder writes its process id right after it got the lock; how long that may take at most. */
 const HOLDER_NAMED_MS = 1_000;
 
@@ -164,7 +177,8 @@ function inodeOf(path: string): number | null {
   }
 }
 
-const ANSWER_TIMEOUT_MS = 10_000;
+/** On a slow machine a list of all bans takes its time, and so does a flood of detections before. */
+const ANSWER_TIMEOUT_MS = 60_000;
 
 /**
  * Asks the blocker running in the namespace. Null when none runs; throws what the handler threw.

@@ -105,10 +105,10 @@ function queues({ queueNumber, queueCount }: GuardedTraffic): string {
 
 /** Without rules to manage, a missing tool is no obstacle. */
 async function openFirewall(
-  { manageRules, backend, tables }: GatewayOptions,
+  { manageRules, backend, tables, log }: GatewayOptions,
 ): Promise<Firewall | null> {
   try {
-    return await Firewall.open(backend, tables);
+    return await Firewall.open(backend, tables, (message) => log("warn", message));
   } catch (error) {
     if (manageRules || !(error instanceof EnvironmentError)) throw error;
     return null;

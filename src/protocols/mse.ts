@@ -106,21 +106,6 @@ export function isTlsRecord(bytes: Uint8Array, start: number, end: number): bool
     bytes[start + 2] <= 4 && u16be(bytes, start + 3) <= 0x4100;
 }
 
-/**
- * Whether a TLS record header stands anywhere in the bytes: for streams joined in the middle of a
- * record, where the next header is up to 16 KiB away. Random bytes hold one in 2^26 positions.
- */
-export function holdsTlsRecord(bytes: Uint8Array, start: number, end: number): boolean {
-  const last = end - 5;
-  for (let at = start; at <= last; at++) {
-    if (
-      bytes[at] === 23 && bytes[at + 1] === 3 && bytes[at + 2] === 3 &&
-      u16be(bytes, at + 3) <= 0x4100
-    ) return true;
-  }
-  return false;
-}
-
 /** Shannon entropy in bits a byte. */
 export function entropy(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;

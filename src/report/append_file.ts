@@ -7,6 +7,8 @@
 const MODE = 0o600;
 /** How long a file that cannot be written is left alone. */
 const RETRY_MS = 5_000;
+/** How often it is looked whether the path still leads to the open file. */
+const LOOK_MS = 2_000;
 
 export interface AppendFileOptions {
   readonly path: string;
@@ -14,6 +16,8 @@ export interface AppendFileOptions {
   readonly name: string;
   /** What it consists of, for messages: `entries`. */
   readonly entries: string;
+  /** What goes on without it, for messages: `blocking` unless given. */
+  readonly activity?: string;
   /** Told once when writing begins to fail, and once when it works again. */
   readonly warn: (message: string) => void;
   /**
@@ -35,6 +39,9 @@ export class AppendFile implements Disposable {
   #isFailing = false;
   #lostNow = 0;
   #retryAtMs = 0;
+  #lookAtMs = 0;
+  /** Entries written since the path was last seen to lead to the file. */
+  #unseen = 0;
 
   /** Opens the file at once, so that a wrong path is told at the start and not at the first entry. */
   constructor(options: AppendFileOptions) {
@@ -45,20 +52,23 @@ export class AppendFile implements Disposable {
   }
 
   /**
-   * Appends one entry whole, or nothing of it. Never throws.
+   * Appends one entry whole, or nothing of it; tells whether it did. Never throws.
    *
    * @param encode called with the open file, and not at all while it is left alone
    */
-  write(encode: (file: Deno.FsFile) => Uint8Array): void {
+  write(encode: (file: Deno.FsFile) => Uint8Array): boolean {
     if (this.#isFailing && this.#nowMs() < this.#retryAtMs) {
       this.#countLost();
-      return;
+      return false;
     }
     const isWritten = this.#attempt(() => {
+      this.#look();
       const file = this.#file ?? this.#open();
       writeWhole(file, encode(file));
+      this.#unseen++;
     });
     if (!isWritten) this.#countLost();
+    return isWritten;
   }
 
   /** Opens the file anew: a log rotation has moved it away, or a reload has named another. */
@@ -72,8 +82,27 @@ export class AppendFile implements Disposable {
     this.#close();
   }
 
+  /** A file that was removed takes entries and keeps none; one that was moved away is not ours. */
+  #look(): void {
+    if (this.#file === null || this.#nowMs() < this.#lookAtMs) return;
+    this.#lookAtMs = this.#nowMs() + LOOK_MS;
+    const { ino, dev, nlink } = this.#file.statSync();
+    const there = statOrNull(this.#path);
+    if (there !== null && there.ino === ino && there.dev === dev) {
+      this.#unseen = 0;
+      return;
+    }
+    this.#close();
+    if (nlink !== 0) return; // moved away: all of it is in the file of the other name
+    const { name, entries, warn } = this.#options;
+    this.lost += this.#unseen;
+    const lost = this.#unseen === 0 ? "" : `: up to ${this.#unseen} ${entries} went with it`;
+    warn(`The ${name} ${this.#path} was removed${lost}`);
+  }
+
   #open(): Deno.FsFile {
     const { onOpen } = this.#options;
+    refuseOthers(this.#path);
     // The mode is given to the kernel, which takes the umask's bits away from it and adds none.
     const file = Deno.openSync(this.#path, {
       append: true,
@@ -89,6 +118,8 @@ export class AppendFile implements Disposable {
       throw error;
     }
     this.#file = file;
+    this.#lookAtMs = this.#nowMs() + LOOK_MS;
+    this.#unseen = 0;
     return file;
   }
 
@@ -102,7 +133,7 @@ export class AppendFile implements Disposable {
   }
 
   #attempt(step: () => void): boolean {
-    const { name, entries, warn } = this.#options;
+    const { name, entries, activity = "blocking", warn } = this.#options;
     try {
       step();
     } catch (error) {
@@ -111,7 +142,7 @@ export class AppendFile implements Disposable {
       if (!this.#isFailing) {
         this.#isFailing = true;
         warn(
-          `Cannot write the ${name} ${this.#path}: ${describe(error)} (blocking goes on, ` +
+          `Cannot write the ${name} ${this.#path}: ${describe(error)} (${activity} goes on, ` +
             `${entries} are lost until it can be written)`,
         );
       }
@@ -131,6 +162,30 @@ export class AppendFile implements Disposable {
   #countLost(): void {
     this.lost++;
     this.#lostNow++;
+  }
+}
+
+/** Opening a FIFO that nobody reads waits for good. A device such as /dev/null opens at once. */
+function refuseOthers(path: string): void {
+  const there = statOrNull(path);
+  const kind = there === null ? null : unfitKind(there);
+  if (kind !== null) throw new Error(`it is a ${kind}, not a file`);
+}
+
+/** What a path leads to that nothing can be appended to, in a word; null for what is fit. */
+export function unfitKind(there: Deno.FileInfo): string | null {
+  if (there.isDirectory) return "directory";
+  if (there.isFifo) return "FIFO";
+  if (there.isSocket) return "socket";
+  return there.isBlockDevice ? "block device" : null;
+}
+
+function statOrNull(path: string): Deno.FileInfo | null {
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
   }
 }
 

@@ -13,11 +13,11 @@ export class ByteBudget {
     this.#knownMs = nowMs;
   }
 
-  /** Whether anything is left. */
-  has(nowMs: number): boolean {
+  /** Whether more than so many bytes are left. */
+  has(nowMs: number, reserved = 0): boolean {
     this.#left = Math.min(this.#most, this.#left + (nowMs - this.#knownMs) * this.#perMs);
     this.#knownMs = nowMs;
-    return this.#left > 0;
+    return this.#left > reserved;
   }
 
   /** Takes so many; what is more than is left is owed. */

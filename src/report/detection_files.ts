@@ -4,6 +4,7 @@ import type { PacketCopy } from "../engine/packet_copy.ts";
 import { DetectionLog } from "./detection_log.ts";
 import { DetectionPcap } from "./detection_pcap.ts";
 import type { DetectionRecord } from "./detection_record.ts";
+import type { DetectionFileStatus, Status } from "./status.ts";
 
 /** The settings that name them; an empty path means none. */
 export type DetectionFileSettings = Pick<
@@ -11,12 +12,16 @@ export type DetectionFileSettings = Pick<
   "detectionLog" | "detectionLogFormat" | "detectionPcap"
 >;
 
+const NOTHING: DetectionFileStatus = { lost: 0, leftOut: 0 };
+
 export class DetectionFiles implements Disposable {
   readonly #warn: (message: string) => void;
   #log: DetectionLog | null = null;
   #pcap: DetectionPcap | null = null;
+  /** Of files that a reload has switched off: counts are since the start. */
+  #past: Status["detectionFiles"] = { log: NOTHING, pcap: NOTHING };
 
-  /** @param warn told of files that cannot be written */
+  /** @param warn told of files that cannot be written, and of what is left out */
   constructor(warn: (message: string) => void) {
     this.#warn = warn;
   }
@@ -25,10 +30,10 @@ export class DetectionFiles implements Disposable {
   open(settings: DetectionFileSettings): void {
     const { detectionLog: logPath, detectionLogFormat: format, detectionPcap: path } = settings;
     const warn = this.#warn;
-    if (logPath === "") this.#log = closed(this.#log);
+    if (logPath === "") this.#closeLog();
     else if (this.#log !== null) this.#log.reopen(logPath, format);
     else this.#log = new DetectionLog({ path: logPath, format, warn });
-    if (path === "") this.#pcap = closed(this.#pcap);
+    if (path === "") this.#closePcap();
     else if (this.#pcap !== null) this.#pcap.reopen(path);
     else this.#pcap = new DetectionPcap({ path, warn });
   }
@@ -39,13 +44,31 @@ export class DetectionFiles implements Disposable {
     if (packet !== null) this.#pcap?.write(record, packet);
   }
 
+  /** What they did not take since the start. */
+  get status(): Status["detectionFiles"] {
+    const { log, pcap } = this.#past;
+    return { log: sum(log, this.#log), pcap: sum(pcap, this.#pcap) };
+  }
+
+  #closeLog(): void {
+    this.#log?.[Symbol.dispose]();
+    this.#past = { ...this.#past, log: this.status.log };
+    this.#log = null;
+  }
+
+  #closePcap(): void {
+    this.#pcap?.[Symbol.dispose]();
+    this.#past = { ...this.#past, pcap: this.status.pcap };
+    this.#pcap = null;
+  }
+
   [Symbol.dispose](): void {
-    this.#log = closed(this.#log);
-    this.#pcap = closed(this.#pcap);
+    this.#closeLog();
+    this.#closePcap();
   }
 }
 
-function closed(file: Disposable | null): null {
-  file?.[Symbol.dispose]();
-  return null;
+function sum(past: DetectionFileStatus, now: DetectionFileStatus | null): DetectionFileStatus {
+  if (now === null) return past;
+  return { lost: past.lost + now.lost, leftOut: past.leftOut + now.leftOut };
 }

@@ -7,12 +7,12 @@
 import { type PacketCopy, SNAP_LENGTH } from "../engine/packet_copy.ts";
 import { VERSION } from "../version.ts";
 import { AppendFile } from "./append_file.ts";
-import { ByteBudget } from "./byte_budget.ts";
 import { describeAction } from "./console.ts";
 import { type DetectionRecord, reasonOf } from "./detection_record.ts";
+import { describeLimit, FloodBound, type FloodLimit } from "./flood_bound.ts";
 import { interfaceDescription, packetBlock, sectionHeader } from "./pcapng_blocks.ts";
 import { mendTail } from "./pcapng_tail.ts";
-import { formatBytes, printable } from "./text.ts";
+import { printable } from "./text.ts";
 
 const APPLICATION = "btblocker";
 const START = {
@@ -21,14 +21,8 @@ const START = {
   interface: interfaceDescription(SNAP_LENGTH),
 };
 
-/**
- * Where nobody is banned (MONITOR_ONLY, forged senders) each packet of a flood may be a detection of
- * its own. So much is taken at once, about 150,000 usual packets, and about as much again in a day.
- */
-const MOST_BYTES = 64 << 20;
-const BYTES_PER_SECOND = 1_024;
-/** How often it is said that packets are left out. */
-const TELL_MS = 3_600_000;
+/** About 150,000 usual packets, and about as many again in a day. */
+const LIMIT: FloodLimit = { most: 64 << 20, perSecond: 1_024 };
 
 export interface DetectionPcapOptions {
   readonly path: string;
@@ -36,37 +30,43 @@ export interface DetectionPcapOptions {
   readonly warn: (message: string) => void;
   /** False where the input has an end and nothing of it may be left out. True unless given. */
   readonly isBounded?: boolean;
+  /** What goes on while it cannot be written, for messages: `blocking` unless given. */
+  readonly activity?: string;
   /** For tests. */
   readonly nowMs?: () => number;
 }
 
 export class DetectionPcap implements Disposable {
-  /** Packets left out since the start because there were too many. */
-  leftOut = 0;
   #path: string;
   readonly #file: AppendFile;
-  readonly #budget: ByteBudget | null;
-  readonly #warn: (message: string) => void;
-  readonly #nowMs: () => number;
+  readonly #bound: FloodBound | null;
   /** Whether the open file has the beginning of a section. */
   #hasSection = false;
-  #tellAtMs = -Infinity;
 
   /** Opens the file at once, so that a wrong path is told at the start and not at the first packet. */
   constructor(options: DetectionPcapOptions) {
-    const { path, warn, isBounded = true, nowMs = () => performance.now() } = options;
+    const { path, warn, isBounded = true, activity } = options;
+    const { nowMs = () => performance.now() } = options;
     this.#path = path;
-    this.#warn = warn;
-    this.#nowMs = nowMs;
-    this.#budget = isBounded ? new ByteBudget(MOST_BYTES, BYTES_PER_SECOND, nowMs()) : null;
+    const tell = (leftOut: number) => {
+      const limit = `${describeLimit(LIMIT)}; ${leftOut} left out so far`;
+      warn(`Too many packets for the detection pcap ${this.#path}: ${limit}`);
+    };
+    this.#bound = isBounded ? new FloodBound({ ...LIMIT, tell, nowMs }) : null;
     this.#file = new AppendFile({
       ...{ path, warn, nowMs },
+      ...activity === undefined ? {} : { activity },
       name: "detection pcap",
       entries: "packets",
       onOpen: (file) => {
         this.#hasSection = mendTail(file, START);
       },
     });
+  }
+
+  /** Packets left out since the start because there were too many. */
+  get leftOut(): number {
+    return this.#bound?.leftOut ?? 0;
   }
 
   /** Packets that could not be written since the start. */
@@ -76,14 +76,11 @@ export class DetectionPcap implements Disposable {
 
   /** Appends one packet. Never throws. */
   write(record: DetectionRecord, packet: PacketCopy): void {
-    if (this.#budget !== null && !this.#budget.has(this.#nowMs())) {
-      this.#leaveOut();
-      return;
-    }
+    if (this.#bound?.admits(record.bans.length > 0) === false) return;
     this.#file.write((file) => {
       if (isEmptied(file)) this.#hasSection = false;
       const bytes = this.#encode(record, packet);
-      this.#budget?.spend(bytes.length);
+      this.#bound?.spend(bytes.length);
       return bytes;
     });
   }
@@ -95,6 +92,7 @@ export class DetectionPcap implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#bound?.[Symbol.dispose]();
     this.#file[Symbol.dispose]();
   }
 
@@ -105,18 +103,6 @@ export class DetectionPcap implements Disposable {
     if (this.#hasSection) return block;
     this.#hasSection = true;
     return concatenate([START.section, START.interface, block]); // so an unused file stays empty
-  }
-
-  #leaveOut(): void {
-    this.leftOut++;
-    const now = this.#nowMs();
-    if (now < this.#tellAtMs) return;
-    this.#tellAtMs = now + TELL_MS;
-    const limit = `after ${formatBytes(MOST_BYTES)} ${formatBytes(BYTES_PER_SECOND)} a second`;
-    this.#warn(
-      `Too many packets for the detection pcap ${this.#path}: it takes ${limit}; ` +
-        `${this.leftOut} left out so far`,
-    );
   }
 }
 

@@ -43,6 +43,35 @@ export function textEntry(record: DetectionRecord): string {
   ].join("\n");
 }
 
+/** Entries that were left out because there were too many. Times are Unix time in milliseconds. */
+export interface LogGap {
+  readonly sinceMs: number;
+  readonly untilMs: number;
+  readonly entries: number;
+}
+
+/** Stands where they would. @param why `it takes 268 MB at once, then …` */
+export function textGap({ sinceMs, untilMs, entries }: LogGap, why: string): string {
+  return [
+    RULE,
+    `Timestamp:    ${formatLocalTime(untilMs)}`,
+    `Left Out:     ${entries} entries since ${formatLocalTime(sinceMs)} (${why})`,
+    "",
+    "",
+  ].join("\n");
+}
+
+/** The same as a JSON line. */
+export function jsonGap({ sinceMs, untilMs, entries }: LogGap, why: string): string {
+  return JSON.stringify({
+    timestamp: formatIsoTime(untilMs),
+    event_type: "left_out",
+    since: formatIsoTime(sinceMs),
+    entries,
+    reason: why,
+  }) + "\n";
+}
+
 /** Lines as `hexdump -C` prints them, without the closing offset. */
 export function hexDump(bytes: Uint8Array): string {
   if (bytes.length === 0) return "(empty)";

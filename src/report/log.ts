@@ -13,6 +13,7 @@ import {
   type LogRecord,
 } from "@logtape/logtape";
 import type { Config } from "../config/options.ts";
+import type { LogLine } from "./log_line.ts";
 import { printable } from "./text.ts";
 
 export type LogLevel = Config["logLevel"];
@@ -32,12 +33,13 @@ export interface LogOptions {
   isJournal?: boolean;
 }
 
-/** Lines of one template in one window; a swarm makes thousands a second. */
+/** Lines of one kind in one window; a swarm makes thousands a second. */
 const LINES_PER_WINDOW = 20;
 const WINDOW_MS = 10_000;
 
 /** Starts the log, or changes its level and format (reload). */
 export function setupLog(options: LogOptions): void {
+  isSetUp = true;
   flushLog();
   globalThis.addEventListener("unload", flushLog); // the same listener again counts once
   const isJournal = options.isJournal ?? standardErrorIsJournal();
@@ -68,6 +70,27 @@ export function setupLog(options: LogOptions): void {
   });
 }
 
+let isSetUp = false;
+
+/** Starts the log for errors that come before {@link setupLog}; does nothing after it. */
+export function setupErrorLog(format: LogFormat): void {
+  if (!isSetUp) setupLog({ level: "error", format });
+}
+
+/** For parts that know nothing of the log; what their lines are like is read from the text. */
+export const logLine: LogLine = (level, message) => {
+  switch (level) {
+    case "info":
+      return log.info(WHOLE_MESSAGE, { message });
+    case "warn":
+      return log.warn(WHOLE_MESSAGE, { message });
+    case "error":
+      return log.error(WHOLE_MESSAGE, { message });
+  }
+};
+
+const WHOLE_MESSAGE = "{message}";
+
 const SUMMARY_CATEGORY = "btblocker-summary";
 
 let summaryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -80,19 +103,19 @@ export function flushLog(): void {
   printSummaries();
 }
 
-/** Lets the first lines of a template through and counts the others until the window ends. */
+/** Lets the first lines of a kind through and counts the others until the window ends. */
 function limitRepeated(): (record: LogRecord) => boolean {
   const throttle = getThrottlingFilter({
     limit: LINES_PER_WINDOW,
     windowMs: WINDOW_MS,
-    key: templateOf,
+    key: kindOf,
     summary: {
       logger: getLogger(SUMMARY_CATEGORY),
       level: ({ lastRecord }) => lastRecord.level,
       message: ({ lastRecord }) => `{suppressed} more lines like: ${escapeTemplate(lastRecord)}`,
     },
   });
-  // LogTape tells the count with the next line of the same template, which may never come; giving
+  // LogTape tells the count with the next line of the same kind, which may never come; giving
   // the filter up tells all counts.
   printSummaries = () => throttle[Symbol.dispose]();
   return (record) => {
@@ -179,9 +202,16 @@ function jsonLine(record: LogRecord): string {
   }, (_, value) => typeof value === "bigint" ? String(value) : value);
 }
 
-function templateOf(record: LogRecord): string {
-  const template = record.rawMessage;
-  return `${record.level} ${typeof template === "string" ? template : template.join("{}")}`;
+/** Lines of one kind share a limit, so that many of one say nothing less of another. */
+function kindOf({ level, rawMessage, properties }: LogRecord): string {
+  const template = typeof rawMessage === "string" ? rawMessage : rawMessage.join("{}");
+  const isWhole = template === WHOLE_MESSAGE && typeof properties.message === "string";
+  return `${level} ${isWhole ? kindOfText(properties.message as string) : template}`;
+}
+
+/** What is before the reason, without words that have digits: counts, addresses, interfaces. */
+function kindOfText(message: string): string {
+  return message.replace(/\S*\d\S*/g, "#").split(/: | \(/, 1)[0];
 }
 
 function escapeTemplate(record: LogRecord): string {

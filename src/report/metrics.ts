@@ -3,9 +3,10 @@
  * workers count anyway. Only a blocker with STATUS_LISTEN loads this module.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { FleetCalls } from "../fleet/fleet_state.ts";
 import type { Latency } from "../gateway/queue/counters.ts";
 import { METHODS } from "../protocols/match.ts";
-import type { Status, WorkerStatus, XdpStatus } from "./status.ts";
+import type { DetectionFileStatus, Status, WorkerStatus, XdpStatus } from "./status.ts";
 
 /** A value with its labels. */
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
@@ -31,6 +32,16 @@ const eachQueue = (value: (worker: WorkerStatus) => number | null) => (status: S
 
 const eachInterface = (value: (xdp: XdpStatus) => number) => (status: Status): Sample[] =>
   status.xdp.map((xdp) => [{ interface: xdp.interface }, value(xdp)]);
+
+const eachFile = (value: (file: DetectionFileStatus) => number) => (status: Status): Sample[] =>
+  Object.entries(status.detectionFiles).map(([file, one]) => [{ file }, value(one)]);
+
+/** One sample for each part that this machine has in a fleet, by CrowdSec's names for them. */
+const eachRole = (samples: (calls: FleetCalls) => readonly Sample[]) => ({ fleet }: Status) =>
+  [["machine", fleet?.reports] as const, ["bouncer", fleet?.takesOver] as const].flatMap(
+    ([role, calls]): Sample[] =>
+      (calls ? samples(calls) : []).map(([labels, value]) => [{ role, ...labels }, value]),
+  );
 
 const METRICS: readonly Metric[] = [
   { // the original's name, without the suffix that is usual today
@@ -93,6 +104,12 @@ const METRICS: readonly Metric[] = [
     type: Counter,
     help: "Flows judged clean, which the kernel passes on by itself from then on",
     samples: one(({ counters }) => counters.released),
+  },
+  {
+    name: "btblocker_packets_whitelisted_total",
+    type: Counter,
+    help: "Packets accepted unjudged for a port of the white list, the first ones of their flows",
+    samples: one(({ counters }) => counters.whitelisted),
   },
   {
     name: "btblocker_packets_unparsed_total",
@@ -186,6 +203,63 @@ const METRICS: readonly Metric[] = [
         { interface: name, mode: mode ?? "none" },
         mode === null ? 0 : 1,
       ]),
+  },
+  {
+    name: "btblocker_detection_entries_lost_total",
+    type: Counter,
+    help: "Detections that could not be written to the detection log or pcap",
+    labels: ["file"],
+    samples: eachFile(({ lost }) => lost),
+  },
+  {
+    name: "btblocker_detection_entries_left_out_total",
+    type: Counter,
+    help: "Detections left out of the detection log or pcap because there were too many",
+    labels: ["file"],
+    samples: eachFile(({ leftOut }) => leftOut),
+  },
+  {
+    name: "btblocker_fleet_up",
+    type: Gauge,
+    help: "Whether the last call to the fleet's API was answered well",
+    labels: ["role"],
+    samples: eachRole(({ connected }) => [[{}, connected ? 1 : 0]]),
+  },
+  {
+    name: "btblocker_fleet_last_success_timestamp_seconds",
+    type: Gauge,
+    help: "Unix time of the last call to the fleet's API that was answered well",
+    labels: ["role"],
+    samples: eachRole(({ lastSuccess }) =>
+      lastSuccess === null ? [] : [[{}, Date.parse(lastSuccess) / 1000]]
+    ),
+  },
+  {
+    name: "btblocker_fleet_failures_total",
+    type: Counter,
+    help: "Calls to the fleet's API that failed, by what kept the answer away",
+    labels: ["role", "trouble"],
+    samples: eachRole(({ failures }) =>
+      Object.entries(failures).map(([trouble, count]) => [{ trouble }, count])
+    ),
+  },
+  {
+    name: "btblocker_fleet_waiting_bans",
+    type: Gauge,
+    help: "Bans not reported to the fleet yet",
+    samples: one(({ fleet }) => fleet?.reports?.waiting ?? 0),
+  },
+  {
+    name: "btblocker_fleet_lost_bans_total",
+    type: Counter,
+    help: "Bans never reported to the fleet because too many waited",
+    samples: one(({ fleet }) => fleet?.reports?.lost ?? 0),
+  },
+  {
+    name: "btblocker_fleet_held_bans",
+    type: Gauge,
+    help: "Addresses and networks that the fleet has decisions about",
+    samples: one(({ fleet }) => fleet?.takesOver?.held ?? 0),
   },
   {
     name: "btblocker_monitor_only",

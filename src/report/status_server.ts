@@ -21,6 +21,8 @@ export interface StatusServerOptions {
   /** STATUS_TOKEN: the token, `file:/PATH`, or empty. */
   readonly token: string;
   readonly source: StatusSource;
+  /** Until this is true all questions get 503; true from the start unless given. */
+  readonly isReady?: () => boolean;
 }
 
 /** Bans in one answer; the page says how many more there are. */
@@ -53,6 +55,7 @@ export class StatusServer implements AsyncDisposable {
   /** Where it listens: `http://127.0.0.1:9090/`, `unix:/run/btblocker/status.sock`. */
   readonly address: string;
   readonly #source: StatusSource;
+  readonly #isReady: () => boolean;
   readonly #metrics = new Metrics();
   readonly #isLocal: boolean;
   readonly #isUnix: boolean;
@@ -89,8 +92,24 @@ export class StatusServer implements AsyncDisposable {
     return new StatusServer(options);
   }
 
-  private constructor({ listen, token, source }: StatusServerOptions) {
+  /** Whether one could listen there, tried; throws EnvironmentError where not. */
+  static async try(listen: string): Promise<void> {
+    const path = socketPath(listen);
+    try {
+      if (path !== null) await removeStaleSocket(path);
+      const listener = path === null
+        ? Deno.listen(hostAndPort(listen))
+        : Deno.listen({ transport: "unix", path });
+      listener.close();
+      if (path !== null) removeFile(path);
+    } catch (error) {
+      throw error instanceof EnvironmentError ? error : cannotListen(listen, error);
+    }
+  }
+
+  private constructor({ listen, token, source, isReady }: StatusServerOptions) {
     this.#source = source;
+    this.#isReady = isReady ?? (() => true);
     this.#token = token === "" ? null : hash(readToken(token));
     this.#isLocal = isLocalListenAddress(listen);
     this.#isUnix = socketPath(listen) !== null;
@@ -100,10 +119,7 @@ export class StatusServer implements AsyncDisposable {
     try {
       this.#server = this.#listen(listen);
     } catch (error) {
-      throw new EnvironmentError(
-        `Cannot serve the status page at ${listen}: ${(error as Error).message}`,
-        "set STATUS_LISTEN",
-      );
+      throw cannotListen(listen, error);
     }
     this.address = addressOf(this.#server.addr, listen);
     if (this.#isLocal) return;
@@ -143,7 +159,10 @@ export class StatusServer implements AsyncDisposable {
     if (method !== route.method && !(method === "HEAD" && route.method === "GET")) {
       return refuse(405, `Only ${route.method} is answered here`, { allow: route.method });
     }
-    return this.#refusal(request, route) ?? route.handle(request, url);
+    const refusal = this.#refusal(request, route);
+    if (refusal !== null) return refusal;
+    if (!this.#isReady()) return refuse(503, "btblocker is starting", { "retry-after": "1" });
+    return route.handle(request, url);
   }
 
   #refusal(request: Request, { access }: Route): Response | null {
@@ -236,6 +255,14 @@ export class StatusServer implements AsyncDisposable {
   }
 }
 
+function cannotListen(listen: string, error: unknown): EnvironmentError {
+  const why = (error as Error).message;
+  return new EnvironmentError(
+    `Cannot serve the status page at ${listen}: ${why}`,
+    "set STATUS_LISTEN",
+  );
+}
+
 /** Path of `unix:/PATH`, null for the address of an interface. */
 function socketPath(listen: string): string | null {
   return listen.startsWith("unix:") ? listen.slice("unix:".length) : null;
@@ -288,8 +315,8 @@ function addressOf(addr: Deno.Addr, listen: string): string {
   return addr.transport === "tcp" ? `http://${formatEndpoint(addr.hostname, addr.port)}/` : listen;
 }
 
-/** Of STATUS_TOKEN. */
-function readToken(setting: string): string {
+/** The token of STATUS_TOKEN; throws EnvironmentError or UsageError where its file has none. */
+export function readToken(setting: string): string {
   if (!setting.startsWith("file:")) return setting;
   const path = setting.slice("file:".length);
   let content: string;

@@ -8,6 +8,7 @@
  * ratio is of the medians. A third in the row is ours on a capture without packets: what starting
  * costs. Without ndpiReader (Debian: libndpi-bin) only ours is measured.
  */
+import { fileURLToPath } from "node:url";
 import { CaptureReader } from "../../src/capture/reader.ts";
 import { corpusFiles, median } from "./corpus.ts";
 
@@ -89,7 +90,7 @@ try {
   const count = await merge(corpusFiles(Deno.args[0]).clean, merged);
   const megabytes = Deno.statSync(merged).size / 1e6;
   console.log(`${count} packets, ${megabytes.toFixed(0)} MB, ${RUNS} runs in turn, medians`);
-  const main = new URL("../../main.ts", import.meta.url).pathname;
+  const main = fileURLToPath(new URL("../../main.ts", import.meta.url));
   const empty = `${directory}/empty.pcap`;
   Deno.writeFileSync(empty, fileHeader());
   const ours = ["run", "--quiet", "--no-prompt", "-A", main, "analyze", "--json"];

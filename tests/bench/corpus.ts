@@ -1,8 +1,9 @@
 /** What the benchmarks measure on. */
+import { fileURLToPath } from "node:url";
 
 /** Paths of the captures that a directory's `labels.json` calls clean, and of the others. */
 export function corpusFiles(
-  directory = new URL("../captures", import.meta.url).pathname,
+  directory = fileURLToPath(new URL("../captures", import.meta.url)),
 ): { clean: string[]; torrent: string[] } {
   const labels: { file: string; label: string }[] = JSON.parse(
     Deno.readTextFileSync(`${directory}/labels.json`),

@@ -1,7 +1,7 @@
 /**
  * What the gateway costs: traffic through a router with btblocker beside the same traffic through a
  * router without a filter, in namespaces, interleaved, medians, as ratios. Needs root, iperf3, wrk and
- * ethtool.
+ * ethtool: `scripts/install_test_tools.sh --bench`.
  *
  *   deno task bench:gateway [options]
  *

@@ -1,12 +1,14 @@
 /**
  * How often other protocols that look random are taken for Message Stream Encryption:
  *
- *   deno task bench:mse [CONNECTIONS]
+ *   deno task bench:mse [CONNECTIONS] [FLOWS]
  *
  * Synthetic openings (10 million by default) in the shapes of protocols whose first messages are, or
  * may be, indistinguishable from random bytes. Of each is counted how many have the shape (order,
  * sizes, randomness: a hint, never a detection) and how many the engine detects under the default
  * policy, every host talking to one server as proxy clients do: that number must be 0.
+ *
+ * Then flows with data (2 million by default), see `mse_data_phases.ts`: 0 as well.
  */
 import { Engine } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
@@ -19,6 +21,7 @@ import {
   MIN_OPENING,
   MIN_THIRD_MESSAGE,
 } from "../../src/protocols/mse.ts";
+import { runDataPhases } from "./mse_data_phases.ts";
 
 /** Random bytes to cut messages from, renewed now and then. */
 const pool = new Uint8Array(65_536);
@@ -160,5 +163,6 @@ for (const name of names) {
   const percent = ((shaped / each) * 100).toFixed(3);
   console.log(`${name.padEnd(32)} shape ${percent.padStart(8)} %   detected ${detected.length}`);
 }
+failures += runDataPhases(Number(Deno.args[1] ?? 2_000_000));
 console.log(failures === 0 ? "no connection detected" : `${failures} connections detected`);
 Deno.exit(failures === 0 ? 0 : 1);

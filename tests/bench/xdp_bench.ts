@@ -3,9 +3,10 @@
  * `deno task bench:xdp` (root, clang; xdp-tools and iptables where present). Every number is the
  * median of rounds in which all rivals take turns.
  */
+import { fileURLToPath } from "node:url";
 import { namespaceProblem, Namespaces } from "../bpf/namespaces.ts";
 
-const here = new URL("./", import.meta.url).pathname;
+const here = fileURLToPath(new URL("./", import.meta.url));
 
 /** Builds the programs to compare with. */
 async function compile(): Promise<string> {

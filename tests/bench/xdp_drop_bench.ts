@@ -2,12 +2,13 @@
  * Packets a second dropped on veth by the XDP filter and by `iptables -t raw`. The traffic is made in
  * the kernel (live frames redirected into the other end), so that the receiver is what limits it.
  */
+import { fileURLToPath } from "node:url";
 import type { Namespaces } from "../bpf/namespaces.ts";
 import { takeTurns } from "./rounds.ts";
 
 const PACKETS = 1_000_000;
 const ROUNDS = 5;
-const here = new URL("./", import.meta.url).pathname;
+const here = fileURLToPath(new URL("./", import.meta.url));
 
 export async function measureDrops(hosts: Namespaces, object: string): Promise<void> {
   await hosts.connect("v0", { gateway: ["10.9.1.1/24"], outside: ["10.9.1.2/24"] });

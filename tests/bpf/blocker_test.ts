@@ -1,8 +1,10 @@
 /** Bans of the whole blocker (`btblocker run`) over a crash and a stop. */
 import assert from "node:assert/strict";
-import { eventually, namespaceProblem, Namespaces } from "./namespaces.ts";
+import { fileURLToPath } from "node:url";
+import { until } from "../until.ts";
+import { namespaceProblem, Namespaces } from "./namespaces.ts";
 
-const main = new URL("../../main.ts", import.meta.url).pathname;
+const main = fileURLToPath(new URL("../../main.ts", import.meta.url));
 
 /** Why the blocker cannot run here. */
 const problem = namespaceProblem ?? (() => {
@@ -27,7 +29,7 @@ async function start(hosts: Namespaces): Promise<Deno.ChildProcess> {
     .spawn();
   const isThere = async () =>
     (await hosts.btblocker("bans", "list")).code === 0 && isAttached(hosts);
-  await eventually(isThere, 20_000, () => "the blocker has not started");
+  await until(isThere, () => "the blocker has not started");
   return child;
 }
 

@@ -8,6 +8,7 @@ import { answerBanRequest, readBanRequest } from "../../src/gateway/bans/ban_com
 import { BanSide, type BanSideOptions } from "../../src/gateway/bans/ban_side.ts";
 import { networkNamespaceInode } from "../../src/gateway/network/network_namespace.ts";
 import { ControlServer } from "../../src/gateway/control.ts";
+import { parseAddress } from "../../src/packet/address.ts";
 import type { LogLine } from "../../src/report/log_line.ts";
 import { TextLineStream } from "../../src/gateway/text_lines.ts";
 import { openTun } from "./tun.ts";
@@ -28,8 +29,10 @@ export const DEFAULT_SETTINGS: FilterSettings = {
 };
 
 /** A source's datagrams, by `Date.now()`. */
-interface Heard {
+export interface Heard {
   lastMs: number;
+  /** The longest time without one. */
+  pauseMs: number;
   /** When the first one came after half a second without any. */
   resumedMs: number;
 }
@@ -43,9 +46,10 @@ async function main(settings: FilterSettings): Promise<void> {
     createSocket({ type, ipv6Only: true })
       .on("message", (_, { address }) => {
         const now = Date.now();
-        const before = heard.get(address) ?? { lastMs: 0, resumedMs: 0 };
-        const resumedMs = now - before.lastMs > SILENCE_MS ? now : before.resumedMs;
-        heard.set(address, { lastMs: now, resumedMs });
+        const before = heard.get(address) ?? { lastMs: now, pauseMs: 0, resumedMs: now };
+        const pause = now - before.lastMs;
+        const resumedMs = pause > SILENCE_MS ? now : before.resumedMs;
+        heard.set(address, { lastMs: now, pauseMs: Math.max(before.pauseMs, pause), resumedMs });
       })
       .bind(PORT);
   }
@@ -62,6 +66,11 @@ async function main(settings: FilterSettings): Promise<void> {
     drops: () => Object.fromEntries(side.xdp?.drops() ?? []),
     size: () => side.bans.size,
     heard: () => Object.fromEntries(heard),
+    whitelist: (networks) => side.setWhitelist(networks as string[]),
+    banEndpoint: (argument) => {
+      const { address, port } = argument as { address: string; port: number };
+      return side.bans.ban(parseAddress(address)!, 0, 17, port, 3_600_000, 0);
+    },
     monitor: (on) => side.setMonitorOnly(on === true),
     banMany: (count) => banMany(side, Number(count)),
     feed: (argument) => {

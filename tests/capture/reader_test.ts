@@ -306,36 +306,6 @@ Deno.test("CaptureReader reads a frame larger than its block", () => {
   assert.equal(reader.next(), false);
 });
 
-Deno.test("CaptureReader reads gzip files, and what stands before their damage", async () => {
-  const directory = Deno.makeTempDirSync();
-  try {
-    const capture = bytes(PCAP_LE + RECORD_LE.repeat(2000));
-    const packed = new Uint8Array(
-      await new Response(
-        new Blob([capture as Uint8Array<ArrayBuffer>]).stream()
-          .pipeThrough(new CompressionStream("gzip")),
-      ).arrayBuffer(),
-    );
-    Deno.writeFileSync(`${directory}/a.pcap.gz`, packed);
-    {
-      using reader = await CaptureReader.open(`${directory}/a.pcap.gz`);
-      while (reader.next());
-      assert.equal(reader.frameNumber, 2000);
-      assert.equal(reader.problem, null);
-    }
-    Deno.writeFileSync(`${directory}/b.pcap.gz`, packed.subarray(0, packed.length - 20));
-    try {
-      using reader = await CaptureReader.open(`${directory}/b.pcap.gz`);
-      while (reader.next());
-      assert.ok(reader.problem !== null);
-    } catch (error) {
-      assert.ok(error instanceof NotACaptureError); // nothing could be unpacked before the damage
-    }
-  } finally {
-    Deno.removeSync(directory, { recursive: true });
-  }
-});
-
 Deno.test("CaptureReader takes any bytes: no throw but the refusal, no endless loop", () => {
   const seeds = rows.map(([, hex]) => bytes(hex));
   fc.assert(

@@ -1,9 +1,10 @@
 /** The reader against Wireshark's, on every capture of the project. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { captureFiles } from "../../src/cli/capture_files.ts";
 import { CaptureReader } from "../../src/capture/reader.ts";
 
-const CAPTURES = new URL("../captures", import.meta.url).pathname;
+const CAPTURES = fileURLToPath(new URL("../captures", import.meta.url));
 
 async function hasCapinfos(): Promise<boolean> {
   try {

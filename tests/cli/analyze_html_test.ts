@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { type PageReport, reportOf } from "../report/analysis/page_report.ts";
 import { btblocker } from "./command_line.ts";
 
-const CAPTURES = new URL("../captures/", import.meta.url).pathname;
+const CAPTURES = fileURLToPath(new URL("../captures/", import.meta.url));
 
 async function inDirectory(act: (directory: string) => Promise<void>): Promise<void> {
   const directory = Deno.makeTempDirSync();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { analyze } from "../../src/cli/analyze.ts";
 import { Output } from "../../src/cli/output.ts";
@@ -240,6 +241,24 @@ Deno.test("analyze ends with 1 at a damaged capture, after judging what stands b
       stderr,
       /a\.pcap: damaged at byte \d+: a record of 4294967295 bytes; the 1 packet /,
     );
+  });
+});
+
+Deno.test("analyze takes a gzip file as what is in it: cut at its end 0, damaged 1", async () => {
+  const packets = HEADER + DHT + DNS.repeat(3_000);
+  const packed = new Uint8Array(gzipSync(bytes(packets), { level: 0 }));
+  const cut = packed.subarray(0, -5_000);
+  const damaged = packed.slice();
+  damaged.fill(0xff, 100_000, 100_064);
+  await inDirectory({ "a.pcap.gz": cut, "b.pcap.gz": damaged }, async (directory) => {
+    const rows = [["a.pcap.gz", 0, "cut short in "], ["b.pcap.gz", 1, "damaged "]] as const;
+    for (const [name, wanted, why] of rows) {
+      const path = `${directory}/${name}`;
+      const { code, stdout, stderr } = await btblocker(["analyze", "--json", path]);
+      assert.equal(code, wanted, name);
+      assert.equal(objects(stdout).at(-1)!.detections, 1);
+      assert.ok(stderr.startsWith(`${path}: ${why}`), stderr);
+    }
   });
 });
 

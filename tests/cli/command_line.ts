@@ -1,6 +1,7 @@
 /** Runs btblocker as its users do: as a process of its own. */
+import { fileURLToPath } from "node:url";
 
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 
 export interface Ended {
   code: number;

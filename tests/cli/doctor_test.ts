@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { describeFindings } from "../../src/cli/doctor.ts";
 import { type Finding, ok, problem, warning } from "../../src/doctor/finding.ts";
+import { Network } from "../../src/demo/network.ts";
+import { blockerCommand } from "../e2e/blocker.ts";
 import { liveImpossible } from "../gateway/live.ts";
 import { btblocker } from "./command_line.ts";
 
@@ -57,7 +60,7 @@ Deno.test({
       }).output();
       return { code, text: new TextDecoder().decode(stdout) };
     };
-    const main = new URL("../../main.ts", import.meta.url).pathname;
+    const main = fileURLToPath(new URL("../../main.ts", import.meta.url));
     const doctor = [Deno.execPath(), "run", "--quiet", "--no-prompt", "-A", main, "doctor"];
     const asRoot = await inside(...doctor);
     assert.equal(asRoot.code, 0, asRoot.text);
@@ -74,5 +77,21 @@ Deno.test({
     const wrongName = await inside(...doctor, "--interface", "nosuch0");
     assert.equal(wrongName.code, 1, wrongName.text);
     assert.match(wrongName.text, /^problem +xdp nosuch0 +there is no such interface/m);
+  },
+});
+
+Deno.test({
+  name: `doctor tells of rules that a killed run has left${
+    impossible === null ? "" : ` (skipped: ${impossible})`
+  }`,
+  ignore: impossible !== null,
+  async fn() {
+    await using network = await Network.create("btdoc");
+    const { router } = network;
+    const doctor = () =>
+      router.run(["sh", "-c", '"$@" || true', "sh", ...blockerCommand(), "doctor"]);
+    assert.doesNotMatch(await doctor(), /^warning +rules /m);
+    await router.run([...blockerCommand(), "rules", "install"]);
+    assert.match(await doctor(), /^warning +rules .*none runs.*btblocker rules remove/m);
   },
 });

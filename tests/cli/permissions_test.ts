@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import manifest from "../../deno.json" with { type: "json" };
 import { btblocker } from "./command_line.ts";
 
-const CAPTURE = new URL("../captures/libtorrent-lsd.pcap", import.meta.url).pathname;
+const CAPTURE = fileURLToPath(new URL("../captures/libtorrent-lsd.pcap", import.meta.url));
 
 Deno.test("deno task analyze has the least permissions that work (docs/permissions.md)", async () => {
   const command = manifest.tasks.analyze.command;

@@ -63,10 +63,43 @@ for (
     const { code, stdout, stderr } = await btblocker([...args]);
     assert.equal(code, 2);
     assert.equal(stdout, "");
-    assert.ok(stderr.startsWith(message), stderr);
+    assert.ok(withoutTime(stderr).startsWith(message), stderr);
     assert.equal(stderr.indexOf("\n"), stderr.length - 1, "one line");
   });
 }
+
+/** The blocker's errors are lines of its log. */
+function withoutTime(line: string): string {
+  return line.replace(/^\S+Z ERROR /, "");
+}
+
+Deno.test("run tells fatal errors in the format of its log", async () => {
+  const ways: [args: string[], env: Record<string, string>][] = [
+    [["--queue-num", "x", "--chains", "y"], { LOG_FORMAT: "json" }],
+    [["--queue-num", "x", "--chains", "y", "--log-format", "json"], { LOG_FORMAT: "text" }],
+    [["run", "--log-format=json", "--queue-num", "x", "--chains=y"], {}],
+  ];
+  for (const [args, env] of ways) {
+    const { code, stderr } = await btblocker(args, { env });
+    assert.equal(code, 2);
+    const lines = stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assert.deepEqual(lines.map(({ level }) => level), ["error", "error"]);
+    assert.match(lines[1].message, /^Cannot use --chains y: /);
+  }
+  const { stderr } = await btblocker(["--qeue-num", "3"], { env: { LOG_FORMAT: "json" } });
+  assert.match(JSON.parse(stderr).message, /unknown option '--qeue-num'/);
+  const shown = await btblocker(["--show-config", "--queue-num", "x"], {
+    env: { LOG_FORMAT: "json" },
+  });
+  assert.match(shown.stderr, /^Cannot use --queue-num x/, "for a person");
+});
+
+Deno.test("what follows an unknown option is not told: it may be a secret", async () => {
+  const { code, stderr } = await btblocker(["run", "--fleet-pasword=hunter2"]);
+  assert.equal(code, 2);
+  assert.match(stderr, /unknown option '--fleet-pasword' \(did you mean --fleet-password\?\)/);
+  assert.doesNotMatch(stderr, /hunter2/);
+});
 
 Deno.test("Wrong variables are refused before anything is touched, all at once", async () => {
   const { code, stdout, stderr } = await btblocker([], {
@@ -74,7 +107,7 @@ Deno.test("Wrong variables are refused before anything is touched, all at once",
   });
   assert.equal(code, 2);
   assert.equal(stdout, "");
-  assert.deepEqual(stderr.trimEnd().split("\n"), [
+  assert.deepEqual(stderr.trimEnd().split("\n").map(withoutTime), [
     "Cannot use QUEUE_NUMBER=1: no such variable (did you mean QUEUE_NUM?)",
     "Cannot use QUEUE_NUM=70000: expected a number from 0 to 65535",
     "Cannot use LOG_LEVEL=loud: expected error, warn, info or debug",

@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { statusText } from "../../src/cli/status.ts";
 import { Network } from "../../src/demo/network.ts";
+import type { FleetCalls } from "../../src/fleet/fleet_state.ts";
 import { COUNTERS, LATENCY_BOUNDS_US } from "../../src/gateway/queue/counters.ts";
 import { latencyQuantileUs, type Status } from "../../src/report/status.ts";
 import { Blocker, blockerCommand } from "../e2e/blocker.ts";
 import { liveImpossible } from "../gateway/live.ts";
-import { status } from "../report/fake_status.ts";
+import { fleetState, status } from "../report/fake_status.ts";
 
 const NOW_MS = Date.parse("2024-01-15T20:30:00Z");
 
@@ -20,13 +21,14 @@ All 2 workers run
 From receipt to verdict: half of the batches up to 50 µs, 99 % up to 10 ms
 2 bans in force (at most 131,072)
 
-                 A SECOND  IN ALL
-Packets judged         13   1,200
-Bytes judged       3.5 kB  346 kB
-Packets dropped         1      80
-Detections            0.2       7
-Flows seen                    130
-Flows released                120
+                     A SECOND  IN ALL
+Packets judged             13   1,200
+Bytes judged           3.5 kB  346 kB
+Packets dropped             1      80
+Detections                0.2       7
+Flows seen                        130
+Flows released                    120
+Packets whitelisted                15
 
 QUEUE  WORKER  PACKETS  WAITING  UNJUDGED  RESTARTS
 0      runs        600        0         0         1
@@ -41,6 +43,17 @@ dht                 5
 peer-wire           2`,
   );
 });
+
+const FORBIDDEN: FleetCalls = {
+  connected: false,
+  lastSuccess: null,
+  lastFailure: {
+    time: "2024-01-15T20:00:00.000Z",
+    trouble: "forbidden",
+    problem: "it answers 403, a\x1b[2Jb",
+  },
+  failures: { away: 0, forbidden: 1 },
+};
 
 const heads: [string, Partial<Status>, RegExp][] = [
   ["monitor mode", { monitorOnly: true }, /^Watching FORWARD, default policy, bans nobody$/m],
@@ -62,6 +75,41 @@ const heads: [string, Partial<Status>, RegExp][] = [
     "packets the kernel dropped",
     { workers: status().workers.map((one) => ({ ...one, kernelDrops: 2, waiting: null })) },
     /^The kernel dropped 4 packets$[^]*^0 +runs +600 +- /m,
+  ],
+  [
+    "what a full disk has lost",
+    { detectionFiles: { log: { lost: 1, leftOut: 0 }, pcap: { lost: 1234, leftOut: 0 } } },
+    /^In the detection log 1 entry could not be written\nIn the detection pcap 1,234 packets could not be written$/m,
+  ],
+  [
+    "what a flood was too much for",
+    { detectionFiles: { log: { lost: 2, leftOut: 50_000 }, pcap: { lost: 0, leftOut: 0 } } },
+    /^In the detection log 2 entries could not be written; 50,000 entries left out, too many at once$/m,
+  ],
+  [
+    "the fleet",
+    { fleet: fleetState() },
+    /^Reports to the fleet: last 30m ago, 3 bans waiting\nTakes over from the fleet: last 30m ago, 1,204 bans held$/m,
+  ],
+  [
+    "a fleet that was never reached",
+    {
+      fleet: {
+        reports: null,
+        takesOver: { ...FORBIDDEN, held: 0 },
+      },
+    },
+    /bans in force .*\nTakes over from the fleet: not yet, 0 bans held; forbidden: it answers 403, a\\x1b\[2Jb\n\n/,
+  ],
+  [
+    "a fleet that is well again",
+    { fleet: fleetState({ ...FORBIDDEN, connected: true }) },
+    /^Takes over from the fleet: not yet, 1,204 bans held$/m,
+  ],
+  [
+    "bans that the fleet never hears of",
+    { fleet: { reports: { ...FORBIDDEN, waiting: 10_000, lost: 5 }, takesOver: null } },
+    /^Reports to the fleet: not yet, 10,000 bans waiting, 5 bans lost, too many waited; forbidden: /m,
   ],
   [
     "a problem with control characters",
@@ -109,13 +157,16 @@ Deno.test({
       const blocker = await Blocker.start(router, [client.routerInterface], network.directory, {
         STATUS_LISTEN: "127.0.0.1:9090",
         QUEUE_COUNT: "2",
+        DETECTION_LOG: "/dev/full", // takes nothing
+        FLEET_URL: "http://127.0.0.1:9/", // where nobody listens
+        FLEET_KEY: "0123456789abcdef",
       });
-      await blocker.program.printedMatch(/Status page at http:\/\/127\.0\.0\.1:9090\//, 10_000);
+      await blocker.program.printedMatch(/Status page at http:\/\/127\.0\.0\.1:9090\//);
       // BEP 5, "Contacting trackerless peers": the example of find_node.
       const query = "d1:ad2:id20:abcdefghij01234567896:target20:mnopqrstuvwxyz123456e" +
         "1:q9:find_node1:t2:aa1:y1:qe";
       await client.run(["sh", "-c", `printf %s "$0" | nc -u -w1 ${server.ipv4} 6881`, query]);
-      await blocker.program.printedMatch(/\[DETECT\]/, 10_000);
+      await blocker.program.printedMatch(/\[DETECT\]/);
 
       const now = JSON.parse(await blocker.command("status", "--json")) as Status;
       assert.equal(now.healthy, true);
@@ -123,27 +174,42 @@ Deno.test({
       assert(now.workers.every(({ running, waiting }) => running && waiting === 0));
       assert.deepEqual(now.methods, { dht: 1 });
       assert.equal(now.counters.detections, 1);
+      assert.deepEqual(now.detectionFiles, {
+        log: { lost: 1, leftOut: 0 },
+        pcap: { lost: 0, leftOut: 0 },
+      });
+      assert.equal(now.fleet?.reports, null);
+      assert.equal(now.fleet?.takesOver?.connected, false);
       for (const name of COUNTERS) assert.equal(typeof now.counters[name], "number", name);
       // Every batch is in the histogram, and none took no time.
       const batches = now.latency.buckets.reduce((sum, bucket) => sum + bucket, 0);
       assert.equal(batches, now.counters.batches);
       assert.equal(now.latency.buckets.length, LATENCY_BOUNDS_US.length + 1);
       assert(now.latency.sumUs > batches, JSON.stringify(now.latency));
-      assert.match(await blocker.command("status"), /^Guarding FORWARD, [^]*^dht +1$/m);
+      const text = await blocker.command("status");
+      assert.match(text, /^Guarding FORWARD, [^]*^dht +1$/m);
+      assert.match(text, /^In the detection log 1 entry could not be written$/m);
+      await blocker.program.printedMatch(/The fleet at .* cannot be used/);
+      assert.match(
+        await blocker.command("status"),
+        /^Takes over from the fleet: not yet, 0 bans held; away: /m,
+      );
 
       const get = (path: string) => router.run(["curl", "-sS", `http://127.0.0.1:9090${path}`]);
       assert.equal(await get("/healthz"), "ok\n");
       const metrics = await get("/metrics");
       assert.match(metrics, /^btblocker_detections_total\{method="dht"\} 1$/m);
+      assert.match(metrics, /^btblocker_detection_entries_lost_total\{file="log"\} 1$/m);
+      assert.match(metrics, /^btblocker_fleet_up\{role="bouncer"\} 0$/m);
       assert.match(metrics, /^btblocker_verdict_latency_seconds_count [1-9]/m);
       const page = JSON.parse(await get("/api/status")) as Status;
       assert.equal(page.counters.detections, 1);
       assert.match(await get("/api/detections"), /"method":"dht"/);
 
       const watch = router.spawn([...blockerCommand(), "status", "--json", "--watch"]);
-      await watch.printedMatch(/\}\n\{.*\}\n/, 15_000);
+      await watch.printedMatch(/\}\n\{.*\}\n/);
       assert.equal((await blocker.stop()).code, 0);
-      await watch.printedMatch(/btblocker does not run|has stopped meanwhile/, 10_000);
+      await watch.printedMatch(/btblocker does not run|has stopped meanwhile/);
     } finally {
       await network.dispose();
     }

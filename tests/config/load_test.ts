@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { compareConfigs, loadConfig, showConfig } from "../../src/config/load.ts";
+import { compareConfigs, loadConfig, showConfig, variablesOf } from "../../src/config/load.ts";
 import {
   type Config,
   flagOf,
@@ -129,7 +129,8 @@ const refused = [
   ["INTERFACE", "eth0,,eth1", "expected a comma-separated list of interface names"],
   ["INTERFACE", "../../etc", "expected a comma-separated list of interface names"],
   ["CHAINS", "FORWARD,POSTROUTING", "expected a comma-separated list of INPUT, FORWARD, OUTPUT"],
-  ["MARK_MASK", "0x40000000", "expected a 32-bit mask with at least 2 bits"],
+  ["MARK_MASK", "0x40000000", "expected a 32-bit mask with exactly 2 bits"],
+  ["MARK_MASK", "0x70000000", "expected a 32-bit mask with exactly 2 bits"],
   ["MARK_MASK", "0x130000000", "expected a 32-bit mask"],
   ["BAN_DURATION", "0", "expected a duration from 1 to"],
   ["BAN_DURATION", "5 hours", "expected a duration from 1 to"],
@@ -197,7 +198,7 @@ Deno.test("loadConfig() reads the file's own types", () => {
     whitelist_ips = []
     ban_duration = "5m"
     monitor_only = true
-    mark_mask = 0x0f
+    mark_mask = 0x0c
     xdp_cleanup_interval = 30
   `;
   withFile(toml, (configPath) => {
@@ -208,7 +209,7 @@ Deno.test("loadConfig() reads the file's own types", () => {
     assert.deepEqual(config.whitelistPorts, [22, 443]);
     assert.equal(config.banDuration, 300);
     assert.equal(config.monitorOnly, true);
-    assert.equal(config.markMask, 15);
+    assert.equal(config.markMask, 12);
     assert.equal(config.cleanupInterval, 30);
   });
 });
@@ -321,7 +322,7 @@ Deno.test("loadConfig() leaves the variables of others alone", () => {
 });
 
 Deno.test("showConfig() prints a file that gives the same settings", () => {
-  const before = load({ INTERFACE: "eth0", BAN_DURATION: "5m", MARK_MASK: "0xf0" }, {
+  const before = load({ INTERFACE: "eth0", BAN_DURATION: "5m", MARK_MASK: "0x30" }, {
     policy: "strict",
   });
   const text = showConfig(before);
@@ -333,6 +334,73 @@ Deno.test("showConfig() prints a file that gives the same settings", () => {
   });
 });
 
+Deno.test("a reload without the file that was there is refused, and one without any is not", () => {
+  const directory = Deno.makeTempDirSync();
+  try {
+    const defaultConfigPath = `${directory}/config.toml`;
+    const again = (lastFile: string | null) => {
+      return loadConfig({ defaultConfigPath, variables: {}, lastFile });
+    };
+    assert.equal(again(null).file, null);
+    Deno.writeTextFileSync(defaultConfigPath, "monitor_only = true\n");
+    const { file, config } = again(null); // it has come meanwhile
+    assert.deepEqual([file, config.monitorOnly], [defaultConfigPath, true]);
+    Deno.removeSync(defaultConfigPath);
+    assert.deepEqual(problemsOf(() => again(file)), [
+      `Cannot read ${defaultConfigPath}: no such file any more (restart to go on without it)`,
+    ]);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+});
+
+Deno.test("Every name that an option has is looked at, not only the first one found", () => {
+  const variables = { CLEANUP_INTERVAL: "5", XDP_CLEANUP_INTERVAL: "abc" };
+  assert.match(problemsOf(() => load(variables)).join(), /^Cannot use XDP_CLEANUP_INTERVAL=abc: /);
+  withFile("cleanup_interval = 5\nxdp_cleanup_interval = 'abc'\n", (configPath) => {
+    const [problem, ...more] = problemsOf(() => loadConfig({ configPath, variables: {} }));
+    assert.match(problem, /^Cannot use xdp_cleanup_interval = "abc" in /);
+    assert.deepEqual(more, []);
+  });
+  const { config, origins } = load({ CLEANUP_INTERVAL: "5", XDP_CLEANUP_INTERVAL: "6" });
+  assert.equal(config.cleanupInterval, 5);
+  assert.equal(origins.cleanupInterval, "variable CLEANUP_INTERVAL");
+});
+
+Deno.test("Fleet settings that do not go together are told with all other problems", () => {
+  assert.deepEqual(problemsOf(() => load({ FLEET_KEY: "key", QUEUE_NUM: "-1" })), [
+    "Cannot use QUEUE_NUM=-1: expected a number from 0 to 65535",
+    "Cannot join a fleet without FLEET_URL, the address of its API",
+  ]);
+});
+
+for (
+  const address of [
+    "https://user:hunter2@host",
+    "https://hunter2@host",
+    "https://user:hunter2/hunter2@hunter2@host",
+    "user:hunter2@host",
+  ]
+) {
+  Deno.test(`The password in FLEET_URL=${address} is not told`, () => {
+    const told = [
+      ...problemsOf(() => load({ FLEET_URL: address })),
+      ...problemsOf(() => load({}, { fleetUrl: address })),
+      ...problemsOf(() => load({ FLEET_URLS: address })),
+    ];
+    withFile(`fleet_url = "${address}"\n`, (configPath) => {
+      told.push(...problemsOf(() => loadConfig({ configPath, variables: {} })));
+    });
+    assert.equal(told.length, 4);
+    for (const problem of told) assert.match(problem, /@host/);
+    assert.doesNotMatch(told.join("\n"), /hunter2/);
+  });
+}
+
+Deno.test("variablesOf() names options as the documents do", () => {
+  assert.equal(variablesOf(["queueCount", "statusListen"]), "QUEUE_COUNT, STATUS_LISTEN");
+});
+
 Deno.test("compareConfigs() tells what a reload takes over and what not", () => {
   const before = load().config;
   const after = load({ BAN_DURATION: "1m", WHITELIST_PORTS: "1", QUEUE_NUM: "9" }).config;
@@ -342,15 +410,33 @@ Deno.test("compareConfigs() tells what a reload takes over and what not", () => 
   });
 });
 
+const FLEET = { FLEET_URL: "https://lapi.example:8080", FLEET_KEY: "key" };
+
+/** Variables without which the option makes no sense. */
+function companionsOf(option: OptionName): Record<string, string> {
+  if (!option.startsWith("fleet")) return {};
+  const { variable } = OPTIONS[option];
+  const pairs: Record<string, Record<string, string>> = {
+    FLEET_LOGIN: { FLEET_PASSWORD: "password" },
+    FLEET_PASSWORD: { FLEET_LOGIN: "gw-1" },
+    FLEET_CERT: { FLEET_CERT_KEY: "/etc/gw.key" },
+    FLEET_CERT_KEY: { FLEET_CERT: "/etc/gw.pem" },
+  };
+  const others: Record<string, string> = { ...FLEET, ...pairs[variable] };
+  delete others[variable];
+  return others;
+}
+
 Deno.test("Every option can be given in all three ways, and its example is allowed", () => {
   for (const name of OPTION_NAMES) {
     const { variable, example, default: otherwise } = OPTIONS[name];
-    const byFlag = load({}, { [name]: example }).config[name];
-    const byVariable = load({ [variable]: example }).config[name];
+    const others = companionsOf(name);
+    const byFlag = load(others, { [name]: example }).config[name];
+    const byVariable = load({ ...others, [variable]: example }).config[name];
     assert.deepEqual(byFlag, byVariable, name);
     assert.notDeepEqual(byFlag, otherwise, `the example of ${name} is its default`);
     withFile(`${tomlKeyOf(name)} = ${tomlOf(name, byFlag)}\n`, (configPath) => {
-      assert.deepEqual(loadConfig({ configPath, variables: {} }).config[name], byFlag, name);
+      assert.deepEqual(loadConfig({ configPath, variables: others }).config[name], byFlag, name);
     });
     assert.match(flagOf(name), /^--[a-z]+(-[a-z]+)*$/);
   }
@@ -362,10 +448,12 @@ Deno.test("loadConfig() takes any text: a value or a problem, nothing else", () 
       fc.constantFrom(...OPTION_NAMES),
       fc.oneof(fc.string(), fc.string({ unit: "binary" }), fc.constantFrom("0", "1,2", "a/b")),
       (name, text) => {
-        const problems = problemsOf(() => load({}, { [name]: text }));
-        assert.ok(problems.length <= 1);
+        const problems = problemsOf(() => load(companionsOf(name), { [name]: text }));
         for (const problem of problems) {
-          assert.match(problem, /^Cannot use --[a-z-]+ .*: expected /);
+          assert.match(
+            problem,
+            /^Cannot use --[a-z-]+ .*: expected |^Cannot .*FLEET_|^Cannot join /,
+          );
         }
       },
     ),

@@ -2,6 +2,7 @@
 # overlay, its own systemd, network and bpffs. Nothing here outlives the test. Variables: WORK (an
 # empty directory), PROJECT, DENO, CACHE, NAME. Run in a mount namespace of its own.
 set -e
+umask 022
 mount -t tmpfs -o mode=0755 tmpfs "$WORK"
 mkdir "$WORK/upper" "$WORK/work" "$WORK/root" "$WORK/bpf" "$WORK/empty"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$WORK/upper,workdir=$WORK/work" "$WORK/root"

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { liveImpossible } from "../gateway/live.ts";
 import { output } from "../../src/demo/program.ts";
 import { denoDirectory, PROJECT } from "./unprivileged.ts";
@@ -55,7 +56,7 @@ Deno.test({
 const impossible = liveImpossible("systemd-nspawn", "systemd-sysusers", "unshare");
 const why = impossible === null ? "" : ` (skipped: ${impossible})`;
 
-const START_MS = 30_000;
+const START_MS = 120_000;
 
 /** A booted machine with the unit installed; see machine.sh. */
 class Machine implements AsyncDisposable {
@@ -69,7 +70,7 @@ class Machine implements AsyncDisposable {
   static async boot(): Promise<Machine | null> {
     const work = await Deno.makeTempDir({ prefix: "btblocker-machine-" });
     const name = `btblocker-test-${Deno.pid}`;
-    const script = new URL("./machine.sh", import.meta.url).pathname;
+    const script = fileURLToPath(new URL("./machine.sh", import.meta.url));
     const boot = new Deno.Command("unshare", {
       args: ["--mount", "sh", script],
       env: {

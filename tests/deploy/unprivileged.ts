@@ -22,6 +22,7 @@ export async function denoDirectory(): Promise<string> {
  */
 const MOUNTS = `
 set -e
+umask 022
 mount -t tmpfs -o mode=0755 tmpfs /run
 mkdir /run/btblocker /run/sources /run/cache
 chown "$USER_ID:$USER_ID" /run/btblocker

@@ -3,7 +3,13 @@ import { loadConfig } from "../../src/config/load.ts";
 import { examine } from "../../src/doctor/doctor.ts";
 import { carryOut } from "../../src/doctor/finding.ts";
 import { kernelCheck, partsCheck, rightsChecks } from "../../src/doctor/kernel_checks.ts";
-import { hasFlowtable, queueCheck } from "../../src/doctor/network_checks.ts";
+import {
+  hasFlowtable,
+  hasOwnRules,
+  joinsPackets,
+  queueCheck,
+} from "../../src/doctor/network_checks.ts";
+import { namedChecks } from "../../src/doctor/settings_checks.ts";
 import type { Capability } from "../../src/doctor/machine.ts";
 
 const { config } = loadConfig({ variables: {}, defaultConfigPath: "/nonexistent/config.toml" });
@@ -97,4 +103,71 @@ Deno.test("hasFlowtable() reads nft list flowtables", () => {
   assert.ok(hasFlowtable(table));
   assert.ok(!hasFlowtable("table inet x {\n}\n"));
   assert.ok(!hasFlowtable(""));
+});
+
+/** What the doctor says of settings that name files and addresses: "problem fleet: why". */
+async function told(variables: Record<string, string>, runningPid: number | null = null) {
+  const loaded = loadConfig({ variables, defaultConfigPath: "/nonexistent/config.toml" });
+  const found = await Promise.all(namedChecks(loaded.config, runningPid).map(carryOut));
+  return found.flat().map(({ check, status, detail }) => `${status} ${check}: ${detail}`);
+}
+
+Deno.test("namedChecks() says nothing where the settings name nothing", async () => {
+  assert.deepEqual(await told({}), []);
+});
+
+Deno.test("namedChecks() tries the address of the status page, unless the blocker holds it", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const STATUS_LISTEN = `127.0.0.1:${taken.addr.port}`;
+  const [finding] = await told({ STATUS_LISTEN });
+  assert.match(finding, /^problem status page: Cannot serve the status page at 127.*in use/);
+  assert.match((await told({ STATUS_LISTEN }, Deno.pid))[0], /^ok .*not tried: btblocker runs/);
+  assert.match((await told({ STATUS_LISTEN: "127.0.0.1:0" }))[0], /^ok .* is free/);
+});
+
+Deno.test("namedChecks() reads the files of secrets", async () => {
+  const STATUS_TOKEN_FILE = "/nonexistent/token";
+  assert.match(
+    (await told({ STATUS_LISTEN: "127.0.0.1:0", STATUS_TOKEN_FILE }))[0],
+    /^problem status page: Cannot read the status token/,
+  );
+  const FLEET_URL = "https://lapi.example:8080";
+  assert.match(
+    (await told({ FLEET_URL, FLEET_KEY_FILE: "/nonexistent/key" }))[0],
+    /^problem fleet: Cannot read \/nonexistent\/key of FLEET_KEY/,
+  );
+  assert.match((await told({ FLEET_URL, FLEET_KEY: "key" }))[0], /^ok fleet: /);
+});
+
+Deno.test({
+  name: "namedChecks() tries whether the detections can be written",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const directory = Deno.makeTempDirSync();
+    try {
+      const of = async (DETECTION_LOG: string) => (await told({ DETECTION_LOG }))[0];
+      assert.match(await of(`${directory}/d.log`), /^ok detection log: /);
+      assert.deepEqual([...Deno.readDirSync(directory)], [], "nothing is left");
+      assert.match(await of(directory), /^warning detection log: .* is a directory/);
+      assert.match(await of(`${directory}/none/d.log`), /^warning .*there is no directory/);
+      assert.match(await of("/proc/d.log"), /^warning .*cannot be written/); // root cannot either
+      new Deno.Command("mkfifo", { args: [`${directory}/fifo`] }).outputSync();
+      assert.match(await of(`${directory}/fifo`), /^warning .* is a FIFO/);
+    } finally {
+      Deno.removeSync(directory, { recursive: true });
+    }
+  },
+});
+
+Deno.test("hasOwnRules() knows our chain and our table", () => {
+  assert.ok(hasOwnRules("*security\n:FORWARD ACCEPT [0:0]\n:BTBLOCKER - [0:0]\n"));
+  assert.ok(hasOwnRules("table ip filter\ntable inet btblocker\n"));
+  assert.ok(!hasOwnRules("*filter\n:FORWARD ACCEPT [0:0]\n:MY_BTBLOCKER - [0:0]\n"));
+  assert.ok(!hasOwnRules("table inet btblocker_of_others\n"));
+});
+
+Deno.test("joinsPackets() reads what ethtool -k prints", () => {
+  assert.equal(joinsPackets("Features for eth0:\ngeneric-receive-offload: on\n"), true);
+  assert.equal(joinsPackets("generic-receive-offload: off [fixed]\n"), false);
+  assert.equal(joinsPackets(""), null);
 });

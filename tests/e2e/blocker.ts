@@ -8,7 +8,6 @@ import type { Program } from "../../src/demo/program.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const PINS = "/sys/fs/bpf/btblocker";
-const START_MS = 30_000;
 
 /** The command: the executable that `BTBLOCKER` names, else the sources. */
 export function blockerCommand(): string[] {
@@ -69,7 +68,7 @@ export class Blocker {
         ...settings,
       },
     });
-    await program.printedMatch(/(Guarding|Watching) /, START_MS);
+    await program.printedMatch(/(Guarding|Watching) /);
     return new Blocker(router, program, detectionLog);
   }
 
@@ -129,7 +128,7 @@ export class Blocker {
   /** Ends it; gives the exit code and how long it took, in milliseconds. */
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<{ code: number; milliseconds: number }> {
     const began = performance.now();
-    const { code } = await this.program.stop(signal, 10_000);
+    const { code } = await this.program.stop(signal);
     return { code, milliseconds: performance.now() - began };
   }
 

@@ -78,12 +78,3 @@ export class FakeLapi implements AsyncDisposable {
     await this.#server.shutdown();
   }
 }
-
-/** Waits until it is so. */
-export async function until(isSo: () => boolean | Promise<boolean>, timeoutMs = 5_000) {
-  const end = performance.now() + timeoutMs;
-  while (!await isSo()) {
-    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${isSo}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

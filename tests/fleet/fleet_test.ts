@@ -5,7 +5,8 @@ import type { FleetSettings } from "../../src/fleet/settings.ts";
 import { reasonOf } from "../../src/gateway/bans/bans.ts";
 import { Networks } from "../../src/gateway/network/networks.ts";
 import { bansOf, HOUR, report, secondsLeft } from "./bans.ts";
-import { FakeLapi, until } from "./fake_lapi.ts";
+import { until } from "../until.ts";
+import { FakeLapi } from "./fake_lapi.ts";
 
 const ignore = Deno.build.os !== "linux";
 const A = "192.0.2.1";
@@ -63,8 +64,8 @@ test("bans are told together, once each, with what is left of them", async (api,
   assert.equal(posts.length, 2, "a hundred at once");
   const [first] = api.alerts();
   assert.equal(first.decisions[0].duration, "3600s");
-  assert.ok(Math.abs(Date.parse(first.stop_at) - Date.now()) < 3_000);
-  assert.equal(member.fleet.waiting, 0);
+  assert.ok(Math.abs(Date.parse(first.stop_at) - Date.now()) < 600_000); // not an hour ahead
+  await until(() => member.fleet.waiting === 0); // the answer is there
   member.fleet.add(report(["10.0.0.1"]), 3600); // its ban ends a little later
   member.fleet.add(report(["10.0.0.1"]), 7200); // much later
   await until(() => api.alerts().length === 151);
@@ -90,6 +91,116 @@ test("an API that is away: bans wait on disk, over a restart", async (api, direc
   assert.equal(api.alerts().at(-1)?.source.value, A);
   await until(() => member.fleet.waiting === 0);
   assert.equal(Deno.statSync(`${directory}/${name}`).size, 0);
+});
+
+test("state: each half for itself, with what went wrong last", async (api, directory) => {
+  const beganMs = Date.now();
+  api.loginAnswer = () => Response.json({ message: "incorrect password" }, { status: 401 });
+  api.answer = () => Response.json({ new: [entry(A, "1h", 1)], deleted: null });
+  await using member = await join(api, directory);
+  const before = member.fleet.state;
+  assert.equal(before.takesOver?.connected, false);
+  assert.equal(before.takesOver?.lastSuccess, null);
+  member.fleet.add(report(["10.0.0.1"]), 3600);
+  await until(() => member.fleet.state.takesOver?.connected === true);
+  await until(() => member.fleet.state.reports!.failures.forbidden > 0);
+  const { reports, takesOver } = member.fleet.state;
+  assert.equal(takesOver?.held, 1);
+  assert.equal(takesOver?.lastFailure, null);
+  assert.ok(Date.parse(takesOver!.lastSuccess!) >= beganMs);
+  assert.equal(reports?.connected, false);
+  assert.equal(reports?.lastSuccess, null);
+  assert.equal(reports?.waiting, 1);
+  assert.equal(reports?.lost, 0);
+  assert.equal(reports?.failures.away, 0);
+  assert.equal(reports?.lastFailure?.trouble, "forbidden");
+  assert.match(reports!.lastFailure!.problem, /401, incorrect password/);
+});
+
+test(
+  "state: a half that the settings do not have is null, a failure is kept",
+  async (api, directory) => {
+    let answer = () => new Response("", { status: 503 });
+    api.answer = () => answer();
+    await using member = await join(api, directory, { login: "", password: "" });
+    await until(() => member.fleet.state.takesOver!.failures.away > 0);
+    assert.equal(member.fleet.state.reports, null);
+    answer = () => Response.json({ new: null, deleted: null });
+    await until(() => member.fleet.state.takesOver!.connected);
+    assert.equal(member.fleet.state.takesOver?.lastFailure?.trouble, "away");
+  },
+);
+
+/** Addresses in the spool's file. */
+function saved(directory: string): string[] {
+  return Deno.readTextFileSync(`${directory}/fleet-gw-1.spool`).split("\n")
+    .filter((line) => line !== "").map((line) => JSON.parse(line).address);
+}
+
+test("a lifted ban does not come back from the spool", async (api, directory) => {
+  const B = "192.0.2.2";
+  const C = "192.0.2.3";
+  api.answer = () => Response.json({ message: "no database" }, { status: 503 });
+  {
+    await using member = await join(api, directory, { key: "" });
+    for (const address of [A, B, C]) member.fleet.add(report([address]), 3600);
+    await until(() => member.messages.length > 0);
+    assert.deepEqual(saved(directory), [A, B, C]);
+    // Everywhere: the API cannot be asked, but does not hear of it either.
+    await assert.rejects(member.fleet.lift([A]), /Cannot lift .* 503/);
+    member.fleet.forget([B]); // lifted on this machine
+    assert.deepEqual(saved(directory), [C]);
+  }
+  api.asked.length = 0;
+  api.answer = null;
+  await using member = await join(api, directory, { key: "" });
+  await until(() => api.alerts().length > 0);
+  await until(() => member.fleet.waiting === 0);
+  assert.deepEqual(api.alerts().map(({ source }) => source.value), [C]);
+  member.fleet.add(report([A]), 3600); // a new offence
+  await until(() => api.alerts().length === 2);
+});
+
+test("a ban whose alert is under way is lifted after it", async (api, directory) => {
+  const order: string[] = [];
+  let arrive = () => {};
+  api.answer = async ({ method, path }) => {
+    const what = `${method} ${path.split("?")[0]}`;
+    if (what === "POST /v1/alerts") await new Promise<void>((resolve) => arrive = resolve);
+    order.push(what);
+    return Response.json(method === "POST" ? ["1"] : []);
+  };
+  await using member = await join(api, directory, { key: "" });
+  member.fleet.add(report([A]), 3600);
+  await until(() => api.alerts().length === 1);
+  const lifted = member.fleet.lift([A]);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  arrive();
+  await lifted;
+  assert.deepEqual(order, ["POST /v1/alerts", "GET /v1/alerts"]);
+  assert.equal(member.fleet.waiting, 0);
+});
+
+test("bans are on disk at once, while the password is wrong", async (api, directory) => {
+  api.loginAnswer = () => Response.json({ message: "incorrect password" }, { status: 401 });
+  await using member = await join(api, directory, { key: "" });
+  await until(() => member.messages.length > 0); // the next attempt is a minute away
+  for (let i = 0; i < 1_000; i++) member.fleet.add(report([`10.0.${i >> 8}.${i & 255}`]), 3600);
+  assert.equal(saved(directory).length, 0, "not one by one");
+  await until(() => saved(directory).length === 1_000);
+  member.fleet.add(report([A]), 3600);
+  await until(() => saved(directory).length === 1_001);
+  assert.equal(api.asked.length, 1, "before the next attempt");
+});
+
+test("FLEET_SPOOL empty: bans wait in memory only", async (api, directory) => {
+  api.answer = () => new Response("", { status: 503 });
+  await using member = await join(api, directory, { key: "", spoolDirectory: "" });
+  member.fleet.add(report([A]), 3600);
+  await until(() => member.messages.length > 0);
+  assert.equal(member.messages.length, 1, member.messages.join("\n"));
+  assert.equal(member.fleet.waiting, 1);
+  assert.throws(() => Deno.statSync("/fleet-gw-1.spool"), Deno.errors.NotFound);
 });
 
 test("a wrong key and password: told once, asked slowly, bans wait", async (api, directory) => {
@@ -163,9 +274,9 @@ test("a hanging API does not keep the blocker from stopping", async (api, direct
   const member = await join(api, directory);
   member.fleet.add(report([A]), 3600);
   await until(() => hanging.length === 2);
-  const begin = performance.now();
   await member[Symbol.asyncDispose]();
-  assert.ok(performance.now() - begin < 1_500);
+  // Neither call was given up because its time was up.
+  assert.doesNotMatch(member.messages.join("\n"), /no answer within/);
   assert.equal(member.fleet.waiting, 1, "for the next run");
   for (const answer of hanging) answer();
 });

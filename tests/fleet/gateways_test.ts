@@ -7,17 +7,19 @@ import { type Host, Network } from "../../src/demo/network.ts";
 import { banKey, Blocker } from "../e2e/blocker.ts";
 import { startFileServer } from "../lab/file_server.ts";
 import { CLIENTS, Lab, labImpossible, programPresent, startSwarm, type Swarm } from "../lab/lab.ts";
-import { until } from "./fake_lapi.ts";
+import { until } from "../until.ts";
 import { keyOf, LAPI_PORT, lapiProblem, PASSWORD, RealLapi } from "./real_lapi.ts";
 
 const impossible = labImpossible() ?? lapiProblem;
 if (impossible !== null) console.log(`tests/fleet/gateways_test.ts: skipped: ${impossible}`);
 
 const INTERVAL_S = 2;
-/** An interval, what it is jittered by, the gathering of reports, and some for a busy machine. */
+/** An interval, what it is jittered by, the gathering of reports, and some for what is to be done. */
 const WITHIN_MS = INTERVAL_S * 1_100 + 1_500;
 /** The longest that a gateway waits between attempts to reach the API. */
 const RECOVERY_MS = 15_000;
+/** What the three gateways needed to start: so much longer may all else take on a slow machine. */
+let startMs = 0;
 const WEB_PORT = 8_000;
 /** A datagram of the DHT (BEP 5, ping). */
 const QUERY = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
@@ -55,7 +57,7 @@ class Gateway {
   async reaches(from: Host): Promise<boolean> {
     const server = this.lab.outer[1];
     const url = `http://${server.ipv4}:${WEB_PORT}/`;
-    return await from.run(["curl", "-sf", "-m", "1", url]).catch(() => "") === "hello";
+    return await from.run(["curl", "-sf", "-m", "2", url]).catch(() => "") === "hello";
   }
 
   /** A host speaks to the DHT once. */
@@ -91,7 +93,7 @@ async function createGateway(hub: Network, number: number): Promise<Gateway> {
 async function took(what: string, isSo: () => Promise<boolean>, withinMs: number): Promise<void> {
   const begin = performance.now();
   try {
-    await until(isSo, withinMs);
+    await until(isSo, undefined, withinMs + startMs);
   } catch (cause) {
     throw new Error(what, { cause });
   }
@@ -116,22 +118,23 @@ Deno.test({
     const [one, two, three] = gateways;
     const inside = (command: readonly string[]) => hub.router.inside(command);
     const lapi = stack.use(await RealLapi.create({ host: "0.0.0.0", inside }));
+    const begin = performance.now();
     await Promise.all(gateways.map((gateway) => gateway.start()));
+    startMs = performance.now() - begin;
     const hosts = (gateway: Gateway) => [gateway.lab.inner, ...gateway.lab.outer];
 
     await t.step("a swarm at the first: the others drop the offender", async () => {
       const client = ["transmission", "aria2"].map((name) => CLIENTS[name])
         .find(({ program }) => programPresent(program));
       const offender = one.lab.inner.ipv4;
-      assert.ok(await two.reaches(two.lab.inner), "before");
+      await until(() => two.reaches(two.lab.inner), () => "it is not reached before");
       let swarm: Swarm | null = null;
       if (client === undefined) await one.offend(one.lab.inner);
       else {
         const roles = { seeder: client, leecher: client, mode: "tcp", discovery: "http" } as const;
         swarm = await startSwarm(one.lab, roles);
-        await until(() => one.bans(offender), 20_000);
       }
-      await until(() => one.bans(offender), WITHIN_MS);
+      await until(() => one.bans(offender));
       const others = [two, three];
       await took("all drop the offender", () => all(others, (o) => o.bans(offender)), WITHIN_MS);
       for (const program of swarm === null ? [] : [swarm.leecher, ...swarm.seeders]) {
@@ -140,7 +143,7 @@ Deno.test({
       for (const other of others) {
         assert.equal(await other.reaches(other.lab.inner), false);
         const bystander = other.lab.outer[2];
-        assert.equal(await other.reaches(bystander), true);
+        await until(() => other.reaches(bystander));
         const ban = await other.blocker.kernelBan(banKey(offender));
         assert.ok(ban!.packets > 0n, "XDP has dropped it");
       }
@@ -154,7 +157,7 @@ Deno.test({
       const isFree = (gateway: Gateway) => gateway.reaches(gateway.lab.outer[0]);
       const lifted = async (gateway: Gateway) => !await gateway.bans(gateway.lab.inner.ipv4);
       await took("all have lifted it", () => all([two, three], lifted), WITHIN_MS);
-      assert.ok(await all([two, three], isFree));
+      await until(() => all([two, three], isFree));
     });
 
     const culprit = 2; // outer3 of each lab, which takes part in no swarm
@@ -173,10 +176,10 @@ Deno.test({
     await t.step("the API is killed and comes back", async () => {
       await lapi.kill();
       await three.offend(hosts(three)[1 + culprit]);
-      await until(() => banned(three), 3_000); // blocking goes on
+      await until(() => banned(three)); // blocking goes on
       assert.ok(await all([one, two], free));
       const spool = `${three.lab.directory}/state/fleet-gw-3.spool`;
-      await until(async () => (await Deno.readTextFile(spool)).includes(address), 3_000);
+      await until(async () => (await Deno.readTextFile(spool)).includes(address));
       await lapi.start();
       await took("all know, the API being back", () => all(gateways, banned), RECOVERY_MS);
     });
@@ -197,13 +200,13 @@ Deno.test({
       assert.ok(await banned(two), "it cannot know");
       await two.offend(two.lab.outer[0]);
       const second = two.lab.outer[0].ipv4;
-      await until(() => two.bans(second), 3_000);
+      await until(() => two.bans(second));
       await two.link("up");
       await took("the partition healed: lifted", () => free(two), 2 * RECOVERY_MS);
       const know = () => all([one, three], (gateway) => gateway.bans(second));
       await took("the partition healed: told", know, RECOVERY_MS);
       await lapi.cscli("decisions", "delete", "-i", second);
-      await until(() => all(gateways, async (gateway) => !await gateway.bans(second)), WITHIN_MS);
+      await until(() => all(gateways, async (gateway) => !await gateway.bans(second)));
     });
 
     await t.step("a network: all of it, and nothing beside it", async () => {
@@ -212,13 +215,13 @@ Deno.test({
       // Each router is .1 of that network, so it would hit the gateway: not in force there.
       await lapi.cscli(...network);
       const ignored = /fleet's ban of 198\.18\.4\.0\/24 is ignored/;
-      await until(() => gateways.every(({ blocker }) => ignored.test(blocker.log)), WITHIN_MS);
-      assert.ok(await all(gateways, (gateway) => gateway.reaches(inNetwork(gateway))));
+      await until(() => gateways.every(({ blocker }) => ignored.test(blocker.log)));
+      await until(() => all(gateways, (gateway) => gateway.reaches(inNetwork(gateway))));
       // Beside the router's address there is room for a smaller one.
       await lapi.cscli("decisions", "add", "-r", "198.18.4.2/31", "-R", "btblocker/x", "-d", "1h");
       const isOut = async (gateway: Gateway) => !await gateway.reaches(inNetwork(gateway));
       await took("all drop the network", () => all(gateways, isOut), WITHIN_MS + 2_000);
-      assert.ok(await all(gateways, (gateway) => gateway.reaches(gateway.lab.outer[0])));
+      await until(() => all(gateways, (gateway) => gateway.reaches(gateway.lab.outer[0])));
       assert.match(await one.blocker.command("bans", "list"), /198\.18\.4\.2\/31/);
       await lapi.cscli("decisions", "delete", "-r", "198.18.4.2/31");
       const isIn = (gateway: Gateway) => gateway.reaches(inNetwork(gateway));
@@ -233,7 +236,7 @@ Deno.test({
       await lapi.cscli("decisions", "add", "-r", "0.0.0.0/0", "-R", "btblocker/malice", "-d", "1h");
       const ignored = (gateway: Gateway) =>
         gateway.blocker.log.match(/The fleet's ban of \S+ is ignored/g)?.length ?? 0;
-      await until(() => ignored(one) >= own.length + 2, WITHIN_MS); // and the network before
+      await until(() => ignored(one) >= own.length + 2); // and the network before
       for (const text of own) assert.equal(await one.bans(text), false);
       await two.offend(hosts(two)[1 + culprit]);
       await took("and the fleet goes on", () => all(gateways, banned), WITHIN_MS);
@@ -243,7 +246,7 @@ Deno.test({
       for (const { blocker, lab } of gateways) {
         const { code, milliseconds } = await blocker.stop();
         assert.equal(code, 0, blocker.log);
-        assert.ok(milliseconds < 2_500, `${milliseconds} ms`);
+        assert.ok(milliseconds < 2_500 + startMs, `${milliseconds} ms`);
         assert.deepEqual(await Blocker.leftovers(lab.router), []);
       }
     });

@@ -1,6 +1,7 @@
 /** The client of the API against answers of every kind. The real API: real_lapi_test.ts. */
 import assert from "node:assert/strict";
 import { FleetError, Lapi } from "../../src/fleet/lapi.ts";
+import { until } from "../until.ts";
 import { FakeLapi } from "./fake_lapi.ts";
 
 const ENTRY = {
@@ -145,11 +146,11 @@ Deno.test("no answer: the time is up; a stop does not wait for that", async () =
   const hanging: (() => void)[] = [];
   api.answer = () => new Promise((resolve) => hanging.push(() => resolve(new Response("{}"))));
   const lapi = new Lapi(api.settings());
-  const begin = performance.now();
   const asked = fails(lapi.news(false));
-  setTimeout(() => lapi[Symbol.dispose](), 200);
-  await asked;
-  assert.ok(performance.now() - begin < 2_000);
+  await until(() => hanging.length === 1);
+  lapi[Symbol.dispose]();
+  const error = await asked;
+  assert.doesNotMatch(error.message, /no answer within/, "the stop ended it, not the time");
   await fails(lapi.news(false));
   for (const answer of hanging) answer();
 });
@@ -180,7 +181,7 @@ Deno.test("the API's clock counts, not ours", async () => {
   const date = new Date(Date.now() + ahead).toUTCString();
   api.answer = () => Response.json({ new: null, deleted: null }, { headers: { date } });
   await lapi.news(false);
-  assert.ok(Math.abs(lapi.nowMs() - Date.now() - ahead) < 1_500);
+  assert.ok(Math.abs(lapi.nowMs() - Date.now() - ahead) < 60_000);
 });
 
 Deno.test("secrets from files are read again at each use", async () => {

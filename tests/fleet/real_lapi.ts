@@ -9,7 +9,6 @@ export const KEY = "a-bouncer-key-of-sufficient-length";
 export const PASSWORD = "a-machine-password-of-sufficient-length";
 const PACKAGE = "crowdsec";
 const DOWNLOAD_MS = 60_000;
-const START_MS = 20_000;
 
 /** Directory of the programs, or why there is none. Downloads the package once a machine. */
 async function findPrograms(): Promise<{ directory: string; problem: null } | { problem: string }> {
@@ -172,7 +171,7 @@ prometheus: { enabled: false }
     const crowdsec = `${programDirectory()}/crowdsec`;
     const config = `${this.#directory}/config.yaml`;
     this.#program = new Program(this.#inside([crowdsec, "-c", config, "-no-cs", "-no-capi"]));
-    await this.#program.printedMatch(/Local API listening/, START_MS);
+    await this.#program.printedMatch(/Local API listening/);
   }
 
   get pid(): number {
@@ -201,9 +200,16 @@ prometheus: { enabled: false }
   }
 }
 
+/** Not one the kernel gives to those who ask for any: it must be free again after each restart. */
 function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
+  const [number] = crypto.getRandomValues(new Uint16Array(1));
+  const port = 20_000 + number % 10_000;
+  try {
+    Deno.listen({ hostname: "127.0.0.1", port }).close();
+    return port;
+  } catch {
+    return freePort();
+  }
 }
 
 /** The bouncer key of a gateway: each has its own. */

@@ -88,3 +88,47 @@ Deno.test("a directory that cannot be made is told once; bans wait in memory", (
   assert.equal(spool.length, 2);
   assert.ok(told.length <= 2 && told.length > 0, told.join("\n"));
 });
+
+Deno.test("a lifted ban is gone, from the file too, and the others are told", () =>
+  inDirectory((path) => {
+    const spool = new Spool(path, none);
+    for (const i of [1, 2, 1, 3]) spool.add(ban(`192.0.2.${i}`));
+    const batch = spool.first(3); // under way
+    spool.save();
+    spool.add(ban("192.0.2.1")); // not in the file yet
+    spool.add(ban("192.0.2.4"));
+    assert.equal(spool.forget("192.0.2.1"), 3);
+    assert.equal(spool.forget("192.0.2.9"), 0);
+    assert.equal(spool.has("192.0.2.1"), false);
+    const left = ["192.0.2.2", "192.0.2.3", "192.0.2.4"];
+    assert.deepEqual(addresses(spool), left);
+    assert.deepEqual(addresses(new Spool(path, none)), left);
+    spool.done(batch);
+    assert.deepEqual(addresses(spool), left.slice(1));
+    assert.equal(spool.clear(), 2);
+    assert.equal(Deno.statSync(path).size, 0);
+  }));
+
+Deno.test("what is lifted while the disk is full leaves the file later", () =>
+  inDirectory((path) => {
+    const told: string[] = [];
+    const spool = new Spool(path, (message) => told.push(message));
+    for (const i of [1, 2]) spool.add(ban(`192.0.2.${i}`));
+    spool.save();
+    Deno.mkdirSync(`${path}.new`); // nothing can be written there
+    spool.forget("192.0.2.1");
+    assert.equal(told.length, 1);
+    Deno.removeSync(`${path}.new`);
+    spool.save();
+    assert.deepEqual(addresses(new Spool(path, none)), ["192.0.2.2"]);
+  }));
+
+Deno.test("without a path bans wait in memory, and nothing is said", () => {
+  const spool = new Spool(null, none);
+  for (const i of [1, 2, 3]) spool.add(ban(`192.0.2.${i}`));
+  spool.save();
+  spool.done(spool.first(1));
+  assert.equal(spool.forget("192.0.2.3"), 1);
+  assert.deepEqual(addresses(spool), ["192.0.2.2"]);
+  assert.equal(spool.isOld, false);
+});

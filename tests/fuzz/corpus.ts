@@ -1,4 +1,5 @@
 /** Seeds: the frames of the recorded captures. */
+import { fileURLToPath } from "node:url";
 import { CaptureReader } from "../../src/capture/reader.ts";
 import { parseFrame } from "../../src/packet/link.ts";
 import { Packet, PROTOCOL_TCP } from "../../src/packet/packet.ts";
@@ -19,7 +20,7 @@ export interface Seed {
 /** Packets of each capture that are taken: the beginnings of its flows are among them. */
 const PACKETS_PER_CAPTURE = 150;
 
-const DIRECTORY = new URL("../captures/", import.meta.url).pathname;
+const DIRECTORY = fileURLToPath(new URL("../captures/", import.meta.url));
 
 /** The packets of every capture, in their order, one list a capture. */
 export async function loadCorpus(most = PACKETS_PER_CAPTURE): Promise<Seed[][]> {

@@ -70,7 +70,7 @@ export class QueueHarness {
     );
     this.#judge = new PacketJudge({
       ...{ engine: this.engine, bans, marks: marksOf(0x3000_0000) },
-      ...{ chainSavesMarks: true, sharesTable: false, monitorOnly: false },
+      ...{ chainSavesMarks: true, chainMonitors: true, sharesTable: false, monitorOnly: false },
       onDetection: (detection, message) => void bans.ban(detection, message.hook, 2),
       onFault: (error) => {
         throw error;

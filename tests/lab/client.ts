@@ -62,7 +62,7 @@ export class RunningClient {
   }
 
   stop(): Promise<Deno.CommandStatus> {
-    return this.program.stop();
+    return this.program.stop("SIGTERM", 2_000); // some tell their tracker first
   }
 }
 

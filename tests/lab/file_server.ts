@@ -4,6 +4,7 @@
  *     deno run -A tests/lab/file_server.ts PORT FILE
  */
 
+import { fileURLToPath } from "node:url";
 import { listening } from "./programs/conversation.ts";
 import type { Host } from "../../src/demo/network.ts";
 
@@ -14,7 +15,7 @@ export async function startFileServer(
   port: number,
   file: string,
 ): Promise<void> {
-  const script = new URL(import.meta.url).pathname;
+  const script = fileURLToPath(new URL(import.meta.url));
   host.spawn([Deno.execPath(), "run", "--quiet", "-A", script, String(port), file], {
     log: `${directory}/file-server.log`,
   });

@@ -4,6 +4,7 @@
  * runs, with a temporary directory for everything the programs write.
  */
 
+import { fileURLToPath } from "node:url";
 import { type Host, Network } from "../../src/demo/network.ts";
 import type { Program } from "../../src/demo/program.ts";
 import { type Client, type Endpoint, FIRST_PEER_PORT, type Mode } from "./client.ts";
@@ -27,7 +28,7 @@ export const CLIENTS: Readonly<Record<string, Client>> = {
 
 export const TRACKER_PORT = 6_969;
 
-const SOURCE = new URL("./", import.meta.url).pathname;
+const SOURCE = fileURLToPath(new URL("./", import.meta.url));
 
 /** Why tests in namespaces cannot run here, or null. */
 export function labImpossible(): string | null {
@@ -40,8 +41,16 @@ export function labImpossible(): string | null {
   return probe.outputSync().success ? null : "needs the right to create network namespaces";
 }
 
-/** Whether a program is on the path (or, with a slash, there). */
+/** Whether a program is on the path (or, with a slash, there); of a device, whether it can be opened. */
 export function programPresent(program: string): boolean {
+  if (program.startsWith("/dev/")) {
+    try {
+      Deno.openSync(program, { read: true, write: true }).close();
+      return true;
+    } catch {
+      return false;
+    }
+  }
   return new Deno.Command("sh", { args: ["-c", `command -v "$0"`, program], stdout: "null" })
     .outputSync().success;
 }
@@ -96,7 +105,7 @@ export class Lab implements AsyncDisposable {
       `--udp=${TRACKER_PORT}`,
       ...(names === undefined ? [] : [`--peers=${names.join(",")}`]),
     ], { log: `${this.directory}/tracker-${host.name}.log` });
-    await program.printedMatch(/ready/, 15_000);
+    await program.printedMatch(/ready/);
     return program;
   }
 
@@ -119,7 +128,7 @@ export class Lab implements AsyncDisposable {
       const program = host.spawn(["/usr/bin/python3", script, order], {
         log: `${this.directory}/dht${i}.log`,
       });
-      await program.printedMatch(/^ready/m, 10_000);
+      await program.printedMatch(/^ready/m);
       nodes.push({ host: host.ipv4, port });
     }
     return nodes;

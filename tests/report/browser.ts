@@ -1,7 +1,7 @@
 /** A headless Chromium for the tests of pages, with nothing of its own going out. */
 import { type Browser as Connection, chromium } from "playwright-core";
 
-const START_MS = 20_000;
+const START_MS = 120_000;
 
 /** Why there is no browser here, or null. */
 export function browserMissing(): string | null {
@@ -30,7 +30,9 @@ export class Browser implements AsyncDisposable {
       stderr: "piped",
     }).spawn();
     try {
-      const connection = await chromium.connectOverCDP(await debuggingAddress(child));
+      const connection = await chromium.connectOverCDP(await debuggingAddress(child), {
+        timeout: START_MS,
+      });
       return new Browser(connection, child, profile);
     } catch (error) {
       await end(child, profile);
@@ -51,7 +53,7 @@ async function end(child: Deno.ChildProcess, profile: string): Promise<void> {
     // ended by itself
   }
   await child.status;
-  for (let attempt = 0; attempt < 20; attempt++) { // its other processes go a moment later
+  for (let attempt = 0; attempt < 100; attempt++) { // its other processes go a moment later
     try {
       return await Deno.remove(profile, { recursive: true });
     } catch {

@@ -17,6 +17,14 @@ Deno.test("ByteBudget gives its whole at once, then what comes in by the second"
   assert.ok(!budget.has(1_000_000), "it never holds more than its whole");
 });
 
+Deno.test("ByteBudget has what is more than the reserve", () => {
+  const budget = new ByteBudget(1_000, 100, 0);
+  budget.spend(700);
+  assert.ok(budget.has(0, 299));
+  assert.ok(!budget.has(0, 300));
+  assert.ok(budget.has(10, 300), "a byte came in");
+});
+
 Deno.test("ByteBudget: whatever is asked when, no more is spent than the time allows", () => {
   const asked = fc.tuple(fc.integer({ min: 0, max: 5_000 }), fc.integer({ min: 1, max: 400 }));
   fc.assert(fc.property(fc.array(asked), (steps) => {

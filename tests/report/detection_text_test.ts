@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { hexDump, jsonEntry, textEntry } from "../../src/report/detection_text.ts";
+import {
+  hexDump,
+  jsonEntry,
+  jsonGap,
+  textEntry,
+  textGap,
+} from "../../src/report/detection_text.ts";
 import { record } from "./detection_fixture.ts";
 
 // The original's documented entry; its method names are its own.
@@ -76,6 +82,29 @@ Deno.test("jsonEntry() is one line with every field", () => {
     bans: [{ target: "192.168.1.100", seconds: 18_000 }],
     payload_length: 32,
     payload: "AAAEFycQGYAAAAAAAAAAARI0VniavN7wLXFCMTQyMC0=",
+  });
+});
+
+Deno.test("textGap() and jsonGap() tell when how many entries are missing, and why", () => {
+  const { timeMs } = record();
+  const gap = { sinceMs: timeMs - 60_000, untilMs: timeMs, entries: 1_234 };
+  assert.equal(
+    textGap(gap, "it takes so much"),
+    `${"=".repeat(80)}
+Timestamp:    2024-01-15 18:46:57.123
+Left Out:     1234 entries since 2024-01-15 18:45:57.123 (it takes so much)
+
+`,
+  );
+  const line = jsonGap(gap, "it takes so much");
+  assert.equal(line.indexOf("\n"), line.length - 1);
+  const { timestamp, since, ...fields } = JSON.parse(line);
+  assert.equal(Date.parse(timestamp), gap.untilMs);
+  assert.equal(Date.parse(since), gap.sinceMs);
+  assert.deepEqual(fields, {
+    event_type: "left_out",
+    entries: 1_234,
+    reason: "it takes so much",
   });
 });
 

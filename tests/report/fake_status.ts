@@ -1,4 +1,5 @@
 /** A blocker that exists in numbers only: feeds the server and the page in tests. */
+import type { FleetCalls, FleetState } from "../../src/fleet/fleet_state.ts";
 import type { Counter } from "../../src/gateway/queue/counters.ts";
 import { COUNTERS, LATENCY_BOUNDS_US } from "../../src/gateway/queue/counters.ts";
 import { DetectionHistory, TrafficHistory } from "../../src/report/history.ts";
@@ -30,6 +31,7 @@ export function status(changes: Partial<Status> = {}): Status {
     counters: counters({
       ...{ packets: 1200, bytes: 345_678, accepted: 1000, released: 120, dropped: 60 },
       ...{ bannedDrops: 20, flows: 130, payloadFlows: 100, detections: 7, restarts: 1 },
+      ...{ whitelisted: 15 },
     }),
     latency: {
       boundsUs: LATENCY_BOUNDS_US,
@@ -48,7 +50,23 @@ export function status(changes: Partial<Status> = {}): Status {
       { interface: "wg0", mode: null, problem: "There is no interface wg0", ...NOTHING },
     ],
     methods: { "dht": 5, "peer-wire": 2 },
+    detectionFiles: { log: { lost: 0, leftOut: 0 }, pcap: { lost: 0, leftOut: 0 } },
+    fleet: null,
     ...changes,
+  };
+}
+
+/** A machine in a fleet, 2 hours after the start of {@link status}. */
+export function fleetState(calls: Partial<FleetCalls> = {}): FleetState {
+  const well: FleetCalls = {
+    connected: true,
+    lastSuccess: "2024-01-15T20:00:00.000Z",
+    lastFailure: null,
+    failures: { away: 0, forbidden: 0 },
+  };
+  return {
+    reports: { ...well, ...calls, waiting: 3, lost: 0 },
+    takesOver: { ...well, ...calls, held: 1204 },
   };
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { reportDetection } from "../../src/report/console.ts";
-import { flushLog, log, type LogOptions, setupLog } from "../../src/report/log.ts";
+import { flushLog, log, logLine, type LogOptions, setupLog } from "../../src/report/log.ts";
 import { record } from "./detection_fixture.ts";
 
 function lines(options: Partial<LogOptions>, act: () => void): string[] {
@@ -23,6 +23,22 @@ Deno.test("setupLog() writes text lines with time and level", () => {
   const written = lines({}, () => log.warn("Queue {queue} is full", { queue: 3 }));
   assert.equal(written.length, 1);
   assert.match(written[0], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z WARN {2}Queue 3 is full\n$/);
+});
+
+Deno.test("many lines of one kind of the parts hold back none of another kind", () => {
+  const written = lines({ isJournal: true }, () => {
+    for (let i = 0; i < 40; i++) {
+      logLine("warn", `The fleet's ban of 192.0.2.${i} is ignored: reason ${"a".repeat(i)}`);
+    }
+    logLine("warn", "Another program removed the firewall rules; they are installed again");
+    logLine("warn", "17 packets passed unjudged: more came than could be judged");
+  });
+  const others = written.filter((line) => !line.includes("fleet"));
+  assert.deepEqual(others, [
+    "<4>Another program removed the firewall rules; they are installed again\n",
+    "<4>17 packets passed unjudged: more came than could be judged\n",
+  ]);
+  assert.equal(written.length, 20 + 2 + 1, "a limit, and a line that sums up");
 });
 
 Deno.test("setupLog() colours only a terminal", () => {

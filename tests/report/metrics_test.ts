@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { Metrics } from "../../src/report/metrics.ts";
-import { status } from "./fake_status.ts";
+import type { Status } from "../../src/report/status.ts";
+import { fleetState, status } from "./fake_status.ts";
 
 const promtool =
   new Deno.Command("sh", { args: ["-c", "command -v promtool"] }).outputSync().success;
@@ -22,6 +24,7 @@ Deno.test("Metrics have the original's names and ours", async () => {
       'btblocker_verdicts_total{verdict="drop"} 60',
       'btblocker_verdicts_total{verdict="drop_banned"} 20',
       "btblocker_released_flows_total 120",
+      "btblocker_packets_whitelisted_total 15",
       'btblocker_queue_waiting_packets{queue="1"} 3',
       'btblocker_worker_up{queue="0"} 1',
       'btblocker_worker_restarts_total{queue="0"} 1',
@@ -34,6 +37,60 @@ Deno.test("Metrics have the original's names and ours", async () => {
   ) {
     assert(told.includes(line), `${line} is missing in\n${told.join("\n")}`);
   }
+});
+
+Deno.test("Metrics tell what the detection files did not take; zeros where nothing", async () => {
+  const told = async (changes: Partial<Status>) =>
+    lines(await new Metrics().text(status(changes))).filter((line) => /_entries_/.test(line));
+  const lost = "btblocker_detection_entries_lost_total";
+  const leftOut = "btblocker_detection_entries_left_out_total";
+  assert.deepEqual(await told({}), [
+    ...[`${lost}{file="log"} 0`, `${lost}{file="pcap"} 0`],
+    ...[`${leftOut}{file="log"} 0`, `${leftOut}{file="pcap"} 0`],
+  ]);
+  const detectionFiles = { log: { lost: 3, leftOut: 0 }, pcap: { lost: 0, leftOut: 70 } };
+  assert.deepEqual(await told({ detectionFiles }), [
+    ...[`${lost}{file="log"} 3`, `${lost}{file="pcap"} 0`],
+    ...[`${leftOut}{file="log"} 0`, `${leftOut}{file="pcap"} 70`],
+  ]);
+});
+
+Deno.test("Metrics tell of the fleet where there is one, each half by itself", async () => {
+  const told = async (fleet: Status["fleet"]) =>
+    lines(await new Metrics().text(status({ fleet }))).filter((line) => /fleet/.test(line));
+  const none = [
+    "btblocker_fleet_waiting_bans 0",
+    "btblocker_fleet_lost_bans_total 0",
+    "btblocker_fleet_held_bans 0",
+  ];
+  assert.deepEqual(await told(null), none);
+  const lastFailure = {
+    time: "2024-01-15T19:00:00.000Z",
+    trouble: "away",
+    problem: "it answers 503, ",
+  } as const;
+  const away = fleetState({ connected: false, lastFailure, failures: { away: 2, forbidden: 0 } });
+  assert.deepEqual(await told(away), [
+    'btblocker_fleet_up{role="machine"} 0',
+    'btblocker_fleet_up{role="bouncer"} 0',
+    'btblocker_fleet_last_success_timestamp_seconds{role="machine"} 1705348800',
+    'btblocker_fleet_last_success_timestamp_seconds{role="bouncer"} 1705348800',
+    'btblocker_fleet_failures_total{role="machine",trouble="away"} 2',
+    'btblocker_fleet_failures_total{role="machine",trouble="forbidden"} 0',
+    'btblocker_fleet_failures_total{role="bouncer",trouble="away"} 2',
+    'btblocker_fleet_failures_total{role="bouncer",trouble="forbidden"} 0',
+    "btblocker_fleet_waiting_bans 3",
+    "btblocker_fleet_lost_bans_total 0",
+    "btblocker_fleet_held_bans 1204",
+  ]);
+  const { takesOver } = fleetState({ lastSuccess: null });
+  assert.deepEqual(await told({ reports: null, takesOver }), [
+    'btblocker_fleet_up{role="bouncer"} 1',
+    'btblocker_fleet_failures_total{role="bouncer",trouble="away"} 0',
+    'btblocker_fleet_failures_total{role="bouncer",trouble="forbidden"} 0',
+    ...none.slice(0, 2),
+    "btblocker_fleet_held_bans 1204",
+  ]);
 });
 
 Deno.test("Metrics sum the latency histogram up, as Prometheus wants it", async () => {
@@ -80,7 +137,8 @@ Deno.test({
   name: "promtool finds nothing in the metrics but the original's name without its suffix",
   ignore: !promtool,
   async fn() {
-    const { code, told } = await check(["check", "metrics"], await new Metrics().text(status()));
+    const member = status({ fleet: fleetState() });
+    const { code, told } = await check(["check", "metrics"], await new Metrics().text(member));
     assert.deepEqual(told.trim().split("\n"), [
       'btblocker_packets_processed counter metrics should have "_total" suffix',
     ]);
@@ -88,7 +146,7 @@ Deno.test({
   },
 });
 
-const DEPLOY = new URL("../../deploy/prometheus/", import.meta.url).pathname;
+const DEPLOY = fileURLToPath(new URL("../../deploy/prometheus/", import.meta.url));
 
 for (
   const args of [
@@ -124,7 +182,7 @@ async function check(args: string[], input = ""): Promise<{ code: number; told: 
 }
 
 Deno.test("The dashboard and the alerts ask for metrics that there are", async () => {
-  const text = await new Metrics().text(status());
+  const text = await new Metrics().text(status({ fleet: fleetState() }));
   const names = new Set(text.matchAll(/^([a-z_]+)(?:\{| )/gm).map(([, name]) => name));
   names.add("up");
   for (const file of ["../grafana/btblocker.json", "alerts.yml", "alerts_test.yml"]) {

@@ -4,12 +4,15 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { type Host, Network } from "../../src/demo/network.ts";
 import { randomBytes } from "../../src/demo/torrent.ts";
 import type { Status } from "../../src/report/status.ts";
 import { Blocker } from "../e2e/blocker.ts";
 import { liveImpossible } from "../gateway/live.ts";
+import { until } from "../until.ts";
 import { startFileServer } from "../lab/file_server.ts";
+import { ip, UDP, udp } from "./packets.ts";
 import type { Order } from "./programs/sender.ts";
 
 export const impossible = liveImpossible("iptables", "curl", "conntrack");
@@ -18,7 +21,7 @@ if (impossible !== null) console.log(`tests/robustness: skipped: ${impossible}`)
 /** Long forms (nightly): `deno task test:robustness`. */
 export const isLong = Deno.env.get("ROBUSTNESS") === "long";
 
-const SENDER = new URL("./programs/sender.ts", import.meta.url).pathname;
+const SENDER = fileURLToPath(new URL("./programs/sender.ts", import.meta.url));
 const PORT = 8_000;
 const FILE_LENGTH = 30 << 20;
 
@@ -46,7 +49,7 @@ export class Bed implements AsyncDisposable {
       await network.router.run([
         ...["ip", "route", "add", "10.0.0.0/8", "via", attacker.ipv4],
       ]);
-      await target.run(["iptables", "-P", "INPUT", "DROP"]);
+      await target.run(["iptables", "-w", "-P", "INPUT", "DROP"]);
       const content = randomBytes(FILE_LENGTH);
       const file = `${network.directory}/file`;
       await Deno.writeFile(file, content);
@@ -82,11 +85,65 @@ export class Bed implements AsyncDisposable {
   }
 
   async status(): Promise<Status> {
-    return JSON.parse(await this.blocker.command("status", "--json"));
+    let text = "";
+    await until(async () => {
+      text = await this.blocker.command("status", "--json").catch((error: Error) => {
+        // With a hundred thousand detections to tell of, it is late on a busy machine.
+        if (!error.message.includes("is it hanging?")) throw error;
+        return "";
+      });
+      return text !== "";
+    });
+    return JSON.parse(text);
+  }
+
+  /** The status as soon as it is as wanted; a packet takes its time to be judged on a busy machine. */
+  async settled(isSo: (status: Status) => boolean): Promise<Status> {
+    let status = await this.status();
+    await until(
+      async () => isSo(status) || isSo(status = await this.status()),
+      () => JSON.stringify(status),
+    );
+    return status;
+  }
+
+  /** The status when every packet that was queued is counted: judged, or passed unjudged. */
+  async accounted(): Promise<Status> {
+    // Gaps in the packet ids tell of those that passed: some packets more in each queue show the last.
+    // They are of nobody who is banned.
+    const last = Array.from({ length: 64 }, (_, i) => {
+      const ends = { source: `10.255.255.${i + 1}`, destination: this.target.ipv4 };
+      const noise = new Uint8Array(20).fill(0x80);
+      return ip({ ...ends, protocol: UDP }, udp(1_024 + i * 7, 8_080 + i, noise, ends));
+    });
+    await this.sendPackets(...last);
+    let [counted, queued] = [0, 0];
+    const isAccounted = async ({ counters }: Status) => {
+      counted = counters.packets + counters.unjudged;
+      return counted === (queued = await this.queuedPackets());
+    };
+    let status = await this.status();
+    await until(
+      async () => await isAccounted(status) || await isAccounted(status = await this.status()),
+      () => `${queued} packets were queued, ${counted} are counted`,
+    );
+    return status;
+  }
+
+  /** Packets that the rules have sent to the queues since the blocker has started. */
+  async queuedPackets(): Promise<number> {
+    let sum = 0;
+    for (const command of ["iptables-save", "ip6tables-save"]) {
+      const saved = await this.router.run([command, "-c"]);
+      for (const [, count] of saved.matchAll(/^\[(\d+):\d+\] -A BTBLOCKER .*-j NFQUEUE/gm)) {
+        sum += Number(count);
+      }
+    }
+    return sum;
   }
 
   /** Downloads the file; throws when it is not what the server has. Seconds it took. */
-  async download(rate = "100M", seconds = 60): Promise<number> {
+  async download(rate = "100M", seconds = 300): Promise<number> {
     const began = performance.now();
     const url = `http://${this.server.ipv4}:${PORT}/`;
     const fetch = `curl -sf --limit-rate ${rate} -m ${seconds} ${url} | sha256sum`;
@@ -99,7 +156,7 @@ export class Bed implements AsyncDisposable {
   async send(order: Omit<Order, "mac" | "destination"> & Partial<Order>): Promise<number> {
     const whole: Order = { mac: this.mac, destination: this.target.ipv4, ...order };
     const command = [Deno.execPath(), "run", "--quiet", "-A", SENDER, JSON.stringify(whole)];
-    return Number(await this.attacker.run(command, 120_000));
+    return Number(await this.attacker.run(command, 600_000));
   }
 
   /** Frames of one's own, from the IP header on, sent once each. */

@@ -46,6 +46,12 @@ interface Row {
 /** A connection that is open. */
 const tcpWire = (test: TestEngine) => new TcpWire(test).open();
 
+/** A page is asked for and comes. */
+function exchangePage(flow: Conversation): void {
+  flow.say(0, latin1("GET /index HTTP/1.1\r\nHost: a\r\n\r\n"));
+  flow.say(1, latin1("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+}
+
 const rows: readonly Row[] = [
   {
     name: "handshake in segments of one byte",
@@ -400,6 +406,27 @@ const rows: readonly Row[] = [
     },
   },
   {
+    name: "an announce after ten answered requests on one kept-alive connection",
+    found: NOTHING,
+    run(test) {
+      const flow = new Conversation(test, "tcp").open();
+      for (let i = 0; i < 10; i++) exchangePage(flow);
+      flow.say(0, ANNOUNCE);
+    },
+  },
+  {
+    name: "a handshake through CONNECT whose request is longer than 4 KiB",
+    found: NOTHING,
+    run(test) {
+      const head = `CONNECT 192.0.2.9:6881 HTTP/1.1\r\nA: ${"a".repeat(4_300)}\r\n\r\n`;
+      const flow = new Conversation(test, "tcp").open();
+      for (let at = 0; at < head.length; at += 1_400) {
+        flow.say(0, latin1(head.slice(at, at + 1_400)));
+      }
+      flow.say(1, latin1("HTTP/1.1 200 OK\r\n\r\n")).say(0, HANDSHAKE);
+    },
+  },
+  {
     name: "DHT in 6in4 (IPv6 in IPv4)",
     found: DHT,
     run(test) {
@@ -459,6 +486,19 @@ for (const { name, found, run } of rows) {
     assert.deepEqual(test.found, found);
   });
 }
+
+Deno.test("what makes two of them not found: the same with less of it is found", () => {
+  const test = new TestEngine();
+  const kept = new Conversation(test, "tcp").open();
+  for (let i = 0; i < 3; i++) exchangePage(kept);
+  kept.say(0, ANNOUNCE);
+  assert.deepEqual(test.found, TRACKER);
+  const other = new TestEngine();
+  const flow = new Conversation(other, "tcp").open();
+  flow.say(0, latin1(`CONNECT 192.0.2.9:6881 HTTP/1.1\r\nA: ${"a".repeat(1_000)}\r\n\r\n`));
+  flow.say(1, latin1("HTTP/1.1 200 OK\r\n\r\n")).say(0, HANDSHAKE);
+  assert.deepEqual(other.found, PEER_WIRE);
+});
 
 Deno.test("docs/EVASION.md has every row of this table, with its result", async () => {
   const text = await Deno.readTextFile(new URL("../../docs/EVASION.md", import.meta.url));

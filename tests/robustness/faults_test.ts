@@ -3,6 +3,7 @@
  * its interfaces taken away: clean traffic goes on, and nothing is left or doubled.
  */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { delay } from "../lab/client.ts";
 import type { Program } from "../../src/demo/program.ts";
 import { DHT_PING } from "../engine/conversation.ts";
@@ -12,40 +13,61 @@ import {
   boundQueues,
   createRouter,
   liveImpossible,
+  printedCounters,
   program,
   savedRules,
   startGateway,
   talk,
 } from "../gateway/live.ts";
+import { until } from "../until.ts";
 import { Bed, impossible, isLong } from "./bed.ts";
 import { ip, UDP, udp } from "./packets.ts";
 
 const ignore = impossible !== null;
 const ECHO_PORT = 6_000;
+/** Clean traffic is back within so long, beside what a connection takes on this machine anyway. */
 const RECOVERY_MS = 1_000;
 const KILLS = isLong ? 100 : 5;
-const PROBER = new URL("./programs/prober.ts", import.meta.url).pathname;
+/** Of two workers that crash three times each. */
+const CRASH_ROUNDS = isLong ? 17 : 1;
+const CRASHES_A_ROUND = 6;
+const PROBER = fileURLToPath(new URL("./programs/prober.ts", import.meta.url));
 
-/** Milliseconds from `since` until a connection worked that began after it. */
+/** [began, ended] of the connections that worked, Unix time in ms. */
+function successes(prober: Program): [began: number, ended: number][] {
+  return Array.from(
+    prober.text().slice(-30_000).matchAll(/^ok (\d+) (\d+)\n/gm),
+    ([, began, ended]) => [Number(began), Number(ended)],
+  );
+}
+
+/** Milliseconds from `since` until the first connection had worked that began after it. */
 async function recovery(prober: Program, since: number): Promise<number> {
-  const deadline = performance.now() + 10_000;
-  while (performance.now() < deadline) {
-    const works = [...prober.text().slice(-4_000).matchAll(/^ok (\d+)$/gm)]
-      .some(([, began]) => Number(began) >= since);
-    if (works) return Date.now() - since;
-    await delay(10);
-  }
-  return Infinity;
+  const later = () => successes(prober).filter(([began]) => began >= since);
+  await until(() => later().length > 0, () => "no connection works any more");
+  return Math.min(...later().map(([, ended]) => ended)) - since;
+}
+
+/**
+ * The longest that nothing worked in a second without a fault: what the machine's other work costs, as
+ * {@link recovery} would count it.
+ */
+async function undisturbed(prober: Program): Promise<number> {
+  const since = Date.now();
+  await until(() => successes(prober).some(([began]) => began >= since + 1_000));
+  const times = successes(prober).filter(([began]) => began >= since);
+  const ends = [since, ...times.map(([, ended]) => ended).sort((a, b) => a - b)];
+  return Math.max(...ends.slice(1).map((end, i) => end - ends[i]));
 }
 
 async function startProber(bed: Pick<Bed, "server" | "user">, serve = true): Promise<Program> {
   const run = [Deno.execPath(), "run", "--quiet", "-A", PROBER];
   if (serve) {
     const echo = bed.server.spawn(program("talk", "serve", String(ECHO_PORT)));
-    await echo.printedMatch(/ready/, 15_000);
+    await echo.printedMatch(/ready/);
   }
   const prober = bed.user.spawn([...run, bed.server.ipv4, String(ECHO_PORT)]);
-  await prober.printedMatch(/^ok /m, 10_000);
+  await prober.printedMatch(/^ok /m);
   return prober;
 }
 
@@ -55,10 +77,12 @@ Deno.test({
   async fn() {
     await using bed = await Bed.create();
     const prober = await startProber(bed);
-    const download = bed.download("2M", 120 + KILLS * 10);
+    const download = bed.download("2M", 300 + KILLS * 30);
     const recoveries: number[] = [];
+    let slowness = 0;
     for (let kill = 0; kill < KILLS; kill++) {
       await bed.start();
+      slowness = Math.max(slowness, await undisturbed(prober));
       await delay(Math.random() * 400);
       const rules = await savedRules(bed.router);
       assert.equal(rules.match(/^-A FORWARD -j BTBLOCKER$/gm)?.length, 2, "one jump a family");
@@ -68,8 +92,9 @@ Deno.test({
       assert.deepEqual(await boundQueues(bed.router), []);
       assert.doesNotMatch(await bed.router.run(["ip", "-o", "link"]), /prog\/xdp|xdpgeneric/);
     }
-    console.log(`traffic was back after at most ${Math.max(...recoveries)} ms`);
-    assert.ok(recoveries.every((ms) => ms < RECOVERY_MS), recoveries.join(" "));
+    const told = `back after ${recoveries.join(", ")} ms; undisturbed, a pause of ${slowness} ms`;
+    console.log(told);
+    assert.ok(recoveries.every((ms) => ms < RECOVERY_MS + slowness), told);
     await bed.start();
     assert.equal((await bed.blocker.stop()).code, 0);
     assert.deepEqual(await Blocker.leftovers(bed.router), []);
@@ -86,16 +111,56 @@ Deno.test({
     const gateway = await startGateway(lab, { worker, traffic: { queueCount: 2 } });
     const prober = await startProber({ server: lab.server, user: lab.client }, false);
     const recoveries: number[] = [];
+    let slowness = 0;
     for (let crash = 1; crash <= 4; crash++) {
+      slowness = Math.max(slowness, await undisturbed(prober));
       const since = Date.now();
       await talk(lab, "tcp", 3000, { rounds: 1 });
       recoveries.push(await recovery(prober, since));
-      await gateway.printedMatch(new RegExp(`(is back\n[^]*){${crash}}`), 10_000);
+      await gateway.printedMatch(new RegExp(`(is back\n[^]*){${crash}}`));
     }
-    console.log(`traffic was back after at most ${Math.max(...recoveries)} ms`);
-    assert.ok(recoveries.every((ms) => ms < RECOVERY_MS), recoveries.join(" "));
-    assert.deepEqual(await boundQueues(lab.router), [0, 1]);
-    assert.equal((await gateway.stop("SIGTERM", 5_000)).code, 0);
+    const told = `back after ${recoveries.join(", ")} ms; undisturbed, a pause of ${slowness} ms`;
+    console.log(told);
+    assert.ok(recoveries.every((ms) => ms < RECOVERY_MS + slowness), told);
+    await until(async () => (await boundQueues(lab.router)).join() === "0,1");
+    assert.equal((await gateway.stop()).code, 0);
+  },
+});
+
+Deno.test({
+  name: `workers crashed ${CRASH_ROUNDS * CRASHES_A_ROUND} times at random moments under load: ` +
+    "traffic goes on, they are back",
+  ignore: ignore || liveImpossible("iptables-nft") !== null,
+  async fn() {
+    await using lab = await createRouter(ECHO_PORT);
+    const worker = "../../robustness/programs/randomly_crashing_worker.ts";
+    const bulk = ["tcp", lab.server.ipv4, `${ECHO_PORT}`, "100000", "1000000", "60000"];
+    const load = lab.client.spawn(program("talk", ...bulk));
+    const prober = await startProber({ server: lab.server, user: lab.client }, false);
+    const slowness = await undisturbed(prober);
+    const pauses: number[] = [];
+    for (let round = 0; round < CRASH_ROUNDS; round++) {
+      const gateway = await startGateway(lab, { worker, traffic: { queueCount: 2 } });
+      const crashes = () => gateway.text().match(/ crashed: .*/g) ?? [];
+      const backs = () => gateway.text().match(/is back\n/g)?.length ?? 0;
+      for (let crash = 1; crash <= CRASHES_A_ROUND; crash++) {
+        await until(() => crashes().length >= crash, () => gateway.text());
+        pauses.push(await recovery(prober, Date.now()));
+      }
+      await until(() => backs() === CRASHES_A_ROUND, () => gateway.text());
+      await until(async () => (await boundQueues(lab.router)).join() === "0,1");
+      assert.equal(crashes().length, CRASHES_A_ROUND, gateway.text());
+      assert.ok(crashes().every((line) => /crashed (before|after) \w+\(\)/.test(line)));
+      if (round === 0) console.log(crashes().join("\n"));
+      const judged = (await printedCounters(gateway)).packets;
+      await until(async () => (await printedCounters(gateway)).packets > judged);
+      assert.equal((await gateway.stop()).code, 0);
+      assert.deepEqual(await boundQueues(lab.router), []);
+    }
+    const told = `back after ${pauses.join(", ")} ms; undisturbed, a pause of ${slowness} ms`;
+    console.log(told);
+    assert.ok(pauses.every((ms) => ms < RECOVERY_MS + slowness), told);
+    assert.equal(load.exit, null, load.text()); // its connection has outlived them all
   },
 });
 
@@ -108,6 +173,7 @@ Deno.test({
       DETECTION_LOG: `${bed.network.directory}/detections`,
       DETECTION_PCAP: `${bed.network.directory}/detections.pcapng`,
     });
+    await bed.status(); // it answers: the start is over
     await delay(500);
     const before = bed.descriptors();
     for (let i = 0; i < 300; i++) {
@@ -116,10 +182,13 @@ Deno.test({
     }
     await bed.download();
     await bed.send({ kind: "dht", count: 1, rate: 1, sources: 1 });
-    await delay(300);
-    assert.equal((await bed.status()).bans, 1);
+    await bed.settled(({ bans }) => bans === 1);
     // One or two are the answer's that was just given.
-    assert.ok(bed.descriptors() <= before + 2, `${before}, then ${bed.descriptors()}`);
+    await until(
+      () => bed.descriptors() <= before + 2,
+      () => `${before} descriptors, then ${bed.descriptors()}`,
+      10_000,
+    );
     assert.equal((await bed.blocker.stop()).code, 0);
     assert.deepEqual(await Blocker.leftovers(bed.router), []);
   },
@@ -136,7 +205,7 @@ Deno.test({
       });
       const ms = Math.random() * 1_600;
       await delay(ms);
-      const { signal } = await starting.stop("SIGTERM", 10_000);
+      const { signal } = await starting.stop();
       assert.notEqual(signal, "SIGKILL", `it did not stop, asked after ${ms} ms`);
       assert.deepEqual(await Blocker.leftovers(bed.router), [], `after ${ms} ms`);
     }
@@ -157,12 +226,11 @@ Deno.test({
     const loser = both.find((one) => one.exit !== null)!;
     const winner = both.find((one) => one !== loser)!;
     assert.equal(status.code, 1, loser.text());
-    await winner.printedMatch(/Guarding/, 20_000);
-    await delay(100);
+    await winner.printedMatch(/Guarding/);
     assert.match(loser.text(), new RegExp(`running here already \\(process ${winner.pid}\\)`));
     const rules = await savedRules(bed.router);
     assert.equal(rules.match(/^-A FORWARD -j BTBLOCKER$/gm)?.length, 2);
-    assert.equal((await winner.stop("SIGTERM", 5_000)).code, 0);
+    assert.equal((await winner.stop()).code, 0);
     assert.deepEqual(await Blocker.leftovers(bed.router), []);
   },
 });
@@ -179,13 +247,11 @@ Deno.test({
       const { xdp } = await bed.status();
       return xdp.find((one) => one.interface === link)?.mode ?? null;
     };
-    const becomes = async (attached: boolean) => {
-      const deadline = performance.now() + 8_000;
-      while ((await modes() !== null) !== attached) {
-        assert.ok(performance.now() < deadline, `attached should be ${attached}`);
-        await delay(200);
-      }
-    };
+    const becomes = (attached: boolean) =>
+      until(
+        async () => (await modes() !== null) === attached,
+        () => `attached should be ${attached}`,
+      );
     await becomes(true);
     for (const state of ["down", "up"]) await router.run(["ip", "link", "set", link, state]);
     await bed.download();
@@ -231,23 +297,25 @@ Deno.test({
         return bed.sendPackets(...packets);
       };
       await offend(1, 200); // a line each, far beyond 16 KiB
-      await delay(500);
-      assert.equal((await bed.status()).counters.detections, 200);
-      assert.match(bed.blocker.log, /Cannot write the detection log .*blocking goes on/);
-      assert.match(bed.blocker.log, /Cannot write the detection pcap .*blocking goes on/);
+      const detected = (count: number) =>
+        bed.settled(({ counters }) => counters.detections >= count);
+      assert.equal((await detected(200)).counters.detections, 200);
+      const said = (what: RegExp) => bed.blocker.program.printedMatch(what);
+      await said(/Cannot write the detection log .*blocking goes on/);
+      await said(/Cannot write the detection pcap .*blocking goes on/);
       await root("mount", "-o", "remount,ro,size=1m", mount);
       await delay(5_500); // it tries again every 5 seconds
       await offend(2, 5);
+      await detected(205);
       await root("mount", "-o", "remount,rw,size=1m", mount);
       await delay(5_500);
       await offend(3, 5);
-      await delay(500);
-      assert.match(bed.blocker.log, /is written again, \d+ entries were lost/);
-      assert.match(bed.blocker.log, /is written again, \d+ packets were lost/);
+      await said(/is written again, \d+ entries were lost/);
+      await said(/is written again, \d+ packets were lost/);
       const { packets, problem } = readCapture(await Deno.readFile(pcap));
       assert.equal(problem, null, "nothing is torn");
       assert.ok(packets.length >= 6, `${packets.length}`);
-      assert.equal((await bed.status()).counters.detections, 210);
+      assert.equal((await detected(210)).counters.detections, 210);
       await bed.download();
       assert.equal((await bed.blocker.stop()).code, 0);
     } finally {
@@ -266,14 +334,13 @@ Deno.test({
       ["sh", "-c", script, "sh", ...blockerCommand(), "run", "--config", "/dev/null"],
       { env: { INTERFACE: "to_user", QUEUE_COUNT: "1" } },
     );
-    const deadline = performance.now() + 20_000;
-    while ((await boundQueues(bed.router)).length === 0) {
-      assert.ok(performance.now() < deadline, "it does not start");
-      await delay(100);
-    }
-    await delay(500);
+    await until(
+      async () => (await boundQueues(bed.router)).length > 0,
+      () => "it does not start",
+    );
+    await until(async () => /-A FORWARD -j BTBLOCKER/.test(await savedRules(bed.router)));
     await bed.download();
-    assert.equal((await blocker.stop("SIGTERM", 5_000)).code, 0);
+    assert.equal((await blocker.stop()).code, 0);
     assert.deepEqual(await Blocker.leftovers(bed.router), []);
   },
 });
@@ -296,14 +363,14 @@ for (const limit of ["--nofile=32", "--nofile=64", "--memlock=0", "--memlock=655
         ],
         { env: { INTERFACE: "to_user", QUEUE_COUNT: "2" } },
       );
-      const started = blocker.printedMatch(/Guarding/, 20_000).then(() => true, () => false);
+      const started = blocker.printedMatch(/Guarding/).then(() => true, () => false);
       if (await started) {
         console.log(`${limit} suffices`);
         await bed.download();
-        assert.equal((await blocker.stop("SIGTERM", 5_000)).code, 0, blocker.text());
+        assert.equal((await blocker.stop()).code, 0, blocker.text());
       } else {
         console.log(`${limit}: ${blocker.text().trim().split("\n").at(-1)}`);
-        assert.notEqual((await blocker.stop("SIGTERM", 5_000)).code, 0);
+        assert.notEqual((await blocker.stop()).code, 0);
         assert.match(blocker.text(), /Cannot|open files|memory/i);
       }
       assert.deepEqual(await Blocker.leftovers(bed.router), []);

@@ -4,15 +4,17 @@
  * come from a real queue, in a namespace.
  */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { createEvent } from "../../ffi/libc.ts";
-import { INSPECT } from "../../src/engine/engine.ts";
+import { Engine, type EngineCounters, INSPECT } from "../../src/engine/engine.ts";
+import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
 import {
   countersByteLength,
   readCounters,
   workerCounters,
 } from "../../src/gateway/queue/counters.ts";
 import { marksOf } from "../../src/gateway/rules/marks.ts";
-import { PacketJudge } from "../../src/gateway/queue/packet_judge.ts";
+import { type FlowJudge, PacketJudge } from "../../src/gateway/queue/packet_judge.ts";
 import { QueueLoop } from "../../src/gateway/queue/queue_loop.ts";
 import { Network } from "../../src/demo/network.ts";
 import { packetMessage } from "../fuzz/queue.ts";
@@ -27,6 +29,16 @@ const ENDS = { source: "10.0.0.1", destination: "198.51.100.1" };
 const DATAGRAM = ip({ ...ENDS, protocol: UDP }, udp(5000, 6000, new Uint8Array(100), ENDS));
 const linuxOnly = Deno.build.os !== "linux";
 
+/** An engine that wants more of every flow. */
+const INSPECTING: FlowJudge & { readonly counters: EngineCounters } = {
+  judge: () => INSPECT,
+  detection: null,
+  counters: {
+    ...{ packets: 0, payloadPackets: 0, flows: 0, payloadFlows: 0, detections: 0 },
+    whitelisted: 0,
+  },
+};
+
 /** A loop over a pair of sockets, and what it makes of datagrams. */
 class Loop implements Disposable {
   readonly #pair = new DatagramPair();
@@ -34,15 +46,17 @@ class Loop implements Disposable {
   readonly #loop: QueueLoop;
   readonly #judge: PacketJudge;
 
-  constructor() {
-    const counters = {
-      ...{ packets: 0, payloadPackets: 0, flows: 0, payloadFlows: 0, detections: 0 },
-      whitelisted: 0,
-    };
-    this.#loop = new QueueLoop(this.#pair.inner, 0, createEvent(), this.#counters, { counters });
+  constructor(engine = INSPECTING) {
+    this.#loop = new QueueLoop(this.#pair.inner, 0, createEvent(), this.#counters, engine);
     this.#judge = new PacketJudge({
-      engine: { judge: () => INSPECT, detection: null },
-      ...{ bans: null, marks: marksOf(0x3000_0000), chainSavesMarks: true, sharesTable: false },
+      engine,
+      ...{
+        bans: null,
+        marks: marksOf(0x3000_0000),
+        chainSavesMarks: true,
+        chainMonitors: true,
+        sharesTable: false,
+      },
       ...{ monitorOnly: false, onDetection() {}, onFault() {} },
     }, this.#counters);
   }
@@ -229,9 +243,27 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "the worker's counters have what the engine has counted",
+  ignore: linuxOnly,
+  fn() {
+    const policy = { ...CAPTURE_POLICY, whitelistPorts: [6000] };
+    const engine = new Engine({ flows: 1024, policy });
+    using loop = new Loop(engine);
+    loop.give(packet(1));
+    loop.give(packet(2));
+    assert.equal(loop.counters.whitelisted, 2);
+    assert.equal(loop.counters.flows, 0);
+    engine.setPolicy(CAPTURE_POLICY);
+    loop.give(packet(3));
+    const { whitelisted, flows, payloadFlows, payloadPackets } = loop.counters;
+    assert.deepEqual([whitelisted, flows, payloadFlows, payloadPackets], [2, 1, 1, 1]);
+  },
+});
+
 const impossible = liveImpossible("iptables");
 const live = impossible === null ? "" : ` (skipped: ${impossible})`;
-const program = new URL("./programs/stressed_queue.ts", import.meta.url).pathname;
+const program = fileURLToPath(new URL("./programs/stressed_queue.ts", import.meta.url));
 
 for (const how of ["overrun", "interrupted"]) {
   Deno.test({
@@ -243,7 +275,7 @@ for (const how of ["overrun", "interrupted"]) {
       await using network = await Network.create("btnl");
       const host = await network.addHost("host");
       const rule = ["-p", "udp", "-j", "NFQUEUE", "--queue-num", "7"];
-      await host.run(["iptables", "-A", "OUTPUT", ...rule]);
+      await host.run(["iptables", "-w", "-A", "OUTPUT", ...rule]);
       const command = [Deno.execPath(), "run", "--quiet", "--unstable-net", "-A", program, how];
       const result = JSON.parse(await host.run(command, 60_000));
       assert.ok(result.happened > 0, JSON.stringify(result));

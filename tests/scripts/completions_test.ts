@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { completions } from "../../scripts/completions.ts";
 import { flagOf, OPTION_NAMES } from "../../src/config/options.ts";
 
-const DIRECTORY = new URL("../../deploy/completions/", import.meta.url).pathname;
+const DIRECTORY = fileURLToPath(new URL("../../deploy/completions/", import.meta.url));
 
 for (const [name, text] of Object.entries(completions())) {
   Deno.test(`${name} is up to date (deno task docs) and has every flag`, () => {

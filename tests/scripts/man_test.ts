@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { manualPage } from "../../scripts/man.ts";
 import { flagOf, OPTION_NAMES, OPTIONS } from "../../src/config/options.ts";
 
@@ -23,7 +24,7 @@ Deno.test({
   ignore: !hasMan,
   async fn() {
     const { success, stdout, stderr } = await new Deno.Command("man", {
-      args: ["--warnings", "-l", PAGE.pathname],
+      args: ["--warnings", "-l", fileURLToPath(PAGE)],
       env: { MANWIDTH: "80", LC_ALL: "C.UTF-8" },
     }).output();
     assert.equal(new TextDecoder().decode(stderr), "");

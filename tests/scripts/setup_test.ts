@@ -1,8 +1,9 @@
 /** scripts/setup.ts on a machine that lacks something: an empty file stands in a library's place. */
 
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 
-const SCRIPT = new URL("../../scripts/setup.ts", import.meta.url).pathname;
+const SCRIPT = fileURLToPath(new URL("../../scripts/setup.ts", import.meta.url));
 const LIBRARY = "libnetfilter_queue.so.1";
 
 function libraryPath(): string | null {

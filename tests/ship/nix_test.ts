@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { nixName, nixOptions } from "../../scripts/nix.ts";
-import { OPTION_NAMES } from "../../src/config/options.ts";
+import { OPTION_NAMES, OPTIONS } from "../../src/config/options.ts";
 import { RUN_FLAGS } from "../../scripts/portable.ts";
 import { ROOT, run } from "./build.ts";
 
@@ -66,7 +66,8 @@ interface Evaluated {
 }
 
 async function evaluate(settings: string): Promise<Evaluated> {
-  const expression = `import ${ROOT}tests/ship/nix/eval.nix { settings = { ${settings} }; }`;
+  const path = `/. + ${JSON.stringify(`${ROOT}tests/ship/nix/eval.nix`)}`;
+  const expression = `import (${path}) { settings = { ${settings} }; }`;
   return JSON.parse(await nix("--eval", "--strict", "--json", "--expr", expression));
 }
 
@@ -94,8 +95,27 @@ Deno.test({
       ["wg0,eth0", "5m", "true", "", "INPUT,OUTPUT", "2"],
     );
     assert.equal(set("DETECTION_LOG"), undefined);
+    assert.equal(set("FLEET_SPOOL"), "/var/lib/btblocker");
     assert(on.config.assertions.every(({ assertion }) => assertion));
-    const wrong = await evaluate(`enable = true; statusToken = "plain text in the store";`);
-    assert.equal(wrong.config.assertions.filter(({ assertion }) => !assertion).length, 1);
+    const noSpool = await evaluate(`enable = true; fleetSpool = "";`);
+    assert.equal(noSpool.config.systemd.services.btblocker.environment.FLEET_SPOOL, "");
+  },
+});
+
+const SECRETS = OPTION_NAMES.filter((name) => OPTIONS[name].kind.isSecret).map(nixName);
+
+Deno.test({
+  name: `the NixOS module refuses secrets in the store${needsNix}`,
+  ignore: !HAS_NIX,
+  fn: async () => {
+    assert.deepEqual(SECRETS, ["statusToken", "fleetPassword", "fleetKey"]);
+    const failing = async (value: string) => {
+      const settings = SECRETS.map((name) => `${name} = "${value}";`).join(" ");
+      const { config } = await evaluate(`enable = true; ${settings}`);
+      return config.assertions.filter(({ assertion }) => !assertion).map(({ message }) => message);
+    };
+    const messages = (await failing("plain-text-in-the-store-of-32-char")).join("\n");
+    for (const name of SECRETS) assert.match(messages, new RegExp(`btblocker\\.${name} would be`));
+    assert.deepEqual(await failing("file:/etc/btblocker/secret"), []);
   },
 });

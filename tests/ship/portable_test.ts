@@ -1,6 +1,7 @@
 /** The portable executable: one file that unpacks itself once, safely, and is then only started. */
 
 import assert from "node:assert/strict";
+import { until } from "../until.ts";
 import { IS_LINUX, portableExecutable, ROOT, run } from "./build.ts";
 
 const IS_ROOT = IS_LINUX && Deno.uid() === 0;
@@ -99,11 +100,10 @@ test("the process is the program itself: its number, its signals", async (home, 
     stderr: "null",
   }).spawn();
   let program = "";
-  for (let tries = 0; tries < 100 && !program.endsWith("/deno"); tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    program = await Deno.readLink(`/proc/${child.pid}/exe`);
-  }
-  assert.match(program, /\/deno$/);
+  await until(
+    () => (program = Deno.readLinkSync(`/proc/${child.pid}/exe`)).endsWith("/deno"),
+    () => program,
+  );
   child.kill("SIGTERM");
   assert.equal((await child.status).signal, "SIGTERM");
 });
@@ -124,7 +124,8 @@ rootTest("a directory that is another's is not used", async (_, executable) => {
   // In a mount namespace, where all of the list but /tmp is nobody's or led to by a link.
   const { code, text } = await run([
     ...["unshare", "--mount", "sh", "-eu", "-c"],
-    `mount -t tmpfs none /mnt
+    `umask 022
+     mount -t tmpfs none /mnt
      mount -t tmpfs none /var/cache
      cp ${executable} /mnt/btblocker
      mount -t tmpfs -o mode=1777 none /tmp

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { type Ran, run } from "./build.ts";
 
 const HOLDER = `
+umask 022
 mount -t tmpfs -o mode=755 none "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" "$1/root"

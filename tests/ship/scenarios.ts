@@ -54,6 +54,33 @@ export async function block(root: Root): Promise<string> {
   ).join("\n");
 }
 
+/**
+ * Has a blocker killed that keeps its bans, then runs `removal`, all in a network namespace of its own:
+ * neither its rules nor its pinned maps may be left. Gives what the removal printed.
+ */
+async function removeAfterKill(root: Root, removal: string): Promise<string> {
+  const script = `
+    ip link set lo up
+    ip link add veth0 type veth peer name veth1
+    ip link set veth0 up
+    PERSIST_BANS=true INTERFACE=veth0 btblocker run --config /dev/null >/tmp/log 2>&1 &
+    for i in $(seq 600); do grep -q Guarding /tmp/log && break; sleep 0.1; done
+    kill -KILL $!
+    { wait $! || true; } 2>/dev/null # bash tells of it
+    echo "pinned: $(find /sys/fs/bpf/btblocker -type f | wc -l)"
+    iptables-save | grep -c BTBLOCKER
+    echo removal:
+    ${removal}
+    echo left:
+    find /sys/fs/bpf -mindepth 1
+    iptables-save; ip6tables-save`;
+  const text = await root.succeed("unshare", "--net", "bash", "-euc", script);
+  assert.match(text, /^pinned: [1-9]/m);
+  const [, removed, left] = /removal:\n([^]*)left:\n([^]*)/.exec(text) ?? assert.fail(text);
+  assert.doesNotMatch(left, /btblocker|NFQUEUE/i);
+  return removed;
+}
+
 /** install.sh: verified, installed, installed again, removed, nothing left. */
 export async function installScript(root: Root, whileInstalled?: () => Promise<void>) {
   const script = "/release/install.sh";
@@ -71,7 +98,8 @@ export async function installScript(root: Root, whileInstalled?: () => Promise<v
   await whileInstalled?.();
 
   await root.succeed("sh", "-c", "mkdir /etc/btblocker && touch /etc/btblocker/config.toml");
-  const removed = await root.succeed("/usr/local/share/btblocker/install.sh", "--uninstall");
+  const uninstall = "/usr/local/share/btblocker/install.sh --uninstall";
+  const removed = await removeAfterKill(root, uninstall);
   assert.match(removed, /^Kept: \/etc\/btblocker /m);
   assert.deepEqual(await user(root), []);
   assert.deepEqual(await leftovers(root), ["/etc/btblocker/", "/etc/btblocker/config.toml"]);
@@ -109,7 +137,7 @@ export async function debianPackage(root: Root, whileInstalled?: () => Promise<v
   await works(root);
   await whileInstalled?.();
 
-  await root.succeed("dpkg", "--remove", "btblocker");
+  await removeAfterKill(root, "dpkg --remove btblocker");
   assert.equal((await root.run("btblocker", "--version")).code, 127);
   assert.deepEqual(await leftovers(root), [
     "/etc/btblocker/",
@@ -168,7 +196,7 @@ async function guard(root: Root, prefix: string): Promise<string> {
     ip link set veth1 up
     XTABLES_LOCKFILE=/run/btblocker/xtables.lock CHAINS=INPUT,OUTPUT INTERFACE=veth0 \\
       ${prefix} btblocker run >/tmp/log 2>&1 &
-    for i in $(seq 100); do grep -q Guarding /tmp/log && break; sleep 0.1; done
+    for i in $(seq 600); do grep -q Guarding /tmp/log && break; sleep 0.1; done
     ${prefix} btblocker status # the HEALTHCHECK
     for i in 1 2 3; do echo -n ${ping} >/dev/udp/192.0.2.2/6881 || true; sleep 0.2; done
     kill -TERM $!

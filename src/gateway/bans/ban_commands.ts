@@ -3,9 +3,9 @@
  * or in the command itself over the pinned maps.
  */
 import { EnvironmentError, UsageError } from "../../errors.ts";
-import { parseAddress } from "../../packet/address.ts";
+import { formatAddress, parseAddress } from "../../packet/address.ts";
 import { type Ban, type Bans, REASON_MANUAL } from "./bans.ts";
-import { type Networks, parseNetwork } from "../network/networks.ts";
+import { formatNetwork, type Networks, parseNetwork } from "../network/networks.ts";
 
 export const BAN_ACTIONS = ["list", "add", "remove", "clear"] as const;
 export type BanAction = typeof BAN_ACTIONS[number];
@@ -52,7 +52,7 @@ export function answerBanRequest(bans: Bans, never: Networks, request: BanReques
       return [{ type: "cleared", bans: bans.clear() }];
     case "remove":
       return addresses.map(readRemoval).map((remove, index) => ({
-        ...{ type: "removed", address: addresses[index] },
+        ...{ type: "removed", address: canonical(addresses[index]) },
         wasBanned: remove(bans),
       }));
     case "add": {
@@ -65,13 +65,19 @@ export function answerBanRequest(bans: Bans, never: Networks, request: BanReques
         );
       }
       const durationMs = durationSeconds * 1000;
-      return all.map((words, index) => {
+      return all.map((words) => {
         const isNew = bans.banAddress(words, 0, durationMs, REASON_MANUAL);
         const untilMs = Date.now() + durationMs;
-        return { type: "added", address: addresses[index], untilMs, isNew };
+        return { type: "added", address: formatAddress(words, 0), untilMs, isNew };
       });
     }
   }
+}
+
+/** As `list` names it. */
+function canonical(text: string): string {
+  const network = parseNetwork(text);
+  return network === null ? text : formatNetwork(network);
 }
 
 /** What to lift: all bans of an address, or the one of a network, as `list` names it. */

@@ -11,10 +11,14 @@ import {
   ENDPOINT_KEY_LENGTH,
   NETWORK_KEY_LENGTH,
 } from "./ban_codec.ts";
+import { endedNamespaces } from "../network/live_namespaces.ts";
 import type { NetworkNamespace } from "../network/network_namespace.ts";
 
 /** Where systemd and most distributions mount the bpffs. */
 export const BPFFS = "/sys/fs/bpf";
+
+/** Attempts to make a directory that others remove. */
+const MKDIR_ATTEMPTS = 5;
 
 /** The ban maps of bpf/btblocker.bpf.c: their type and the length of their keys. */
 export const BAN_MAPS = {
@@ -41,15 +45,30 @@ export function pinDirectory(namespace: NetworkNamespace, bpffs: string = BPFFS)
 
 /** Mounts the bpffs where it is missing, and makes the directory. Null, or why that cannot be. */
 export function preparePins(directory: string, bpffs: string = BPFFS): string | null {
-  if (!isBpffsMounted(bpffs)) {
-    const result = mount("bpf", bpffs, "bpf");
-    if (result < 0) return `cannot mount a bpffs at ${bpffs}: ${describeErrno(-result)}`;
+  const problem = isBpffsMounted(bpffs) ? null : mountBpffs(bpffs);
+  if (problem !== null) return `cannot mount a bpffs at ${bpffs}: ${problem}`;
+  for (let attempt = 1;; attempt++) {
+    try {
+      Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
+      return null;
+    } catch (error) {
+      // Another blocker, ending, has removed the parent in between.
+      if (error instanceof Deno.errors.NotFound && attempt < MKDIR_ATTEMPTS) continue;
+      return `cannot make ${directory}: ${(error as Error).message}`;
+    }
   }
+}
+
+/** One at a time: two blockers that start at once would mount one over the other, and its pins. */
+function mountBpffs(bpffs: string): string | null {
   try {
-    Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
-    return null;
+    using place = Deno.openSync(bpffs);
+    place.lockSync(true);
+    if (isBpffsMounted(bpffs)) return null;
+    const result = mount("bpf", bpffs, "bpf");
+    return result < 0 ? describeErrno(-result) : null;
   } catch (error) {
-    return `cannot make ${directory}: ${(error as Error).message}`;
+    return (error as Error).message;
   }
 }
 
@@ -62,15 +81,26 @@ export function isBpffsMounted(bpffs: string = BPFFS): boolean {
 }
 
 /**
- * Removes what other namespaces of the same inode left behind when they ended: their number has come
- * to us, their bans must not.
+ * Removes what namespaces that have ended left behind: those of the same inode, whose number has come
+ * to us and whose bans must not, and those that exist no more. A namespace that may exist keeps its
+ * bans.
  */
 export function removeStalePins(namespace: NetworkNamespace, bpffs: string = BPFFS): void {
   const parent = `${bpffs}/btblocker`;
-  const own = `net-${namespace.id}`;
-  for (const { name } of listDirectory(parent)) {
-    if (name === own || !name.startsWith(`net-${namespace.inode}-`)) continue;
-    removePins(`${parent}/${name}`);
+  const others = listDirectory(parent).flatMap(({ name }) => {
+    const inode = /^net-(\d+)(-\d+)?$/.exec(name)?.[1];
+    if (inode === undefined || name === `net-${namespace.id}`) return [];
+    return [{ directory: `${parent}/${name}`, inode: Number(inode) }];
+  });
+  const inodes = others.map(({ inode }) => inode).filter((inode) => inode !== namespace.inode);
+  const ended = endedNamespaces(inodes);
+  for (const { directory, inode } of others) {
+    if (inode !== namespace.inode && !ended.has(inode)) continue;
+    try {
+      removePins(directory);
+    } catch {
+      // Another user's: nobody takes them for his own, and they end with the next reboot.
+    }
   }
 }
 
@@ -114,9 +144,15 @@ export function pinMap(fd: number, directory: string, name: BanMapName): void {
   pin(fd, path);
 }
 
-/** Unpins the maps and removes the directory; maps that nobody uses any more are freed. */
-export function removePins(directory: string): void {
-  for (const name of BAN_MAP_NAMES) removeFile(`${directory}/${name}`);
+/**
+ * Unpins the maps, all or those named, and removes the directory once it is empty; maps that nobody
+ * uses any more are freed.
+ */
+export function removePins(
+  directory: string,
+  names: Iterable<BanMapName> = BAN_MAP_NAMES,
+): void {
+  for (const name of names) removeFile(`${directory}/${name}`);
   for (const empty of [directory, directory.slice(0, directory.lastIndexOf("/"))]) {
     if (empty.includes("/btblocker")) removeEmptyDirectory(empty);
   }

@@ -49,6 +49,8 @@ export class BanSide implements Disposable {
   readonly #log: LogLine;
   readonly #monitoring: { on: boolean };
   #lastProblem = "";
+  /** A worker may have banned by what held a moment before. */
+  #liftsAgain = false;
 
   private constructor(
     bans: Bans,
@@ -85,7 +87,9 @@ export class BanSide implements Disposable {
     if (restored > 0) {
       options.log("info", `Holding again: ${formatCount(restored, "ban")} of an earlier run`);
     }
-    return new BanSide(bans, local, xdp, monitoring, undo.move(), options.log);
+    const side = new BanSide(bans, local, xdp, monitoring, undo.move(), options.log);
+    side.#liftNever();
+    return side;
   }
 
   /** Attaches XDP and keeps everything up to date from then on. */
@@ -93,6 +97,22 @@ export class BanSide implements Disposable {
     this.xdp?.start();
     const timer = setInterval(() => this.#refresh(), REFRESH_MS);
     this.#undo.defer(() => clearInterval(timer));
+  }
+
+  /** Takes another WHITELIST_IPS over, and lifts the bans of what is in it. */
+  setWhitelist(whitelist: readonly string[]): void {
+    this.local.setWhitelist(whitelist);
+    this.#liftNever();
+    this.#liftsAgain = true;
+  }
+
+  #liftNever(): void {
+    const lifted = this.bans.liftNever(this.local.never);
+    if (lifted === 0) return;
+    this.#log(
+      "info",
+      `Lifted ${formatCount(lifted, "ban")} of addresses that are never banned now`,
+    );
   }
 
   /** Detaches XDP from all interfaces, or attaches it again. */
@@ -104,7 +124,9 @@ export class BanSide implements Disposable {
 
   #refresh(): void {
     try {
-      this.local.refresh();
+      const hasChanged = this.local.refresh();
+      if (hasChanged || this.#liftsAgain) this.#liftNever();
+      this.#liftsAgain = hasChanged;
       this.xdp?.refresh();
       this.#lastProblem = "";
     } catch (error) {

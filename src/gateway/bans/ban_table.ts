@@ -44,10 +44,12 @@ const LENGTHS = 5; // to 9: bit n, once a network of prefix length n was banned
 const LENGTH_WORDS = 5;
 
 const TICK_MS = 100;
-/** Attempts before a reader gives up: the writer has died inside a bucket (fail open). */
+/** Attempts before a reader takes what stands there: the writer sleeps inside a bucket, or has died. */
 const READ_ATTEMPTS = 1000;
-/** Attempts before a writer takes the bucket of a dead one. */
-const LOCK_ATTEMPTS = 1_000_000;
+/** Attempts before a writer sleeps, so that on a busy machine the one inside goes on. */
+const LOCK_ATTEMPTS = 1000;
+/** Naps of a millisecond before a writer takes the bucket of a dead one. */
+const LOCK_NAPS = 1000;
 
 /** One ban, for people. Times are milliseconds of CLOCK_BOOTTIME, rounded to tenths of a second. */
 export interface BanTableEntry {
@@ -75,7 +77,8 @@ export class BanTable {
 
   /**
    * Buffer size for `entries` bans. Twice the room, since addresses fill buckets unevenly: at half
-   * load one bucket of 8 in 50 overflows, and two at once practically never.
+   * load one bucket of 8 in 50 overflows. Of a table that is full to the last, one ban in some
+   * thousands finds both of its buckets full, and another one gives way.
    */
   static byteLength(entries: number): number {
     return (TABLE_HEAD + bucketCount(entries) * BUCKET_WORDS) * 4;
@@ -97,6 +100,11 @@ export class BanTable {
   /** Bans kept, expired ones not yet swept included. */
   get size(): number {
     return Atomics.load(this.#cells, COUNT);
+  }
+
+  /** Whether any endpoint is kept, expired ones not yet swept included. */
+  get hasEndpoints(): boolean {
+    return Atomics.load(this.#cells, ENDPOINTS) !== 0;
   }
 
   /** Whether the address in `words[at … at + 3]` is banned as a whole. */
@@ -274,7 +282,12 @@ export class BanTable {
       const inForce = way >= 0 && isLater(Atomics.load(cells, entry + UNTIL), now);
       if (Atomics.load(cells, bucket + SEQUENCE) === sequence) return inForce ? entry : -1;
     }
-    return -1;
+    // What stands under a key is a ban of it, whatever the writer was about to do: the tag is written
+    // last and taken away first.
+    const way = this.#search(bucket, tag, words, at, endpoint);
+    if (way < 0) return -1;
+    const entry = entryAt(bucket, way);
+    return isLater(Atomics.load(cells, entry + UNTIL), now) ? entry : -1;
   }
 
   /** Way of the key in its bucket, or -1. Atomic loads: plain ones may be reordered on ARM. */
@@ -402,13 +415,16 @@ export class BanTable {
 
   #lock(bucket: number): void {
     const cells = this.#cells;
-    for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+    for (let attempt = 0; attempt < LOCK_ATTEMPTS + LOCK_NAPS; attempt++) {
       const sequence = Atomics.load(cells, bucket + SEQUENCE);
-      if ((sequence & 1) !== 0) continue;
+      if ((sequence & 1) !== 0) {
+        if (attempt >= LOCK_ATTEMPTS) Atomics.wait(cells, bucket + SEQUENCE, sequence, 1);
+        continue;
+      }
       const before = Atomics.compareExchange(cells, bucket + SEQUENCE, sequence, sequence + 1);
       if (before === sequence) return;
     }
-    // A writer holds a bucket for less than a microsecond: this one was terminated inside.
+    // A writer holds a bucket for less than a microsecond of its time: this one was terminated inside.
   }
 
   #unlock(bucket: number): void {

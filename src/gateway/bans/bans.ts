@@ -27,7 +27,7 @@ import {
 } from "./ban_codec.ts";
 import type { BanScope } from "./ban_policy.ts";
 import { BanTable, type BanTableEntry, NETWORK } from "./ban_table.ts";
-import { formatNetwork, type Network } from "../network/networks.ts";
+import { formatNetwork, type Network, type Networks } from "../network/networks.ts";
 
 /** Reasons beside the methods of detection. */
 export const REASON_FLEET = 254;
@@ -58,8 +58,8 @@ export interface Ban {
   readonly reason: string;
   /** Dropped in the driver and in user space. */
   readonly packets: number;
-  /** Dropped in the driver. */
-  readonly bytes: number;
+  /** Of the packets. Null where some were dropped in user space, which does not count bytes. */
+  readonly bytes: number | null;
   readonly lastSeenMs: number | null;
 }
 
@@ -198,9 +198,9 @@ export class Bans {
     const { addressMap, endpointMap } = this.handles;
     encodeAddressKey(this.#addressKey, words, 0);
     if (addressMap >= 0 && deleteElement(addressMap, this.#addressKey) === 0) removed = true;
-    if (this.handles.scope === "ip") return removed;
-    for (const ban of this.#table.entries(0)) {
-      if (ban.protocol === NETWORK || !sameAddress(ban.words, words)) continue;
+    // In either scope: those of a run before may be there still.
+    for (const ban of this.#table.hasEndpoints ? this.#table.entries(0) : []) {
+      if (!isEndpoint(ban) || !sameAddress(ban.words, words)) continue;
       this.#table.remove(words, 0, ban.protocol, ban.port);
       removed = true;
     }
@@ -226,10 +226,37 @@ export class Bans {
     return deleteElement(map, key) === 0 || removed;
   }
 
-  /** Ends all bans; returns how many there were. */
+  /** Ends all bans; returns how many were in force. */
   clear(): number {
-    const always = () => true;
-    return Math.max(this.#table.clear(), this.#deleteFromKernel(always));
+    const { size } = this.#inForce(bootTimeMs());
+    this.#table.clear();
+    this.#deleteFromKernel(() => true);
+    return size;
+  }
+
+  /**
+   * Ends the bans of what is never to be banned: of such addresses, of their endpoints, and of
+   * networks with one of them; returns how many were in force.
+   */
+  liftNever(never: Networks): number {
+    const now = bootTimeMs();
+    const lifted = new Set<string>();
+    for (const ban of [...this.#table.entries(now), ...this.#kernelBans()]) {
+      const { words, protocol, port, untilMs } = ban;
+      const network = { words, bits: protocol === NETWORK ? port : 128 };
+      if (untilMs <= now || !never.overlaps(network)) continue;
+      lifted.add(keyOf(ban));
+      if (isEndpoint(ban)) this.#removeEndpoint(ban);
+      else this.removeNetwork(network);
+    }
+    return lifted.size;
+  }
+
+  #removeEndpoint({ words, protocol, port }: BanKey): void {
+    this.#table.remove(words, 0, protocol, port);
+    if (this.handles.endpointMap < 0) return;
+    encodeEndpointKey(this.#endpointKey, words, 0, protocol, port);
+    deleteElement(this.handles.endpointMap, this.#endpointKey);
   }
 
   /** Frees the memory of bans that have ended; returns how many. */
@@ -266,24 +293,28 @@ export class Bans {
   list(): Ban[] {
     const now = bootTimeMs();
     const wallOffset = Date.now() - now;
+    return [...this.#inForce(now).values()]
+      .sort((a, b) => b.sinceMs - a.sinceMs)
+      .map((ban) => present(ban, wallOffset));
+  }
+
+  /** The bans in force by their keys, in user space and in the kernel, counters added up. */
+  #inForce(now: number): Map<string, KeyedBan> {
     const merged = new Map<string, KeyedBan>();
-    for (const ban of this.#tableBans(now)) merged.set(keyOf(ban), ban);
+    for (const entry of this.#table.entries(now)) {
+      merged.set(keyOf(entry), { ...entry, bytes: entry.packets === 0 ? 0 : NaN });
+    }
     for (const ban of this.#kernelBans()) {
       if (ban.untilMs <= now) continue;
       const inUserSpace = merged.get(keyOf(ban));
       if (inUserSpace !== undefined) {
         ban.packets += inUserSpace.packets;
+        ban.bytes += inUserSpace.bytes;
         ban.lastSeenMs = Math.max(ban.lastSeenMs, inUserSpace.lastSeenMs);
       }
       merged.set(keyOf(ban), ban);
     }
-    return [...merged.values()]
-      .sort((a, b) => b.sinceMs - a.sinceMs)
-      .map((ban) => present(ban, wallOffset));
-  }
-
-  #tableBans(now: number): KeyedBan[] {
-    return this.#table.entries(now).map((entry) => ({ ...entry, bytes: 0 }));
+    return merged;
   }
 
   #kernelBans(): KeyedBan[] {
@@ -354,7 +385,9 @@ function deleteWhere(
  * A ban with its key: the address, and protocol and port of an endpoint (0 for the address), or
  * {@link NETWORK} and the prefix length.
  */
-interface KeyedBan extends BanValue {
+interface KeyedBan extends BanValue, BanKey {}
+
+interface BanKey {
   words: Int32Array;
   protocol: number;
   port: number;
@@ -372,8 +405,12 @@ function keyedBan(
   return { words, protocol, port, ...value };
 }
 
-function keyOf(ban: KeyedBan): string {
+function keyOf(ban: BanKey): string {
   return `${ban.words.join()},${ban.protocol},${ban.port}`;
+}
+
+function isEndpoint({ protocol }: BanKey): boolean {
+  return protocol !== 0 && protocol !== NETWORK;
 }
 
 function sameAddress(a: Int32Array, b: Int32Array): boolean {
@@ -382,18 +419,17 @@ function sameAddress(a: Int32Array, b: Int32Array): boolean {
 
 function present(ban: KeyedBan, wallOffset: number): Ban {
   const isNetwork = ban.protocol === NETWORK;
-  const isEndpoint = ban.protocol !== 0 && !isNetwork;
   return {
     address: isNetwork
       ? formatNetwork({ words: ban.words, bits: ban.port })
       : formatAddress(ban.words, 0),
-    protocol: !isEndpoint ? null : ban.protocol === 6 ? "tcp" : "udp",
-    port: isEndpoint ? ban.port : null,
+    protocol: !isEndpoint(ban) ? null : ban.protocol === 6 ? "tcp" : "udp",
+    port: isEndpoint(ban) ? ban.port : null,
     sinceMs: Math.round(ban.sinceMs + wallOffset),
     untilMs: Math.round(ban.untilMs + wallOffset),
     reason: reasonName(ban.reason),
     packets: ban.packets,
-    bytes: ban.bytes,
+    bytes: Number.isNaN(ban.bytes) ? null : ban.bytes,
     lastSeenMs: ban.lastSeenMs === 0 ? null : Math.round(ban.lastSeenMs + wallOffset),
   };
 }

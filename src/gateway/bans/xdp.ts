@@ -11,15 +11,17 @@ import {
   linkInterface,
   lookupElement,
   programName,
+  readElements,
   XDP_GENERIC,
   XDP_HAS_FRAGS,
   XDP_NATIVE,
   XDP_OFFLOAD,
 } from "../../../ffi/bpf.ts";
 import { EBUSY, EEXIST, EINVAL } from "../../../ffi/errno.ts";
-import { close, interfaceIndex } from "../../../ffi/libc.ts";
+import { bootTimeMs, close, interfaceIndex } from "../../../ffi/libc.ts";
 import { hardwareType, interfaceDriver } from "../../../ffi/libc_net.ts";
 import { EnvironmentError } from "../../errors.ts";
+import { BAN_VALUE_LENGTH, decodeBanValue, ENDPOINT_KEY_LENGTH } from "./ban_codec.ts";
 import type { BanScope } from "./ban_policy.ts";
 import {
   BAN_MAP_NAMES,
@@ -108,6 +110,8 @@ export class XdpFilter implements Disposable {
   readonly #options: XdpOptions;
   readonly #object: BpfObject;
   readonly #pins: string | null;
+  /** Maps of this run, not those of an earlier one. */
+  readonly #created: BanMapName[] = [];
   readonly #slots = new Map<string, Slot>();
   #isOpen = true;
   #hasStarted = false;
@@ -123,15 +127,26 @@ export class XdpFilter implements Disposable {
     this.#pins = problem === null ? directory : null;
     if (problem !== null) options.log("info", `Bans are not kept over a crash: ${problem}`);
     const kept = this.#openKeptMaps();
+    let object: BpfObject | null = null;
     try {
-      this.#object = loadObject(options, kept);
+      object = loadObject(options, kept);
+      for (const name of BAN_MAP_NAMES) {
+        if (this.#pins === null || kept.has(name)) continue;
+        pinMap(object.mapFd(name), this.#pins, name);
+        this.#created.push(name);
+      }
+    } catch (error) {
+      object?.[Symbol.dispose]();
+      this.#unpinCreated();
+      throw error;
     } finally {
       for (const fd of kept.values()) close(fd);
     }
-    for (const name of BAN_MAP_NAMES) {
-      if (this.#pins === null || kept.has(name)) continue;
-      pinMap(this.#object.mapFd(name), this.#pins, name);
-    }
+    this.#object = object;
+  }
+
+  #unpinCreated(): void {
+    if (this.#pins !== null) removePins(this.#pins, this.#created);
   }
 
   #openKeptMaps(): Map<BanMapName, number> {
@@ -280,15 +295,15 @@ export class XdpFilter implements Disposable {
 
   /**
    * A clean stop: detaches, and forgets the bans unless they are to persist. One that never started
-   * leaves the bans of the run before as they were.
+   * leaves the bans of the run before as they were, and nothing of its own.
    */
   [Symbol.dispose](): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     for (const slot of this.#slots.values()) this.#release(slot);
     this.#slots.clear();
-    const forget = this.#hasStarted && !this.#options.persist;
-    if (this.#pins !== null && forget) removePins(this.#pins);
+    if (!this.#hasStarted) this.#unpinCreated();
+    else if (this.#pins !== null && !this.#options.persist) removePins(this.#pins);
     this.#object[Symbol.dispose]();
   }
 }
@@ -337,7 +352,7 @@ function loadWith(
       else if (isSizedByLimit(name)) object.setMaxEntries(name, options.limit);
     }
     const constants = Uint32Array.of(
-      options.scope === "endpoint" ? 1 : 0, // endpoint_scope
+      options.scope === "endpoint" || hasBans(kept.get("blocked_endpoints")) ? 1 : 0, // endpoint_scope
       options.networks === true ? 1 : 0, // network_bans
     );
     object.setConstants(new Uint8Array(constants.buffer));
@@ -348,6 +363,17 @@ function loadWith(
     object[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Whether bans of endpoints are kept from a run with BAN_SCOPE=endpoint, which hold on. */
+function hasBans(endpointMap: number | undefined): boolean {
+  if (endpointMap === undefined) return false;
+  const now = bootTimeMs();
+  let found = false;
+  readElements(endpointMap, ENDPOINT_KEY_LENGTH, BAN_VALUE_LENGTH, (_keys, _at, values, at) => {
+    found ||= decodeBanValue(values, at).untilMs > now;
+  });
+  return found;
 }
 
 /** CPUs that per-CPU maps have a value for: `0-7` in /sys (the same in every namespace). */

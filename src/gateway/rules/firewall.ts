@@ -6,6 +6,7 @@
 
 import { EnvironmentError } from "../../errors.ts";
 import type { Marks } from "./marks.ts";
+import { holdsNftRules, NFT_TABLE, nftText } from "./nft_text.ts";
 import {
   CHAIN,
   findOwnRules,
@@ -13,8 +14,6 @@ import {
   installText,
   isEmptyTable,
   markConflicts,
-  NFT_TABLE,
-  nftText,
   removalText,
   type Table,
   TABLES,
@@ -52,18 +51,27 @@ export class Firewall {
     private readonly tools: readonly Iptables[],
     /** What could not be had, in words for the log. */
     readonly warnings: readonly string[],
+    private readonly warn: (message: string) => void,
   ) {}
 
-  /** Looks for the tools; the first of `tables` that the kernel has. Throws when none works. */
+  /** What the kernel lacks has been told. */
+  #hasWarned = false;
+
+  /**
+   * Looks for the tools; the first of `tables` that the kernel has. Throws when none works.
+   *
+   * @param warn told once when rules had to be installed without a match that the kernel lacks
+   */
   static async open(
     backend: Backend = "system",
     tables: readonly Table[] = TABLES,
+    warn: (message: string) => void = () => {},
   ): Promise<Firewall> {
     const tools: Iptables[] = [];
     const warnings: string[] = [];
     const ipv4 = await findIptables(4, backend, tables);
     if (ipv4 instanceof EnvironmentError) {
-      if (backend === "system" && await nftWorks()) return new Firewall([], warnings);
+      if (backend === "system" && await nftWorks()) return new Firewall([], warnings, warn);
       throw ipv4;
     }
     tools.push(ipv4);
@@ -73,7 +81,7 @@ export class Firewall {
         warnings.push(`IPv6 is on but not guarded: ${ipv6.message}`);
       } else tools.push(ipv6);
     }
-    return new Firewall(tools, warnings);
+    return new Firewall(tools, warnings, warn);
   }
 
   /** Whether judged packets must run on through further rules of their chain (see {@link Table}). */
@@ -119,10 +127,23 @@ export class Firewall {
         });
       try {
         await install(true);
-      } catch {
-        await install(false); // a kernel without xt_u32; any other cause fails here again
+      } catch (error) {
+        if (!(error instanceof CommandError) || !mayLackU32(error.stderr)) throw error;
+        await install(false);
+        this.#warnOfU32(traffic);
       }
     }
+  }
+
+  #warnOfU32({ recheck }: GuardedTraffic): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    const lost = [
+      "segments without payload are queued too",
+      "all flows between two addresses go to one worker",
+      ...recheck > 0 ? ["RECHECK looks at UDP only"] : [],
+    ];
+    this.warn(`The kernel has no u32 match (module xt_u32): ${lost.join(", ")}`);
   }
 
   /** Removes all that is ours, in both families; nothing there is no error. */
@@ -155,7 +176,8 @@ export class Firewall {
   /** Whether all families hold our chain with just these rules, as `rules install` leaves it. */
   async isInstalled(traffic: GuardedTraffic): Promise<boolean> {
     if (this.tools.length === 0) {
-      return (await execute("nft", ["list", "table", "inet", NFT_TABLE])).success;
+      const { success, stdout } = await execute("nft", ["list", "table", "inet", NFT_TABLE]);
+      return success && holdsNftRules(stdout, traffic);
     }
     for (const tool of this.tools) {
       const saved = await save(tool);
@@ -299,12 +321,28 @@ async function run(
   return stdout;
 }
 
-function commandFailure(action: string, stderr: string): EnvironmentError {
+/** A command of the system failed. */
+class CommandError extends EnvironmentError {
+  constructor(message: string, hint: string | undefined, readonly stderr: string) {
+    super(message, hint);
+  }
+}
+
+/**
+ * Whether iptables-restore may have failed for want of xt_u32: what its back ends say where they or
+ * the kernel lack a match. Not all of them name it.
+ */
+export function mayLackU32(stderr: string): boolean {
+  return /Couldn't load match [`']u32|Extension u32 |No chain\/target\/match by that name/
+    .test(stderr) || /RULE_\w+ failed \(No such file or directory\)/.test(stderr);
+}
+
+function commandFailure(action: string, stderr: string): CommandError {
   const reason = stderr.trim().split("\n")[0] || "it gave no reason";
   const hint = /permission denied|must be root/i.test(stderr)
     ? "grant CAP_NET_ADMIN or run as root"
     : undefined;
-  return new EnvironmentError(`Cannot ${action}: ${reason}`, hint);
+  return new CommandError(`Cannot ${action}: ${reason}`, hint, stderr);
 }
 
 interface Result {

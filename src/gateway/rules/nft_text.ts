@@ -90,3 +90,43 @@ function queueRules(traffic: GuardedTraffic): string[] {
     `meta l4proto { ${TUNNEL_PROTOCOLS.join(", ")} } ${queue(queueNumber, queueCount)}`,
   ];
 }
+
+/**
+ * Whether a table, as `nft list table` prints it, holds these rules: the same chains on the same
+ * hooks, in each as many rules with the same ends, and the same queues under the same mask. How nft
+ * writes matches differs between its versions, so they are not compared.
+ */
+export function holdsNftRules(listing: string, traffic: GuardedTraffic): boolean {
+  const wanted = outlineOf(nftText(traffic));
+  const found = outlineOf(listing);
+  return wanted.size === found.size &&
+    [...wanted].every(([chain, rules]) => rules.join() === found.get(chain)?.join());
+}
+
+/** Of each chain what its rules do, in their order. */
+function outlineOf(text: string): Map<string, string[]> {
+  const chains = new Map<string, string[]>();
+  let rules: string[] | null = null;
+  for (const line of text.split("\n").map((line) => line.trim())) {
+    const chain = /^chain (\S+) \{$/.exec(line)?.[1];
+    if (chain !== undefined) chains.set(chain, rules = []);
+    else if (line === "}") rules = null;
+    else if (line !== "") rules?.push(outlineOfRule(line));
+  }
+  return chains;
+}
+
+/** `queue 0-3 0x30000000`, `hook forward`, `jump BTBLOCKER`, `drop`, or `set` for what goes on. */
+function outlineOfRule(rule: string): string {
+  const hook = /^type filter (hook \w+) /.exec(rule)?.[1];
+  if (hook !== undefined) return hook;
+  const queue = /\bqueue (.*)$/.exec(rule)?.[1];
+  if (queue === undefined) {
+    return /(?:drop|return|accept|(?:jump|goto) \S+)$/.exec(rule)?.[0] ?? "set";
+  }
+  // `num 0-3 bypass`; since nft 0.9.9 `flags bypass to 0-3`.
+  const numbers = /\d+(?:-\d+)?/.exec(queue)?.[0];
+  if (!queue.includes("bypass") || queue.includes("fanout")) return `queue ${queue}`;
+  const mask = Number(/meta mark & (0x[0-9a-f]+) /.exec(rule)?.[1]);
+  return `queue ${numbers} ${hex(mask)}`;
+}

@@ -62,8 +62,8 @@ export const HEADERS_ONLY = 99;
 /**
  * The rules of {@link CHAIN} and {@link RECHECK_CHAIN}, in iptables' words.
  *
- * @param hasU32 whether the kernel has xt_u32: without it segments without payload are queued too, and
- * the flows between two addresses are one worker's
+ * @param hasU32 whether the kernel has xt_u32: without it segments without payload are queued too, the
+ * flows between two addresses are one worker's, and no TCP is called back by RECHECK
  */
 export function chainRules(
   traffic: GuardedTraffic,
@@ -95,7 +95,7 @@ export function chainRules(
   const recall = `-j MARK --set-xmark ${mask}/${mask}`; // both bits tell the worker why it comes
   const recheckRules = [
     `-m length --length 0:${HEADERS_ONLY} -j RETURN`,
-    `-p tcp -m u32 --u32 "${sequenceInWindow(recheck, family)}" ${recall}`,
+    ...hasU32 ? [`-p tcp -m u32 --u32 "${sequenceInWindow(recheck, family)}" ${recall}`] : [],
     `-p udp -m statistic --mode random --probability ${probability(recheck)} ${recall}`,
     ...queueRules(traffic, family, hasU32).map((rule) => `-m mark ${is(marks.pass)} ${rule}`),
   ];

@@ -1,5 +1,6 @@
 /** One router between a client and a server, in namespaces of its own; each contender has one. */
 
+import { fileURLToPath } from "node:url";
 import { type Host, Network } from "../../../src/demo/network.ts";
 import type { Program } from "../../../src/demo/program.ts";
 
@@ -7,7 +8,7 @@ export const IPERF_PORT = 5201;
 export const HTTP_PORT = 8080;
 export const ECHO_PORT = 9000;
 
-const HERE = new URL("./", import.meta.url).pathname;
+const HERE = fileURLToPath(new URL("./", import.meta.url));
 const READY_TIMEOUT_MS = 15_000;
 
 export class Bed implements AsyncDisposable {

@@ -1,12 +1,13 @@
 /** What stands in the router: nothing, btblocker, or another inline program. */
 
+import { fileURLToPath } from "node:url";
 import { askControl } from "../../../src/gateway/control.ts";
 import type { Counter } from "../../../src/gateway/queue/counters.ts";
 import { queueRules } from "../../../src/gateway/rules/rule_text.ts";
 import type { Program } from "../../../src/demo/program.ts";
 import { Bed, spawnInRouter } from "./bed.ts";
 
-const ENTRY = new URL("../../../main.ts", import.meta.url).pathname;
+const ENTRY = fileURLToPath(new URL("../../../main.ts", import.meta.url));
 const START_TIMEOUT_MS = 20_000;
 /** Another program does not tell when it is ready. */
 const SETTLE_MS = 3_000;

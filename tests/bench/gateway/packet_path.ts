@@ -140,7 +140,13 @@ export function printPacketPath(): void {
   const engine = new Engine({ policy: POLICY });
   const verdicts = new VerdictBatch(0, BATCH);
   const judge = new PacketJudge({
-    ...{ engine, bans: null, marks: marksOf(0x3000_0000), chainSavesMarks: true },
+    ...{
+      engine,
+      bans: null,
+      marks: marksOf(0x3000_0000),
+      chainSavesMarks: true,
+      chainMonitors: true,
+    },
     ...{ sharesTable: false, monitorOnly: false, onDetection: () => {} },
     onFault: (error) => {
       throw error;

@@ -32,9 +32,10 @@ export interface RowResult {
 }
 
 const LENGTH = 1 << 20;
-const WITHOUT_MS = 60_000;
+const WITHOUT_MS = 180_000;
 /** How long a blocked leecher may try: longer than it needed without the blocker. */
 const SHORTEST_TRY_MS = 15_000;
+/** Or three times what btblocker itself needed to start, on a machine that is slower than that. */
 const STOPS_WITHIN_MS = 3_000;
 const MID_TRANSFER_LENGTH = 8 << 20;
 const MID_TRANSFER_SPEED = 100_000;
@@ -103,8 +104,9 @@ async function midTransfer(row: Row, watchMs: number): Promise<RowResult> {
     await delay(200);
   }
   const seconds = (performance.now() - began) / 1000;
+  const start = performance.now();
   const blocker = await startBlocker(lab);
-  await delay(STOPS_WITHIN_MS);
+  await delay(Math.max(STOPS_WITHIN_MS, 3 * (performance.now() - start)));
   const stoppedAt = await swarm.leecher.verifiedBytes();
   if (stoppedAt === MID_TRANSFER_LENGTH) throw new Error("complete before the blocker started");
   await delay(watchMs);

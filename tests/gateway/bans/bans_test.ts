@@ -33,6 +33,7 @@ Deno.test("bans in user space: listed with reason, times and drops", { ignore },
   assert.equal(ban.port, null);
   assert.equal(ban.reason, "utp");
   assert.equal(ban.packets, 1);
+  assert.equal(ban.bytes, null, "not counted in user space");
   assert.ok(Math.abs(ban.sinceMs - Date.now()) < 60_000);
   assert.ok(Math.abs(ban.untilMs - Date.now() - 2 * HOUR) < 60_000);
   assert.equal(bans.remove(A), true);
@@ -62,8 +63,26 @@ Deno.test("ended bans are swept, not listed", { ignore }, () => {
     "2.1.9.10 fleet",
   ]);
   assert.equal(bans.sweep(), 1);
-  assert.equal(bans.clear(), 1);
+  bans.banAddress(A, 0, -1_000, REASON_FLEET);
+  assert.equal(bans.clear(), 1, "not the ended one");
   assert.equal(bans.size, 0);
+});
+
+Deno.test("what is never to be banned from now on is lifted, and only that", { ignore }, () => {
+  for (const scope of ["ip", "endpoint"] as const) {
+    const bans = bansOf(scope);
+    bans.banAddress(A, 0, HOUR, reasonOf("dht"));
+    bans.ban(A, 0, UDP, 6881, HOUR, reasonOf("dht"));
+    bans.banAddress(B, 0, HOUR, reasonOf("dht"));
+    bans.banNetwork(parseNetwork("10.9.0.0/16")!, HOUR, REASON_FLEET);
+    bans.banNetwork(parseNetwork("192.0.2.0/24")!, HOUR, REASON_FLEET);
+    bans.banAddress(address("10.9.1.3"), 0, -1_000, REASON_FLEET);
+    assert.equal(bans.liftNever(Networks.of("203.0.113.0/24")), 0);
+    assert.equal(bans.liftNever(Networks.of("10.9.1.0/24")), scope === "ip" ? 2 : 3);
+    const left = bans.list().map(({ address }) => address).sort();
+    assert.deepEqual(left, ["192.0.2.0/24", "2.1.9.10"]);
+    assert.equal(bans.drops(A, 0, UDP, 6881, bootTimeMs()), false);
+  }
 });
 
 const request = (action: BanAction, ...addresses: string[]) => {
@@ -88,6 +107,11 @@ Deno.test("requests: all or nothing, and never what must not be banned", { ignor
     { type: "removed", address: "10.0.0.1", wasBanned: true },
     { type: "removed", address: "10.0.0.2", wasBanned: false },
   ]);
+  const written = ["2001:DB8::0:7", "::ffff:9.9.9.9"];
+  const named = (action: BanAction) =>
+    answer(action, ...written).map((one) => "address" in one ? one.address : null);
+  assert.deepEqual(named("add"), ["2001:db8::7", "9.9.9.9"], "as list has them");
+  assert.deepEqual(named("remove"), ["2001:db8::7", "9.9.9.9"]);
   answer("add", "10.0.0.1", "2001:db8::1");
   assert.deepEqual(answer("clear"), [{ type: "cleared", bans: 2 }]);
   assert.deepEqual(answer("list"), []);
@@ -126,7 +150,7 @@ Deno.test("bans of networks: of any length, beside addresses and endpoints", { i
     assert.equal(drops("192.0.2.7"), false);
     bans.banNetwork(parseNetwork("192.0.2.0/24")!, -1_000, REASON_FLEET);
     assert.equal(drops("192.0.2.7"), false, "ended");
-    assert.equal(bans.clear(), 4);
+    assert.equal(bans.clear(), 3);
     assert.equal(drops("10.9.1.2"), false);
   }
 });

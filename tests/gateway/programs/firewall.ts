@@ -15,10 +15,14 @@ const traffic: GuardedTraffic = {
   ...JSON.parse(given ?? "{}"),
 };
 const tables = table === "any" ? TABLES : [table as Table];
-const firewall = await Firewall.open(backend as Backend, tables);
+const told: string[] = [];
+const firewall = await Firewall.open(backend as Backend, tables, (message) => told.push(message));
 switch (action) {
   case "install":
     await firewall.install(traffic);
+    break;
+  case "restore":
+    for (let run = 1; run <= 2; run++) await firewall.restore(traffic);
     break;
   case "remove":
     await firewall.remove();
@@ -28,5 +32,6 @@ console.log(JSON.stringify({
   installed: await firewall.isInstalled(traffic),
   description: firewall.describe(),
   warnings: firewall.warnings,
+  told,
   conflicts: await firewall.conflicts(traffic.marks),
 }));

@@ -78,6 +78,9 @@ Deno.test("chainRules() without xt_u32 queues segments without payload too", () 
   const without = chainRules(TRAFFIC, 6, false);
   assert.equal(chainRules(TRAFFIC, 6).length, without.length + 2);
   assert.doesNotMatch(without.join("\n"), /u32|length/);
+  const rechecked = chainRules({ ...TRAFFIC, recheck: 1 << 20 }, 4, false).join("\n");
+  assert.doesNotMatch(rechecked, /u32/);
+  assert.match(rechecked, /-A BTBLOCKER_RECHECK -p udp -m statistic/);
 });
 
 Deno.test("chainRules() without xt_u32 balances by addresses alone", () => {

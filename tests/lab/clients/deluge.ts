@@ -3,7 +3,7 @@ import { retry } from "./transmission.ts";
 
 const DAEMON_PORT = 58_846;
 /** The console needs seconds to start, on a busy machine many. */
-const CONSOLE_MS = 45_000;
+const CONSOLE_MS = 120_000;
 
 /** deluged, told what to do by deluge-console. */
 export const deluge: Client = {
@@ -47,7 +47,7 @@ export const deluge: Client = {
     });
     const console = (order: string) =>
       host.run(["env", `HOME=${directory}`, "deluge-console", "-c", directory, order], CONSOLE_MS);
-    await program.printedMatch(/(Listening|listening|Starting|ready)/, 15_000);
+    await program.printedMatch(/(Listening|listening|Starting|ready)/);
     const what = options.magnet ? options.torrent.magnet : torrent;
     const added = async () => {
       const info = await console(`add -p ${directory}/data "${what}"; info`);

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import {
   type Client,
   type ClientOptions,
@@ -9,7 +10,7 @@ import {
 
 /** Distribution's Python: the one that has the binding. */
 const PYTHON = "/usr/bin/python3";
-const SCRIPT = new URL("../libtorrent_client.py", import.meta.url).pathname;
+const SCRIPT = fileURLToPath(new URL("../libtorrent_client.py", import.meta.url));
 
 type Settings = Record<string, string | number | boolean>;
 
@@ -70,7 +71,7 @@ export const libtorrent: Client = {
     const program = host.spawn([PYTHON, SCRIPT, JSON.stringify(order)], {
       log: `${directory}/log`,
     });
-    await program.printedMatch(/^ready/m, 10_000);
+    await program.printedMatch(/^ready/m);
     return new RunningClient(options, program);
   },
 };

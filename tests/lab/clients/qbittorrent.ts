@@ -1,3 +1,4 @@
+import { PATIENCE_MS } from "../../until.ts";
 import { type Client, type ClientOptions, prepare, RunningClient } from "../client.ts";
 import { retry } from "./transmission.ts";
 
@@ -50,10 +51,9 @@ export const qbittorrent: Client = {
     });
     const api = (path: string, ...more: string[]) =>
       host.run(
-        ["curl", "-sf", "-m", "5", `http://127.0.0.1:${WEB_PORT}/api/v2/${path}`, ...more],
-        6_000,
+        ["curl", "-sf", "-m", "20", `http://127.0.0.1:${WEB_PORT}/api/v2/${path}`, ...more],
       );
-    await retry(() => api("app/version"), 20_000);
+    await retry(() => api("app/version"), PATIENCE_MS);
     await api(
       "torrents/add",
       "-F",
@@ -66,7 +66,7 @@ export const qbittorrent: Client = {
         const info = await api("torrents/info");
         if (!/"state":"(stalledUP|uploading)"/.test(info)) throw new Error(`not seeding: ${info}`);
       };
-      await retry(state, 20_000);
+      await retry(state, PATIENCE_MS);
     }
     return new RunningClient(options, program);
   },

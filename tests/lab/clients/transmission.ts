@@ -1,3 +1,4 @@
+import { PATIENCE_MS } from "../../until.ts";
 import { type Client, type ClientOptions, prepare, refuse, RunningClient } from "../client.ts";
 
 const RPC = "127.0.0.1:9091";
@@ -36,14 +37,14 @@ export const transmission: Client = {
       { log: `${directory}/log` },
     );
     const remote = ["transmission-remote", RPC];
-    await retry(() => host.run([...remote, "--session-info"], 3_000), 10_000);
+    await retry(() => host.run([...remote, "--session-info"], 20_000), PATIENCE_MS);
     await host.run([...remote, "--add", options.magnet ? options.torrent.magnet : torrent]);
     if (options.role === "seed") {
       const status = async () => {
         const text = await host.run([...remote, "-t", "1", "--info"]);
         if (!text.includes("Percent Done: 100%")) throw new Error(`not seeding yet:\n${text}`);
       };
-      await retry(status, 10_000);
+      await retry(status, PATIENCE_MS);
     }
     return new RunningClient(options, program);
   },

@@ -1,9 +1,9 @@
 /** Real programs that are not BitTorrent, talking through the router: what must never be touched. */
 
 import type { Host } from "../../../src/demo/network.ts";
-import { delay } from "../client.ts";
 import type { Lab } from "../lab.ts";
 import { randomBytes } from "../../../src/demo/torrent.ts";
+import { until } from "../../until.ts";
 
 export interface Conversation {
   /** Also the capture's name. */
@@ -19,12 +19,11 @@ export interface Conversation {
 
 /** Waits until a program listens on the port in the host's namespace. */
 export async function listening(host: Host, proto: "tcp" | "udp", port: number): Promise<void> {
-  const deadline = performance.now() + 15_000;
   const ss = ["ss", "-Hln", proto === "tcp" ? "-t" : "-u", `sport = :${port}`];
-  while ((await host.run(ss)).trim() === "") {
-    if (performance.now() > deadline) throw new Error(`nothing listens on ${proto} port ${port}`);
-    await delay(100);
-  }
+  await until(
+    async () => (await host.run(ss)).trim() !== "",
+    () => `nothing listens on ${proto} port ${port}`,
+  );
 }
 
 /** A file of random bytes in `directory`. */

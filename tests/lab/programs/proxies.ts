@@ -1,6 +1,6 @@
 /** Shadowsocks and obfs4: random from the first byte, as MSE is. */
 
-import { delay } from "../client.ts";
+import { until } from "../../until.ts";
 import { type Conversation, listening, randomFile, sameContent } from "./conversation.ts";
 import { startNginx } from "./web.ts";
 
@@ -28,7 +28,7 @@ function shadowsocks(method: string): Conversation {
       const url = `http://${server.ipv4}:8088/random.bin`;
       for (let i = 0; i < DOWNLOADS; i++) {
         const proxy = ["--socks5-hostname", "127.0.0.1:1080"];
-        await lab.inner.run(["curl", "-sf", "-m", "10", ...proxy, "-o", received, url]);
+        await lab.inner.run(["curl", "-sf", "-m", "40", ...proxy, "-o", received, url]);
         await sameContent(file, received);
       }
     },
@@ -57,9 +57,9 @@ const obfs4: Conversation = {
       },
     });
     await listening(server, "tcp", 7_000);
-    await delay(300);
-    const bridge = await Deno.readTextFile(`${state}/obfs4_bridgeline.txt`);
-    const cert = bridge.match(/cert=(\S+)/)?.[1];
+    const bridge = () => Deno.readTextFile(`${state}/obfs4_bridgeline.txt`).catch(() => "");
+    await until(async () => /cert=\S+ iat-mode/.test(await bridge()));
+    const cert = /cert=(\S+)/.exec(await bridge())![1];
     const client = lab.inner.spawn(["obfs4proxy"], {
       log: `${directory}/client.log`,
       env: {
@@ -68,14 +68,14 @@ const obfs4: Conversation = {
         TOR_PT_CLIENT_TRANSPORTS: "obfs4",
       },
     });
-    const [, socks] = await client.printedMatch(/CMETHOD obfs4 socks5 (\S+)/, 10_000);
+    const [, socks] = await client.printedMatch(/CMETHOD obfs4 socks5 (\S+)/);
     const received = `${directory}/received`;
     for (let i = 0; i < DOWNLOADS; i++) {
       await lab.inner.run([
         "curl",
         "-sf",
         "-m",
-        "10",
+        "40",
         "--socks5",
         socks,
         // The bridge's arguments are what stands in the name and password together.

@@ -6,6 +6,7 @@
  *     deno run -A tests/lab/programs/random.ts connect ADDRESS PORT
  */
 
+import { fileURLToPath } from "node:url";
 import { randomBytes } from "../../../src/demo/torrent.ts";
 import { type Conversation, listening, randomFile, sameContent } from "./conversation.ts";
 
@@ -24,7 +25,7 @@ const netcat: Conversation = {
     const program = server.spawn(["sh", "-c", listen]);
     await listening(server, "tcp", 6_891);
     const connect = `nc -N ${server.ipv4} 6891 <${question} >${there}/received`;
-    await lab.inner.run(["timeout", "10", "sh", "-c", connect]);
+    await lab.inner.run(["timeout", "50", "sh", "-c", connect]);
     await program.status;
     await sameContent(question, `${back}/received`);
     await sameContent(answer, `${there}/received`);
@@ -36,7 +37,7 @@ const turns: Conversation = {
   programs: [Deno.execPath()],
   async run(lab) {
     const [server] = lab.outer;
-    const script = new URL(import.meta.url).pathname;
+    const script = fileURLToPath(new URL(import.meta.url));
     const deno = [Deno.execPath(), "run", "--quiet", "-A", script];
     const log = `${await lab.newDirectory("turns")}/log`;
     server.spawn([...deno, "serve", "6892"], { log });

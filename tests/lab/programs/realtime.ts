@@ -56,7 +56,7 @@ const turn: Conversation = {
     await listening(server, "udp", 6_888);
     await lab.inner.run(["turnutils_stunclient", "-p", "6888", server.ipv4]);
     const client = ["turnutils_uclient", "-u", "lab", "-w", "lab", "-p", "6888", "-y", "-c"];
-    const report = await lab.inner.run([...client, "-n", "30", "-m", "2", server.ipv4], 30_000);
+    const report = await lab.inner.run([...client, "-n", "30", "-m", "2", server.ipv4], 120_000);
     if (!/Total lost packets 0 /.test(report)) throw new Error(report);
   },
 };

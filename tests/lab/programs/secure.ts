@@ -28,7 +28,7 @@ const tls: Conversation = {
     const received = `${directory}/received`;
     const url = `https://${server.ipv4}:6881/random.bin`;
     // s_server closes without a TLS close or a length; the content is compared instead.
-    await lab.inner.run(["curl", "-sk", "--http1.0", "-m", "10", "-o", received, url]).catch(
+    await lab.inner.run(["curl", "-sk", "--http1.0", "-m", "40", "-o", received, url]).catch(
       () => {},
     );
     await sameContent(file, received);
@@ -88,7 +88,7 @@ interface Tunnel {
 function openvpn({ name, proto, key }: Tunnel): Conversation {
   return {
     name,
-    programs: ["openvpn", "openssl", "curl", "nginx"],
+    programs: ["openvpn", "openssl", "curl", "nginx", "/dev/net/tun"],
     async run(lab) {
       const [server] = lab.outer;
       const directory = await lab.newDirectory("openvpn");
@@ -124,7 +124,7 @@ function openvpn({ name, proto, key }: Tunnel): Conversation {
         "10.99.0.1",
         ...security("client"),
       ], { log: `${directory}/client.log` });
-      await client.printedMatch(/Initialization Sequence Completed/, 20_000);
+      await client.printedMatch(/Initialization Sequence Completed/);
       await downloadThrough(lab, directory, "10.99.0.1");
     },
   };
@@ -162,9 +162,11 @@ async function downloadThrough(lab: Lab, directory: string, address: string): Pr
     "curl",
     "-sf",
     "-m",
-    "15",
-    "--retry",
+    "50",
+    "--connect-timeout",
     "5",
+    "--retry",
+    "8",
     "--retry-all-errors",
     "--retry-delay",
     "1",
@@ -177,7 +179,7 @@ async function downloadThrough(lab: Lab, directory: string, address: string): Pr
 
 const wireguard: Conversation = {
   name: "wireguard-go",
-  programs: ["wireguard-go", "wg", "curl", "nginx"],
+  programs: ["wireguard-go", "wg", "curl", "nginx", "/dev/net/tun"],
   async run(lab) {
     const [server] = lab.outer;
     const directory = await lab.newDirectory("wireguard");
@@ -202,7 +204,7 @@ const wireguard: Conversation = {
       host.spawn(["wireguard-go", "-f", name], { log: `${directory}/${self}.log` });
       const port = self === "server" ? ["listen-port", "6881"] : [];
       const set = ["wg", "set", name, "private-key", keys[self].key, ...port];
-      const script = `until ip link show ${name} >/dev/null 2>&1; do sleep 0.1; done; ${
+      const script = `until wg show ${name} >/dev/null 2>&1; do sleep 0.1; done; ${
         set.join(" ")
       } peer ${keys[peer].public} allowed-ips ${allowed}/32 ${endpoint.join(" ")}`;
       await host.run(["sh", "-c", script]);

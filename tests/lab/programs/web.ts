@@ -59,7 +59,7 @@ const pages: Conversation = {
     for (const address of [server.ipv4, `[${server.ipv6}]`]) {
       const get = async (path: string, ...more: string[]) => {
         const url = `http://${address}:8080${path}`;
-        await lab.inner.run(["curl", "-sf", "-m", "10", "-o", received, ...more, url]);
+        await lab.inner.run(["curl", "-sf", "-m", "40", "-o", received, ...more, url]);
       };
       await get("/index.html");
       await get(`/index.html?q=BitTorrent+protocol+info_hash+peer_id`);

@@ -42,7 +42,7 @@ export class Recorder {
       // Not DNS, nor ICMP that quotes it: the resolver is that of the machine that records.
       "(ip or ip6) and not icmp and not icmp6 and not port 53",
     ]);
-    await this.program.printedMatch(/listening on/, 10_000);
+    await this.program.printedMatch(/listening on/);
   }
 
   get running(): boolean {
@@ -52,7 +52,7 @@ export class Recorder {
   async stop(): Promise<void> {
     if (this.program === null) return;
     await delay(200); // what is on the way
-    await this.program.stop("SIGINT", 5_000);
+    await this.program.stop("SIGINT");
     this.program = null;
   }
 }

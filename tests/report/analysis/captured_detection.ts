@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { CaptureReader } from "../../../src/capture/reader.ts";
 import { type Detection, Engine } from "../../../src/engine/engine.ts";
 import { CAPTURE_POLICY, type EnginePolicy } from "../../../src/engine/policy.ts";
 import { parseFrame } from "../../../src/packet/link.ts";
 import { Packet } from "../../../src/packet/packet.ts";
 
-export const CAPTURES = new URL("../../captures/", import.meta.url).pathname;
+export const CAPTURES = fileURLToPath(new URL("../../captures/", import.meta.url));
 
 /** What the engine detects at frame `frame` (from 1) of a file in tests/captures. */
 export async function detectionAt(

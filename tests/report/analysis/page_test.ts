@@ -3,6 +3,7 @@
  * `BTBLOCKER_SCREENSHOT=1` writes docs/analysis-page.png too.
  */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { analyze } from "../../../src/cli/analyze.ts";
 import { Output } from "../../../src/cli/output.ts";
@@ -12,6 +13,7 @@ import { parseAddress } from "../../../src/packet/address.ts";
 import { Packet, PROTOCOL_UDP } from "../../../src/packet/packet.ts";
 import { AnalysisCollector } from "../../../src/report/analysis/collector.ts";
 import { analysisPage } from "../../../src/report/analysis/document.ts";
+import { PATIENCE_MS } from "../../until.ts";
 import { Browser, browserMissing } from "../browser.ts";
 import { detection } from "../detection_fixture.ts";
 import { contrasts, hasText, textOf, widths } from "../page_probes.js";
@@ -23,7 +25,7 @@ const missing = browserMissing();
 if (missing !== null) console.log(`tests of the analysis' page skipped: ${missing}`);
 const ignore = missing !== null;
 
-const SCREENSHOT = new URL("../../../docs/analysis-page.png", import.meta.url).pathname;
+const SCREENSHOT = fileURLToPath(new URL("../../../docs/analysis-page.png", import.meta.url));
 /** DHT, encrypted peers of several hosts, a flow joined in the middle. */
 const SWARM = [
   "libtorrent-mse-rc4-four-peers.pcap",
@@ -55,7 +57,7 @@ async function open(
   options: BrowserContextOptions = {},
 ): Promise<Opened> {
   const context = await browser.connection.newContext(options);
-  context.setDefaultTimeout(30_000); // of a machine that does much else
+  context.setDefaultTimeout(PATIENCE_MS); // of a machine that does much else
   const page = await context.newPage();
   const complaints: string[] = [];
   const requests: string[] = [];

@@ -1,6 +1,7 @@
 /**
  * Clean traffic that tells when it flows: prober.ts HOST PORT opens a connection every 20 ms, says
- * something, awaits the echo, and prints when (Unix time, ms) the connections began that worked.
+ * something, awaits the echo, and prints of the connections that worked when they began and when the
+ * echo was there (Unix time, ms).
  */
 const [hostname, port] = [Deno.args[0], Number(Deno.args[1])];
 const EVERY_MS = 20;
@@ -8,7 +9,7 @@ const PATIENCE_MS = 3_000;
 
 setInterval(() => {
   const began = Date.now();
-  attempt().then(() => console.log(`ok ${began}`), () => {});
+  attempt().then(() => console.log(`ok ${began} ${Date.now()}`), () => {});
 }, EVERY_MS);
 
 async function attempt(): Promise<void> {

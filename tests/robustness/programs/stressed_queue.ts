@@ -30,7 +30,13 @@ const QUEUE = 7;
 const counters = workerCounters(new SharedArrayBuffer(countersByteLength(1)), 0);
 const judge = new PacketJudge({
   engine: { judge: () => INSPECT, detection: null },
-  ...{ bans: null, marks: marksOf(0x3000_0000), chainSavesMarks: true, sharesTable: false },
+  ...{
+    bans: null,
+    marks: marksOf(0x3000_0000),
+    chainSavesMarks: true,
+    chainMonitors: true,
+    sharesTable: false,
+  },
   ...{ monitorOnly: false, onDetection() {}, onFault() {} },
 }, counters);
 const engineCounters = {

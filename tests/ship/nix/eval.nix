@@ -19,7 +19,7 @@ let
   type = name: name;
   lib = {
     inherit filterAttrs mapAttrs';
-    inherit (builtins) mapAttrs;
+    inherit (builtins) attrNames mapAttrs;
     boolToString = value: if value then "true" else "false";
     concatMapStringsSep =
       separator: f: list:
