@@ -16,7 +16,7 @@ import { BY_LENGTHS, type HostEvidence } from "./host_evidence.ts";
 import { type Finding, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
-import { isWellKnownPort } from "./well_known_ports.ts";
+import { isWellKnownPort, SYSTEM_PORTS } from "./well_known_ports.ts";
 
 const OF_PROVEN_HOST = match("mse", "strong", "encrypted handshake, host with BitTorrent evidence");
 const TO_NAMED_PEER = match("mse", "strong", "encrypted handshake with an endpoint named as peer");
@@ -157,11 +157,7 @@ export class EncryptedFlows {
     const words = this.#table.words;
     const at = this.#table.at(slot);
     if ((words[at + ENCRYPTION] & RULED_OUT) !== 0) return WAIT;
-    if (isWellKnown(packet, direction)) {
-      words[at + ENCRYPTION] |= RULED_OUT;
-      return WAIT;
-    }
-    if (this.#policy.strict && this.#isRandomByEntropy(at, direction, packet)) {
+    if (this.#isStrictWith(packet) && this.#isRandomByEntropy(at, direction, packet)) {
       const { bytes, payloadStart, payloadEnd } = packet;
       return this.#finding.set(
         RANDOM_BYTES,
@@ -199,6 +195,7 @@ export class EncryptedFlows {
     if (blocks === CLEAR_BLOCKS) {
       return this.#finding.set(BLOCKS, bytes, payloadStart, payloadEnd);
     }
+    if (isService(packet, direction)) return WAIT;
     // Who asks for pieces is the host, whichever side opened the connection.
     if (requests !== NO_RHYTHM && this.#hasEvidence(packet, 0, true)) {
       return this.#finding.set(SWARM, bytes, payloadStart, payloadEnd);
@@ -263,6 +260,7 @@ export class EncryptedFlows {
     const words = this.#table.words;
     if ((words[at + ENCRYPTION] & (RULED_OUT | COUNTED)) !== 0 || !this.#isOpening(at, 0)) return;
     words[at + ENCRYPTION] |= COUNTED;
+    if (isService(packet, 0)) return;
     const { address, destinationPort, timeMs } = packet;
     this.#evidence.addOpening(address, 0, address, 4, destinationPort, timeMs);
   }
@@ -276,7 +274,7 @@ export class EncryptedFlows {
   }
 
   #decide(at: number, direction: number, packet: Packet): Outcome {
-    const { bytes, payloadStart, payloadEnd, payloadLength, address, timeMs } = packet;
+    const { bytes, payloadStart, payloadEnd, payloadLength } = packet;
     if (this.#table.words[at + BYTES + direction] - payloadLength < MAX_NEGOTIATION) {
       const handshake = findHandshake(
         bytes,
@@ -287,6 +285,14 @@ export class EncryptedFlows {
         return this.#finding.set(PLAINTEXT_PAYLOAD, bytes, handshake, payloadEnd);
       }
     }
+    const decided = isService(packet, direction) ? WAIT : this.#decideByHost(direction, packet);
+    if (decided !== WAIT || !this.#isStrictWith(packet)) return decided;
+    return this.#finding.set(RANDOM_SHAPE, bytes, payloadStart, payloadEnd, false);
+  }
+
+  /** What the host did besides, or what was said of the remote endpoint. */
+  #decideByHost(direction: number, packet: Packet): Outcome {
+    const { bytes, payloadStart, payloadEnd, address, timeMs } = packet;
     const initiator = direction === 0 ? 0 : 4;
     const responder = 4 - initiator;
     const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
@@ -300,10 +306,12 @@ export class EncryptedFlows {
     if (evidence.hasFanOut(address, initiator, timeMs)) {
       return this.#finding.set(FAN_OUT, bytes, payloadStart, payloadEnd);
     }
-    if (this.#policy.strict) {
-      return this.#finding.set(RANDOM_SHAPE, bytes, payloadStart, payloadEnd, false);
-    }
     return WAIT;
+  }
+
+  /** The strict policy drops what is random wherever no system service listens. */
+  #isStrictWith({ sourcePort, destinationPort }: Packet): boolean {
+    return this.#policy.strict && sourcePort >= SYSTEM_PORTS && destinationPort >= SYSTEM_PORTS;
   }
 
   #isProven(packet: Packet): boolean {
@@ -333,9 +341,12 @@ function isReadable(bytes: Uint8Array, start: number, end: number): boolean {
   return stop > start;
 }
 
-/** The responder's port names a service, or the initiator's is one no client binds. */
-function isWellKnown(packet: Packet, direction: number): boolean {
+/**
+ * The responder's port names a service, or the initiator's is one no client binds: there what the
+ * host did besides does not count, only what the flow itself shows.
+ */
+function isService(packet: Packet, direction: number): boolean {
   const responder = direction === 0 ? packet.destinationPort : packet.sourcePort;
   const initiator = direction === 0 ? packet.sourcePort : packet.destinationPort;
-  return isWellKnownPort(responder) || initiator < 1024;
+  return isWellKnownPort(responder) || initiator < SYSTEM_PORTS;
 }

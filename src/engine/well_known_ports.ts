@@ -1,7 +1,11 @@
+/** Ports below are bound by the system's services (RFC 6335). */
+export const SYSTEM_PORTS = 1024;
+
 /**
  * Services that listen above 1023 and whose traffic is, or may be, encrypted without a readable
- * beginning. Ports prove nothing about BitTorrent, but the weakest test, the one for randomness,
- * keeps away from where something else is expected.
+ * beginning. Ports prove nothing about BitTorrent, but the weakest test, that a flow is random and
+ * its host has torrented, keeps away from where something else is expected. What a flow shows by
+ * itself counts on every port.
  */
 const REGISTERED = [
   1080, // SOCKS
@@ -42,5 +46,5 @@ for (const port of REGISTERED) isRegistered[port] = 1;
 
 /** Whether a port below 1024 or of a registered encrypted service. */
 export function isWellKnownPort(port: number): boolean {
-  return port < 1024 || isRegistered[port] === 1;
+  return port < SYSTEM_PORTS || isRegistered[port] === 1;
 }

@@ -220,3 +220,25 @@ for (const [name, lengthOf, answer] of otherLengths) {
     assert.deepEqual(test.found, []);
   });
 }
+
+Deno.test("on a service's port a flow is judged by what it shows itself, on every port", () => {
+  for (const port of [443, 8080, 8388]) {
+    const plain = new TestEngine();
+    negotiate(plain, HOST, `198.51.100.1:${port}`)
+      .say(1, opening(90)).say(0, Uint8Array.of(...opening(33), ...HANDSHAKE));
+    assert.deepEqual(plain.found, ["mse proof"], `handshake behind the negotiation, port ${port}`);
+    const blocks = new TestEngine();
+    const flow = negotiate(blocks, HOST, `198.51.100.1:${port}`);
+    flow.say(1, opening(90)).say(0, opening(68)).say(0, opening(113)).say(1, opening(200));
+    download(flow, 12);
+    assert.deepEqual(blocks.found, ["mse strong"], `lengths, port ${port}`);
+  }
+});
+
+Deno.test("strict policy drops a random handshake on a proxy's usual port, not on a system's", () => {
+  for (const [port, found] of [[8388, ["entropy strong"]], [443, []]] as const) {
+    const test = new TestEngine({ strict: true });
+    negotiate(test, HOST, `198.51.100.1:${port}`);
+    assert.deepEqual(test.found, found, `port ${port}`);
+  }
+});
