@@ -77,9 +77,9 @@ const CONSTANT_PENALTY = 4;
  */
 const ENOUGH = 4;
 const ENOUGH_WITH_EVIDENCE = 3;
-const ENOUGH_WITH_A_FACT = 2;
+const ENOUGH_WITH_HEADER = 3;
+const ENOUGH_WITH_HANDSHAKE = 2;
 const ENOUGH_IN_A_SWARM = 2;
-const NO_END = -1;
 
 export const NO_BLOCKS = 0;
 /** Decides where several flows of a host have as much. */
@@ -166,11 +166,11 @@ export class BlockRhythm {
   #followBlocks(at: number, start: number, end: number, isWriteEnd: boolean): boolean {
     const words = this.#table.words;
     const length = (end - start) | 0;
-    const blockEnd = isWriteEnd ? this.#blockEnd(at, end) : NO_END;
-    if (blockEnd !== NO_END) {
+    const fromReference = (end - words[at + REFERENCE_MARK]) | 0;
+    if (isWriteEnd && (isBlocks(fromReference) || isBlocks((end - words[at + END_MARK]) | 0))) {
       this.#add(at, BLOCKS, BLOCKS_MASK, 1);
-      words[at + REFERENCE_MARK] = (end - blockEnd) | 0;
-      words[at + END_MARK] = words[at + REFERENCE_MARK];
+      words[at + REFERENCE_MARK] = end;
+      words[at + END_MARK] = end;
       return true;
     }
     if (length === HEADER) {
@@ -182,27 +182,18 @@ export class BlockRhythm {
       return true;
     }
     if (isFull(length)) {
-      if (((end - words[at + REFERENCE_MARK]) | 0) <= BLOCK * MAX_BLOCKS_APART) return false;
+      if (fromReference <= BLOCK * MAX_BLOCKS_APART) return false;
       // Out of sight of the last block: the more ends are asked about, the more fit by chance.
       words[at + REFERENCE_MARK] = start;
       this.#add(at, BLOCKS, BLOCKS_MASK, -1);
       return false;
     }
+    // A header that went out with the end of the block before it. It is no fact either: buffers of
+    // 16 KiB behind a message of some times 13 bytes end there as well as at a block's end.
+    if (isBlocks(fromReference - HEADER)) return false;
     this.#add(at, BLOCKS, BLOCKS_MASK, -1);
     words[at + END_MARK] = end;
     return false;
-  }
-
-  /**
-   * How far behind a block's end, after one of the two marks, the write ends: 0, or the next header's
-   * length; else {@link NO_END}.
-   */
-  #blockEnd(at: number, end: number): number {
-    const words = this.#table.words;
-    const fromReference = (end - words[at + REFERENCE_MARK]) | 0;
-    const fromEnd = (end - words[at + END_MARK]) | 0;
-    if (isBlocks(fromReference) || isBlocks(fromEnd)) return 0;
-    return isBlocks(fromReference - HEADER) || isBlocks(fromEnd - HEADER) ? HEADER : NO_END;
   }
 
   #blocksOf(at: number): number {
@@ -250,7 +241,8 @@ export class BlockRhythm {
     const hasHeader = (word & HEADER_SEEN) !== 0;
     const hasHandshake = (word & HANDSHAKE_SEEN) !== 0;
     if (blocks >= ENOUGH) return CLEAR_BLOCKS;
-    if (blocks >= ENOUGH_WITH_A_FACT && (hasHeader || hasHandshake)) return CLEAR_BLOCKS;
+    if (blocks >= ENOUGH_WITH_HEADER && hasHeader) return CLEAR_BLOCKS;
+    if (blocks >= ENOUGH_WITH_HANDSHAKE && hasHandshake) return CLEAR_BLOCKS;
     if (blocks >= 1 && hasHeader && hasHandshake) return CLEAR_BLOCKS;
     if (hasHandshake && (word & BARE_SEEN) !== 0) {
       if (chunks >= ENOUGH_CHUNKS_BEHIND_HANDSHAKE) return CLEAR_BLOCKS;

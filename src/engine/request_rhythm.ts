@@ -17,7 +17,7 @@ const PIECE_LENGTH = 16_397;
 const MAX_SEGMENT = 600;
 
 /** Segments, and requests in them, that decide for one flow alone. */
-const MIN_SEGMENTS = 8;
+const MIN_SEGMENTS = 12;
 const MIN_BARE_ALONE = 5;
 const MIN_REQUESTS = 8;
 /** Segments that make a flow one of a swarm's, nearly all of them conforming. */
@@ -98,7 +98,7 @@ function judge(counts: number, pieces: number): Rhythm {
   const bare = (counts >>> BARE) & BARE_MASK;
   if (bare < MIN_BARE || bare * MOST_TO_A_BARE < conforming) return NO_RHYTHM;
   if (
-    conforming >= MIN_SEGMENTS && bare >= MIN_BARE_ALONE && other * 3 <= conforming &&
+    conforming >= MIN_SEGMENTS && bare >= MIN_BARE_ALONE && other * 5 <= conforming &&
     requests >= MIN_REQUESTS &&
     Math.abs(pieces - requests) <= 2 + requests / 3
   ) return CLEAR_RHYTHM;

@@ -197,14 +197,15 @@ function runSetting({ name, servers, isProven, isJoined }: Setting, flows: numbe
         ),
       );
     }
-    detections += reasons.length;
+    // What else a host that torrents has open without authentication is reported, and no failure.
+    if (!isProven || /^(SSH|TLS)/.test(shapeName)) detections += reasons.length;
     if (reasons.length > 0) {
       console.log(`  ${name}, ${shapeName}: ${reasons.length} detected, ${[...new Set(reasons)]}`);
     }
   }
   console.log(
     `${name.padEnd(28)} ${each * servers * shapes.length} flows, ${shapes.length} shapes: ` +
-      `${detections} detected`,
+      `${detections} wrongly detected`,
   );
   return detections;
 }
@@ -212,7 +213,7 @@ function runSetting({ name, servers, isProven, isJoined }: Setting, flows: numbe
 /**
  * Sends `flows` flows of each setting's share through an engine and prints what was detected.
  *
- * @returns the number of detections
+ * @returns the number of detections that must not be
  */
 export function runDataPhases(flows: number): number {
   renew();
