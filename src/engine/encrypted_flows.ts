@@ -1,5 +1,5 @@
 import type { Packet } from "../packet/packet.ts";
-import { match } from "../protocols/match.ts";
+import { type Match, match } from "../protocols/match.ts";
 import {
   entropy,
   findHandshake,
@@ -13,7 +13,7 @@ import {
 import { BlockRhythm, CLEAR_BLOCKS, NO_BLOCKS, SOME_BLOCKS } from "./block_rhythm.ts";
 import { BYTES, ENCRYPTION, type FlowTable, TURN, TURN_BYTES } from "./flow_table.ts";
 import { BY_LENGTHS, type HostEvidence } from "./host_evidence.ts";
-import { type Finding, type Outcome, WAIT } from "./outcome.ts";
+import { type Finding, FOUND, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
 import { isWellKnownPort, SYSTEM_PORTS } from "./well_known_ports.ts";
@@ -28,6 +28,10 @@ const SWARM = match("mse", "strong", "encrypted, lengths of requests, host with 
 const PLAINTEXT_PAYLOAD = match("mse", "proof", "handshake behind an encrypted negotiation");
 const RANDOM_SHAPE = match("entropy", "strong", "random handshake on an unknown port");
 const RANDOM_BYTES = match("entropy", "strong", "random bytes on an unknown port");
+
+/** Ends of a packet, as places in `Packet.address`. */
+const SOURCE = 0;
+const DESTINATION = 4;
 
 /** Flags in the low byte of the flow's word for them, bit `<< direction` where both directions have one. */
 const RANDOM = 0x01;
@@ -189,19 +193,19 @@ export class EncryptedFlows {
     }
     const requests = this.#requests.observe(at, direction, payloadLength);
     if (requests === CLEAR_RHYTHM) {
-      return this.#finding.set(REQUESTS_AND_PIECES, bytes, payloadStart, payloadEnd);
+      return this.#found(REQUESTS_AND_PIECES, packet, SOURCE);
     }
     const blocks = this.#blocks.observe(at, direction, packet, !isMidStream);
     if (blocks === CLEAR_BLOCKS) {
-      return this.#finding.set(BLOCKS, bytes, payloadStart, payloadEnd);
+      return this.#found(BLOCKS, packet, DESTINATION);
     }
     if (isService(packet, direction)) return WAIT;
     // Who asks for pieces is the host, whichever side opened the connection.
     if (requests !== NO_RHYTHM && this.#hasEvidence(packet, 0, true)) {
-      return this.#finding.set(SWARM, bytes, payloadStart, payloadEnd);
+      return this.#found(SWARM, packet, SOURCE);
     }
     if (blocks !== NO_BLOCKS && this.#hasEvidence(packet, 4, blocks === SOME_BLOCKS)) {
-      return this.#finding.set(SWARM_BLOCKS, bytes, payloadStart, payloadEnd);
+      return this.#found(SWARM_BLOCKS, packet, DESTINATION);
     }
     return WAIT;
   }
@@ -290,21 +294,32 @@ export class EncryptedFlows {
     return this.#finding.set(RANDOM_SHAPE, bytes, payloadStart, payloadEnd, false);
   }
 
+  /**
+   * A find that is evidence for one end only: who asks for pieces, or who opened the connection. Were
+   * the other end proven too, one host that torrents and uses a proxy would make the proxy's other
+   * users suspects, and theirs in turn.
+   */
+  #found(found: Match, packet: Packet, end: number): Outcome {
+    this.#finding.set(found, packet.bytes, packet.payloadStart, packet.payloadEnd);
+    this.#finding.provenEnd = end;
+    return FOUND;
+  }
+
   /** What the host did besides, or what was said of the remote endpoint. */
   #decideByHost(direction: number, packet: Packet): Outcome {
-    const { bytes, payloadStart, payloadEnd, address, timeMs } = packet;
+    const { address, timeMs } = packet;
     const initiator = direction === 0 ? 0 : 4;
     const responder = 4 - initiator;
     const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
     const evidence = this.#evidence;
     if (this.#isProven(packet)) {
-      return this.#finding.set(OF_PROVEN_HOST, bytes, payloadStart, payloadEnd);
+      return this.#found(OF_PROVEN_HOST, packet, initiator);
     }
     if (evidence.isNamed(address, initiator, address, responder, port, timeMs)) {
-      return this.#finding.set(TO_NAMED_PEER, bytes, payloadStart, payloadEnd);
+      return this.#found(TO_NAMED_PEER, packet, initiator);
     }
     if (evidence.hasFanOut(address, initiator, timeMs)) {
-      return this.#finding.set(FAN_OUT, bytes, payloadStart, payloadEnd);
+      return this.#found(FAN_OUT, packet, initiator);
     }
     return WAIT;
   }

@@ -20,7 +20,7 @@ import {
 } from "./flow_table.ts";
 import { HostEvidence } from "./host_evidence.ts";
 import { MessageChains } from "./message_chain.ts";
-import { Finding, FOUND, type Outcome, RELEASE } from "./outcome.ts";
+import { AS_THE_METHOD_SAYS, Finding, FOUND, type Outcome, RELEASE } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { PrefixPool } from "./prefix_pool.ts";
 import { ESTABLISHED, TcpInspector } from "./tcp_inspector.ts";
@@ -307,8 +307,13 @@ export class Engine {
     this.counters.detections++;
     if (finding.mayBan) {
       // A tracker's address serves web pages too; those who ask it are the ones who torrent.
-      if (direction === 0 || isPeerToPeer(match)) this.#evidence.prove(address, 0, timeMs);
-      if (direction === 1 || isPeerToPeer(match)) this.#evidence.prove(address, 4, timeMs);
+      const initiator = direction === 0 ? 0 : 4;
+      for (let end = 0; end <= 4; end += 4) {
+        const isProven = finding.provenEnd === AS_THE_METHOD_SAYS
+          ? end === initiator || isPeerToPeer(match)
+          : end === finding.provenEnd;
+        if (isProven) this.#evidence.prove(address, end, timeMs);
+      }
     }
     this.#peers.begin(packet);
     readPeers(

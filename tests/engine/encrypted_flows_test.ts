@@ -242,3 +242,14 @@ Deno.test("strict policy drops a random handshake on a proxy's usual port, not o
     assert.deepEqual(test.found, found, `port ${port}`);
   }
 });
+
+Deno.test("a proxy of one who torrents does not make suspects of its other users", () => {
+  const test = new TestEngine();
+  const proxy = "198.51.100.1:40000";
+  new Conversation(test, "udp", "10.0.0.1:6881", "203.0.113.5:6881").say(0, DHT_PING);
+  negotiate(test, "10.0.0.1:50000", proxy);
+  assert.deepEqual(test.found, ["dht proof", "mse strong"]);
+  negotiate(test, "10.0.0.2:50000", proxy);
+  negotiate(test, "10.0.0.3:50000", proxy);
+  assert.deepEqual(test.found, ["dht proof", "mse strong"]);
+});
