@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests use beside Deno, on Debian and its like (root): system libraries, real
 # BitTorrent clients, real other programs, the BPF compiler. Services that packages bring are not
-# started. What is there already is left as it is. With --bench also what the benchmarks compare with.
+# started. What is there already is left as it is. --bench: also what the benchmarks compare with.
+# --list: only name what is missing.
 set -euo pipefail
 
 packages=(
@@ -26,11 +27,13 @@ packages=(
   # reading captures beside us
   tshark wireshark-common
 )
+lists=
 case "${1-}" in
   "") ;;
+  --list) lists=1 ;;
   --bench) packages+=(wrk xdp-tools libndpi-bin) ;;
   *)
-    echo "Cannot use the argument $1: expected --bench or nothing" >&2
+    echo "Cannot use the argument $1: expected --bench, --list or nothing" >&2
     exit 2
     ;;
 esac
@@ -44,23 +47,36 @@ if [ ${#missing[@]} -eq 0 ]; then
   echo "Test tools: all there"
   exit 0
 fi
+if [ -n "$lists" ]; then
+  echo "Missing: ${missing[*]}"
+  exit 0
+fi
 
 # Debian's way to keep packages from starting their services; an administrator's own file stays.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
-  trap 'rm -f "$policy"' EXIT
+  made_policy=1
   printf '#!/bin/sh\nexit 101\n' >"$policy"
   chmod 755 "$policy"
 fi
 
-echo "Test tools: installing ${missing[*]}"
+echo "Test tools: installing ${#missing[@]} packages: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-install() { apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
-if ! install "${missing[@]}" 2>/dev/null; then
+# A line a package, so that minutes of it do not look like nothing.
+progress() { grep --line-buffered -E '^(Need to get|Setting up)' | sed -u 's/^/  /' || true; }
+install() {
+  apt-get install -y -q -o Dpkg::Use-Pty=0 --no-install-recommends "$@" 2>"$errors" | progress
+}
+errors=$(mktemp)
+trap 'rm -f "$errors"; [ -z "${made_policy-}" ] || rm -f "$policy"' EXIT
+if ! install "${missing[@]}"; then
   apt-get update -qq
   # One by one, so that a package this release lacks does not take the others with it; the tests
   # that need it say so.
   install "${missing[@]}" || for package in "${missing[@]}"; do
-    install "$package" || echo "Cannot install $package: tests that need it will be skipped" >&2
+    install "$package" || {
+      grep '^E:' "$errors" | head -n 1 >&2 || true
+      echo "Cannot install $package: tests that need it will be skipped" >&2
+    }
   done
 fi

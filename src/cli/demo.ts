@@ -5,6 +5,7 @@
 
 import { createHash } from "node:crypto";
 import { demoPeerCommand, ownCommand } from "../demo/command.ts";
+import { programEnvironment } from "../demo/environment.ts";
 import { type Host, Network } from "../demo/network.ts";
 import { output, type Program } from "../demo/program.ts";
 import { DOWNLOAD_LENGTH, WEB_PORT } from "../demo/internet.ts";
@@ -243,14 +244,6 @@ function attemptAll(kinds: readonly Traffic[]): Promise<Attempt[]> {
   return Promise.all(kinds.map((kind) => kind.attempt()));
 }
 
-/** What a program needs to run at all; none of it is a setting of the blocker. */
-const ENVIRONMENT = /^(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|XDG_CACHE_HOME|DENO_\w+|LD_\w+)$/;
-
-/** The part of an environment that the demo's blocker gets: nothing that it would act on. */
-export function blockerEnvironment(all: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(all).filter(([name]) => ENVIRONMENT.test(name)));
-}
-
 /** Starts the blocker in the router, with settings of its own whatever the machine's are. */
 async function startBlocker(network: Network): Promise<Program> {
   const config = `${network.directory}/config.toml`;
@@ -273,7 +266,7 @@ async function startBlocker(network: Network): Promise<Program> {
     "info",
     "--log-format",
     "text",
-  ], { env: blockerEnvironment(Deno.env.toObject()), clearEnv: true });
+  ], { env: programEnvironment(Deno.env.toObject()), clearEnv: true });
   try {
     await blocker.printedMatch(/Guarding /, BLOCKER_START_MS);
   } catch {

@@ -1,5 +1,6 @@
 /** Runs btblocker as its users do: as a process of its own. */
 import { fileURLToPath } from "node:url";
+import { programEnvironment } from "../../src/demo/environment.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 
@@ -20,7 +21,7 @@ export interface RunOptions {
 export async function btblocker(args: string[], options: RunOptions = {}): Promise<Ended> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-prompt", ...options.permissions ?? ["-A"], MAIN, ...args],
-    env: { NO_COLOR: "1", ...keep("PATH", "HOME", "DENO_DIR"), ...options.env },
+    env: { NO_COLOR: "1", ...programEnvironment(Deno.env.toObject()), ...options.env },
     clearEnv: true,
     stdin: options.stdin === undefined ? "null" : "piped",
     stdout: "piped",
@@ -35,10 +36,4 @@ export async function btblocker(args: string[], options: RunOptions = {}): Promi
   const { code, stdout, stderr } = await output;
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-}
-
-function keep(...names: string[]): Record<string, string> {
-  return Object.fromEntries(
-    names.map((name) => [name, Deno.env.get(name)]).filter(([, value]) => value !== undefined),
-  );
 }

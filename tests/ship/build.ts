@@ -1,6 +1,7 @@
 /** The builds under test: made once a test process, from the tree, with little compression. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { programEnvironment } from "../../src/demo/environment.ts";
 
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export const IS_LINUX = Deno.build.os === "linux";
@@ -27,19 +28,14 @@ export async function run(
   return { code, signal, text: decoder.decode(stdout) + decoder.decode(stderr) };
 }
 
-/** Runs a task's script; gives what it printed. The packages stay where they are cached. */
+/** Runs a task's script; gives what it printed. Packages come the way they come here. */
 export async function script(
   name: string,
   args: readonly string[],
   env: Record<string, string> = {},
 ): Promise<Ran> {
-  const kept: Record<string, string> = {};
-  for (const variable of ["HOME", "DENO_DIR", "XDG_CACHE_HOME", "SOURCE_DATE_EPOCH"]) {
-    const value = Deno.env.get(variable);
-    if (value !== undefined) kept[variable] = value;
-  }
   const command = [Deno.execPath(), "run", "-A", "--quiet", `${ROOT}scripts/${name}`, ...args];
-  return await run(command, { ...kept, ...env });
+  return await run(command, { ...programEnvironment(Deno.env.toObject()), ...env });
 }
 
 let built: Promise<string> | undefined;

@@ -1,0 +1,124 @@
+/**
+ * Everything that must hold: installs what the tests use (root, Debian and its like) or names it,
+ * then format, lint, types, the committed BPF objects, and all tests. The last line is
+ * `N passed, N failed, N skipped`, and the exit code 0 when nothing failed.
+ *
+ *     deno task test [--no-install]
+ */
+
+import { fileURLToPath } from "node:url";
+import { type Counts, countsOf } from "./testing/counts.ts";
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+/** A quarter of it on two cores; a machine may be slower, or do much else. */
+const PATIENCE_MS = 30 * 60_000;
+
+/** libbpf reports to one thread, and memory is the whole process's: these get a process of their own. */
+const ALONE = [
+  "tests/bpf",
+  "tests/fuzz",
+  "tests/report/page_test.ts",
+  "tests/report/analysis/page_test.ts",
+];
+
+const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+
+function say(text: string): void {
+  console.log(`== ${text}`);
+}
+
+function skip(name: string, reason: string): void {
+  say(`${name}: skipped, ${reason}`);
+  total.skipped++;
+}
+
+/** One step, passed or failed as its command says. */
+async function step(name: string, command: readonly string[]): Promise<void> {
+  say(name);
+  const { success } = await new Deno.Command(command[0], {
+    args: command.slice(1),
+    cwd: ROOT,
+    stdin: "null",
+  }).spawn().status;
+  if (success) total.passed++;
+  else {
+    say(`${name} FAILED`);
+    total.failed++;
+  }
+}
+
+/** Counts what `deno test` counts, and shows what it prints as it comes. */
+async function tests(name: string, args: readonly string[]): Promise<void> {
+  say(name);
+  const timeout = AbortSignal.timeout(PATIENCE_MS);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["test", "--quiet", "-A", ...args],
+    cwd: ROOT,
+    env: { NO_COLOR: "1", DENO_JOBS: "3" },
+    stdin: "null",
+    stdout: "piped",
+    signal: timeout,
+  }).spawn();
+  let end = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of child.stdout) {
+    await Deno.stdout.write(chunk);
+    end = (end + decoder.decode(chunk, { stream: true })).slice(-4096);
+  }
+  const { success } = await child.status;
+  const counts = countsOf(end);
+  total.passed += counts.passed;
+  total.failed += counts.failed;
+  total.skipped += counts.skipped;
+  // An error outside of tests (a file that cannot be loaded, the time being up) is a failure too.
+  if (!success && counts.failed === 0) {
+    say(`${name} FAILED${timeout.aborted ? `: not done in ${PATIENCE_MS / 60_000} minutes` : ""}`);
+    total.failed++;
+  }
+}
+
+function canRun(command: string): boolean {
+  const args = ["-c", 'command -v "$0" >/dev/null', command];
+  return new Deno.Command("sh", { args, stdin: "null" }).outputSync().success;
+}
+
+async function install(): Promise<void> {
+  if (Deno.build.os !== "linux") {
+    say(`test tools: none for ${Deno.build.os}; what needs Linux is skipped and says so`);
+  } else if (Deno.uid() === 0 && canRun("apt-get") && !Deno.args.includes("--no-install")) {
+    await step("test tools", [`${ROOT}scripts/install_test_tools.sh`]);
+  } else {
+    const why = canRun("apt-get") ? "as root it installs them" : "no apt-get here";
+    say(`test tools (${why}); what lacks one is skipped and says so`);
+    if (canRun("dpkg-query")) {
+      await step("missing", [`${ROOT}scripts/install_test_tools.sh`, "--list"]);
+    }
+  }
+}
+
+const unknown = Deno.args.filter((arg) => arg !== "--no-install");
+if (unknown.length > 0) {
+  console.error(
+    `Cannot use ${unknown[0]}: expected --no-install or nothing (some tests: deno test -A PATH)`,
+  );
+  Deno.exit(2);
+}
+const deno = Deno.execPath();
+await install();
+await step("format", [deno, "fmt", "--check", "--quiet"]);
+await step("lint", [deno, "lint", "--quiet"]);
+await step("types", [deno, "check", "--quiet", "."]);
+if (canRun("clang")) {
+  await step("committed BPF objects", [
+    deno,
+    "run",
+    "-A",
+    "--quiet",
+    "scripts/build_bpf.ts",
+    "--check",
+  ]);
+} else skip("committed BPF objects", "needs clang");
+await tests("tests", ["--parallel", `--ignore=${ALONE.join(",")}`, "tests/"]);
+await tests("tests that run alone", ALONE);
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+Deno.exit(total.failed === 0 ? 0 : 1);
