@@ -1,5 +1,5 @@
 /**
- * Writes what the documents repeat from the code: the option table of the README, between its
+ * Writes what the documents repeat from the code: the option table of docs/SETTINGS.md, between its
  * markers. `deno run -A scripts/docs.ts` after a change of the table; a test fails when it is stale.
  */
 import { fileVariableOf } from "../src/config/load.ts";
@@ -56,6 +56,6 @@ export function withOptionTable(document: string): string {
 }
 
 if (import.meta.main) {
-  const path = new URL("../README.md", import.meta.url);
+  const path = new URL("../docs/SETTINGS.md", import.meta.url);
   Deno.writeTextFileSync(path, withOptionTable(Deno.readTextFileSync(path)));
 }

@@ -1,5 +1,5 @@
 /**
- * Our own captures of real programs (tests/captures, recorded by scripts/record_captures.ts):
+ * Our own captures of real programs (tests/captures, recorded by tests/lab/record_captures.ts):
  * every labelled flow is found and no other, through the code of `btblocker analyze`.
  */
 

@@ -1,5 +1,5 @@
 /**
- * The one table of options. Flags, variables, the TOML file's keys, help texts, the README's table
+ * The one table of options. Flags, variables, the TOML file's keys, help texts, the table in docs/SETTINGS.md
  * and the NixOS module follow from it; a default is stated here and nowhere else.
  */
 import {

@@ -22,13 +22,13 @@ Deno.test("withOptionTable() changes what is between the markers and nothing els
   assert.throws(() => withOptionTable("no markers"), RangeError);
 });
 
-const README = new URL("../../README.md", import.meta.url);
+const SETTINGS = new URL("../../docs/SETTINGS.md", import.meta.url);
 
 Deno.test({
-  name: "README.md has the option table as the code has it (deno run -A scripts/docs.ts)",
-  ignore: !existsSync(README),
+  name: "docs/SETTINGS.md has the option table as the code has it (deno run -A scripts/docs.ts)",
+  ignore: !existsSync(SETTINGS),
   fn: () => {
-    const readme = Deno.readTextFileSync(README);
-    assert.equal(readme, withOptionTable(readme));
+    const document = Deno.readTextFileSync(SETTINGS);
+    assert.equal(document, withOptionTable(document));
   },
 });

@@ -1,20 +1,20 @@
 /**
  * Records the captures of tests/captures with real programs in network namespaces, and writes
- * their labels. Root; programs as `scripts/install_test_tools.ts --all` installs them.
+ * their labels. Root; programs as `scripts/install_test_tools.sh` installs them.
  *
- *     deno run -A scripts/record_captures.ts [--directory DIR] [--labels-only] [NAME…]
+ *     deno run -A tests/lab/record_captures.ts [--directory DIR] [--labels-only] [NAME…]
  *
  * With names only those whose name contains one of them; their labels replace the older ones.
  * `--labels-only` labels the captures that are there again.
  */
 
 import { parseArgs } from "node:util";
-import { Lab } from "../tests/lab/lab.ts";
-import { BITTORRENT } from "../tests/lab/record/bittorrent.ts";
-import { OTHERS } from "../tests/lab/record/others.ts";
-import { listFlows } from "../tests/lab/record/flows.ts";
-import { type CaptureLabel, labelFlows } from "../tests/lab/record/labels.ts";
-import { Recorder, type Scenario } from "../tests/lab/record/scenario.ts";
+import { Lab } from "./lab.ts";
+import { BITTORRENT } from "./record/bittorrent.ts";
+import { OTHERS } from "./record/others.ts";
+import { listFlows } from "./record/flows.ts";
+import { type CaptureLabel, labelFlows } from "./record/labels.ts";
+import { Recorder, type Scenario } from "./record/scenario.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
