@@ -8,7 +8,7 @@ import { isKnownLinkType, parseFrame } from "../packet/link.ts";
 import { EnvironmentError } from "../errors.ts";
 import { formatEndpoint } from "../packet/address.ts";
 import { Packet, PROTOCOL_TCP } from "../packet/packet.ts";
-import { formatCount, printable } from "../report/text.ts";
+import { formatCount, printable } from "../text.ts";
 import { DetectionLog, type DetectionLogFormat } from "../report/detection_log.ts";
 import { DetectionPcap } from "../report/detection_pcap.ts";
 import type { DetectionRecord } from "../report/detection_record.ts";

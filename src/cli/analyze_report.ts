@@ -1,6 +1,6 @@
 /** What `analyze` prints: JSON lines for machines, a table for people. */
 import type { Strength } from "../protocols/match.ts";
-import { formatBytes, formatCount, formatIsoTime, printable } from "../report/text.ts";
+import { formatBytes, formatCount, formatIsoTime, printable } from "../text.ts";
 import type { Output } from "./output.ts";
 
 /** First detection of a flow. The fields of the JSON output, in its order. */

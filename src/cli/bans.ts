@@ -20,11 +20,11 @@ import {
 } from "../gateway/bans/ban_pins.ts";
 import { BanTable } from "../gateway/bans/ban_table.ts";
 import { type Ban, Bans } from "../gateway/bans/bans.ts";
-import { askControl } from "../gateway/control.ts";
+import { askControl } from "../blocker/control.ts";
 import { LocalAddresses } from "../gateway/network/local_addresses.ts";
 import { networkNamespace, networkNamespaceInode } from "../gateway/network/network_namespace.ts";
 import { Output } from "./output.ts";
-import { formatCount, formatDuration, formatLocalTime } from "../report/text.ts";
+import { formatCount, formatDuration, formatLocalTime } from "../text.ts";
 
 export interface BansOptions {
   /** One JSON object a line. */

@@ -13,9 +13,9 @@ import { queueStatistics } from "../gateway/queue/queue_statistics.ts";
 import type { QueueWorkers } from "../gateway/queue/queue_workers.ts";
 import { parseAddress } from "../packet/address.ts";
 import type { DetectionFiles } from "../report/detection_files.ts";
-import { type DetectionHistory, TrafficHistory, type TrafficTotals } from "../report/history.ts";
+import { type DetectionHistory, TrafficHistory, type TrafficTotals } from "../status/history.ts";
 import { log } from "../report/log.ts";
-import type { BanStatus, Status, StatusSource, WorkerStatus } from "../report/status.ts";
+import type { BanStatus, Status, StatusSource, WorkerStatus } from "../status/status.ts";
 import { buildInfo } from "../version.ts";
 
 /** The parts, asked for anew each time: a reload changes the settings. */
@@ -59,7 +59,7 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
     const { statusListen: listen, statusToken: token } = parts.config();
     if (listen === "") return status;
     try {
-      const { StatusServer } = await import("../report/status_server.ts");
+      const { StatusServer } = await import("../status/status_server.ts");
       const isReady = () => status.isReady;
       const server = await StatusServer.start({ listen, token, source: status, isReady });
       status.#address = status.#undo.use(server).address;

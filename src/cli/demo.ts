@@ -12,7 +12,7 @@ import { DOWNLOAD_LENGTH, WEB_PORT } from "../demo/internet.ts";
 import { createTorrent, type Torrent, verifiedBytes } from "../demo/torrent.ts";
 import type { Attempt } from "../demo/user.ts";
 import { EnvironmentError } from "../errors.ts";
-import { formatBytes } from "../report/text.ts";
+import { formatBytes } from "../text.ts";
 
 export interface DemoOptions {
   json: boolean;

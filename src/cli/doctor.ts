@@ -3,7 +3,7 @@
 import type { LoadedConfig } from "../config/load.ts";
 import { examine } from "../doctor/doctor.ts";
 import type { Finding, Status } from "../doctor/finding.ts";
-import { formatCount, printable } from "../report/text.ts";
+import { formatCount, printable } from "../text.ts";
 import { Output } from "./output.ts";
 
 export interface DoctorOptions {

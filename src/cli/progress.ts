@@ -1,4 +1,4 @@
-import { printable } from "../report/text.ts";
+import { printable } from "../text.ts";
 
 const REDRAW_MS = 100;
 /** Short inputs are done before anybody looks. */

@@ -9,7 +9,7 @@ import { answerInFleet, readBanRequest } from "../gateway/bans/ban_commands.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import { type FleetSettings, fleetSettings } from "../fleet/settings.ts";
 import { BanSide } from "../gateway/bans/ban_side.ts";
-import { ControlServer } from "../gateway/control.ts";
+import { ControlServer } from "../blocker/control.ts";
 import { readCounters, sumCounters, workerCounters } from "../gateway/queue/counters.ts";
 import { marksOf } from "../gateway/rules/marks.ts";
 import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
@@ -20,10 +20,10 @@ import type { DetectionReport, JudgeSettings } from "../gateway/queue/worker_pro
 import { reportDetection } from "../report/console.ts";
 import { DetectionFiles } from "../report/detection_files.ts";
 import type { DetectionRecord } from "../report/detection_record.ts";
-import { DetectionHistory } from "../report/history.ts";
+import { DetectionHistory } from "../status/history.ts";
 import { log, logLine, setupLog } from "../report/log.ts";
-import { ServiceManager } from "../report/systemd.ts";
-import { formatCount } from "../report/text.ts";
+import { ServiceManager } from "../blocker/systemd.ts";
+import { formatCount } from "../text.ts";
 import { BlockerStatus } from "./blocker_status.ts";
 
 /** Blocks until SIGINT or SIGTERM. `reload` reads the settings again, for SIGHUP. */

@@ -1,10 +1,10 @@
 /** `btblocker status`: what the running blocker tells through its socket, once or every second. */
 import { EnvironmentError } from "../errors.ts";
 import type { FleetCalls } from "../fleet/fleet_state.ts";
-import { askControl } from "../gateway/control.ts";
+import { askControl } from "../blocker/control.ts";
 import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
-import { latencyQuantileUs, type Status } from "../report/status.ts";
-import { formatBytes, formatCount, formatDuration, printable } from "../report/text.ts";
+import { latencyQuantileUs, type Status } from "../status/status.ts";
+import { formatBytes, formatCount, formatDuration, printable } from "../text.ts";
 
 export interface StatusOptions {
   /** One JSON object a line, as `/api/status` has it. */

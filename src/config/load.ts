@@ -2,7 +2,7 @@
 import { parse as parseToml, TomlError } from "smol-toml";
 import * as v from "valibot";
 import { UsageError } from "../errors.ts";
-import { printable } from "../report/text.ts";
+import { printable } from "../text.ts";
 import { closest } from "./closest.ts";
 import { findConflicts, QUEUE_NUMBERS } from "./conflicts.ts";
 import {

@@ -1,6 +1,6 @@
 /** All that is looked at, in the order in which it is told. */
 import type { Config } from "../config/options.ts";
-import { askControl } from "../gateway/control.ts";
+import { askControl } from "../blocker/control.ts";
 import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
 import { carryOut, type Check, type Finding, ok, problem, warning } from "./finding.ts";
 import {

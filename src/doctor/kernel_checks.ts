@@ -3,7 +3,7 @@ import { libbpfVersion } from "../../ffi/bpf.ts";
 import { loadNetfilterQueue } from "../../ffi/netfilter_queue.ts";
 import { BPFFS, isBpffsMounted } from "../gateway/bans/ban_pins.ts";
 import type { Config } from "../config/options.ts";
-import { CONTROL_DIRECTORY } from "../gateway/control.ts";
+import { CONTROL_DIRECTORY } from "../blocker/control.ts";
 import { type Check, type Finding, ok, problem, warning } from "./finding.ts";
 import { type KernelPart, type KernelSources, presenceOf } from "./kernel_parts.ts";
 import {

@@ -2,9 +2,9 @@
 import type { Config } from "../config/options.ts";
 import { checkFleetFiles } from "../fleet/files.ts";
 import { fleetSettings } from "../fleet/settings.ts";
-import { CONTROL_DIRECTORY } from "../gateway/control.ts";
+import { CONTROL_DIRECTORY } from "../blocker/control.ts";
 import { unfitKind } from "../report/append_file.ts";
-import { readToken, StatusServer } from "../report/status_server.ts";
+import { readToken, StatusServer } from "../status/status_server.ts";
 import { type Check, type Finding, ok, problem, warning } from "./finding.ts";
 
 /** @param runningPid of the running blocker, which holds the address itself */

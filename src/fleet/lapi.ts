@@ -3,7 +3,7 @@
  * `localapi_swagger.yaml`. Every answer is bounded in time and size.
  */
 import { METHODS } from "../protocols/match.ts";
-import { printable } from "../report/text.ts";
+import { printable } from "../text.ts";
 import { VERSION } from "../version.ts";
 import type { Trouble } from "./backoff.ts";
 import {

@@ -9,7 +9,7 @@
 import { bootTimeMs } from "../../ffi/libc.ts";
 import { type Bans, REASON_FLEET, REASON_MANUAL, reasonName } from "../gateway/bans/bans.ts";
 import { type Network, type Networks, parseNetwork } from "../gateway/network/networks.ts";
-import type { LogLine } from "../report/log_line.ts";
+import type { LogLine } from "../log_line.ts";
 import { METHODS } from "../protocols/match.ts";
 import type { Decision, News } from "./decisions.ts";
 

@@ -1,5 +1,5 @@
 /** What the operator hears of the fleet. */
-import type { LogLine } from "../report/log_line.ts";
+import type { LogLine } from "../log_line.ts";
 import { Backoff, type Trouble } from "./backoff.ts";
 import type { FleetCalls, FleetFailure } from "./fleet_state.ts";
 import { FleetError } from "./lapi.ts";

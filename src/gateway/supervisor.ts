@@ -7,7 +7,7 @@ import { loadNetfilterQueue } from "../../ffi/netfilter_queue.ts";
 import { EnvironmentError } from "../errors.ts";
 import { sumCounters } from "./queue/counters.ts";
 import { type Backend, Firewall } from "./rules/firewall.ts";
-import type { LogLine } from "../report/log_line.ts";
+import type { LogLine } from "../log_line.ts";
 import { QueueWorkers } from "./queue/queue_workers.ts";
 import type { GuardedTraffic, Table } from "./rules/rule_text.ts";
 import type { DetectionReport, JudgeSettings } from "./queue/worker_protocol.ts";

@@ -7,7 +7,7 @@ import {
   sourceOf,
   transportOf,
 } from "./detection_record.ts";
-import { formatDuration, printable } from "./text.ts";
+import { formatDuration, printable } from "../text.ts";
 
 /** The line, in pieces: the log limits lines of one template, and JSON logs keep the fields. */
 const TEMPLATE = "[DETECT] {transport} {source} → {destination} {method} ({why}) - {action}";

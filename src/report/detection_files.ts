@@ -4,13 +4,26 @@ import type { PacketCopy } from "../engine/packet_copy.ts";
 import { DetectionLog } from "./detection_log.ts";
 import { DetectionPcap } from "./detection_pcap.ts";
 import type { DetectionRecord } from "./detection_record.ts";
-import type { DetectionFileStatus, Status } from "./status.ts";
 
 /** The settings that name them; an empty path means none. */
 export type DetectionFileSettings = Pick<
   Config,
   "detectionLog" | "detectionLogFormat" | "detectionPcap"
 >;
+
+/** Detections that a file does not have. */
+export interface DetectionFileStatus {
+  /** It could not be written. */
+  readonly lost: number;
+  /** There were too many. */
+  readonly leftOut: number;
+}
+
+/** Of DETECTION_LOG and DETECTION_PCAP; zeros where they are off. */
+export interface DetectionFilesStatus {
+  readonly log: DetectionFileStatus;
+  readonly pcap: DetectionFileStatus;
+}
 
 const NOTHING: DetectionFileStatus = { lost: 0, leftOut: 0 };
 
@@ -19,7 +32,7 @@ export class DetectionFiles implements Disposable {
   #log: DetectionLog | null = null;
   #pcap: DetectionPcap | null = null;
   /** Of files that a reload has switched off: counts are since the start. */
-  #past: Status["detectionFiles"] = { log: NOTHING, pcap: NOTHING };
+  #past: DetectionFilesStatus = { log: NOTHING, pcap: NOTHING };
 
   /** @param warn told of files that cannot be written, and of what is left out */
   constructor(warn: (message: string) => void) {
@@ -45,7 +58,7 @@ export class DetectionFiles implements Disposable {
   }
 
   /** What they did not take since the start. */
-  get status(): Status["detectionFiles"] {
+  get status(): DetectionFilesStatus {
     const { log, pcap } = this.#past;
     return { log: sum(log, this.#log), pcap: sum(pcap, this.#pcap) };
   }

@@ -12,7 +12,7 @@ import { type DetectionRecord, reasonOf } from "./detection_record.ts";
 import { describeLimit, FloodBound, type FloodLimit } from "./flood_bound.ts";
 import { interfaceDescription, packetBlock, sectionHeader } from "./pcapng_blocks.ts";
 import { mendTail } from "./pcapng_tail.ts";
-import { printable } from "./text.ts";
+import { printable } from "../text.ts";
 
 const APPLICATION = "btblocker";
 const START = {

@@ -6,7 +6,7 @@ import {
   sourceOf,
   transportOf,
 } from "./detection_record.ts";
-import { formatIsoTime, formatLocalTime, printable } from "./text.ts";
+import { formatIsoTime, formatLocalTime, printable } from "../text.ts";
 
 /** Payload bytes shown; the size above them is that of the whole payload. */
 const SHOWN_BYTES = 512;

@@ -3,7 +3,7 @@
  * a flood may be a detection of its own, and no rotation is fast enough for that.
  */
 import { ByteBudget } from "./byte_budget.ts";
-import { formatBytes } from "./text.ts";
+import { formatBytes } from "../text.ts";
 
 /**
  * So much more is kept for entries that tell of a ban, which a forger cannot have

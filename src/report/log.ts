@@ -13,8 +13,8 @@ import {
   type LogRecord,
 } from "@logtape/logtape";
 import type { Config } from "../config/options.ts";
-import type { LogLine } from "./log_line.ts";
-import { printable } from "./text.ts";
+import type { LogLine } from "../log_line.ts";
+import { printable } from "../text.ts";
 
 export type LogLevel = Config["logLevel"];
 export type LogFormat = Config["logFormat"];

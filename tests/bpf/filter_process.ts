@@ -7,10 +7,10 @@ import { createSocket } from "node:dgram";
 import { answerBanRequest, readBanRequest } from "../../src/gateway/bans/ban_commands.ts";
 import { BanSide, type BanSideOptions } from "../../src/gateway/bans/ban_side.ts";
 import { networkNamespaceInode } from "../../src/gateway/network/network_namespace.ts";
-import { ControlServer } from "../../src/gateway/control.ts";
+import { ControlServer } from "../../src/blocker/control.ts";
 import { parseAddress } from "../../src/packet/address.ts";
-import type { LogLine } from "../../src/report/log_line.ts";
-import { TextLineStream } from "../../src/gateway/text_lines.ts";
+import type { LogLine } from "../../src/log_line.ts";
+import { TextLineStream } from "../../src/blocker/text_lines.ts";
 import { openTun } from "./tun.ts";
 import { bytes } from "../gateway/bytes.ts";
 

@@ -4,10 +4,10 @@ import { statusText } from "../../src/cli/status.ts";
 import { Network } from "../../src/demo/network.ts";
 import type { FleetCalls } from "../../src/fleet/fleet_state.ts";
 import { COUNTERS, LATENCY_BOUNDS_US } from "../../src/gateway/queue/counters.ts";
-import { latencyQuantileUs, type Status } from "../../src/report/status.ts";
+import { latencyQuantileUs, type Status } from "../../src/status/status.ts";
 import { Blocker, blockerCommand } from "../e2e/blocker.ts";
 import { liveImpossible } from "../gateway/live.ts";
-import { fleetState, status } from "../report/fake_status.ts";
+import { fleetState, status } from "../status/fake_status.ts";
 
 const NOW_MS = Date.parse("2024-01-15T20:30:00Z");
 

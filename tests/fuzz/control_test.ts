@@ -1,6 +1,6 @@
 /** Garbage at the control socket: every line gets an answer in JSON, and the socket goes on. */
 import assert from "node:assert/strict";
-import { askControl, ControlServer } from "../../src/gateway/control.ts";
+import { askControl, ControlServer } from "../../src/blocker/control.ts";
 import { mutate } from "./mutate.ts";
 import { Random } from "./random.ts";
 

@@ -10,7 +10,12 @@ import {
 import { marksOf } from "../../src/gateway/rules/marks.ts";
 import { Networks, parseNetwork } from "../../src/gateway/network/networks.ts";
 import { PacketJudge } from "../../src/gateway/queue/packet_judge.ts";
-import { MALFORMED, PACKET, QueueMessage, VerdictBatch } from "../../src/gateway/queue/queue.ts";
+import {
+  MALFORMED,
+  PACKET,
+  QueueMessage,
+  VerdictBatch,
+} from "../../src/gateway/queue/queue_message.ts";
 import { WorkerBans } from "../../src/gateway/bans/worker_bans.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;

@@ -1,6 +1,6 @@
 /** A made-up hour of a VPN gateway, for the page's test and its screenshot. */
 import type { Method } from "../../src/protocols/match.ts";
-import { ban, counters, FakeSource, status } from "./fake_status.ts";
+import { ban, counters, FakeSource, status } from "../status/fake_status.ts";
 import { record } from "./detection_fixture.ts";
 
 const HOUR_MS = 3_600_000;

@@ -5,13 +5,13 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { Network } from "../../src/demo/network.ts";
-import { StatusServer } from "../../src/report/status_server.ts";
+import { StatusServer } from "../../src/status/status_server.ts";
 import { Blocker } from "../e2e/blocker.ts";
 import { PATIENCE_MS } from "../until.ts";
 import { liveImpossible } from "../gateway/live.ts";
 import { Browser, browserMissing } from "./browser.ts";
 import { busyGateway } from "./busy_gateway.ts";
-import { ban, FakeSource } from "./fake_status.ts";
+import { ban, FakeSource } from "../status/fake_status.ts";
 import { contrasts, hasElements, hasPoints, hasText, textOf, widths } from "./page_probes.js";
 
 const missing = browserMissing();

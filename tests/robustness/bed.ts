@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { type Host, Network } from "../../src/demo/network.ts";
 import { randomBytes } from "../../src/demo/torrent.ts";
-import type { Status } from "../../src/report/status.ts";
+import type { Status } from "../../src/status/status.ts";
 import { Blocker } from "../e2e/blocker.ts";
 import { liveImpossible } from "../gateway/live.ts";
 import { until } from "../until.ts";

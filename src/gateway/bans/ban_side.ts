@@ -5,13 +5,13 @@
 
 import { interfaceIndex } from "../../../ffi/libc.ts";
 import { EnvironmentError } from "../../errors.ts";
-import { formatCount } from "../../report/text.ts";
+import { formatCount } from "../../text.ts";
 import type { BanScope, BanTarget } from "./ban_policy.ts";
 import { BanTable } from "./ban_table.ts";
 import { Bans } from "./bans.ts";
 import { LocalAddresses } from "../network/local_addresses.ts";
 import { networkNamespace } from "../network/network_namespace.ts";
-import type { LogLine } from "../../report/log_line.ts";
+import type { LogLine } from "../../log_line.ts";
 import type { WorkerBansSetup } from "./worker_bans.ts";
 import { XdpFilter, type XdpMode } from "./xdp.ts";
 

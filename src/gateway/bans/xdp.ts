@@ -2,7 +2,7 @@
  * The XDP filter: loads the program, keeps it attached to the interfaces that are there, and owns
  * the kernel's ban maps. Everything ends with the process: links are descriptors.
  */
-import type { LogLine } from "../../report/log_line.ts";
+import type { LogLine } from "../../log_line.ts";
 import {
   attachedProgram,
   attachXdp,

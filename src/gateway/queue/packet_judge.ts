@@ -11,7 +11,7 @@ import {
 import { Packet, parseIp } from "../../packet/packet.ts";
 import { COUNTER_INDEX } from "./counters.ts";
 import type { Marks } from "../rules/marks.ts";
-import { NF_ACCEPT, NF_DROP, NF_REPEAT, type QueueMessage } from "./queue.ts";
+import { NF_ACCEPT, NF_DROP, NF_REPEAT, type QueueMessage } from "./queue_message.ts";
 
 const BYTES = COUNTER_INDEX.bytes;
 const PACKETS = COUNTER_INDEX.packets;

@@ -15,7 +15,7 @@ import {
   QueueMessage,
   REFUSAL,
   VerdictBatch,
-} from "./queue.ts";
+} from "./queue_message.ts";
 
 /** Messages taken at once. More saves little: the calls of the kernel are 1 % by then. */
 const BATCH = 32;

@@ -12,7 +12,7 @@ import { EnvironmentError } from "../../errors.ts";
 import { COUNTER_INDEX, workerCounters } from "./counters.ts";
 import { type FlowJudge, PacketJudge } from "./packet_judge.ts";
 import { QueueLoop } from "./queue_loop.ts";
-import type { QueueMessage } from "./queue.ts";
+import type { QueueMessage } from "./queue_message.ts";
 import { WorkerBans } from "../bans/worker_bans.ts";
 import {
   type FromWorker,

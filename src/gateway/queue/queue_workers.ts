@@ -3,7 +3,7 @@
  * crash, stopped together. Their queues fail open while nobody serves them.
  */
 
-import type { LogLine } from "../../report/log_line.ts";
+import type { LogLine } from "../../log_line.ts";
 import { check } from "../../../ffi/errno.ts";
 import { close, createEvent, signalEvent } from "../../../ffi/libc.ts";
 import { HostEvidence } from "../../engine/host_evidence.ts";

@@ -1,7 +1,7 @@
 /** The file that a page is written to: whole or not at all. */
 import { basename, dirname, join } from "node:path";
 import { EnvironmentError } from "../../errors.ts";
-import { printable } from "../text.ts";
+import { printable } from "../../text.ts";
 
 /** It holds what people sent: for its owner only. */
 const MODE = 0o600;

@@ -1,7 +1,7 @@
 /** What stands in the router: nothing, btblocker, or another inline program. */
 
 import { fileURLToPath } from "node:url";
-import { askControl } from "../../../src/gateway/control.ts";
+import { askControl } from "../../../src/blocker/control.ts";
 import type { Counter } from "../../../src/gateway/queue/counters.ts";
 import { queueRules } from "../../../src/gateway/rules/rule_text.ts";
 import type { Program } from "../../../src/demo/program.ts";

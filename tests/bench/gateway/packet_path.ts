@@ -8,7 +8,7 @@ import { Engine } from "../../../src/engine/engine.ts";
 import { Packet, parseIp } from "../../../src/packet/packet.ts";
 import { marksOf } from "../../../src/gateway/rules/marks.ts";
 import { PacketJudge } from "../../../src/gateway/queue/packet_judge.ts";
-import { QueueMessage, VerdictBatch } from "../../../src/gateway/queue/queue.ts";
+import { QueueMessage, VerdictBatch } from "../../../src/gateway/queue/queue_message.ts";
 import { COUNTERS } from "../../../src/gateway/queue/counters.ts";
 import { median } from "../corpus.ts";
 

@@ -18,7 +18,12 @@ import {
 } from "../../../src/gateway/queue/counters.ts";
 import { marksOf } from "../../../src/gateway/rules/marks.ts";
 import { type JudgeOptions, PacketJudge } from "../../../src/gateway/queue/packet_judge.ts";
-import { NF_ACCEPT, NF_DROP, NF_REPEAT, QueueMessage } from "../../../src/gateway/queue/queue.ts";
+import {
+  NF_ACCEPT,
+  NF_DROP,
+  NF_REPEAT,
+  QueueMessage,
+} from "../../../src/gateway/queue/queue_message.ts";
 
 /** RFC 791 and RFC 768: 192.168.1.100:51234 → 8.8.8.8:6881 with the four bytes `d1:a`. */
 const PACKET = Uint8Array.fromHex(

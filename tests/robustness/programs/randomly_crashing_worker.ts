@@ -8,7 +8,7 @@ import { BatchReceiver, Poller } from "../../../ffi/libc.ts";
 import { Engine } from "../../../src/engine/engine.ts";
 import { HostEvidence } from "../../../src/engine/host_evidence.ts";
 import { COUNTER_INDEX, workerCounters } from "../../../src/gateway/queue/counters.ts";
-import { QueueMessage, VerdictBatch } from "../../../src/gateway/queue/queue.ts";
+import { QueueMessage, VerdictBatch } from "../../../src/gateway/queue/queue_message.ts";
 import { runQueueThread } from "../../../src/gateway/queue/queue_thread.ts";
 
 export const CRASHES = 3;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { PAGE, PAGE_POLICY } from "../../src/report/page/document.ts";
-import { StatusServer } from "../../src/report/status_server.ts";
+import { StatusServer } from "../../src/status/status_server.ts";
 import { ban, FakeSource, status } from "./fake_status.ts";
 
 const TOKEN = "correct-horse-battery";

@@ -11,7 +11,7 @@ import {
   REFUSAL,
   VERDICT_LENGTH,
   VerdictBatch,
-} from "../../../src/gateway/queue/queue.ts";
+} from "../../../src/gateway/queue/queue_message.ts";
 
 function bytes(hex: string): Uint8Array {
   return Uint8Array.fromHex(hex.replaceAll(" ", ""));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { EnvironmentError, UsageError } from "../../src/errors.ts";
-import { askControl, ControlServer } from "../../src/gateway/control.ts";
+import { askControl, ControlServer } from "../../src/blocker/control.ts";
 
 const INODE = 4_026_531_840;
 const ignore = Deno.build.os !== "linux";

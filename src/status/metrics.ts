@@ -6,7 +6,8 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { FleetCalls } from "../fleet/fleet_state.ts";
 import type { Latency } from "../gateway/queue/counters.ts";
 import { METHODS } from "../protocols/match.ts";
-import type { DetectionFileStatus, Status, WorkerStatus, XdpStatus } from "./status.ts";
+import type { DetectionFileStatus } from "../report/detection_files.ts";
+import type { Status, WorkerStatus, XdpStatus } from "./status.ts";
 
 /** A value with its labels. */
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];

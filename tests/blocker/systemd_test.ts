@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { TextLineStream } from "../../src/gateway/text_lines.ts";
-import { ServiceManager } from "../../src/report/systemd.ts";
+import { TextLineStream } from "../../src/blocker/text_lines.ts";
+import { ServiceManager } from "../../src/blocker/systemd.ts";
 import { until } from "../until.ts";
 
 /** A manager whose datagrams are kept. */
@@ -73,7 +73,7 @@ Deno.test({
   ignore: Deno.build.os !== "linux",
   async fn() {
     const directory = await Deno.makeTempDir();
-    const program = fileURLToPath(new URL("./programs/notify_socket.ts", import.meta.url));
+    const program = fileURLToPath(new URL("../report/programs/notify_socket.ts", import.meta.url));
     try {
       for (const path of [`${directory}/socket`, `\0btblocker-test-${Deno.pid}`]) {
         const isAbstract = path.startsWith("\0");

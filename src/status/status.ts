@@ -3,6 +3,7 @@ import type { FleetState } from "../fleet/fleet_state.ts";
 import type { Counter, Latency } from "../gateway/queue/counters.ts";
 import type { Method } from "../protocols/match.ts";
 import type { BuildInfo } from "../version.ts";
+import type { DetectionFilesStatus } from "../report/detection_files.ts";
 import type { DetectionHistory, TrafficHistory } from "./history.ts";
 
 /** A snapshot. Counts are since the start. */
@@ -31,21 +32,9 @@ export interface Status extends BuildInfo {
   readonly xdp: readonly XdpStatus[];
   /** Detections, by each method that has any. */
   readonly methods: Readonly<Partial<Record<Method, number>>>;
-  /** DETECTION_LOG and DETECTION_PCAP; zeros where they are off. */
-  readonly detectionFiles: {
-    readonly log: DetectionFileStatus;
-    readonly pcap: DetectionFileStatus;
-  };
+  readonly detectionFiles: DetectionFilesStatus;
   /** Null where this machine is in no fleet. */
   readonly fleet: FleetState | null;
-}
-
-/** Detections that a file does not have. */
-export interface DetectionFileStatus {
-  /** It could not be written. */
-  readonly lost: number;
-  /** There were too many. */
-  readonly leftOut: number;
 }
 
 export interface Rates {

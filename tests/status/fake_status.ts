@@ -2,10 +2,10 @@
 import type { FleetCalls, FleetState } from "../../src/fleet/fleet_state.ts";
 import type { Counter } from "../../src/gateway/queue/counters.ts";
 import { COUNTERS, LATENCY_BOUNDS_US } from "../../src/gateway/queue/counters.ts";
-import { DetectionHistory, TrafficHistory } from "../../src/report/history.ts";
-import type { BanStatus, Status, StatusSource } from "../../src/report/status.ts";
+import { DetectionHistory, TrafficHistory } from "../../src/status/history.ts";
+import type { BanStatus, Status, StatusSource } from "../../src/status/status.ts";
 import { UsageError } from "../../src/errors.ts";
-import { record } from "./detection_fixture.ts";
+import { record } from "../report/detection_fixture.ts";
 
 export function counters(values: Partial<Record<Counter, number>> = {}): Record<Counter, number> {
   const zeros = Object.fromEntries(COUNTERS.map((name) => [name, 0])) as Record<Counter, number>;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { Metrics } from "../../src/report/metrics.ts";
-import type { Status } from "../../src/report/status.ts";
+import { Metrics } from "../../src/status/metrics.ts";
+import type { Status } from "../../src/status/status.ts";
 import { fleetState, status } from "./fake_status.ts";
 
 const promtool =

@@ -7,7 +7,7 @@ import {
   formatIsoTime,
   formatLocalTime,
   printable,
-} from "../../src/report/text.ts";
+} from "../src/text.ts";
 
 for (
   const [timeMs, expected] of [

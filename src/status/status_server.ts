@@ -9,9 +9,9 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isLocalListenAddress, isToken } from "../config/kinds.ts";
 import { EnvironmentError, UsageError } from "../errors.ts";
-import { log } from "./log.ts";
+import { log } from "../report/log.ts";
 import { Metrics } from "./metrics.ts";
-import { PAGE, PAGE_POLICY } from "./page/document.ts";
+import { PAGE, PAGE_POLICY } from "../report/page/document.ts";
 import type { BanStatus, StatusSource } from "./status.ts";
 import { formatEndpoint } from "../packet/address.ts";
 

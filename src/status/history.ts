@@ -5,14 +5,14 @@
  * a late timer makes neither gaps nor peaks.
  */
 import { type Method, METHODS } from "../protocols/match.ts";
-import { describeAction } from "./console.ts";
+import { describeAction } from "../report/console.ts";
 import {
   destinationOf,
   type DetectionRecord,
   reasonOf,
   sourceOf,
   transportOf,
-} from "./detection_record.ts";
+} from "../report/detection_record.ts";
 
 /** What is counted of the traffic. */
 export const TRAFFIC_SERIES = ["packets", "bytes", "dropped", "detections", "unjudged"] as const;

@@ -5,8 +5,8 @@ import {
   type Steps,
   TrafficHistory,
   type TrafficTotals,
-} from "../../src/report/history.ts";
-import { record } from "./detection_fixture.ts";
+} from "../../src/status/history.ts";
+import { record } from "../report/detection_fixture.ts";
 
 function totals(packets: number, rest: Partial<TrafficTotals> = {}): TrafficTotals {
   return { packets, bytes: 0, dropped: 0, detections: 0, unjudged: 0, ...rest };
