@@ -23,6 +23,7 @@
  * @module
  */
 import type { ByteSource } from "./src/capture/byte_source.ts";
+import { CaptureJudge } from "./src/capture/capture_judge.ts";
 import { CaptureReader } from "./src/capture/reader.ts";
 import { BITTORRENT, CLEAN, type Detection, DROP, Engine } from "./src/engine/engine.ts";
 import { CAPTURE_POLICY } from "./src/engine/policy.ts";
@@ -196,19 +197,13 @@ export async function* judgeCapture(
     ? await CaptureReader.open(capture)
     : CaptureReader.from(sourceOf(capture));
   const { flows, ...policy } = options;
-  const engine = new Engine({
+  const judge = new CaptureJudge(reader, {
     policy: { ...CAPTURE_POLICY, ...policy },
     ...flows === undefined ? {} : { flows },
   });
-  const packet = new Packet();
-  let now = 0;
-  while (reader.next()) {
-    if (!parseFrame(packet, reader.bytes, reader.start, reader.end, reader.linkType)) continue;
-    now = Math.max(now, reader.timeMs); // packets out of order wait at the latest time
-    packet.timeMs = now;
-    engine.judge(packet);
-    if (engine.detection === null) continue;
-    yield { ...findingOf(engine.detection), frame: reader.frameNumber, timeMs: reader.timeMs };
+  while (judge.next()) {
+    if (judge.detection === null) continue;
+    yield { ...findingOf(judge.detection), frame: reader.frameNumber, timeMs: reader.timeMs };
   }
   if (reader.isDamaged) throw new Error(reader.problem ?? "the capture is damaged");
 }

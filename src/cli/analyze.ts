@@ -1,13 +1,12 @@
 /** `btblocker analyze`: judges captures with the engine that judges live traffic. */
+import { CaptureJudge } from "../capture/capture_judge.ts";
 import { CaptureReader, NotACaptureError } from "../capture/reader.ts";
-import { type Detection, Engine } from "../engine/engine.ts";
+import type { Detection } from "../engine/engine.ts";
 import { copyPacket, type PacketCopy } from "../engine/packet_copy.ts";
 import { CAPTURE_POLICY, type EnginePolicy } from "../engine/policy.ts";
-import { HostEvidence } from "../engine/host_evidence.ts";
-import { isKnownLinkType, parseFrame } from "../packet/link.ts";
 import { EnvironmentError } from "../errors.ts";
 import { formatEndpoint } from "../packet/address.ts";
-import { Packet, PROTOCOL_TCP } from "../packet/packet.ts";
+import { PROTOCOL_TCP } from "../packet/packet.ts";
 import { formatCount, printable } from "../text.ts";
 import { DetectionLog, type DetectionLogFormat } from "../report/detection_log.ts";
 import { DetectionPcap } from "../report/detection_pcap.ts";
@@ -168,30 +167,15 @@ function judgeCapture(
   goesOn: () => boolean,
 ): { summary: FileSummary; problems: string[] } {
   const startMs = performance.now();
-  // Of each file its own: no flow and no evidence is carried from one capture to another.
-  const engine = new Engine({ policy, evidence: new HostEvidence(), flows: flowsFor(size) });
-  const packet = new Packet();
-  const clock = new CaptureClock();
-  let bytes = 0;
+  const judge = new CaptureJudge(reader, { policy, flows: flowsFor(size) });
   let detections = 0;
-  let unknownFrames = 0;
-  let unknownLinkType = 0;
   let damage: string | null = null;
   try {
-    while (reader.next()) {
-      bytes += reader.end - reader.start;
+    while (judge.next()) {
       if ((reader.frameNumber & PROGRESS_MASK) === 0 && !goesOn()) break;
-      if (!parseFrame(packet, reader.bytes, reader.start, reader.end, reader.linkType)) {
-        if (!isKnownLinkType(reader.linkType)) {
-          unknownFrames++;
-          unknownLinkType = reader.linkType;
-        }
-        continue;
-      }
-      packet.timeMs = clock.advance(reader.timeMs);
-      engine.judge(packet);
+      if (!judge.hasPacket) continue;
+      const { detection, packet } = judge;
       if (page !== null) page.packet(packet, reader.timeMs);
-      const detection = engine.detection;
       if (detection === null) continue;
       detections++;
       const row: DetectionRow = {
@@ -206,8 +190,8 @@ function judgeCapture(
         reason: detection.match.reason,
         client: detection.client,
       };
-      const length = wireLengthOf(packet, reader);
-      onDetection(row, detection, copyPacket(reader.bytes, packet.start, packet.end, length));
+      const { bytes, start, end } = packet;
+      onDetection(row, detection, copyPacket(bytes, start, end, judge.wireLength));
     }
   } catch (error) {
     // The disk or the pipe failed in the middle; what came before it has been judged.
@@ -219,52 +203,22 @@ function judgeCapture(
   if (damage !== null) {
     problems.push(`${damage}; the ${formatCount(reader.frameNumber, "packet")} before it judged`);
   }
-  if (unknownFrames > 0) {
-    problems.push(
-      `${
-        formatCount(unknownFrames, "frame")
-      } not judged: link type ${unknownLinkType} is not known`,
-    );
+  if (judge.unknownFrames > 0) {
+    const frames = formatCount(judge.unknownFrames, "frame");
+    problems.push(`${frames} not judged: link type ${judge.unknownLinkType} is not known`);
   }
   return {
     summary: {
       file: path,
       packets: reader.frameNumber,
-      bytes,
-      flows: engine.counters.flows,
-      payloadFlows: engine.counters.payloadFlows,
+      bytes: judge.bytes,
+      flows: judge.flows,
+      payloadFlows: judge.payloadFlows,
       detections,
       seconds: Math.round((performance.now() - startMs) * 1000) / 1e6,
     },
     problems,
   };
-}
-
-/** Length of the packet that stands in the reader's frame, without what the link layer put before. */
-function wireLengthOf(packet: Packet, frame: CaptureReader): number {
-  return Math.max(frame.wireLength - (packet.start - frame.start), packet.end - packet.start);
-}
-
-/** A step back of more than this is another recording, not packets out of order. */
-const OTHER_RECORDING_MS = 60_000;
-
-/**
- * The engine's clock does not go back, but the times of merged captures do: packets out of order
- * wait at the latest time; an older recording after a newer one is moved behind it.
- */
-class CaptureClock {
-  #nowMs = 0;
-  #offsetMs = 0;
-
-  advance(timeMs: number): number {
-    let now = timeMs + this.#offsetMs;
-    if (now < this.#nowMs) {
-      if (this.#nowMs - now > OTHER_RECORDING_MS) this.#offsetMs += this.#nowMs - now;
-      now = this.#nowMs;
-    }
-    this.#nowMs = now;
-    return now;
-  }
 }
 
 const SMALLEST_FLOW_TABLE = 1 << 12;
