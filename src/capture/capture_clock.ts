@@ -1,22 +1,59 @@
-/** A step back of more than this is another recording, not packets out of order. */
-const OTHER_RECORDING_MS = 60_000;
+/** A step back of at most this is packets out of order, which wait at the latest time. */
+const OUT_OF_ORDER_MS = 60_000;
+/** A silence of at most this is believed at once. */
+const SILENCE_MS = 600_000;
+/** Longer silences count as this: all that the engine remembers of hosts is old by then. */
+const LONGEST_STEP_MS = 3_600_000;
+/** Times that a calendar has; pcapng can write others. */
+const LAST_MS = Date.UTC(9999, 11, 31);
 
 /**
- * The engine's clock does not go back, but the times of merged captures do: packets out of order
- * wait at the latest time; an older recording after a newer one is moved behind it.
+ * The engine's clock for a capture. It does not go back, and no single frame moves it far: the times
+ * of merged recordings do go back, some cards stamp a frame with 1970 or with the year 2106, and a
+ * clock that followed would make everything known of hosts decades old.
+ *
+ * A leap is believed when the next frame is where it led: forward it is a silence, back it is
+ * another recording, which is put behind the one before. Till then the clock stands.
  */
 export class CaptureClock {
   #nowMs = 0;
+  /** Added to the times recorded. */
   #offsetMs = 0;
+  /** Recorded time of the last frame that was believed, and of the one that is not yet. */
+  #lastMs = NaN;
+  #leapMs = NaN;
 
-  /** The engine's time for a frame recorded at `timeMs`. */
+  /** The engine's time for a frame recorded at `timeMs`, whatever that is. */
   advance(timeMs: number): number {
-    let now = timeMs + this.#offsetMs;
-    if (now < this.#nowMs) {
-      if (this.#nowMs - now > OTHER_RECORDING_MS) this.#offsetMs += this.#nowMs - now;
-      now = this.#nowMs;
+    if (Number.isNaN(this.#lastMs)) return this.#begin(timeMs);
+    if (isNear(timeMs, this.#lastMs)) {
+      this.#leapMs = NaN;
+    } else if (isNear(timeMs, this.#leapMs)) {
+      const step = this.#leapMs - this.#lastMs;
+      this.#nowMs += step > 0 ? Math.min(step, LONGEST_STEP_MS) : 0;
+      this.#offsetMs = this.#nowMs - this.#leapMs;
+      this.#leapMs = NaN;
+    } else {
+      this.#leapMs = timeMs;
+      return this.#nowMs;
     }
-    this.#nowMs = now;
-    return now;
+    this.#lastMs = timeMs;
+    const now = timeMs + this.#offsetMs;
+    if (now > this.#nowMs) this.#nowMs = now;
+    else if (this.#nowMs - now > OUT_OF_ORDER_MS) this.#offsetMs = this.#nowMs - timeMs; // by steps
+    return this.#nowMs;
   }
+
+  #begin(timeMs: number): number {
+    const start = timeMs >= 0 ? Math.min(timeMs, LAST_MS) : 0; // NaN too
+    this.#lastMs = timeMs;
+    this.#offsetMs = start - timeMs;
+    return this.#nowMs = start;
+  }
+}
+
+/** Whether a frame at `timeMs` follows one at `lastMs` without a leap; false where one is NaN. */
+function isNear(timeMs: number, lastMs: number): boolean {
+  const step = timeMs - lastMs;
+  return step >= -OUT_OF_ORDER_MS && step <= SILENCE_MS;
 }
