@@ -40,17 +40,20 @@ export {
   type StreamAnswer,
   type Strength,
 } from "./src/protocols/match.ts";
-export { detectDht } from "./src/protocols/dht.ts";
-export { detectExtension } from "./src/protocols/extension.ts";
-export { detectHttpTracker } from "./src/protocols/http_tracker.ts";
-export { detectLsd } from "./src/protocols/lsd.ts";
-export { detectMention } from "./src/protocols/mentions.ts";
-export { detectPeerWire } from "./src/protocols/peer_wire.ts";
-export { detectSocks } from "./src/protocols/proxy.ts";
-export { detectUdpTracker } from "./src/protocols/udp_tracker.ts";
-export { detectUtp } from "./src/protocols/utp.ts";
-export { detectWebSeed } from "./src/protocols/web_seed.ts";
-export { detectWebsocketFrame, detectWebsocketTracker } from "./src/protocols/websocket_tracker.ts";
+export { detectDht } from "./src/protocols/dht/detect.ts";
+export { detectExtension } from "./src/protocols/extension/detect.ts";
+export { detectHttpTracker } from "./src/protocols/http_tracker/detect.ts";
+export { detectLsd } from "./src/protocols/lsd/detect.ts";
+export { detectMention } from "./src/protocols/mentions/detect.ts";
+export { detectPeerWire } from "./src/protocols/peer_wire/detect.ts";
+export { detectSocks } from "./src/protocols/socks/negotiation.ts";
+export { detectUdpTracker } from "./src/protocols/udp_tracker/detect.ts";
+export { detectUtp } from "./src/protocols/utp/detect.ts";
+export { detectWebSeed } from "./src/protocols/web_seed/detect.ts";
+export {
+  detectWebsocketFrame,
+  detectWebsocketTracker,
+} from "./src/protocols/websocket_tracker/detect.ts";
 
 /**
  * What to do with a packet:

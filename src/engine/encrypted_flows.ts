@@ -9,7 +9,7 @@ import {
   MAX_OPENING,
   MIN_OPENING,
   MIN_THIRD_MESSAGE,
-} from "../protocols/mse.ts";
+} from "../protocols/mse/detect.ts";
 import { BlockRhythm, CLEAR_BLOCKS, NO_BLOCKS, SOME_BLOCKS } from "./block_rhythm.ts";
 import { BYTES, ENCRYPTION, type FlowTable, TURN, TURN_BYTES } from "./flow_table.ts";
 import { BY_LENGTHS, type HostEvidence } from "./host_evidence.ts";

@@ -8,7 +8,7 @@
  */
 
 import { i32be, u32be } from "../packet/bytes.ts";
-import { detectExtension } from "../protocols/extension.ts";
+import { detectExtension } from "../protocols/extension/detect.ts";
 import { type Match, match, NEED_MORE } from "../protocols/match.ts";
 import {
   CANCEL,
@@ -27,8 +27,12 @@ import {
   PREFIX_LENGTH,
   REJECT,
   REQUEST,
-} from "../protocols/peer_message.ts";
-import { findPiece, isPieceBeginning, PIECE_HEADER_LENGTH } from "../protocols/piece_search.ts";
+} from "../protocols/peer_wire/message.ts";
+import {
+  findPiece,
+  isPieceBeginning,
+  PIECE_HEADER_LENGTH,
+} from "../protocols/peer_wire/piece_search.ts";
 
 const MID_STREAM = match("mid-stream", "strong", "chain of peer wire messages");
 const MID_STREAM_V2 = match("mid-stream", "strong", "chain of BitTorrent v2 hash messages");

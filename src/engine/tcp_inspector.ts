@@ -1,7 +1,7 @@
 import { ACK, type Packet, SYN } from "../packet/packet.ts";
 import { isMatch, NEED_MORE } from "../protocols/match.ts";
-import { negotiationLength } from "../protocols/proxy.ts";
-import { detectWebsocketFrame } from "../protocols/websocket_tracker.ts";
+import { negotiationLength } from "../protocols/socks/negotiation.ts";
+import { detectWebsocketFrame } from "../protocols/websocket_tracker/detect.ts";
 import type { EncryptedFlows } from "./encrypted_flows.ts";
 import {
   BASE,

@@ -1,11 +1,11 @@
 import { isMatch, NEED_MORE, type StreamAnswer } from "../protocols/match.ts";
-import { detectPeerWire } from "../protocols/peer_wire.ts";
+import { detectPeerWire } from "../protocols/peer_wire/detect.ts";
 import { NOT_HTTP, readHead } from "../protocols/http.ts";
-import { detectHttpTracker } from "../protocols/http_tracker.ts";
-import { detectWebSeed } from "../protocols/web_seed.ts";
-import { detectWebsocketTracker } from "../protocols/websocket_tracker.ts";
-import { detectMention } from "../protocols/mentions.ts";
-import { detectSocks } from "../protocols/proxy.ts";
+import { detectHttpTracker } from "../protocols/http_tracker/detect.ts";
+import { detectWebSeed } from "../protocols/web_seed/detect.ts";
+import { detectWebsocketTracker } from "../protocols/websocket_tracker/detect.ts";
+import { detectMention } from "../protocols/mentions/detect.ts";
+import { detectSocks } from "../protocols/socks/negotiation.ts";
 
 const PEER_WIRE_FIRST = 19;
 const SOCKS4 = 4;

@@ -26,7 +26,7 @@ import {
   RESPONSE_HEADER_LENGTH,
   RESPONSE_TRANSACTION_ID,
   SCRAPE_ENTRY_LENGTH,
-} from "../protocols/udp_tracker.ts";
+} from "../protocols/udp_tracker/detect.ts";
 
 const WORDS = 8; // a flow
 const FLAGS = 0;

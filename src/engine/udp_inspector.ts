@@ -1,8 +1,8 @@
 import type { Packet } from "../packet/packet.ts";
-import { detectDht } from "../protocols/dht.ts";
-import { detectLsd } from "../protocols/lsd.ts";
+import { detectDht } from "../protocols/dht/detect.ts";
+import { detectLsd } from "../protocols/lsd/detect.ts";
 import type { Match } from "../protocols/match.ts";
-import { innerDatagram } from "../protocols/socks_udp.ts";
+import { innerDatagram } from "../protocols/socks/datagram.ts";
 import { BYTES, FLAGS, type FlowTable, PACKETS, PENDING, STATE } from "./flow_table.ts";
 import { type Finding, FOUND, type Outcome, RELEASE, WAIT } from "./outcome.ts";
 import type { TrackerFlows } from "./tracker_flow.ts";

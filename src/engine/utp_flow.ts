@@ -26,7 +26,7 @@ import {
   utpTimestamp,
   utpTimestampDifference,
   utpType,
-} from "../protocols/utp.ts";
+} from "../protocols/utp/detect.ts";
 
 /** A flow's state is 64 bytes, one cache line: 4 bytes, then 15 words. */
 const WORDS = 16;

@@ -23,8 +23,8 @@ import {
   valueEnd,
 } from "./http.ts";
 import type { Match } from "./match.ts";
-import { HANDSHAKE_LENGTH, PEER_ID } from "./peer_wire.ts";
-import { EXTENDED } from "./peer_message.ts";
+import { HANDSHAKE_LENGTH, PEER_ID } from "./peer_wire/detect.ts";
+import { EXTENDED } from "./peer_wire/message.ts";
 import { HANDSHAKE } from "./signatures.ts";
 import { WordSet } from "./word_set.ts";
 

@@ -1,11 +1,11 @@
 /**
  * The endpoints that a matched message names as peers: those are BitTorrent clients, and a flow to
  * one of them is judged in that light. Nodes of the DHT are left out: they are no peers.
- * The sender of an `announce_peer` is one itself (`announcedPort()` in `dht.ts`).
+ * The sender of an `announce_peer` is one itself (`announcedPort()` in `dht/detect.ts`).
  */
 import { ascii, i32be, startsWith, u16be } from "../packet/bytes.ts";
 import { findKey, integerAt, skipElement, stringLength, stringStart } from "./bencode.ts";
-import { findDhtValues } from "./dht.ts";
+import { findDhtValues } from "./dht/detect.ts";
 import type { Match } from "./match.ts";
 import {
   ACTION_ANNOUNCE,
@@ -13,7 +13,7 @@ import {
   COMPACT_PEER6_LENGTH,
   COMPACT_PEER_LENGTH,
   RESPONSE_ACTION,
-} from "./udp_tracker.ts";
+} from "./udp_tracker/detect.ts";
 
 /** Receives each peer: the address as four signed words (IPv4 as `::ffff:a.b.c.d`) and the port. */
 export interface PeerSink {

@@ -20,7 +20,7 @@ import {
   MAX_OPENING,
   MIN_OPENING,
   MIN_THIRD_MESSAGE,
-} from "../../src/protocols/mse.ts";
+} from "../../src/protocols/mse/detect.ts";
 import { runDataPhases } from "./mse_data_phases.ts";
 
 /** Random bytes to cut messages from, renewed now and then. */

@@ -7,24 +7,24 @@ import {
   stringLength,
   stringStart,
 } from "../../src/protocols/bencode.ts";
-import { announcedPort, detectDht } from "../../src/protocols/dht.ts";
-import { detectExtension } from "../../src/protocols/extension.ts";
-import { detectHttpTracker } from "../../src/protocols/http_tracker.ts";
-import { detectLsd } from "../../src/protocols/lsd.ts";
+import { announcedPort, detectDht } from "../../src/protocols/dht/detect.ts";
+import { detectExtension } from "../../src/protocols/extension/detect.ts";
+import { detectHttpTracker } from "../../src/protocols/http_tracker/detect.ts";
+import { detectLsd } from "../../src/protocols/lsd/detect.ts";
 import { isMatch, type StreamAnswer } from "../../src/protocols/match.ts";
-import { detectMention } from "../../src/protocols/mentions.ts";
-import { looksRandom } from "../../src/protocols/mse.ts";
-import { detectPeerWire } from "../../src/protocols/peer_wire.ts";
+import { detectMention } from "../../src/protocols/mentions/detect.ts";
+import { looksRandom } from "../../src/protocols/mse/detect.ts";
+import { detectPeerWire } from "../../src/protocols/peer_wire/detect.ts";
 import { readPeers } from "../../src/protocols/peers.ts";
-import { detectSocks, negotiationLength } from "../../src/protocols/proxy.ts";
-import { innerDatagram } from "../../src/protocols/socks_udp.ts";
-import { detectUdpTracker } from "../../src/protocols/udp_tracker.ts";
-import { detectUtp, utpHeaderEnd } from "../../src/protocols/utp.ts";
-import { detectWebSeed } from "../../src/protocols/web_seed.ts";
+import { detectSocks, negotiationLength } from "../../src/protocols/socks/negotiation.ts";
+import { innerDatagram } from "../../src/protocols/socks/datagram.ts";
+import { detectUdpTracker } from "../../src/protocols/udp_tracker/detect.ts";
+import { detectUtp, utpHeaderEnd } from "../../src/protocols/utp/detect.ts";
+import { detectWebSeed } from "../../src/protocols/web_seed/detect.ts";
 import {
   detectWebsocketFrame,
   detectWebsocketTracker,
-} from "../../src/protocols/websocket_tracker.ts";
+} from "../../src/protocols/websocket_tracker/detect.ts";
 
 type Read = (bytes: Uint8Array, start: number, end: number) => unknown;
 

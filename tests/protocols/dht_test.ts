@@ -4,7 +4,7 @@ import {
   detectDht,
   findDhtValues,
   findDhtVersion,
-} from "../../src/protocols/dht.ts";
+} from "../../src/protocols/dht/detect.ts";
 import {
   anyBytesAreHarmless,
   decides,

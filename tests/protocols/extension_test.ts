@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { detectExtension } from "../../src/protocols/extension.ts";
+import { detectExtension } from "../../src/protocols/extension/detect.ts";
 import { isMatch } from "../../src/protocols/match.ts";
 import { hex, join, latin1 } from "./datagrams.ts";
 import { inWords, type StreamCase, testProperties, testTable } from "./streams.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { detectHttpTracker } from "../../src/protocols/http_tracker.ts";
+import { detectHttpTracker } from "../../src/protocols/http_tracker/detect.ts";
 import { isMatch } from "../../src/protocols/match.ts";
 import { hex, join, latin1 } from "./datagrams.ts";
 import { testProperties, testTable } from "./streams.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { detectLsd } from "../../src/protocols/lsd.ts";
+import { detectLsd } from "../../src/protocols/lsd/detect.ts";
 import {
   anyBytesAreHarmless,
   decides,

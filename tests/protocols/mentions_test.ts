@@ -1,4 +1,4 @@
-import { detectMention } from "../../src/protocols/mentions.ts";
+import { detectMention } from "../../src/protocols/mentions/detect.ts";
 import { latin1 } from "./datagrams.ts";
 import { testProperties, testTable } from "./streams.ts";
 

@@ -6,7 +6,7 @@ import {
   hasLengthPrefix,
   isTlsRecord,
   looksRandom,
-} from "../../src/protocols/mse.ts";
+} from "../../src/protocols/mse/detect.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));

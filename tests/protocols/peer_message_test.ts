@@ -7,7 +7,7 @@ import {
   judgeMessage,
   MESSAGE_FORMS,
   messageForm,
-} from "../../src/protocols/peer_message.ts";
+} from "../../src/protocols/peer_wire/message.ts";
 import { hex, readsOnlyItsRange } from "./datagrams.ts";
 
 const NAMES = new Map([

@@ -1,4 +1,4 @@
-import { detectPeerWire } from "../../src/protocols/peer_wire.ts";
+import { detectPeerWire } from "../../src/protocols/peer_wire/detect.ts";
 import { hex, join, latin1 } from "./datagrams.ts";
 import { testProperties, testTable } from "./streams.ts";
 

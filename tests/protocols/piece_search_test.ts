@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { findPiece, isPieceBeginning } from "../../src/protocols/piece_search.ts";
+import { findPiece, isPieceBeginning } from "../../src/protocols/peer_wire/piece_search.ts";
 import { hex, join, readsOnlyItsRange } from "./datagrams.ts";
 
 /** bittorrent_tcp_miss.pcapng, frame 13. */

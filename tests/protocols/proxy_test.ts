@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { detectSocks, negotiationLength } from "../../src/protocols/proxy.ts";
+import { detectSocks, negotiationLength } from "../../src/protocols/socks/negotiation.ts";
 import { hex, join, latin1, readsOnlyItsRange } from "./datagrams.ts";
 import { testProperties, testTable } from "./streams.ts";
 

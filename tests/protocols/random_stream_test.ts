@@ -1,16 +1,16 @@
 /** Random bytes must not convict anybody: every detector of streams, 200 000 payloads and more. */
 import assert from "node:assert/strict";
-import { detectExtension } from "../../src/protocols/extension.ts";
-import { detectHttpTracker } from "../../src/protocols/http_tracker.ts";
+import { detectExtension } from "../../src/protocols/extension/detect.ts";
+import { detectHttpTracker } from "../../src/protocols/http_tracker/detect.ts";
 import { isMatch } from "../../src/protocols/match.ts";
-import { detectMention } from "../../src/protocols/mentions.ts";
-import { detectPeerWire } from "../../src/protocols/peer_wire.ts";
-import { detectSocks } from "../../src/protocols/proxy.ts";
-import { detectWebSeed } from "../../src/protocols/web_seed.ts";
+import { detectMention } from "../../src/protocols/mentions/detect.ts";
+import { detectPeerWire } from "../../src/protocols/peer_wire/detect.ts";
+import { detectSocks } from "../../src/protocols/socks/negotiation.ts";
+import { detectWebSeed } from "../../src/protocols/web_seed/detect.ts";
 import {
   detectWebsocketFrame,
   detectWebsocketTracker,
-} from "../../src/protocols/websocket_tracker.ts";
+} from "../../src/protocols/websocket_tracker/detect.ts";
 import { eachRandomPayload, hex, latin1, randomPayloadCount } from "./datagrams.ts";
 
 // What gets the noise behind it past the first tests of each detector, short of a match.

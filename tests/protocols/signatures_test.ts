@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { CLIENTS } from "../../src/protocols/client_table.ts";
-import { MESSAGE_FORMS } from "../../src/protocols/peer_message.ts";
+import { MESSAGE_FORMS } from "../../src/protocols/peer_wire/message.ts";
 import { HANDSHAKE, SIGNATURES, wordsAt } from "../../src/protocols/signatures.ts";
 import { hex } from "./datagrams.ts";
 

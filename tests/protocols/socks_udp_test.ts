@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { innerDatagram } from "../../src/protocols/socks_udp.ts";
+import { innerDatagram } from "../../src/protocols/socks/datagram.ts";
 import { hex, readsOnlyItsRange } from "./datagrams.ts";
 
 // RFC 1928, section 7: reserved 2, fragment 1, address type 1, address, port 2.

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { detectUdpTracker } from "../../src/protocols/udp_tracker.ts";
+import { detectUdpTracker } from "../../src/protocols/udp_tracker/detect.ts";
 import {
   anyBytesAreHarmless,
   decides,

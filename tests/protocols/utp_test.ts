@@ -5,7 +5,7 @@ import {
   isUtpHeader,
   utpHeaderEnd,
   utpPayloadStart,
-} from "../../src/protocols/utp.ts";
+} from "../../src/protocols/utp/detect.ts";
 import {
   anyBytesAreHarmless,
   decides,

@@ -1,5 +1,5 @@
 import { isMatch } from "../../src/protocols/match.ts";
-import { detectWebSeed } from "../../src/protocols/web_seed.ts";
+import { detectWebSeed } from "../../src/protocols/web_seed/detect.ts";
 import { SIGNATURES } from "../../src/protocols/signatures.ts";
 import assert from "node:assert/strict";
 import { latin1 } from "./datagrams.ts";

@@ -1,7 +1,7 @@
 import {
   detectWebsocketFrame,
   detectWebsocketTracker,
-} from "../../src/protocols/websocket_tracker.ts";
+} from "../../src/protocols/websocket_tracker/detect.ts";
 import { hex, join, latin1 } from "./datagrams.ts";
 import { testProperties, testTable } from "./streams.ts";
 

@@ -2,7 +2,7 @@
 import { i32be, startsWith } from "../../packet/bytes.ts";
 import type { Match } from "../../protocols/match.ts";
 import { HANDSHAKE } from "../../protocols/signatures.ts";
-import { innerDatagram } from "../../protocols/socks_udp.ts";
+import { innerDatagram } from "../../protocols/socks/datagram.ts";
 import {
   ACTION_ANNOUNCE,
   ACTION_CONNECT,
@@ -20,9 +20,9 @@ import {
   RESPONSE_HEADER_LENGTH,
   RESPONSE_TRANSACTION_ID,
   SCRAPE_ENTRY_LENGTH,
-} from "../../protocols/udp_tracker.ts";
-import { UTP_HEADER_LENGTH, utpHeaderEnd } from "../../protocols/utp.ts";
-import { bencodeEntries, type FieldList, latin1 } from "./field_list.ts";
+} from "../../protocols/udp_tracker/detect.ts";
+import { UTP_HEADER_LENGTH, utpHeaderEnd } from "../../protocols/utp/detect.ts";
+import { bencodeEntries, type FieldList, latin1 } from "../../protocols/field_list.ts";
 import { addHandshake } from "./stream_fields.ts";
 
 /** Where the datagram begins that `fits`: in a SOCKS5 header, or at 0. */

@@ -5,7 +5,7 @@
  */
 import type { Match } from "../../protocols/match.ts";
 import { type Place, wordsAt } from "../../protocols/signatures.ts";
-import { bencodeEntries, type FieldList, latin1 } from "./field_list.ts";
+import { bencodeEntries, type FieldList, latin1 } from "../../protocols/field_list.ts";
 import { tunnelStart } from "./stream_fields.ts";
 
 /** What each reason rests on; what else is recognised is named beside it. */

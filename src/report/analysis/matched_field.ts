@@ -5,7 +5,7 @@
  */
 import type { Match, Method } from "../../protocols/match.ts";
 import { dhtFields, lsdFields, udpTrackerFields, utpFields } from "./datagram_fields.ts";
-import { FieldList, type MatchedField } from "./field_list.ts";
+import { FieldList, type MatchedField } from "../../protocols/field_list.ts";
 import { httpFields, websocketFields } from "./http_fields.ts";
 import {
   chainFields,
@@ -15,7 +15,7 @@ import {
   socksFields,
 } from "./stream_fields.ts";
 
-export type { MatchedField } from "./field_list.ts";
+export type { MatchedField } from "../../protocols/field_list.ts";
 
 /** What {@link matchedFields} answers. */
 export interface MatchedFields {

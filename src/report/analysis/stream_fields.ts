@@ -1,8 +1,8 @@
 /** Fields of TCP streams that are no HTTP: the peer wire, its extensions, encryption, SOCKS. */
 import { startsWith, u32be } from "../../packet/bytes.ts";
-import { detectExtension } from "../../protocols/extension.ts";
+import { detectExtension } from "../../protocols/extension/detect.ts";
 import { isMatch, type Match, NEED_MORE } from "../../protocols/match.ts";
-import { findHandshake } from "../../protocols/mse.ts";
+import { findHandshake } from "../../protocols/mse/detect.ts";
 import {
   CONSISTENT,
   EXTENDED,
@@ -11,11 +11,16 @@ import {
   judgeMessage,
   messageForm,
   PREFIX_LENGTH,
-} from "../../protocols/peer_message.ts";
-import { HANDSHAKE_LENGTH, INFO_HASH, PEER_ID, RESERVED } from "../../protocols/peer_wire.ts";
-import { negotiationLength } from "../../protocols/proxy.ts";
+} from "../../protocols/peer_wire/message.ts";
+import {
+  HANDSHAKE_LENGTH,
+  INFO_HASH,
+  PEER_ID,
+  RESERVED,
+} from "../../protocols/peer_wire/detect.ts";
+import { negotiationLength } from "../../protocols/socks/negotiation.ts";
 import { HANDSHAKE, wordsAt } from "../../protocols/signatures.ts";
-import { bencodeEntries, type FieldList } from "./field_list.ts";
+import { bencodeEntries, type FieldList } from "../../protocols/field_list.ts";
 
 const PROTOCOL_NAME = "protocol name (BEP 3: pstr)";
 

@@ -8,8 +8,8 @@
  * One byte in six is looked at: whatever the header's alignment, one of the known bytes is hit.
  */
 
-import { i32be } from "../packet/bytes.ts";
-import { CONSISTENT, judgeMessage } from "./peer_message.ts";
+import { i32be } from "../../packet/bytes.ts";
+import { CONSISTENT, judgeMessage } from "./message.ts";
 
 const KNOWN = Uint8Array.of(0x00, 0x00, 0x40, 0x09, 0x07, 0x00);
 const STRIDE = KNOWN.length;

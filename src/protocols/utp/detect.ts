@@ -6,8 +6,8 @@
  * each other (`engine/utp_flow.ts`). Here are the reads, the form of a header, and the one thing a
  * single datagram can prove: a peer wire handshake as its payload.
  */
-import { ascii, i32be, startsWith, u16be } from "../packet/bytes.ts";
-import { type Match, match } from "./match.ts";
+import { ascii, i32be, startsWith, u16be } from "../../packet/bytes.ts";
+import { type Match, match } from "../match.ts";
 
 export const ST_DATA = 0;
 export const ST_FIN = 1;

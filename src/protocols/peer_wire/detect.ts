@@ -1,7 +1,7 @@
 /** Peer wire handshake. Spec: BEP 3, "peer protocol". */
 
-import { type Match, match, NEED_MORE, type StreamAnswer } from "./match.ts";
-import { HANDSHAKE } from "./signatures.ts";
+import { type Match, match, NEED_MORE, type StreamAnswer } from "../match.ts";
+import { HANDSHAKE } from "../signatures.ts";
 
 /** Offsets in the 68 bytes of the handshake. */
 export const RESERVED = 20; // 8 bytes of extension bits

@@ -3,11 +3,11 @@
  * (RFC 6455). The client's frames are masked; compressed ones (RFC 7692) cannot be read.
  */
 
-import { u16be, u32be } from "../packet/bytes.ts";
-import { CUT_HEAD, CUT_LINE, type HttpHead, NOT_HTTP, readHead, UPGRADE } from "./http.ts";
+import { u16be, u32be } from "../../packet/bytes.ts";
+import { CUT_HEAD, CUT_LINE, type HttpHead, NOT_HTTP, readHead, UPGRADE } from "../http.ts";
 import { type JsonAnswer, readTrackerJson } from "./json_message.ts";
-import { match, NEED_MORE, type StreamAnswer } from "./match.ts";
-import { PrefixSet } from "./word_set.ts";
+import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
+import { PrefixSet } from "../word_set.ts";
 
 const MESSAGE = match("websocket-tracker", "proof", "WebTorrent tracker message");
 

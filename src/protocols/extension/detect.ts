@@ -8,12 +8,12 @@
  * handshake is recognised by its payload alone.
  */
 
-import { u16be, u32be } from "../packet/bytes.ts";
-import { integerAt, skipElement, stringLength, stringStart } from "./bencode.ts";
-import { match, NEED_MORE, type StreamAnswer } from "./match.ts";
-import { EXTENDED, messageForm } from "./peer_message.ts";
-import { wordsAt } from "./signatures.ts";
-import { PrefixSet, WordSet } from "./word_set.ts";
+import { u16be, u32be } from "../../packet/bytes.ts";
+import { integerAt, skipElement, stringLength, stringStart } from "../bencode.ts";
+import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
+import { EXTENDED, messageForm } from "../peer_wire/message.ts";
+import { wordsAt } from "../signatures.ts";
+import { PrefixSet, WordSet } from "../word_set.ts";
 
 const HANDSHAKE_KNOWN = match("extension", "proof", "extension handshake");
 /** Every key known and the dictionary ends with its message, but no extension is named. */

@@ -9,10 +9,10 @@
  * message). Those bytes take nothing from the proof, and to refuse them would let a client hide
  * behind one extra byte.
  */
-import { ascii, startsWith } from "../packet/bytes.ts";
-import { findKey, integerAt, skipElement, stringLength, stringStart } from "./bencode.ts";
-import { type Match, match } from "./match.ts";
-import { wordsAt } from "./signatures.ts";
+import { ascii, startsWith } from "../../packet/bytes.ts";
+import { findKey, integerAt, skipElement, stringLength, stringStart } from "../bencode.ts";
+import { type Match, match } from "../match.ts";
+import { wordsAt } from "../signatures.ts";
 
 const MIN_LENGTH = 24; // of an error with an empty text and an empty transaction id
 const DICTIONARY = 0x64; // d

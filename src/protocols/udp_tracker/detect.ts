@@ -5,8 +5,8 @@
  * announce is known by its form and its peer id. Everything else is short and starts with a small
  * integer, as many protocols do: `engine/tracker_flow.ts` ties those to the other direction.
  */
-import { i32be, u16be, u32be } from "../packet/bytes.ts";
-import { type Match, match } from "./match.ts";
+import { i32be, u16be, u32be } from "../../packet/bytes.ts";
+import { type Match, match } from "../match.ts";
 
 const PROTOCOL_ID_HIGH = 0x0000_0417; // two halves: no BigInt on the packet path
 const PROTOCOL_ID_LOW = 0x2710_1980;

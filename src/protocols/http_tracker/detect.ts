@@ -5,8 +5,8 @@
  * dictionary; a compressed body cannot be read and is no match.
  */
 
-import { ascii } from "../packet/bytes.ts";
-import { integerAt, skipElement, stringLength, stringStart } from "./bencode.ts";
+import { ascii } from "../../packet/bytes.ts";
+import { integerAt, skipElement, stringLength, stringStart } from "../bencode.ts";
 import {
   CUT_LINE,
   decimalAt,
@@ -21,10 +21,10 @@ import {
   readHead,
   TRANSFER_ENCODING,
   WHOLE_HEAD,
-} from "./http.ts";
-import { type Match, match, NEED_MORE, type StreamAnswer } from "./match.ts";
-import { wordsAt } from "./signatures.ts";
-import { PrefixSet, WordSet } from "./word_set.ts";
+} from "../http.ts";
+import { type Match, match, NEED_MORE, type StreamAnswer } from "../match.ts";
+import { wordsAt } from "../signatures.ts";
+import { PrefixSet, WordSet } from "../word_set.ts";
 
 const ANNOUNCE = match("http-tracker", "proof", "announce request");
 const SCRAPE = match("http-tracker", "proof", "scrape request");

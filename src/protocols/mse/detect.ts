@@ -1,4 +1,4 @@
-import { ascii, startsWith, u16be, u32be } from "../packet/bytes.ts";
+import { ascii, startsWith, u16be, u32be } from "../../packet/bytes.ts";
 
 /**
  * Message Stream Encryption, also called protocol encryption: what can be told of it without the

@@ -3,8 +3,8 @@
  * needs it: `{"action":"announce","info_hash":"…20 characters…","offers":[…],…}`.
  */
 
-import { wordsAt } from "./signatures.ts";
-import { WordSet } from "./word_set.ts";
+import { wordsAt } from "../signatures.ts";
+import { WordSet } from "../word_set.ts";
 
 /** "cut": possible, but `end` came before the proof. */
 export type JsonAnswer = "match" | "no" | "cut";

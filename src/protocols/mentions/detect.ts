@@ -3,8 +3,8 @@
  * who ask for it (BLOCK_MENTIONS): none of this is BitTorrent traffic.
  */
 
-import { ascii } from "../packet/bytes.ts";
-import { skipElement, stringLength, stringStart } from "./bencode.ts";
+import { ascii } from "../../packet/bytes.ts";
+import { skipElement, stringLength, stringStart } from "../bencode.ts";
 import {
   CONTENT_TYPE,
   CUT_HEAD,
@@ -17,10 +17,10 @@ import {
   queryKeyEnd,
   queryValueEnd,
   readHead,
-} from "./http.ts";
-import { match, NEED_MORE, type StreamAnswer } from "./match.ts";
-import { wordsAt } from "./signatures.ts";
-import { lowerCase, PrefixSet, WordSet } from "./word_set.ts";
+} from "../http.ts";
+import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
+import { wordsAt } from "../signatures.ts";
+import { lowerCase, PrefixSet, WordSet } from "../word_set.ts";
 
 const TORRENT_REQUEST = match("http-tracker", "strong", "mention: .torrent requested");
 const TORRENT_RESPONSE = match("http-tracker", "strong", "mention: .torrent file");

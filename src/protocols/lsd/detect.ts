@@ -3,8 +3,8 @@
  * [ff15::efc0:988f], port 6771 (clients also answer by unicast). The port and the groups prove
  * nothing, so this looks at the text alone.
  */
-import { ascii, startsWith } from "../packet/bytes.ts";
-import { type Match, match } from "./match.ts";
+import { ascii, startsWith } from "../../packet/bytes.ts";
+import { type Match, match } from "../match.ts";
 
 const REQUEST_LINE = ascii("BT-SEARCH * HTTP/1.1");
 const FIRST = REQUEST_LINE[0];

@@ -3,7 +3,7 @@
  * user and password (RFC 1929), HTTP CONNECT (RFC 9110, 9.3.6).
  */
 
-import { ascii, i32be, u16be } from "../packet/bytes.ts";
+import { ascii, i32be, u16be } from "../../packet/bytes.ts";
 import {
   CONTENT_LENGTH,
   CONTENT_TYPE,
@@ -13,9 +13,9 @@ import {
   isLetter,
   TRANSFER_ENCODING,
   WHOLE_HEAD,
-} from "./http.ts";
-import { match, NEED_MORE, type StreamAnswer } from "./match.ts";
-import { PrefixSet } from "./word_set.ts";
+} from "../http.ts";
+import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
+import { PrefixSet } from "../word_set.ts";
 
 /** {@link negotiationLength}: the stream does not begin with a negotiation known here. */
 export const NO_NEGOTIATION = 0;

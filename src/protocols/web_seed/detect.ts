@@ -6,7 +6,7 @@
  * fetches news, updates and address databases: only a Range, or a torrent's path, counts.
  */
 
-import { ascii } from "../packet/bytes.ts";
+import { ascii } from "../../packet/bytes.ts";
 import {
   CUT_HEAD,
   CUT_LINE,
@@ -20,10 +20,10 @@ import {
   RANGE,
   readHead,
   USER_AGENT,
-} from "./http.ts";
-import { match, NEED_MORE, type StreamAnswer } from "./match.ts";
-import { wordsAt } from "./signatures.ts";
-import { lowerCase, PrefixSet, WordSet } from "./word_set.ts";
+} from "../http.ts";
+import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
+import { wordsAt } from "../signatures.ts";
+import { lowerCase, PrefixSet, WordSet } from "../word_set.ts";
 
 const PIECE_BY_HASH = match("web-seed", "strong", "piece by info-hash (BEP 17)");
 const RANGE_BY_CLIENT = match("web-seed", "strong", "range requested by a client (BEP 19)");

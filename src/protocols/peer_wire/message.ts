@@ -4,7 +4,7 @@
  * nothing: chains of them are followed in `engine/message_chain.ts`.
  */
 
-import { u32be } from "../packet/bytes.ts";
+import { u32be } from "../../packet/bytes.ts";
 
 export const REQUEST = 6;
 export const PIECE = 7;

@@ -1,5 +1,5 @@
 /** Named ranges of a payload, as they are gathered by those who know a protocol. */
-import { skipElement, stringLength, stringStart } from "../../protocols/bencode.ts";
+import { skipElement, stringLength, stringStart } from "./bencode.ts";
 
 /** A part of the payload that has a name in a specification. */
 export interface MatchedField {
