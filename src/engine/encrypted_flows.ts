@@ -18,16 +18,56 @@ import type { EnginePolicy } from "./policy.ts";
 import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
 import { isWellKnownPort, SYSTEM_PORTS } from "./well_known_ports.ts";
 
-const OF_PROVEN_HOST = match("mse", "strong", "encrypted handshake, host with BitTorrent evidence");
-const TO_NAMED_PEER = match("mse", "strong", "encrypted handshake with an endpoint named as peer");
-const FAN_OUT = match("mse", "strong", "encrypted handshakes with several distinct endpoints");
-const REQUESTS_AND_PIECES = match("mse", "strong", "encrypted, lengths of requests and pieces");
-const BLOCKS = match("mse", "strong", "encrypted, lengths of blocks");
-const SWARM_BLOCKS = match("mse", "strong", "encrypted, lengths of blocks, host with evidence");
-const SWARM = match("mse", "strong", "encrypted, lengths of requests, host with evidence");
-const PLAINTEXT_PAYLOAD = match("mse", "proof", "handshake behind an encrypted negotiation");
-const RANDOM_SHAPE = match("entropy", "strong", "random handshake on an unknown port");
-const RANDOM_BYTES = match("entropy", "strong", "random bytes on an unknown port");
+const OF_PROVEN_HOST = match(
+  "mse",
+  "by-host",
+  "strong",
+  "encrypted handshake, host with BitTorrent evidence",
+);
+const TO_NAMED_PEER = match(
+  "mse",
+  "named-peer",
+  "strong",
+  "encrypted handshake with an endpoint named as peer",
+);
+const FAN_OUT = match(
+  "mse",
+  "fan-out",
+  "strong",
+  "encrypted handshakes with several distinct endpoints",
+);
+const REQUESTS_AND_PIECES = match(
+  "mse",
+  "requests-and-pieces",
+  "strong",
+  "encrypted, lengths of requests and pieces",
+);
+const BLOCKS = match("mse", "blocks", "strong", "encrypted, lengths of blocks");
+const SWARM_BLOCKS = match(
+  "mse",
+  "swarm-blocks",
+  "strong",
+  "encrypted, lengths of blocks, host with evidence",
+);
+const SWARM = match(
+  "mse",
+  "swarm-requests",
+  "strong",
+  "encrypted, lengths of requests, host with evidence",
+);
+const PLAINTEXT_PAYLOAD = match(
+  "mse",
+  "plain-handshake",
+  "proof",
+  "handshake behind an encrypted negotiation",
+);
+const RANDOM_SHAPE = match(
+  "entropy",
+  "random-handshake",
+  "strong",
+  "random handshake on an unknown port",
+);
+const RANDOM_BYTES = match("entropy", "random-bytes", "strong", "random bytes on an unknown port");
 
 /** Ends of a packet, as places in `Packet.address`. */
 const SOURCE = 0;

@@ -1,8 +1,8 @@
 import { ACK, type Packet, PROTOCOL_TCP, SYN } from "../packet/packet.ts";
 import { formatAddress } from "../packet/address.ts";
-import { describeClient } from "../protocols/client_name.ts";
+import type { PeerSink } from "../protocols/compact_peers.ts";
 import type { Match } from "../protocols/match.ts";
-import { type PeerSink, readPeers } from "../protocols/peers.ts";
+import { describeClient, kindRow, readInfoHash, readPeers } from "../protocols/methods.ts";
 import { EncryptedFlows } from "./encrypted_flows.ts";
 import {
   BITTORRENT_FLOW,
@@ -52,6 +52,8 @@ export interface Detection {
   readonly match: Match;
   /** The client's name and version, where the bytes tell. */
   readonly client: string | null;
+  /** The torrent's info-hash in hexadecimal, where the bytes tell. */
+  readonly infoHash: string | null;
   /** Whether the evidence is enough to ban for (false: dropped by the strict policy alone). */
   readonly mayBan: boolean;
   readonly family: 4 | 6;
@@ -310,7 +312,7 @@ export class Engine {
       const initiator = direction === 0 ? 0 : 4;
       for (let end = 0; end <= 4; end += 4) {
         const isProven = finding.provenEnd === AS_THE_METHOD_SAYS
-          ? end === initiator || isPeerToPeer(match)
+          ? end === initiator || kindRow(match).shows === "both"
           : end === finding.provenEnd;
         if (isProven) this.#evidence.prove(address, end, timeMs);
       }
@@ -329,6 +331,7 @@ export class Engine {
     this.detection = {
       match,
       client: describeClient(match, finding.bytes, finding.start, finding.end),
+      infoHash: readInfoHash(match, finding.bytes, finding.start, finding.end),
       mayBan: finding.mayBan,
       family: packet.family as 4 | 6,
       protocol: packet.protocol,
@@ -344,21 +347,6 @@ export class Engine {
       payload: bytes.slice(payloadStart, sampleEnd),
       payloadLength: packet.payloadLength,
     };
-  }
-}
-
-/** Both ends of such a flow speak BitTorrent; of others only the initiator is known to. */
-function isPeerToPeer(match: Match): boolean {
-  switch (match.method) {
-    case "http-tracker":
-    case "udp-tracker":
-    case "websocket-tracker":
-    case "web-seed":
-    case "lsd":
-    case "socks":
-      return false;
-    default:
-      return true;
   }
 }
 

@@ -12,6 +12,7 @@ const WHOLE = 2 ** HANDSHAKE.length - 1;
 
 export const HIDDEN_HANDSHAKE = match(
   "peer-wire",
+  "hidden-handshake",
   "proof",
   "handshake among contradicting segments",
 );

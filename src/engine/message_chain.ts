@@ -34,9 +34,14 @@ import {
   PIECE_HEADER_LENGTH,
 } from "../protocols/peer_wire/piece_search.ts";
 
-const MID_STREAM = match("mid-stream", "strong", "chain of peer wire messages");
-const MID_STREAM_V2 = match("mid-stream", "strong", "chain of BitTorrent v2 hash messages");
-const FAST = match("fast", "strong", "chain of Fast extension messages");
+const MID_STREAM = match("mid-stream", "chain", "strong", "chain of peer wire messages");
+const MID_STREAM_V2 = match(
+  "mid-stream",
+  "hash-chain",
+  "strong",
+  "chain of BitTorrent v2 hash messages",
+);
+const FAST = match("fast", "chain", "strong", "chain of Fast extension messages");
 
 /** Bytes of a direction looked at before it is given up: four pieces of 16 KiB and their fringe. */
 const BUDGET = 0x1_2000;

@@ -4,6 +4,7 @@
  * request counts when it carries the connection id that the tracker has given.
  */
 import { i32be } from "../packet/bytes.ts";
+import { INFO_HASH_LENGTH } from "../protocols/info_hash.ts";
 import { type Match, match } from "../protocols/match.ts";
 import {
   ACTION_ANNOUNCE,
@@ -12,7 +13,6 @@ import {
   ACTION_SCRAPE,
   CONNECT_LENGTH,
   detectUdpTracker,
-  INFO_HASH_LENGTH,
   isAnnounceRequest,
   isAnnounceResponseLength,
   isConnectRequest,
@@ -42,13 +42,33 @@ const CONNECTED = 0x04;
 const ANNOUNCE_SENT = 0x10;
 const SCRAPE_SENT = 0x40;
 
-const CONNECT_RESPONSE = match("udp-tracker", "proof", "connect response to its request");
-const ANNOUNCE = match("udp-tracker", "proof", "announce request of a connection");
-const SCRAPE = match("udp-tracker", "proof", "scrape request of a connection");
-const ANNOUNCE_RESPONSE = match("udp-tracker", "strong", "announce response to its request");
-const SCRAPE_RESPONSE = match("udp-tracker", "strong", "scrape response to its request");
-const ERROR_RESPONSE = match("udp-tracker", "strong", "error response to its request");
-const ANNOUNCE_HINT = match("udp-tracker", "hint", "like an announce request");
+const CONNECT_RESPONSE = match(
+  "udp-tracker",
+  "connect-response",
+  "proof",
+  "connect response to its request",
+);
+const ANNOUNCE = match("udp-tracker", "announce", "proof", "announce request of a connection");
+const SCRAPE = match("udp-tracker", "scrape", "proof", "scrape request of a connection");
+const ANNOUNCE_RESPONSE = match(
+  "udp-tracker",
+  "announce-response",
+  "strong",
+  "announce response to its request",
+);
+const SCRAPE_RESPONSE = match(
+  "udp-tracker",
+  "scrape-response",
+  "strong",
+  "scrape response to its request",
+);
+const ERROR_RESPONSE = match(
+  "udp-tracker",
+  "error-response",
+  "strong",
+  "error response to its request",
+);
+const ANNOUNCE_HINT = match("udp-tracker", "announce-form", "hint", "like an announce request");
 
 /** Tracker transactions of all flows; `slot` is the flow table's index. */
 export class TrackerFlows {

@@ -85,15 +85,15 @@ const ENOUGH_AGREEMENTS = 2;
 /** After so many contradictions a flow is no longer called uTP-like. */
 const MAX_CONFLICTS = 4;
 
-const OPENED = match("utp", "strong", "uTP connection opened");
-const CONTINUED = match("utp", "strong", "uTP SYN followed by its connection");
-const REPEATED = match("utp", "strong", "uTP SYN repeated on a microsecond clock");
-const TWO_WAY = match("utp", "strong", "uTP headers in both directions agree");
-const ONE_WAY = match("utp", "strong", "uTP headers agree with the clock");
+const OPENED = match("utp", "opened", "strong", "uTP connection opened");
+const CONTINUED = match("utp", "continued", "strong", "uTP SYN followed by its connection");
+const REPEATED = match("utp", "repeated", "strong", "uTP SYN repeated on a microsecond clock");
+const TWO_WAY = match("utp", "two-way", "strong", "uTP headers in both directions agree");
+const ONE_WAY = match("utp", "one-way", "strong", "uTP headers agree with the clock");
 /** A SYN as clients send it: 64 fixed bits. Wait for the answer, or ask what else the host does. */
-export const UTP_SYN_HINT: Match = match("utp", "hint", "uTP SYN");
+export const UTP_SYN_HINT: Match = match("utp", "syn", "hint", "uTP SYN");
 /** Headers that continue one another. */
-export const UTP_HEADER_HINT: Match = match("utp", "hint", "uTP header");
+export const UTP_HEADER_HINT: Match = match("utp", "header", "hint", "uTP header");
 
 /** uTP state of all flows; `slot` is the flow table's index. */
 export class UtpFlows {

@@ -3,8 +3,6 @@
  * was judged, so it may create strings. Everything that came from the wire is made printable.
  */
 
-import { ascii, startsWith } from "../packet/bytes.ts";
-import { findKey, stringLength, stringStart } from "./bencode.ts";
 import {
   AZUREUS_STYLE,
   type ClientRow,
@@ -13,30 +11,21 @@ import {
   SHADOW_STYLE,
   type Version,
 } from "./client_table.ts";
-import {
-  hexDigit,
-  HttpHead,
-  NOT_HTTP,
-  queryKeyEnd,
-  queryValueEnd,
-  USER_AGENT,
-  valueEnd,
-} from "./http.ts";
-import type { Match } from "./match.ts";
-import { HANDSHAKE_LENGTH, PEER_ID } from "./peer_wire/detect.ts";
-import { EXTENDED } from "./peer_wire/message.ts";
-import { HANDSHAKE } from "./signatures.ts";
-import { WordSet } from "./word_set.ts";
 
 /** Peer IDs are 20 bytes (BEP 3). */
 export const PEER_ID_LENGTH = 20;
 /** Longest name taken from the wire. */
-const MAX_NAME = 64;
+export const MAX_NAME = 64;
 
 /** Shadow's base 64, which also orders Azureus-style digits (base 62). */
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.-";
 
 const AZUREUS = new Map(AZUREUS_STYLE.map((row) => [row.prefix, row]));
+/** The client's name by the two letters that it has in Azureus-style peer IDs and in the DHT, or null. */
+export function clientByCode(code: string): string | null {
+  return AZUREUS.get(code)?.name ?? null;
+}
+
 const BITLORD = "LORD";
 
 /**
@@ -147,165 +136,13 @@ function digits(text: string): string {
   return [...text].map(digit).join(".");
 }
 
-/**
- * The client named by the key `v` of a DHT message, `length` bytes at `at`: two letters as in an
- * Azureus-style peer ID and a version of two bytes, or null.
- */
-export function clientFromDhtVersion(
-  bytes: Uint8Array,
-  at: number,
-  length: number,
-): string | null {
-  if (length < 2) return null;
-  const code = latin1(bytes, at, 2);
-  const row = AZUREUS.get(code);
-  if (row === undefined) return null;
-  if (length < 4) return row.name;
-  const high = bytes[at + 2];
-  const low = bytes[at + 3];
-  switch (code) {
-    case "UT": // build number
-    case "UM":
-    case "UW":
-    case "BT":
-      return `${row.name} (build ${high * 256 + low})`;
-    case "LT": // major, minor; one byte 0x20 once meant 2.0
-      return high >= 16 ? `${row.name} ${high >> 4}.${high & 15}` : `${row.name} ${high}.${low}`;
-    case "lt": // minor, patch of 0.x
-      return `${row.name} 0.${high}.${low >> 4}`;
-    case "TR":
-      return high === 0 ? row.name : `${row.name} ${high}.${low}`;
-    default:
-      return row.name;
-  }
-}
-
-/** The client named by the header `User-Agent` in `[at, end)`: product and version, printable. */
-export function clientFromUserAgent(bytes: Uint8Array, at: number, end: number): string | null {
-  const text = printable(bytes, at, Math.min(end, at + MAX_NAME));
-  const utorrent = /^(?:uTorrent|µTorrent)\/(\d)(\d)(\d)/.exec(text);
-  if (utorrent !== null) return `µTorrent ${utorrent[1]}.${utorrent[2]}.${utorrent[3]}`;
-  const product = /^([A-Za-zµ][\w .:\-]*?)[/ ]v?(\d[\w.\-]*)/.exec(text);
-  if (product !== null) return `${product[1]} ${product[2]}`;
-  return /^[A-Za-z]/.test(text) ? text.split(/[/;(]/)[0].trim() || null : null;
-}
-
-const KEY_V = ascii("v");
-const QUERY_PEER_ID = new WordSet(["peer_id"]);
-const JSON_PEER_ID = '"peer_id":"';
-const EXTENSION_PAYLOAD = 6; // u32 length, 20, extended id
-const ANNOUNCE_PEER_ID = 36; // BEP 15
-const ANNOUNCE_LENGTH = 98;
-const UTP_HEADER_LENGTH = 20;
-const head = new HttpHead();
-const decodedId = new Uint8Array(PEER_ID_LENGTH);
-
-/**
- * Names the client behind `match`, found in the payload (or stream prefix) `[start, end)`, where
- * `start` is where the detector began. Null when nothing there says it.
- */
-export function describeClient(
-  match: Match,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): string | null {
-  switch (match.method) {
-    case "peer-wire":
-    case "mse":
-      return fromHandshake(bytes, start, end);
-    case "extension":
-    case "mid-stream":
-    case "fast":
-      return fromExtension(bytes, start, end);
-    case "http-tracker":
-    case "web-seed":
-      return fromRequest(bytes, start, end);
-    case "websocket-tracker":
-      return fromRequest(bytes, start, end) ?? fromJson(bytes, start, end);
-    case "dht":
-      return fromDht(bytes, start, end);
-    case "udp-tracker":
-      return end - start >= ANNOUNCE_LENGTH
-        ? clientFromPeerId(bytes, start + ANNOUNCE_PEER_ID)
-        : null;
-    case "utp":
-      return fromHandshake(bytes, start + UTP_HEADER_LENGTH, end);
-    default:
-      return null;
-  }
-}
-
-function fromHandshake(bytes: Uint8Array, start: number, end: number): string | null {
-  if (!startsWith(bytes, start, end, HANDSHAKE) || end - start < HANDSHAKE_LENGTH) return null;
-  return clientFromPeerId(bytes, start + PEER_ID) ??
-    fromExtension(bytes, start + HANDSHAKE_LENGTH, end);
-}
-
-/** The key `v` of an extension handshake (BEP 10): any text. */
-function fromExtension(bytes: Uint8Array, start: number, end: number): string | null {
-  const dictAt = start + EXTENSION_PAYLOAD;
-  if (dictAt >= end || bytes[start + 4] !== EXTENDED || bytes[start + 5] !== 0) return null;
-  const value = findKey(bytes, dictAt, end, KEY_V);
-  if (value < 0) return null;
-  const text = stringStart(bytes, value, end);
-  if (text < 0) return null;
-  const length = Math.min(stringLength(bytes, value, end), MAX_NAME);
-  return printable(bytes, text, text + length) || null;
-}
-
-function fromDht(bytes: Uint8Array, start: number, end: number): string | null {
-  const value = findKey(bytes, start, end, KEY_V);
-  if (value < 0) return null;
-  const text = stringStart(bytes, value, end);
-  return text < 0 ? null : clientFromDhtVersion(bytes, text, stringLength(bytes, value, end));
-}
-
-/** The query's `peer_id`, or the header `User-Agent`. */
-function fromRequest(bytes: Uint8Array, start: number, end: number): string | null {
-  if (head.request(bytes, start, end) === NOT_HTTP) return null;
-  let at = head.queryStart;
-  while (at >= 0 && at < head.targetEnd) {
-    const keyEnd = queryKeyEnd(bytes, at, head.targetEnd);
-    const next = queryValueEnd(bytes, keyEnd, head.targetEnd);
-    if (QUERY_PEER_ID.has(bytes, at, keyEnd - at) && percentDecode(bytes, keyEnd + 1, next)) {
-      const client = clientFromPeerId(decodedId, 0);
-      if (client !== null) return client;
-    }
-    at = next + 1;
-  }
-  const agent = head.values[USER_AGENT];
-  return agent < 0 ? null : clientFromUserAgent(bytes, agent, valueEnd(bytes, agent, end));
-}
-
-/** Decodes into {@link decodedId}; false when it is not 20 bytes. */
-function percentDecode(bytes: Uint8Array, at: number, end: number): boolean {
-  let length = 0;
-  while (at < end && length < PEER_ID_LENGTH) {
-    let byte = bytes[at++];
-    if (byte === 0x25 && end - at >= 2) {
-      byte = hexDigit(bytes[at]) * 16 + hexDigit(bytes[at + 1]);
-      at += 2;
-    }
-    decodedId[length++] = byte;
-  }
-  return length === PEER_ID_LENGTH && at >= end;
-}
-
-/** A message in an unmasked frame: its peer ID is ASCII in every WebTorrent client. */
-function fromJson(bytes: Uint8Array, start: number, end: number): string | null {
-  const text = latin1(bytes, start, Math.min(end - start, 4096));
-  const at = text.indexOf(JSON_PEER_ID);
-  if (at < 0 || start + at + JSON_PEER_ID.length + PEER_ID_LENGTH > end) return null;
-  return clientFromPeerId(bytes, start + at + JSON_PEER_ID.length);
-}
-
-function latin1(bytes: Uint8Array, at: number, length: number): string {
+/** One byte per character. */
+export function latin1(bytes: Uint8Array, at: number, length: number): string {
   return String.fromCharCode(...bytes.subarray(at, at + length));
 }
 
 /** Text for a log line: UTF-8 or Latin-1, no control characters, no line breaks. */
-function printable(bytes: Uint8Array, at: number, end: number): string {
+export function printable(bytes: Uint8Array, at: number, end: number): string {
   const part = bytes.subarray(at, end);
   let text = new TextDecoder().decode(part);
   if (text.includes("\ufffd")) text = String.fromCharCode(...part);

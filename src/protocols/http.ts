@@ -258,6 +258,25 @@ export function percentDecodedLength(bytes: Uint8Array, at: number, end: number)
   return length;
 }
 
+/** Percent-decodes `[at, end)` into `into`; false when it does not fill it exactly. */
+export function percentDecode(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  into: Uint8Array,
+): boolean {
+  let length = 0;
+  while (at < end && length < into.length) {
+    let byte = bytes[at++];
+    if (byte === PERCENT && end - at >= 2) {
+      byte = hexDigit(bytes[at]) * 16 + hexDigit(bytes[at + 1]);
+      at += 2;
+    }
+    into[length++] = byte;
+  }
+  return length === into.length && at >= end;
+}
+
 /** Value of a hexadecimal digit, or -1. */
 export function hexDigit(byte: number): number {
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;

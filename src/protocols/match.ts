@@ -8,31 +8,94 @@
  * returns shared frozen constants, so that a packet allocates nothing.
  */
 
-/** The fixed list of methods, the contract of the JSON output and of the detection log. */
-export const METHODS = [
-  "peer-wire",
-  "extension",
-  "fast",
-  "mid-stream",
-  "http-tracker",
-  "web-seed",
-  "websocket-tracker",
-  "mse",
-  "dht",
-  "udp-tracker",
-  "utp",
-  "lsd",
-  "socks",
-  "entropy",
-] as const;
+/**
+ * What can be recognised: the methods, which are the contract of the JSON output and of the
+ * detection log, each with its kinds. The kernel's map of bans knows a method by its place here, so
+ * a new one goes to the end. What a kind means (whom it shows, whether it bans) is its row in
+ * `methods.ts`.
+ */
+export const KINDS = {
+  "peer-wire": ["handshake", "hidden-handshake"],
+  extension: [
+    "handshake",
+    "bare-handshake",
+    "pex",
+    "metadata",
+    "comment",
+    "trackers",
+    "holepunch",
+    "dont-have",
+    "status",
+  ],
+  fast: ["chain"],
+  "mid-stream": ["chain", "hash-chain"],
+  "http-tracker": [
+    "announce",
+    "scrape",
+    "announce-response",
+    "scrape-response",
+    "failure",
+    "path-by-client",
+    "torrent-mention",
+    "torrent-file-mention",
+    "magnet-mention",
+  ],
+  "web-seed": ["piece-by-hash", "range-by-client", "torrent-by-client", "bitcomet-data"],
+  "websocket-tracker": ["message"],
+  mse: [
+    "by-host",
+    "named-peer",
+    "fan-out",
+    "requests-and-pieces",
+    "blocks",
+    "swarm-blocks",
+    "swarm-requests",
+    "plain-handshake",
+  ],
+  dht: [
+    "ping",
+    "find_node",
+    "get_peers",
+    "announce_peer",
+    "get",
+    "put",
+    "sample_infohashes",
+    "vote",
+    "query",
+    "response",
+    "peers-response",
+    "error",
+  ],
+  "udp-tracker": [
+    "connect",
+    "announce-by-peer-id",
+    "announce",
+    "scrape",
+    "connect-response",
+    "announce-response",
+    "scrape-response",
+    "error-response",
+    "announce-form",
+  ],
+  utp: ["handshake", "opened", "continued", "repeated", "two-way", "one-way", "syn", "header"],
+  lsd: ["announce"],
+  socks: ["socks5-request", "socks5-reply", "socks4-request", "socks4a-request"],
+  entropy: ["random-handshake", "random-bytes"],
+} as const;
 
-/** One of {@link METHODS}. */
-export type Method = typeof METHODS[number];
+/** One of the methods. */
+export type Method = keyof typeof KINDS;
+
+/** The fixed list of methods, in the order that the kernel's map knows. */
+export const METHODS: readonly Method[] = Object.freeze(Object.keys(KINDS) as Method[]);
+
+/** What a method recognised: one of its kinds. */
+export type Kind<M extends Method = Method> = M extends Method ? typeof KINDS[M][number] : never;
 
 /**
  * - `proof`: cannot occur by chance or in another protocol (48 bits of constraint or more, or a
- *   full parse). Drops and bans on one packet.
- * - `strong`: independent weaker facts agree (both directions, or a chain of messages). Drops, bans.
+ *   full parse). Drops on one packet.
+ * - `strong`: independent weaker facts agree (both directions, or a chain of messages). Drops.
  * - `hint`: consistent with BitTorrent and with other things. Remembered, never drops or bans
  *   alone in the default policy.
  */
@@ -42,6 +105,8 @@ export type Strength = "proof" | "strong" | "hint";
 export interface Match {
   /** How it was recognised. */
   readonly method: Method;
+  /** What of it, for programs: one of the method's {@link KINDS}. */
+  readonly kind: Kind;
   /** How sure that is. */
   readonly strength: Strength;
   /** In words, for the operator: "handshake", "announce request". */
@@ -49,8 +114,13 @@ export interface Match {
 }
 
 /** A frozen match, created once per module. */
-export function match(method: Method, strength: Strength, reason: string): Match {
-  return Object.freeze({ method, strength, reason });
+export function match<M extends Method>(
+  method: M,
+  kind: Kind<M>,
+  strength: Strength,
+  reason: string,
+): Match {
+  return Object.freeze({ method, kind, strength, reason });
 }
 
 /**

@@ -1,5 +1,4 @@
 /** Every pure reader of bytes: no throw, and nothing outside its range is read. */
-import { describeClient } from "../../src/protocols/client_name.ts";
 import {
   findKey,
   integerAt,
@@ -14,8 +13,8 @@ import { detectLsd } from "../../src/protocols/lsd/detect.ts";
 import { isMatch, type StreamAnswer } from "../../src/protocols/match.ts";
 import { detectMention } from "../../src/protocols/mentions/detect.ts";
 import { looksRandom } from "../../src/protocols/mse/detect.ts";
+import { describeClient, readInfoHash, readPeers } from "../../src/protocols/methods.ts";
 import { detectPeerWire } from "../../src/protocols/peer_wire/detect.ts";
-import { readPeers } from "../../src/protocols/peers.ts";
 import { detectSocks, negotiationLength } from "../../src/protocols/socks/negotiation.ts";
 import { innerDatagram } from "../../src/protocols/socks/datagram.ts";
 import { detectUdpTracker } from "../../src/protocols/udp_tracker/detect.ts";
@@ -46,7 +45,12 @@ const detector =
     if (!isMatch(answer)) return answer;
     const peers: number[] = [];
     readPeers(answer, bytes, start, end, { peer: (...words) => void peers.push(...words) });
-    return [answer.reason, describeClient(answer, bytes, start, end), ...peers].join();
+    return [
+      answer.reason,
+      describeClient(answer, bytes, start, end),
+      readInfoHash(answer, bytes, start, end),
+      ...peers,
+    ].join();
   };
 
 const ID = Uint8Array.of(0x69, 0x64);

@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  clientFromDhtVersion,
-  clientFromPeerId,
-  clientFromUserAgent,
-  describeClient,
-} from "../../src/protocols/client_name.ts";
+import { clientFromPeerId } from "../../src/protocols/client_name.ts";
 import { AZUREUS_STYLE, CLIENTS } from "../../src/protocols/client_table.ts";
-import { match, type Method } from "../../src/protocols/match.ts";
+import { KINDS, match, type Method } from "../../src/protocols/match.ts";
+import { clientFromDhtVersion } from "../../src/protocols/dht/client.ts";
+import { clientFromUserAgent } from "../../src/protocols/http_tracker/client.ts";
+import { describeClient } from "../../src/protocols/methods.ts";
 import { hex, join, latin1 } from "./datagrams.ts";
 
 function peerId(text: string): Uint8Array {
@@ -160,7 +158,7 @@ const described: readonly (readonly [Method, string, Uint8Array, string | null])
   [
     "utp",
     "a handshake over uTP",
-    join(new Uint8Array(20), HANDSHAKE, peerId("-TR3000-")),
+    join(Uint8Array.of(1), new Uint8Array(19), HANDSHAKE, peerId("-TR3000-")),
     "Transmission 3.00",
   ],
   [
@@ -208,7 +206,10 @@ const described: readonly (readonly [Method, string, Uint8Array, string | null])
 ];
 for (const [method, what, bytes, client] of described) {
   Deno.test(`describeClient() for ${method} reads ${what}`, () => {
-    assert.equal(describeClient(match(method, "proof", "test"), bytes, 0, bytes.length), client);
+    assert.equal(
+      describeClient(match(method, KINDS[method][0], "proof", "test"), bytes, 0, bytes.length),
+      client,
+    );
   });
 }
 
@@ -219,7 +220,7 @@ Deno.test("describeClient() survives any bytes and their every cut", () => {
     fc.uint8Array({ maxLength: 200 }),
     ([method, , bytes], kept, noise) => {
       const any = join(bytes.slice(0, kept), noise);
-      describeClient(match(method, "proof", "test"), any, 0, any.length);
+      describeClient(match(method, KINDS[method][0], "proof", "test"), any, 0, any.length);
     },
   ));
 });

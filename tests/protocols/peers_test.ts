@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { match, type Method } from "../../src/protocols/match.ts";
-import { readPeers } from "../../src/protocols/peers.ts";
+import { KINDS, match, type Method } from "../../src/protocols/match.ts";
+import { readPeers } from "../../src/protocols/methods.ts";
 import { hex, join, latin1 } from "./datagrams.ts";
 
 /** The peers of a message, as hexadecimal words and the port, read inside a larger buffer. */
@@ -19,7 +19,7 @@ function peersOf(method: Method, payload: Uint8Array, family?: number): string[]
   const pad = latin1("6:peers6");
   const buffer = join(pad, payload, pad);
   readPeers(
-    match(method, "proof", "test"),
+    match(method, KINDS[method][0], "proof", "test"),
     buffer,
     pad.length,
     pad.length + payload.length,

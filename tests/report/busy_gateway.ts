@@ -1,5 +1,5 @@
 /** A made-up hour of a VPN gateway, for the page's test and its screenshot. */
-import type { Method } from "../../src/protocols/match.ts";
+import { KINDS, type Method } from "../../src/protocols/match.ts";
 import { ban, counters, FakeSource, status } from "../status/fake_status.ts";
 import { record } from "./detection_fixture.ts";
 
@@ -59,7 +59,7 @@ export function busyGateway(): FakeSource {
           interface: "wg0",
           bans: [{ target: sourceAddress, seconds: 18_000 }],
         }, {
-          match: { method, reason, strength: "proof" },
+          match: { method, kind: KINDS[method][0], reason, strength: "proof" },
           client,
           protocol: ["dht", "utp", "udp-tracker", "lsd"].includes(method) ? 17 : 6,
           source: sourceAddress,

@@ -8,8 +8,14 @@ export const PAYLOAD = Uint8Array.fromHex(
 
 export function detection(changes: Partial<Detection> = {}): Detection {
   return {
-    match: { method: "udp-tracker", strength: "proof", reason: "announce request" },
+    match: {
+      method: "udp-tracker",
+      kind: "announce",
+      strength: "proof",
+      reason: "announce request",
+    },
     client: "qBittorrent 1.4.2",
+    infoHash: null,
     mayBan: true,
     family: 4,
     protocol: 17,

@@ -101,7 +101,7 @@ Deno.test("DetectionHistory counts by method and by client, a minute a step", ()
   history.add(
     95_000,
     record({}, {
-      match: { method: "peer-wire", strength: "proof", reason: "handshake" },
+      match: { method: "peer-wire", kind: "handshake", strength: "proof", reason: "handshake" },
       client: "Transmission 4.0.2",
     }),
   );

@@ -11,7 +11,8 @@
  */
 import { ascii, startsWith } from "../../packet/bytes.ts";
 import { findKey, integerAt, skipElement, stringLength, stringStart } from "../bencode.ts";
-import { type Match, match } from "../match.ts";
+import { COMPACT_PEER6_LENGTH, COMPACT_PEER_LENGTH } from "../compact_peers.ts";
+import { type Kind, type Match, match } from "../match.ts";
 import { wordsAt } from "../signatures.ts";
 
 const MIN_LENGTH = 24; // of an error with an empty text and an empty transaction id
@@ -32,8 +33,6 @@ const KEY_Y = 0x79; // message type
 const NODE_ID_LENGTH = 20;
 const COMPACT_NODE_LENGTH = 26; // node id 20, IPv4 4, port 2
 const COMPACT_NODE6_LENGTH = 38; // BEP 32: node id 20, IPv6 16, port 2
-const COMPACT_PEER_LENGTH = 6;
-const COMPACT_PEER6_LENGTH = 18;
 const SAMPLE_LENGTH = 20; // BEP 51
 
 const ID = ascii("id");
@@ -44,7 +43,6 @@ const SAMPLES = ascii("samples");
 const R = ascii("r");
 const A = ascii("a");
 const Q = ascii("q");
-const V = ascii("v");
 const PORT = ascii("port");
 const IMPLIED_PORT = ascii("implied_port");
 
@@ -52,12 +50,12 @@ const ANNOUNCE_PEER = ascii("announce_peer");
 
 /** Methods with a name of their own in the report; any other is a "query". */
 const QUERIES: readonly (readonly [Uint8Array, Match])[] = wordsAt("dht query")
-  .map((name) => [ascii(name), match("dht", "proof", `${name} query`)]);
+  .map((name) => [ascii(name), match("dht", name as Kind<"dht">, "proof", `${name} query`)]);
 
-const OTHER_QUERY = match("dht", "proof", "query");
-const RESPONSE = match("dht", "proof", "response");
-const PEERS_RESPONSE = match("dht", "proof", "get_peers response");
-const ERROR = match("dht", "proof", "error");
+const OTHER_QUERY = match("dht", "query", "proof", "query");
+const RESPONSE = match("dht", "response", "proof", "response");
+const PEERS_RESPONSE = match("dht", "peers-response", "proof", "get_peers response");
+const ERROR = match("dht", "error", "proof", "error");
 
 /** A KRPC query, response or error that starts the datagram `[start, end)`. */
 export function detectDht(bytes: Uint8Array, start: number, end: number): Match | null {
@@ -165,11 +163,6 @@ function isPeerList(bytes: Uint8Array, at: number, end: number): boolean {
 /** Position of the `values` list of a response that {@link detectDht} has matched, or -1. */
 export function findDhtValues(bytes: Uint8Array, start: number, end: number): number {
   return findKey(bytes, findKey(bytes, start, end, R), end, VALUES);
-}
-
-/** Position of the client's version string (`v`) in a message, or -1. */
-export function findDhtVersion(bytes: Uint8Array, start: number, end: number): number {
-  return findKey(bytes, start, end, V);
 }
 
 /**

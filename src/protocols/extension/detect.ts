@@ -15,17 +15,22 @@ import { EXTENDED, messageForm } from "../peer_wire/message.ts";
 import { wordsAt } from "../signatures.ts";
 import { PrefixSet, WordSet } from "../word_set.ts";
 
-const HANDSHAKE_KNOWN = match("extension", "proof", "extension handshake");
+const HANDSHAKE_KNOWN = match("extension", "handshake", "proof", "extension handshake");
 /** Every key known and the dictionary ends with its message, but no extension is named. */
-const HANDSHAKE_BARE = match("extension", "strong", "extension handshake without extensions");
-const PEX = match("extension", "proof", "peer exchange (ut_pex)");
-const METADATA = match("extension", "proof", "metadata exchange (ut_metadata)");
-const COMMENT = match("extension", "strong", "comment exchange (ut_comment)");
-const TRACKERS = match("extension", "strong", "tracker exchange (lt_tex)");
+const HANDSHAKE_BARE = match(
+  "extension",
+  "bare-handshake",
+  "strong",
+  "extension handshake without extensions",
+);
+const PEX = match("extension", "pex", "proof", "peer exchange (ut_pex)");
+const METADATA = match("extension", "metadata", "proof", "metadata exchange (ut_metadata)");
+const COMMENT = match("extension", "comment", "strong", "comment exchange (ut_comment)");
+const TRACKERS = match("extension", "trackers", "strong", "tracker exchange (lt_tex)");
 /** A few fixed bytes each: other length-prefixed protocols have the like. */
-const HOLEPUNCH = match("extension", "hint", "ut_holepunch");
-const DONT_HAVE = match("extension", "hint", "lt_donthave");
-const STATUS = match("extension", "hint", "upload_only or share_mode");
+const HOLEPUNCH = match("extension", "holepunch", "hint", "ut_holepunch");
+const DONT_HAVE = match("extension", "dont-have", "hint", "lt_donthave");
+const STATUS = match("extension", "status", "hint", "upload_only or share_mode");
 
 const NAMES = new WordSet(wordsAt("extension name"));
 const HANDSHAKE_KEYS = new WordSet(wordsAt("extension handshake key"));

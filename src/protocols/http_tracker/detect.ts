@@ -26,12 +26,12 @@ import { type Match, match, NEED_MORE, type StreamAnswer } from "../match.ts";
 import { wordsAt } from "../signatures.ts";
 import { PrefixSet, WordSet } from "../word_set.ts";
 
-const ANNOUNCE = match("http-tracker", "proof", "announce request");
-const SCRAPE = match("http-tracker", "proof", "scrape request");
-const ANNOUNCE_RESPONSE = match("http-tracker", "proof", "announce response");
-const SCRAPE_RESPONSE = match("http-tracker", "proof", "scrape response");
+const ANNOUNCE = match("http-tracker", "announce", "proof", "announce request");
+const SCRAPE = match("http-tracker", "scrape", "proof", "scrape request");
+const ANNOUNCE_RESPONSE = match("http-tracker", "announce-response", "proof", "announce response");
+const SCRAPE_RESPONSE = match("http-tracker", "scrape-response", "proof", "scrape response");
 /** Other services answer with bencode and these words too, if rarely. */
-const FAILURE = match("http-tracker", "hint", "failure response");
+const FAILURE = match("http-tracker", "failure", "hint", "failure response");
 
 const QUERY_WORDS = wordsAt("query key");
 const QUERY_KEYS = new WordSet(QUERY_WORDS);

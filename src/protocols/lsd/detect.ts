@@ -19,7 +19,7 @@ const LF = 0x0a;
 const SPACE = 0x20;
 const TAB = 0x09;
 
-const ANNOUNCE = match("lsd", "proof", "local announce");
+const ANNOUNCE = match("lsd", "announce", "proof", "local announce");
 
 /** A BT-SEARCH message with at least one info-hash. */
 export function detectLsd(bytes: Uint8Array, start: number, end: number): Match | null {

@@ -22,9 +22,19 @@ import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
 import { wordsAt } from "../signatures.ts";
 import { lowerCase, PrefixSet, WordSet } from "../word_set.ts";
 
-const TORRENT_REQUEST = match("http-tracker", "strong", "mention: .torrent requested");
-const TORRENT_RESPONSE = match("http-tracker", "strong", "mention: .torrent file");
-const MAGNET = match("http-tracker", "strong", "mention: magnet link");
+const TORRENT_REQUEST = match(
+  "http-tracker",
+  "torrent-mention",
+  "strong",
+  "mention: .torrent requested",
+);
+const TORRENT_RESPONSE = match(
+  "http-tracker",
+  "torrent-file-mention",
+  "strong",
+  "mention: .torrent file",
+);
+const MAGNET = match("http-tracker", "magnet-mention", "strong", "mention: magnet link");
 
 const TORRENT_SUFFIX = ascii(wordsAt("path end")[0]);
 const CONTENT_TYPES = new PrefixSet(wordsAt("content type"));

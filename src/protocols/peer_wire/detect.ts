@@ -10,7 +10,7 @@ export const PEER_ID = 48; // 20 bytes
 export const HANDSHAKE_LENGTH = 68;
 
 /** 160 fixed bits at the very beginning of the stream: chance does not produce them. */
-export const PEER_WIRE_HANDSHAKE: Match = match("peer-wire", "proof", "handshake");
+export const PEER_WIRE_HANDSHAKE: Match = match("peer-wire", "handshake", "proof", "handshake");
 
 /**
  * Looks for a handshake at the beginning of a stream (or of a tunnelled one). The 20 fixed bytes

@@ -35,3 +35,9 @@ export function innerDatagram(bytes: Uint8Array, start: number, end: number): nu
   const inner = start + ADDRESS + length + PORT_LENGTH;
   return inner < end ? inner : -1;
 }
+
+/** Where the datagram begins that `fits`: in a SOCKS5 header, or at 0. */
+export function datagramStart(bytes: Uint8Array, fits: (at: number) => boolean): number {
+  const inner = innerDatagram(bytes, 0, bytes.length);
+  return inner >= 0 && fits(inner) ? inner : 0;
+}

@@ -22,10 +22,10 @@ export const NO_NEGOTIATION = 0;
 /** {@link negotiationLength}: a negotiation that is not complete yet. */
 export const NEGOTIATING = -1;
 
-const SOCKS5_REQUEST = match("socks", "proof", "SOCKS5 request");
-const SOCKS5_REPLY = match("socks", "strong", "SOCKS5 reply");
-const SOCKS4_REQUEST = match("socks", "strong", "SOCKS4 request");
-const SOCKS4A_REQUEST = match("socks", "proof", "SOCKS4a request");
+const SOCKS5_REQUEST = match("socks", "socks5-request", "proof", "SOCKS5 request");
+const SOCKS5_REPLY = match("socks", "socks5-reply", "strong", "SOCKS5 reply");
+const SOCKS4_REQUEST = match("socks", "socks4-request", "strong", "SOCKS4 request");
+const SOCKS4A_REQUEST = match("socks", "socks4a-request", "proof", "SOCKS4a request");
 
 const VERSION4 = 4;
 const VERSION5 = 5;
@@ -292,4 +292,18 @@ function isPrintable(byte: number): boolean {
 /** First byte of an IPv4 address that a server can have. */
 function isUnicast(first: number): boolean {
   return first > 0 && first < 224;
+}
+
+/** Where the tunnelled stream begins: behind proxy negotiations of either side, else 0. */
+export function tunnelStart(bytes: Uint8Array): number {
+  const end = bytes.length;
+  let at = 0;
+  for (;;) {
+    const negotiation = Math.max(
+      negotiationLength(bytes, at, end, true),
+      negotiationLength(bytes, at, end, false),
+    );
+    if (negotiation <= 0 || at + negotiation >= end) return at;
+    at += negotiation;
+  }
 }

@@ -6,6 +6,8 @@
  * integer, as many protocols do: `engine/tracker_flow.ts` ties those to the other direction.
  */
 import { i32be, u16be, u32be } from "../../packet/bytes.ts";
+import { COMPACT_PEER_LENGTH } from "../compact_peers.ts";
+import { INFO_HASH_LENGTH } from "../info_hash.ts";
 import { type Match, match } from "../match.ts";
 
 const PROTOCOL_ID_HIGH = 0x0000_0417; // two halves: no BigInt on the packet path
@@ -32,14 +34,11 @@ export const REQUEST_HEADER_LENGTH = 16;
 export const ANNOUNCE_LENGTH = 98;
 /** Announce response before the peers: action 4, transaction id 4, interval 4, leechers 4, seeders 4. */
 export const ANNOUNCE_RESPONSE_LENGTH = 20;
-export const COMPACT_PEER_LENGTH = 6;
-export const COMPACT_PEER6_LENGTH = 18;
 export const RESPONSE_HEADER_LENGTH = 8;
-export const INFO_HASH_LENGTH = 20;
 /** A scrape answers each info-hash with seeders 4, completed 4, leechers 4. */
 export const SCRAPE_ENTRY_LENGTH = 12;
 
-const PEER_ID = 36;
+export const PEER_ID = 36; // 20 bytes
 const DOWNLOADED = 56;
 const UPLOADED = 72;
 const EVENT = 80;
@@ -50,8 +49,13 @@ const EVENT_STOPPED = 3; // the last of none, completed, started, stopped
 /** No client asks for more peers; -1 means the tracker's default. */
 const MAX_NUM_WANT = 10_000;
 
-const CONNECT_REQUEST = match("udp-tracker", "proof", "connect request");
-const ANNOUNCE_REQUEST = match("udp-tracker", "strong", "announce request with a client's peer id");
+const CONNECT_REQUEST = match("udp-tracker", "connect", "proof", "connect request");
+const ANNOUNCE_REQUEST = match(
+  "udp-tracker",
+  "announce-by-peer-id",
+  "strong",
+  "announce request with a client's peer id",
+);
 
 /** A connect request, or an announce request with a plausible peer id. */
 export function detectUdpTracker(bytes: Uint8Array, start: number, end: number): Match | null {

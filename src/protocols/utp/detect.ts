@@ -36,7 +36,7 @@ const MAX_WINDOW = 0x4000_0000;
 
 const PEER_WIRE = ascii("\x13BitTorrent protocol"); // BEP 3
 
-const HANDSHAKE = match("utp", "proof", "peer wire handshake in uTP");
+const HANDSHAKE = match("utp", "handshake", "proof", "peer wire handshake in uTP");
 
 /**
  * End of the header and its extensions, where the payload starts; -1 when the datagram is no uTP.

@@ -25,11 +25,26 @@ import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
 import { wordsAt } from "../signatures.ts";
 import { lowerCase, PrefixSet, WordSet } from "../word_set.ts";
 
-const PIECE_BY_HASH = match("web-seed", "strong", "piece by info-hash (BEP 17)");
-const RANGE_BY_CLIENT = match("web-seed", "strong", "range requested by a client (BEP 19)");
-const TORRENT_BY_CLIENT = match("web-seed", "strong", ".torrent requested by a client");
-const DATA_BY_BITCOMET = match("web-seed", "strong", "BitComet data request");
-const TRACKER_BY_CLIENT = match("http-tracker", "strong", "tracker path requested by a client");
+const PIECE_BY_HASH = match("web-seed", "piece-by-hash", "strong", "piece by info-hash (BEP 17)");
+const RANGE_BY_CLIENT = match(
+  "web-seed",
+  "range-by-client",
+  "strong",
+  "range requested by a client (BEP 19)",
+);
+const TORRENT_BY_CLIENT = match(
+  "web-seed",
+  "torrent-by-client",
+  "strong",
+  ".torrent requested by a client",
+);
+const DATA_BY_BITCOMET = match("web-seed", "bitcomet-data", "strong", "BitComet data request");
+const TRACKER_BY_CLIENT = match(
+  "http-tracker",
+  "path-by-client",
+  "strong",
+  "tracker path requested by a client",
+);
 
 const QUERY_WORDS = wordsAt("query key");
 const QUERY_KEYS = new WordSet(QUERY_WORDS);

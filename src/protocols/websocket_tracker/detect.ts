@@ -9,7 +9,7 @@ import { type JsonAnswer, readTrackerJson } from "./json_message.ts";
 import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
 import { PrefixSet } from "../word_set.ts";
 
-const MESSAGE = match("websocket-tracker", "proof", "WebTorrent tracker message");
+const MESSAGE = match("websocket-tracker", "message", "proof", "WebTorrent tracker message");
 
 const WEBSOCKET = new PrefixSet(["websocket"]);
 const STATUS_SWITCHING = 101;

@@ -3,17 +3,9 @@
  * say no position, since a packet must allocate nothing; here, after a detection, there is time to
  * look again. What is found is for people who judge a detection: it decides nothing.
  */
-import type { Match, Method } from "../../protocols/match.ts";
-import { dhtFields, lsdFields, udpTrackerFields, utpFields } from "./datagram_fields.ts";
 import { FieldList, type MatchedField } from "../../protocols/field_list.ts";
-import { httpFields, websocketFields } from "./http_fields.ts";
-import {
-  chainFields,
-  encryptedFields,
-  extensionFields,
-  handshakeFields,
-  socksFields,
-} from "./stream_fields.ts";
+import { FIELD_READERS } from "../../protocols/fields.ts";
+import type { Match } from "../../protocols/match.ts";
 
 export type { MatchedField } from "../../protocols/field_list.ts";
 
@@ -24,25 +16,6 @@ export interface MatchedFields {
   /** What a reader has to know besides, or null. */
   readonly note: string | null;
 }
-
-const READERS: Readonly<
-  Record<Method, (list: FieldList, match: Match, bytes: Uint8Array) => void>
-> = {
-  "peer-wire": handshakeFields,
-  extension: extensionFields,
-  fast: chainFields,
-  "mid-stream": chainFields,
-  "http-tracker": httpFields,
-  "web-seed": httpFields,
-  "websocket-tracker": websocketFields,
-  mse: encryptedFields,
-  dht: dhtFields,
-  "udp-tracker": udpTrackerFields,
-  utp: utpFields,
-  lsd: lsdFields,
-  socks: socksFields,
-  entropy: encryptedFields,
-};
 
 const NOT_HERE =
   "What matched is not in the bytes kept: it began in an earlier packet of the flow, " +
@@ -65,18 +38,18 @@ const REQUEST = "It carries the connection id that the tracker gave in an earlie
  */
 export function matchedFields(match: Match, payload: Uint8Array): MatchedFields {
   const list = new FieldList(payload.length);
-  READERS[match.method](list, match, payload);
+  FIELD_READERS[match.method](list, match, payload);
   const { fields } = list;
   return { fields, note: noteOf(match, fields) };
 }
 
-function noteOf({ method, strength, reason }: Match, fields: readonly MatchedField[]) {
+function noteOf({ method, kind, strength }: Match, fields: readonly MatchedField[]) {
   if (method === "entropy") return RANDOM;
   if (method === "mse" && strength !== "proof") return ENCRYPTED;
   if (!fields.some(({ isDecisive }) => isDecisive)) return NOT_HERE;
   if (method === "mid-stream" || method === "fast") return CHAIN;
   if (method === "utp" && strength !== "proof") return UTP;
-  if (method === "udp-tracker" && reason.endsWith("to its request")) return ANSWER;
-  if (method === "udp-tracker" && reason.endsWith("of a connection")) return REQUEST;
+  if (method === "udp-tracker" && kind.endsWith("-response")) return ANSWER;
+  if (method === "udp-tracker" && (kind === "announce" || kind === "scrape")) return REQUEST;
   return null;
 }

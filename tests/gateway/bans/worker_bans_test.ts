@@ -40,8 +40,15 @@ function workerBans(
 
 function detection(source: string, destination: string, more: Partial<Detection> = {}): Detection {
   return {
-    match: match("dht", "proof", "ping query"),
-    ...{ client: null, mayBan: true, family: 4, protocol: UDP, initiatorIsSource: true },
+    match: match("dht", "ping", "proof", "ping query"),
+    ...{
+      client: null,
+      infoHash: null,
+      mayBan: true,
+      family: 4,
+      protocol: UDP,
+      initiatorIsSource: true,
+    },
     ...{ source, sourcePort: 6881, destination, destinationPort: 51_413 },
     address: addressPair(source, destination),
     ...{ payload: new Uint8Array(), payloadLength: 0, established: true },

@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { EnginePolicy } from "../../../src/engine/policy.ts";
-import { match, type Method, METHODS, type Strength } from "../../../src/protocols/match.ts";
+import {
+  type Kind,
+  KINDS,
+  match,
+  type Method,
+  METHODS,
+  type Strength,
+} from "../../../src/protocols/match.ts";
 import { type MatchedFields, matchedFields } from "../../../src/report/analysis/matched_field.ts";
-import { HTTP_REASONS } from "../../../src/report/analysis/http_fields.ts";
 import { hex, join, latin1 } from "../../protocols/datagrams.ts";
 import { detectionAt } from "./captured_detection.ts";
 
@@ -317,9 +323,39 @@ const MADE: readonly (readonly [Method, Strength, string, string, Uint8Array, st
   ],
 ];
 
+/** Every `match(method, kind, strength, reason)` of the sources. */
+function* matchesOf(directory: URL): Generator<[Method, Kind, Strength, string]> {
+  for (const { name, isDirectory } of Deno.readDirSync(directory)) {
+    if (isDirectory) {
+      yield* matchesOf(new URL(`${name}/`, directory));
+      continue;
+    }
+    const text = Deno.readTextFileSync(new URL(name, directory));
+    for (
+      const [, method, kind, strength, reason] of text.matchAll(
+        /match\(\s*"([a-z-]+)",\s*(?:"([a-z0-9-]+)"|name[^,]*),\s*"([a-z]+)",\s*(?:"([^"]+)"|`[^`]*`),?\s*\)/g,
+      )
+    ) {
+      yield [
+        method as Method,
+        (kind ?? "ping") as Kind,
+        strength as Strength,
+        reason ?? "ping query",
+      ];
+    }
+  }
+}
+
+const ALL = ["protocols", "engine"]
+  .flatMap((folder) => [...matchesOf(new URL(`../../../src/${folder}/`, import.meta.url))]);
+
+function kindOf(method: Method, reason: string): Kind {
+  return ALL.find((row) => row[0] === method && row[3] === reason)![1];
+}
+
 for (const [method, strength, reason, name, payload, expected] of MADE) {
   Deno.test(`matchedFields() of ${method}, ${reason}: ${name}`, () => {
-    const found = matchedFields(match(method, strength, reason), payload);
+    const found = matchedFields(match(method, kindOf(method, reason), strength, reason), payload);
     const words = inWords(found, payload, true);
     assert.equal(words.length, expected.length, words.join("\n"));
     expected.forEach((line, i) => assert.equal(words[i].slice(0, line.length), line));
@@ -328,7 +364,7 @@ for (const [method, strength, reason, name, payload, expected] of MADE) {
 
 Deno.test("matchedFields() reads a masked WebSocket message", () => {
   const [, , , , payload] = MADE.find(([, , , name]) => name === "masked")!;
-  const { fields } = matchedFields(match("websocket-tracker", "proof", "x"), payload);
+  const { fields } = matchedFields(match("websocket-tracker", "message", "proof", "x"), payload);
   assert.deepEqual(
     fields.map(({ name, value }) => [name, value]),
     [
@@ -340,33 +376,21 @@ Deno.test("matchedFields() reads a masked WebSocket message", () => {
 });
 
 Deno.test("matchedFields() says when what matched is not in the bytes", () => {
-  const { fields, note } = matchedFields(match("peer-wire", "proof", "handshake"), hex("ff"));
+  const { fields, note } = matchedFields(
+    match("peer-wire", "handshake", "proof", "handshake"),
+    hex("ff"),
+  );
   assert.deepEqual(fields, []);
   assert.match(note!, /^What matched is not in the bytes kept/);
 });
 
-/** Every `match(method, strength, reason)` of the sources. */
-function* matchesOfSources(): Generator<[Method, Strength, string]> {
-  for (const folder of ["protocols", "engine"]) {
-    const directory = new URL(`../../../src/${folder}/`, import.meta.url);
-    for (const { name } of Deno.readDirSync(directory)) {
-      const text = Deno.readTextFileSync(new URL(name, directory));
-      for (
-        const [, method, strength, reason] of text.matchAll(
-          /match\(\s*"([a-z-]+)",\s*"([a-z]+)",\s*(?:"([^"]+)"|`[^`]*`),?\s*\)/g,
-        )
-      ) yield [method as Method, strength as Strength, reason ?? "ping query"];
-    }
-  }
-}
-
-const ALL = [...matchesOfSources()];
-
-Deno.test("matchedFields() knows every reason of HTTP", () => {
+Deno.test("every kind has a detector, and every method is one of the list", () => {
   assert.deepEqual(new Set(ALL.map(([method]) => method)), new Set(METHODS));
-  const reasons = ALL.filter(([method]) => method === "http-tracker" || method === "web-seed")
-    .map(([, , reason]) => reason);
-  assert.deepEqual([...reasons].sort(), [...HTTP_REASONS].sort());
+  for (const method of METHODS) {
+    if (method === "dht") continue; // its queries are rows of the signature table
+    const found = ALL.filter((row) => row[0] === method).map(([, kind]) => kind);
+    assert.deepEqual([...new Set(found)].sort(), [...KINDS[method]].sort(), method);
+  }
 });
 
 Deno.test("matchedFields() never throws, and stays inside the payload", () => {
@@ -386,8 +410,8 @@ Deno.test("matchedFields() never throws, and stays inside the payload", () => {
     }),
   );
   fc.assert(
-    fc.property(fc.constantFrom(...ALL), payloads, ([method, strength, reason], payload) => {
-      const { fields } = matchedFields(match(method, strength, reason), payload);
+    fc.property(fc.constantFrom(...ALL), payloads, ([method, kind, strength, reason], payload) => {
+      const { fields } = matchedFields(match(method, kind, strength, reason), payload);
       let last = 0;
       for (const { start, end, name } of fields) {
         assert.ok(last <= start && start < end && end <= payload.length, name);

@@ -231,7 +231,7 @@ pageTest("shows what peers say as text", async (browser, directory) => {
     `d1:ad2:id20:abcdefghijklmnopqrste1:q${client.length}:` +
       `${client}1:t2:aa1:y1:qe`,
   );
-  const found = detection({ match: match("dht", "proof", client), client, payload });
+  const found = detection({ match: match("dht", "query", "proof", client), client, payload });
   collector.detection(found, 1, 0);
   collector.problem(client);
   const origin = { program: client, createdMs: 0, policy: CAPTURE_POLICY };

@@ -1,0 +1,38 @@
+/** Names of clients in HTTP requests: the query's `peer_id`, or the header `User-Agent`. */
+import { clientFromPeerId, MAX_NAME, PEER_ID_LENGTH, printable } from "../client_name.ts";
+import { HttpHead, NOT_HTTP, queryKeyEnd, queryValueEnd, USER_AGENT, valueEnd } from "../http.ts";
+import { percentDecode } from "../http.ts";
+import { WordSet } from "../word_set.ts";
+
+const QUERY_PEER_ID = new WordSet(["peer_id"]);
+const head = new HttpHead();
+const decodedId = new Uint8Array(PEER_ID_LENGTH);
+
+/** The query's `peer_id`, or the header `User-Agent`. */
+export function httpClient(bytes: Uint8Array, start: number, end: number): string | null {
+  if (head.request(bytes, start, end) === NOT_HTTP) return null;
+  let at = head.queryStart;
+  while (at >= 0 && at < head.targetEnd) {
+    const keyEnd = queryKeyEnd(bytes, at, head.targetEnd);
+    const next = queryValueEnd(bytes, keyEnd, head.targetEnd);
+    if (
+      QUERY_PEER_ID.has(bytes, at, keyEnd - at) && percentDecode(bytes, keyEnd + 1, next, decodedId)
+    ) {
+      const client = clientFromPeerId(decodedId, 0);
+      if (client !== null) return client;
+    }
+    at = next + 1;
+  }
+  const agent = head.values[USER_AGENT];
+  return agent < 0 ? null : clientFromUserAgent(bytes, agent, valueEnd(bytes, agent, end));
+}
+
+/** The client named by the header `User-Agent` in `[at, end)`: product and version, printable. */
+export function clientFromUserAgent(bytes: Uint8Array, at: number, end: number): string | null {
+  const text = printable(bytes, at, Math.min(end, at + MAX_NAME));
+  const utorrent = /^(?:uTorrent|µTorrent)\/(\d)(\d)(\d)/.exec(text);
+  if (utorrent !== null) return `µTorrent ${utorrent[1]}.${utorrent[2]}.${utorrent[3]}`;
+  const product = /^([A-Za-zµ][\w .:\-]*?)[/ ]v?(\d[\w.\-]*)/.exec(text);
+  if (product !== null) return `${product[1]} ${product[2]}`;
+  return /^[A-Za-z]/.test(text) ? text.split(/[/;(]/)[0].trim() || null : null;
+}

@@ -1,0 +1,261 @@
+/**
+ * One row a method, one entry a kind: whom a find shows, whether it bans, and what else its bytes
+ * tell. Everything that depends on what was recognised asks here; `docs/adding-a-detector.md` says
+ * how to add a row. Asked once a detection, never on a packet that decides nothing.
+ */
+import { dhtClient } from "./dht/client.ts";
+import { dhtInfoHash } from "./dht/info_hash.ts";
+import { readDhtPeers } from "./dht/peers.ts";
+import { extensionClient } from "./extension/client.ts";
+import { readPexPeers } from "./extension/peers.ts";
+import { httpClient } from "./http_tracker/client.ts";
+import { httpInfoHash } from "./http_tracker/info_hash.ts";
+import { readHttpTrackerPeers } from "./http_tracker/peers.ts";
+import { lsdInfoHash } from "./lsd/info_hash.ts";
+import type { Kind, Match, Method } from "./match.ts";
+import { handshakeClient } from "./peer_wire/client.ts";
+import { handshakeInfoHash } from "./peer_wire/info_hash.ts";
+import type { PeerReader, PeerSink } from "./compact_peers.ts";
+import { udpTrackerClient } from "./udp_tracker/client.ts";
+import { udpTrackerInfoHash } from "./udp_tracker/info_hash.ts";
+import { readUdpTrackerPeers } from "./udp_tracker/peers.ts";
+import { utpClient } from "./utp/client.ts";
+import { utpInfoHash } from "./utp/info_hash.ts";
+import { websocketClient } from "./websocket_tracker/client.ts";
+import { websocketInfoHash } from "./websocket_tracker/info_hash.ts";
+
+/**
+ * Whom a find shows to speak BitTorrent: both ends of the flow, or only the one that opened it (a
+ * tracker's address serves web pages too; those who ask it are the ones who torrent).
+ */
+export type ShownEnds = "both" | "initiator";
+
+/**
+ * When a find is enough to ban a sender who is known to be real:
+ * - `always`;
+ * - `answered`: when the other end has answered in BitTorrent too. A browser sends such a request
+ *   for any page that has the address of a picture in it;
+ * - `client`: when the bytes name a torrent client. Others keep such tables too: crawlers, research,
+ *   programs that only look names up;
+ * - `never`: it drops, it does not ban.
+ */
+export type BanCondition = "always" | "answered" | "client" | "never";
+
+/** What is known of a find of one kind. */
+export interface KindRow {
+  readonly shows: ShownEnds;
+  readonly bans: BanCondition;
+}
+
+/** Reads text out of a matched message `[start, end)`; null where it does not say it. */
+export type TextReader = (
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  kind: Kind,
+) => string | null;
+
+/** A method's row. */
+export interface MethodRow<M extends Method> extends KindRow {
+  /** Hands the endpoints that a message names as peers to a sink; null where none does. */
+  readonly peers: PeerReader | null;
+  /** The client's name and version. */
+  readonly client: TextReader | null;
+  /** The torrent's info-hash, 40 lower-case hexadecimal digits. */
+  readonly infoHash: TextReader | null;
+  /** Kinds, with what is different from the method's own. */
+  readonly kinds: { readonly [K in Kind<M>]: Partial<KindRow> };
+}
+
+const NEVER = { bans: "never" } as const;
+
+/** The table. */
+export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
+  "peer-wire": {
+    shows: "both",
+    bans: "always",
+    peers: null,
+    client: handshakeClient,
+    infoHash: handshakeInfoHash,
+    kinds: { handshake: {}, "hidden-handshake": {} },
+  },
+  extension: {
+    shows: "both",
+    bans: "always",
+    peers: readPexPeers,
+    client: extensionClient,
+    infoHash: null,
+    kinds: {
+      ...{ handshake: {}, "bare-handshake": {}, pex: {}, metadata: {}, comment: {}, trackers: {} },
+      ...{ holepunch: NEVER, "dont-have": NEVER, status: NEVER },
+    },
+  },
+  fast: {
+    shows: "both",
+    bans: "always",
+    peers: null,
+    client: extensionClient,
+    infoHash: null,
+    kinds: { chain: {} },
+  },
+  "mid-stream": {
+    shows: "both",
+    bans: "always",
+    peers: null,
+    client: extensionClient,
+    infoHash: null,
+    kinds: { chain: {}, "hash-chain": {} },
+  },
+  "http-tracker": {
+    shows: "initiator",
+    bans: "always",
+    peers: readHttpTrackerPeers,
+    client: httpClient,
+    infoHash: httpInfoHash,
+    kinds: {
+      ...{ announce: {}, scrape: {}, "announce-response": {}, "scrape-response": {} },
+      ...{ failure: NEVER, "path-by-client": {} },
+      ...{ "torrent-mention": {}, "torrent-file-mention": {}, "magnet-mention": {} },
+    },
+  },
+  "web-seed": {
+    shows: "initiator",
+    bans: "always",
+    peers: null,
+    client: httpClient,
+    infoHash: httpInfoHash,
+    kinds: {
+      ...{ "piece-by-hash": {}, "range-by-client": {}, "torrent-by-client": {} },
+      "bitcomet-data": {},
+    },
+  },
+  "websocket-tracker": {
+    shows: "initiator",
+    bans: "always",
+    peers: null,
+    client: websocketClient,
+    infoHash: websocketInfoHash,
+    kinds: { message: {} },
+  },
+  mse: {
+    shows: "both",
+    bans: "always",
+    peers: null,
+    client: handshakeClient,
+    infoHash: handshakeInfoHash,
+    kinds: {
+      ...{ "by-host": {}, "named-peer": {}, "fan-out": {}, "requests-and-pieces": {} },
+      ...{ blocks: {}, "swarm-blocks": {}, "swarm-requests": {}, "plain-handshake": {} },
+    },
+  },
+  dht: {
+    shows: "both",
+    bans: "client",
+    peers: readDhtPeers,
+    client: dhtClient,
+    infoHash: dhtInfoHash,
+    kinds: {
+      // Who asks for a torrent's peers, names himself as one, or gathers torrents.
+      get_peers: { bans: "always" },
+      announce_peer: { bans: "always" },
+      sample_infohashes: { bans: "always" },
+      ...{ ping: {}, find_node: {}, get: {}, put: {}, vote: {}, query: {} },
+      ...{ response: {}, "peers-response": {}, error: {} },
+    },
+  },
+  "udp-tracker": {
+    shows: "initiator",
+    bans: "always",
+    peers: readUdpTrackerPeers,
+    client: udpTrackerClient,
+    infoHash: udpTrackerInfoHash,
+    kinds: {
+      ...{ connect: {}, "announce-by-peer-id": {}, announce: {}, scrape: {} },
+      ...{ "connect-response": {}, "announce-response": {}, "scrape-response": {} },
+      ...{ "error-response": {}, "announce-form": NEVER },
+    },
+  },
+  utp: {
+    shows: "both",
+    bans: "never", // others use the transport alone
+    peers: null,
+    client: utpClient,
+    infoHash: utpInfoHash,
+    kinds: {
+      handshake: { bans: "always" },
+      ...{ opened: {}, continued: {}, repeated: {}, "two-way": {}, "one-way": {} },
+      ...{ syn: {}, header: {} },
+    },
+  },
+  lsd: {
+    shows: "initiator",
+    bans: "always",
+    peers: null,
+    client: null,
+    infoHash: lsdInfoHash,
+    kinds: { announce: {} },
+  },
+  socks: {
+    shows: "initiator",
+    bans: "always",
+    peers: null,
+    client: null,
+    infoHash: null,
+    kinds: {
+      ...{ "socks5-request": {}, "socks5-reply": {}, "socks4-request": {}, "socks4a-request": {} },
+    },
+  },
+  entropy: {
+    shows: "both",
+    bans: "never",
+    peers: null,
+    client: null,
+    infoHash: null,
+    kinds: { "random-handshake": {}, "random-bytes": {} },
+  },
+};
+
+/** What is known of a find: the method's row with what its kind changes. */
+export function kindRow({ method, kind }: Match): KindRow {
+  const row: MethodRow<Method> = METHOD_ROWS[method];
+  const own: Partial<KindRow> = row.kinds[kind];
+  return { shows: own.shows ?? row.shows, bans: own.bans ?? row.bans };
+}
+
+/**
+ * Hands every peer named by the matched message `[start, end)` to `sink`. `family` is the IP
+ * version of the flow: a UDP tracker's answer does not tell 6-byte entries from 18-byte ones.
+ */
+export function readPeers(
+  match: Match,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  sink: PeerSink,
+  family = 4,
+): void {
+  METHOD_ROWS[match.method].peers?.(bytes, start, end, sink, family);
+}
+
+/**
+ * Names the client behind `match`, found in the payload (or stream prefix) `[start, end)`, where
+ * `start` is where the detector began. Null when nothing there says it.
+ */
+export function describeClient(
+  match: Match,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): string | null {
+  return METHOD_ROWS[match.method].client?.(bytes, start, end, match.kind) ?? null;
+}
+
+/** The info-hash that the matched message names, 40 hexadecimal digits, or null. */
+export function readInfoHash(
+  match: Match,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): string | null {
+  return METHOD_ROWS[match.method].infoHash?.(bytes, start, end, match.kind) ?? null;
+}
