@@ -2,27 +2,17 @@
  * `btblocker bans list|add|remove|clear`: asks the running blocker; where none runs, works on the
  * bans that an earlier run left pinned in the kernel.
  */
-import { close } from "../../ffi/libc.ts";
-import { EnvironmentError } from "../errors.ts";
+import { outOfFleet } from "../blocker/ban_desk.ts";
 import {
-  answerBanRequest,
   type BanAction,
   type BanAnswer,
   type BanRequest,
   checkBanRequest,
-  outOfFleet,
-} from "../gateway/bans/ban_commands.ts";
-import {
-  BAN_MAP_NAMES,
-  type BanMapName,
-  openPinnedMap,
-  pinDirectory,
-} from "../gateway/bans/ban_pins.ts";
-import { BanTable } from "../gateway/bans/ban_table.ts";
-import { type Ban, Bans } from "../gateway/bans/bans.ts";
+} from "../blocker/ban_request.ts";
 import { askControl } from "../blocker/control.ts";
-import { LocalAddresses } from "../gateway/network/local_addresses.ts";
-import { networkNamespace, networkNamespaceInode } from "../gateway/network/network_namespace.ts";
+import { answerFromPins } from "../blocker/pinned_bans.ts";
+import type { Ban } from "../gateway/bans/bans.ts";
+import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
 import { Output } from "./output.ts";
 import { formatCount, formatDuration, formatLocalTime } from "../text.ts";
 
@@ -45,7 +35,7 @@ export async function bans(
   checkBanRequest(request);
   const running = await askControl(networkNamespaceInode(), "bans", request);
   if (running === null && fleet) throw outOfFleet();
-  const answers = running !== null ? running.result as BanAnswer[] : answerFromPins(request);
+  const answers = running !== null ? running.result as BanAnswer[] : await answerFromPins(request);
   const nowMs = Date.now();
   const lines = json
     ? answers.map((answer) => JSON.stringify(toJson(answer, nowMs)))
@@ -56,48 +46,6 @@ export async function bans(
   const isMissing = (answer: BanAnswer) =>
     answer.type === "removed" && !answer.wasBanned && (answer.decisions ?? 0) === 0;
   return answers.some(isMissing) ? 1 : 0;
-}
-
-/** Does the same to the maps of an earlier run. */
-function answerFromPins(request: BanRequest): BanAnswer[] {
-  const directory = pinDirectory(networkNamespace());
-  const maps = new Map<BanMapName, number>();
-  try {
-    for (const name of BAN_MAP_NAMES) {
-      const { fd, problem } = openPinnedMap(directory, name, null);
-      if (fd >= 0) maps.set(name, fd);
-      if (problem === null) continue;
-      throw new EnvironmentError(`Cannot use ${directory}/${name}: ${problem}`, "run as root");
-    }
-    if (!maps.has("blocked_ips")) {
-      throw new EnvironmentError(
-        `Cannot ${describe(request.action)}: btblocker does not run in this network namespace ` +
-          "and no bans are kept from an earlier run",
-        "start it with btblocker run",
-      );
-    }
-    // No packet is judged here: the table in user space stays as good as empty.
-    const bans = new Bans({
-      table: new SharedArrayBuffer(BanTable.byteLength(request.addresses.length + 1)),
-      scope: "endpoint",
-      addressMap: maps.get("blocked_ips") ?? -1,
-      endpointMap: maps.get("blocked_endpoints") ?? -1,
-      networkMap: maps.get("blocked_networks") ?? -1,
-    });
-    using local = new LocalAddresses();
-    return answerBanRequest(bans, local.never, request);
-  } finally {
-    for (const fd of maps.values()) close(fd);
-  }
-}
-
-function describe(action: BanAction): string {
-  return {
-    list: "list bans",
-    add: "add bans",
-    remove: "remove bans",
-    clear: "clear the bans",
-  }[action];
 }
 
 function toJson(answer: BanAnswer, nowMs: number): unknown {

@@ -4,7 +4,6 @@
  *
  * A command's module exports one function that returns the exit code:
  *
- * - `run.ts`     `run(loaded, reload)`; `reload()` reads the settings again and may throw UsageError
  * - `rules.ts`   `rules(action, loaded)`
  * - `bans.ts`    `bans(action, addresses, { json, duration, fleet })`
  * - `doctor.ts`  `doctor(loaded, { json })`
@@ -134,7 +133,7 @@ export function buildProgram(
         console.log(showConfig(loaded));
         return;
       }
-      exit(await (await import("./run.ts")).run(loaded, reload));
+      exit(await (await import("../blocker/run.ts")).run(loaded, reload));
     });
   addConfigFlags(run as unknown as Command);
 

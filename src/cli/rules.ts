@@ -2,8 +2,8 @@
 
 import type { LoadedConfig } from "../config/load.ts";
 import { Firewall } from "../gateway/rules/firewall.ts";
-import { requireNetAdmin } from "../gateway/supervisor.ts";
-import { guardedTraffic } from "./run.ts";
+import { requireNetAdmin } from "../gateway/rights.ts";
+import { guardedTraffic } from "../blocker/settings.ts";
 
 export async function rules(
   action: "install" | "remove" | "show",

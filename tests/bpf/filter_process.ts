@@ -4,7 +4,8 @@
  * line, `{"ready":true}` once it guards, and answers to the commands of standard input.
  */
 import { createSocket } from "node:dgram";
-import { answerBanRequest, readBanRequest } from "../../src/gateway/bans/ban_commands.ts";
+import { BanDesk } from "../../src/blocker/ban_desk.ts";
+import { readBanRequest } from "../../src/blocker/ban_request.ts";
 import { BanSide, type BanSideOptions } from "../../src/gateway/bans/ban_side.ts";
 import { networkNamespaceInode } from "../../src/gateway/network/network_namespace.ts";
 import { ControlServer } from "../../src/blocker/control.ts";
@@ -55,7 +56,7 @@ async function main(settings: FilterSettings): Promise<void> {
   }
   const tuns = new Map<string, (packet: Uint8Array<ArrayBuffer>) => void>();
   const answer = (argument: unknown) =>
-    answerBanRequest(side.bans, side.local.never, readBanRequest(argument));
+    new BanDesk(side.bans, side.local.never).answer(readBanRequest(argument));
   await using server = new ControlServer(networkNamespaceInode(), { bans: answer });
   const log: LogLine = (level, message) => print({ level, message });
   using side = BanSide.open({ ...settings, log });
@@ -86,7 +87,7 @@ async function main(settings: FilterSettings): Promise<void> {
   const serving = (async () => {
     for await (const line of Deno.stdin.readable.pipeThrough(new TextLineStream())) {
       const { command, argument } = JSON.parse(line);
-      print({ answer: commands[command](argument) ?? null });
+      print({ answer: await commands[command](argument) ?? null });
     }
   })();
   await Promise.race([serving, stopped]);

@@ -1,7 +1,7 @@
 /** The XDP filter on real devices, in namespaces. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import type { BanAnswer } from "../../src/gateway/bans/ban_commands.ts";
+import type { BanAnswer } from "../../src/blocker/ban_request.ts";
 import type { XdpAttachment } from "../../src/gateway/bans/xdp.ts";
 import { programPresent } from "../lab/lab.ts";
 import { until } from "../until.ts";

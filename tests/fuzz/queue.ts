@@ -9,7 +9,7 @@ import {
 } from "../../src/gateway/queue/counters.ts";
 import { marksOf } from "../../src/gateway/rules/marks.ts";
 import { Networks, parseNetwork } from "../../src/gateway/network/networks.ts";
-import { PacketJudge } from "../../src/gateway/queue/packet_judge.ts";
+import { QueueJudge } from "../../src/gateway/queue/queue_judge.ts";
 import {
   MALFORMED,
   PACKET,
@@ -49,7 +49,7 @@ export function packetMessage(id: number, packet: Uint8Array, mark = 0): Bytes {
 export class QueueHarness {
   readonly counters = workerCounters(new SharedArrayBuffer(countersByteLength(1)), 0);
   readonly engine: Engine;
-  readonly #judge: PacketJudge;
+  readonly #judge: QueueJudge;
   readonly #message = new QueueMessage();
   readonly #verdicts = new VerdictBatch(0, 64);
   #timeMs = 1_000_000;
@@ -73,9 +73,9 @@ export class QueueHarness {
         ...{ never: networks("127.0.0.0/8"), ours: networks("10.0.0.0/8") },
       } as ConstructorParameters<typeof WorkerBans>[0],
     );
-    this.#judge = new PacketJudge({
-      ...{ engine: this.engine, bans, marks: marksOf(0x3000_0000) },
-      ...{ chainSavesMarks: true, chainMonitors: true, sharesTable: false, monitorOnly: false },
+    this.#judge = new QueueJudge({
+      ...{ engine: this.engine, bans, monitorOnly: false },
+      chain: { marks: marksOf(0x3000_0000), savesMarks: true, monitors: true, sharesTable: false },
       onDetection: (detection, message) => void bans.ban(detection, message.hook, 2),
       onFault: (error) => {
         throw error;

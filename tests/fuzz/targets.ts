@@ -6,7 +6,7 @@ import { OPTION_NAMES } from "../../src/config/options.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
 import { EnvironmentError, UsageError } from "../../src/errors.ts";
-import { readBanRequest } from "../../src/gateway/bans/ban_commands.ts";
+import { readBanRequest } from "../../src/blocker/ban_request.ts";
 import { parseFrame } from "../../src/packet/link.ts";
 import { Packet, parseIp } from "../../src/packet/packet.ts";
 import { captureFiles, loadCorpus, type Seed } from "./corpus.ts";
@@ -244,7 +244,7 @@ function readRequest(input: Bytes): void {
   }
   const argument = (value as { argument?: unknown } | null)?.argument;
   try {
-    readBanRequest(argument ?? {});
+    readBanRequest(argument);
   } catch (error) {
     if (!(error instanceof UsageError || error instanceof EnvironmentError)) throw error;
   }

@@ -162,7 +162,7 @@ Deno.test({
   async fn() {
     for (const [recheck, atLeast, atMost] of [[0, 0, 30], [1 << 18, 4, 2_000]]) {
       await using lab = await createRouter(CLEAN);
-      const gateway = await startGateway(lab, { traffic: { recheck } });
+      const gateway = await startGateway(lab, { recheck });
       for (const family of [4, 6] as const) {
         const before = (await countersOf(gateway)).packets;
         // 2 MiB each way, and as many datagrams as make 1 MiB each way.
@@ -184,7 +184,7 @@ Deno.test({
   async fn() {
     await using lab = await createRouter();
     const { router, client } = lab;
-    const gateway = await startGateway(lab, { traffic: { chains: ["INPUT", "OUTPUT"] } });
+    const gateway = await startGateway(lab, { chains: ["INPUT", "OUTPUT"] });
     const ports = [CLEAN, BITTORRENT, INSPECTED].map(String);
     const echo = router.spawn(program("talk", "serve", ...ports));
     await echo.printedMatch(/ready/);
@@ -223,7 +223,7 @@ Deno.test({
   ignore,
   async fn() {
     await using lab = await createRouter(CRASH, INSPECTED, BITTORRENT);
-    const gateway = await startGateway(lab, { traffic: { queueCount: 2 } });
+    const gateway = await startGateway(lab, { queueCount: 2 });
     for (let crash = 1; crash <= 2; crash++) {
       assert.equal(await talk(lab, "tcp", CRASH, { rounds: 1 }), 1);
       await gateway.printedMatch(new RegExp(`(\\d is back\n[^]*){${crash}}`));
@@ -290,7 +290,7 @@ Deno.test({
     const before = await savedRules(router);
     for (let run = 0; run < 3; run++) {
       const begin = performance.now();
-      const gateway = await startGateway(lab, { traffic: { queueCount: 2 } });
+      const gateway = await startGateway(lab, { queueCount: 2 });
       // Starting is the longer work: where it takes longer than the 2 seconds, the machine is slow.
       const limit = Math.max(2_000, performance.now() - begin);
       assert.match(gateway.text(), /info: Guarding FORWARD \(IPv4 and IPv6, iptables/);
@@ -357,18 +357,20 @@ Deno.test({
   async fn() {
     await using lab = await createRouter();
     const { router } = lab;
-    const first = await startGateway(lab, { traffic: { queueNumber: 7 }, manageRules: false });
+    const holder = router.spawn(program("hold_queue", "7"));
+    await holder.printedMatch(/^ready$/m);
+    const offload = { xdpMode: "offload", interfaces: [lab.client.routerInterface] };
     const rows: [string, unknown, number, RegExp][] = [
       [
         "a queue is taken",
-        { traffic: { queueNumber: 6, queueCount: 2 } },
+        { queueNum: 6, queueCount: 2 },
         1,
         /failed: Cannot bind NFQUEUE 7: EPERM, operation not permitted \(it is bound by .*, process \d+; stop that or choose another --queue-num\)/,
       ],
-      ["the ban side fails", { fail: true }, 1, /failed: Cannot attach the bans/],
+      ["the filter fails", offload, 1, /failed: Cannot attach XDP to .*offload mode/],
       [
         "rules fail",
-        { traffic: { chains: ["NOWHERE"] } },
+        { chains: ["NOWHERE"] },
         1,
         /failed: Cannot install the firewall rules/,
       ],
@@ -382,7 +384,7 @@ Deno.test({
       assert.deepEqual(await boundQueues(router), [7], name);
       assert.doesNotMatch(await savedRules(router), /BTBLOCKER/, name);
     }
-    await first.stop();
+    await holder.stop();
   },
 });
 

@@ -108,7 +108,7 @@ Deno.test({
   async fn() {
     await using lab = await createRouter(ECHO_PORT, 3000);
     const worker = "../../robustness/programs/crashing_worker.ts";
-    const gateway = await startGateway(lab, { worker, traffic: { queueCount: 2 } });
+    const gateway = await startGateway(lab, { worker, queueCount: 2 });
     const prober = await startProber({ server: lab.server, user: lab.client }, false);
     const recoveries: number[] = [];
     let slowness = 0;
@@ -140,7 +140,7 @@ Deno.test({
     const slowness = await undisturbed(prober);
     const pauses: number[] = [];
     for (let round = 0; round < CRASH_ROUNDS; round++) {
-      const gateway = await startGateway(lab, { worker, traffic: { queueCount: 2 } });
+      const gateway = await startGateway(lab, { worker, queueCount: 2 });
       const crashes = () => gateway.text().match(/ crashed: .*/g) ?? [];
       const backs = () => gateway.text().match(/is back\n/g)?.length ?? 0;
       for (let crash = 1; crash <= CRASHES_A_ROUND; crash++) {

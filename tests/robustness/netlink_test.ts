@@ -14,7 +14,7 @@ import {
   workerCounters,
 } from "../../src/gateway/queue/counters.ts";
 import { marksOf } from "../../src/gateway/rules/marks.ts";
-import { type FlowJudge, PacketJudge } from "../../src/gateway/queue/packet_judge.ts";
+import { type FlowJudge, QueueJudge } from "../../src/gateway/queue/queue_judge.ts";
 import { QueueLoop } from "../../src/gateway/queue/queue_loop.ts";
 import { Network } from "../../src/demo/network.ts";
 import { packetMessage } from "../fuzz/queue.ts";
@@ -44,19 +44,14 @@ class Loop implements Disposable {
   readonly #pair = new DatagramPair();
   readonly #counters = workerCounters(new SharedArrayBuffer(countersByteLength(1)), 0);
   readonly #loop: QueueLoop;
-  readonly #judge: PacketJudge;
+  readonly #judge: QueueJudge;
 
   constructor(engine = INSPECTING) {
     this.#loop = new QueueLoop(this.#pair.inner, 0, createEvent(), this.#counters, engine);
-    this.#judge = new PacketJudge({
+    this.#judge = new QueueJudge({
       engine,
-      ...{
-        bans: null,
-        marks: marksOf(0x3000_0000),
-        chainSavesMarks: true,
-        chainMonitors: true,
-        sharesTable: false,
-      },
+      bans: null,
+      chain: { marks: marksOf(0x3000_0000), savesMarks: true, monitors: true, sharesTable: false },
       ...{ monitorOnly: false, onDetection() {}, onFault() {} },
     }, this.#counters);
   }

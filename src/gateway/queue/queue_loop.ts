@@ -7,7 +7,7 @@ import { describeErrno, EAGAIN, EINTR, ENOBUFS, SystemError } from "../../../ffi
 import { BatchReceiver, bootTimeUs, clearEvent, Poller, send } from "../../../ffi/libc.ts";
 import type { EngineCounters } from "../../engine/engine.ts";
 import { COUNTER_INDEX, countLatency } from "./counters.ts";
-import type { PacketJudge } from "./packet_judge.ts";
+import type { QueueJudge } from "./queue_judge.ts";
 import {
   acceptAllMessage,
   MALFORMED,
@@ -71,7 +71,7 @@ export class QueueLoop {
   }
 
   /** Judges packets until `interrupted` says so; a wake event makes it look. Blocks the thread. */
-  serve(judge: PacketJudge, interrupted: () => boolean): void {
+  serve(judge: QueueJudge, interrupted: () => boolean): void {
     while (!interrupted()) {
       if (this.#turn(judge) === BATCH) continue; // more is waiting
       const ready = this.#poller.wait(-1);
@@ -82,7 +82,7 @@ export class QueueLoop {
   }
 
   /** Judges what still waits, after the rules are gone. */
-  finish(judge: PacketJudge): void {
+  finish(judge: QueueJudge): void {
     for (let i = 0; i < LAST_BATCHES; i++) if (this.#turn(judge) === 0) return;
   }
 
@@ -93,7 +93,7 @@ export class QueueLoop {
   }
 
   /** One batch; the number of messages in it. */
-  #turn(judge: PacketJudge): number {
+  #turn(judge: QueueJudge): number {
     const receiver = this.#receiver;
     const received = receiver.receive(this.#socket);
     if (received <= 0) return this.#nothingReceived(-received);
@@ -119,7 +119,7 @@ export class QueueLoop {
   }
 
   /** Handles the message at `at`; false when no further one can be found in its datagram. */
-  #take(judge: PacketJudge, bytes: Uint8Array, at: number, end: number, timeMs: number): boolean {
+  #take(judge: QueueJudge, bytes: Uint8Array, at: number, end: number, timeMs: number): boolean {
     const message = this.#message;
     switch (message.read(bytes, at, end)) {
       case PACKET:

@@ -10,7 +10,7 @@ import type { Detection, Engine } from "../../engine/engine.ts";
 import { copyPacket } from "../../engine/packet_copy.ts";
 import { EnvironmentError } from "../../errors.ts";
 import { COUNTER_INDEX, workerCounters } from "./counters.ts";
-import { type FlowJudge, PacketJudge } from "./packet_judge.ts";
+import { type FlowJudge, QueueJudge } from "./queue_judge.ts";
 import { QueueLoop } from "./queue_loop.ts";
 import type { QueueMessage } from "./queue_message.ts";
 import { WorkerBans } from "../bans/worker_bans.ts";
@@ -87,9 +87,8 @@ async function serve(
         worker: setup.worker,
       });
     };
-    const { marks, chainSavesMarks, chainMonitors, sharesTable } = setup;
-    const chain = { marks, chainSavesMarks, chainMonitors, sharesTable };
-    return new PacketJudge({ ...chain, monitorOnly, engine, bans, onDetection, onFault }, counters);
+    const { chain } = setup;
+    return new QueueJudge({ chain, monitorOnly, engine, bans, onDetection, onFault }, counters);
   };
 
   using queue = NetfilterQueue.open({

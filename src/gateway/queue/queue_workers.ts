@@ -9,7 +9,7 @@ import { close, createEvent, signalEvent } from "../../../ffi/libc.ts";
 import { HostEvidence } from "../../engine/host_evidence.ts";
 import { EnvironmentError } from "../../errors.ts";
 import { COUNTER_INDEX, countersByteLength, workerCounters } from "./counters.ts";
-import type { Marks } from "../rules/marks.ts";
+import type { Chain } from "../rules/chain.ts";
 import {
   CONTROL_CELLS,
   type DetectionReport,
@@ -23,10 +23,7 @@ import {
 export interface QueueWorkersOptions {
   readonly queueNumber: number;
   readonly queueCount: number;
-  readonly marks: Marks;
-  readonly chainSavesMarks: boolean;
-  readonly chainMonitors: boolean;
-  readonly sharesTable: boolean;
+  readonly chain: Chain;
   readonly settings: JudgeSettings;
   /** Flows kept by each worker, a power of two. */
   readonly flows: number;
@@ -124,12 +121,12 @@ class QueueWorker {
     const name = `queue ${queueNumber + this.#index}`;
     const thread = new Thread(module, name, this.#wakeEvent, (message) => this.#receive(message));
     this.#thread = thread;
-    const { marks, chainSavesMarks, chainMonitors, sharesTable, flows } = this.#options;
+    const { chain, flows } = this.#options;
     thread.post({
       type: "setup",
       worker: this.#index,
       queueNumber: queueNumber + this.#index,
-      ...{ marks, chainSavesMarks, chainMonitors, sharesTable, flows },
+      ...{ chain, flows },
       settings: this.#settings,
       wakeEvent: this.#wakeEvent,
       control: thread.control,

@@ -7,7 +7,7 @@
 import type { Detection } from "../../engine/engine.ts";
 import type { PacketCopy } from "../../engine/packet_copy.ts";
 import type { EnginePolicy } from "../../engine/policy.ts";
-import type { Marks } from "../rules/marks.ts";
+import type { Chain } from "../rules/chain.ts";
 import type { WorkerBansSetup } from "../bans/worker_bans.ts";
 
 /** Cells of the block (Int32) that a worker shares with the main thread. */
@@ -35,12 +35,7 @@ export interface WorkerSetup {
   /** 0 … count - 1, its place in the shared counters. */
   readonly worker: number;
   readonly queueNumber: number;
-  readonly marks: Marks;
-  /** Whether our chain, or its like, moves states from packets' marks to connections' marks. */
-  readonly chainSavesMarks: boolean;
-  readonly chainMonitors: boolean;
-  /** Whether others' rules follow ours in the table. */
-  readonly sharesTable: boolean;
+  readonly chain: Chain;
   readonly settings: JudgeSettings;
   /** Flows kept at once, a power of two. */
   readonly flows: number;

@@ -7,7 +7,7 @@
 import { Engine } from "../../../src/engine/engine.ts";
 import { Packet, parseIp } from "../../../src/packet/packet.ts";
 import { marksOf } from "../../../src/gateway/rules/marks.ts";
-import { PacketJudge } from "../../../src/gateway/queue/packet_judge.ts";
+import { QueueJudge } from "../../../src/gateway/queue/queue_judge.ts";
 import { QueueMessage, VerdictBatch } from "../../../src/gateway/queue/queue_message.ts";
 import { COUNTERS } from "../../../src/gateway/queue/counters.ts";
 import { median } from "../corpus.ts";
@@ -139,15 +139,11 @@ export function printPacketPath(): void {
   const packet = new Packet();
   const engine = new Engine({ policy: POLICY });
   const verdicts = new VerdictBatch(0, BATCH);
-  const judge = new PacketJudge({
-    ...{
-      engine,
-      bans: null,
-      marks: marksOf(0x3000_0000),
-      chainSavesMarks: true,
-      chainMonitors: true,
-    },
-    ...{ sharesTable: false, monitorOnly: false, onDetection: () => {} },
+  const judge = new QueueJudge({
+    engine,
+    bans: null,
+    chain: { marks: marksOf(0x3000_0000), savesMarks: true, monitors: true, sharesTable: false },
+    ...{ monitorOnly: false, onDetection: () => {} },
     onFault: (error) => {
       throw error;
     },

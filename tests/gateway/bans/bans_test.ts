@@ -1,8 +1,6 @@
 /** The bans without a kernel map: user space alone. With one: tests/bpf. */
 import assert from "node:assert/strict";
 import { bootTimeMs } from "../../../ffi/libc.ts";
-import { UsageError } from "../../../src/errors.ts";
-import { answerBanRequest, type BanAction } from "../../../src/gateway/bans/ban_commands.ts";
 import type { BanScope } from "../../../src/gateway/bans/ban_policy.ts";
 import { BanTable } from "../../../src/gateway/bans/ban_table.ts";
 import { Bans, REASON_FLEET, reasonOf } from "../../../src/gateway/bans/bans.ts";
@@ -83,38 +81,6 @@ Deno.test("what is never to be banned from now on is lifted, and only that", { i
     assert.deepEqual(left, ["192.0.2.0/24", "2.1.9.10"]);
     assert.equal(bans.drops(A, 0, UDP, 6881, bootTimeMs()), false);
   }
-});
-
-const request = (action: BanAction, ...addresses: string[]) => {
-  return { action, addresses, durationSeconds: 60 };
-};
-
-Deno.test("requests: all or nothing, and never what must not be banned", { ignore }, () => {
-  const bans = bansOf("ip");
-  const never = Networks.of("192.0.2.1");
-  const answer = (...args: Parameters<typeof request>) => {
-    return answerBanRequest(bans, never, request(...args));
-  };
-  assert.throws(() => answer("add", "10.0.0.1", "10.0.0.0/8"), UsageError);
-  assert.throws(
-    () => answer("add", "10.0.0.1", "192.0.2.1"),
-    /Cannot ban 192\.0\.2\.1: it is this/,
-  );
-  assert.equal(bans.size, 0);
-  const [added] = answer("add", "10.0.0.1");
-  assert.ok(added.type === "added" && added.isNew && added.untilMs > Date.now() + 30_000);
-  assert.deepEqual(answer("remove", "10.0.0.1", "10.0.0.2"), [
-    { type: "removed", address: "10.0.0.1", wasBanned: true },
-    { type: "removed", address: "10.0.0.2", wasBanned: false },
-  ]);
-  const written = ["2001:DB8::0:7", "::ffff:9.9.9.9"];
-  const named = (action: BanAction) =>
-    answer(action, ...written).map((one) => "address" in one ? one.address : null);
-  assert.deepEqual(named("add"), ["2001:db8::7", "9.9.9.9"], "as list has them");
-  assert.deepEqual(named("remove"), ["2001:db8::7", "9.9.9.9"]);
-  answer("add", "10.0.0.1", "2001:db8::1");
-  assert.deepEqual(answer("clear"), [{ type: "cleared", bans: 2 }]);
-  assert.deepEqual(answer("list"), []);
 });
 
 Deno.test("bans of networks: of any length, beside addresses and endpoints", { ignore }, () => {

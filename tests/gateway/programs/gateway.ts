@@ -1,40 +1,36 @@
 /**
- * A gateway with the stub engine, in the namespace it is started in: gateway.ts OPTIONS-JSON.
+ * The blocker with the stub engine, in the namespace it is started in: gateway.ts OPTIONS-JSON.
  * Prints the log, "ready", the counters as JSON at SIGUSR1, and "stopped".
  */
 
+import { start } from "../../../src/blocker/start.ts";
+import { loadConfig } from "../../../src/config/load.ts";
 import { EnvironmentError } from "../../../src/errors.ts";
-import { sumCounters } from "../../../src/gateway/queue/counters.ts";
-import { marksOf } from "../../../src/gateway/rules/marks.ts";
-import { Gateway } from "../../../src/gateway/supervisor.ts";
-import { CAPTURE_POLICY } from "../../../src/engine/policy.ts";
+import { setupLog } from "../../../src/report/log.ts";
 
-const { worker = "./stub_worker.ts", traffic, fail, ...options } = JSON.parse(Deno.args[0]);
-const queueCount = traffic?.queueCount ?? 1;
+const { worker = "./stub_worker.ts", backend, tables, ...settings } = JSON.parse(Deno.args[0]);
+const { config } = loadConfig({ variables: {}, defaultConfigPath: "/nonexistent" });
+setupLog({
+  level: "info",
+  format: "text",
+  isTerminal: false,
+  isJournal: false,
+  // "2026-01-31T12:00:00.000Z WARN  …" → "warn: …"
+  write: (line) => {
+    console.log(line.trimEnd().replace(/^\S+ (\w+) +/, (_, level) => `${level.toLowerCase()}: `));
+  },
+});
 try {
-  await using gateway = await Gateway.start({
-    traffic: {
-      chains: ["FORWARD"],
-      queueNumber: 0,
-      queueCount,
-      marks: marksOf(0x3000_0000),
-      recheck: 0,
-      ...traffic,
+  await using blocker = await start(
+    { ...config, queueCount: 1, recheck: 0, xdpMode: "off", ...settings },
+    {
+      workerModule: new URL(worker, import.meta.url),
+      ...backend === undefined ? {} : { backend },
+      ...tables === undefined ? {} : { tables },
     },
-    manageRules: true,
-    settings: { policy: CAPTURE_POLICY, monitorOnly: false, bans: null },
-    flows: 1024,
-    onDetection: () => {},
-    log: (level, message) => console.log(`${level}: ${message}`),
-    attachBans: () => {
-      if (fail) throw new EnvironmentError("Cannot attach the bans: as asked");
-      return { describe: () => "no bans" };
-    },
-    workerModule: new URL(worker, import.meta.url),
-    ...options,
-  });
+  );
   Deno.addSignalListener("SIGUSR1", () => {
-    console.log(`counters ${JSON.stringify(sumCounters(gateway.workers.counters, queueCount))}`);
+    console.log(`counters ${JSON.stringify(blocker.status().counters)}`);
   });
   const stop = Promise.withResolvers<void>();
   Deno.addSignalListener("SIGTERM", stop.resolve);

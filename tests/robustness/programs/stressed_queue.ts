@@ -16,7 +16,7 @@ import {
   workerCounters,
 } from "../../../src/gateway/queue/counters.ts";
 import { marksOf } from "../../../src/gateway/rules/marks.ts";
-import { PacketJudge } from "../../../src/gateway/queue/packet_judge.ts";
+import { QueueJudge } from "../../../src/gateway/queue/queue_judge.ts";
 import { QueueLoop } from "../../../src/gateway/queue/queue_loop.ts";
 
 const { symbols: libc } = Deno.dlopen("libc.so.6", {
@@ -28,15 +28,10 @@ const { symbols: libc } = Deno.dlopen("libc.so.6", {
 
 const QUEUE = 7;
 const counters = workerCounters(new SharedArrayBuffer(countersByteLength(1)), 0);
-const judge = new PacketJudge({
+const judge = new QueueJudge({
   engine: { judge: () => INSPECT, detection: null },
-  ...{
-    bans: null,
-    marks: marksOf(0x3000_0000),
-    chainSavesMarks: true,
-    chainMonitors: true,
-    sharesTable: false,
-  },
+  bans: null,
+  chain: { marks: marksOf(0x3000_0000), savesMarks: true, monitors: true, sharesTable: false },
   ...{ monitorOnly: false, onDetection() {}, onFault() {} },
 }, counters);
 const engineCounters = {

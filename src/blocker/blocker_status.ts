@@ -1,7 +1,8 @@
 /** What the running blocker tells of itself, put together from its parts. */
-import { EnvironmentError, UsageError } from "../errors.ts";
+import { EnvironmentError } from "../errors.ts";
 import type { Config } from "../config/options.ts";
 import type { Fleet } from "../fleet/fleet.ts";
+import type { BanDesk } from "./ban_desk.ts";
 import type { BanSide } from "../gateway/bans/ban_side.ts";
 import {
   readCounters,
@@ -11,7 +12,6 @@ import {
 } from "../gateway/queue/counters.ts";
 import { queueStatistics } from "../gateway/queue/queue_statistics.ts";
 import type { QueueWorkers } from "../gateway/queue/queue_workers.ts";
-import { parseAddress } from "../packet/address.ts";
 import type { DetectionFiles } from "../report/detection_files.ts";
 import { type DetectionHistory, TrafficHistory, type TrafficTotals } from "../status/history.ts";
 import { log } from "../report/log.ts";
@@ -19,9 +19,10 @@ import type { BanStatus, Status, StatusSource, WorkerStatus } from "../status/st
 import { buildInfo } from "../version.ts";
 
 /** The parts, asked for anew each time: a reload changes the settings. */
-export interface BlockerParts {
-  readonly config: () => Config;
+export interface StatusParts {
+  readonly settings: { readonly config: Config };
   readonly bans: BanSide;
+  readonly desk: BanDesk;
   readonly detections: DetectionHistory;
   readonly detectionFiles: DetectionFiles;
 }
@@ -39,14 +40,14 @@ const SAMPLE_MS = 1_000;
 export class BlockerStatus implements StatusSource, AsyncDisposable {
   readonly traffic = new TrafficHistory(performance.now());
   readonly detections: DetectionHistory;
-  readonly #parts: BlockerParts;
+  readonly #parts: StatusParts;
   #running: RunningParts | null = null;
   #address: string | null = null;
   readonly #build = buildInfo();
   readonly #startTime = new Date().toISOString();
   readonly #undo = new AsyncDisposableStack();
 
-  private constructor(parts: BlockerParts) {
+  private constructor(parts: StatusParts) {
     this.#parts = parts;
     this.detections = parts.detections;
     const timer = setInterval(() => this.#sample(), SAMPLE_MS);
@@ -54,9 +55,9 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
   }
 
   /** Takes the address of STATUS_LISTEN, before any rule is installed; throws where it cannot. */
-  static async start(parts: BlockerParts): Promise<BlockerStatus> {
+  static async start(parts: StatusParts): Promise<BlockerStatus> {
     const status = new BlockerStatus(parts);
-    const { statusListen: listen, statusToken: token } = parts.config();
+    const { statusListen: listen, statusToken: token } = parts.settings.config;
     if (listen === "") return status;
     try {
       const { StatusServer } = await import("../status/status_server.ts");
@@ -88,7 +89,7 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
   status(): Status {
     const { workers, fleet } = this.#started();
     const { bans } = this.#parts;
-    const config = this.#parts.config();
+    const config = this.#parts.settings.config;
     const { queueCount } = config;
     const each = this.#workers(config);
     const drops = bans.xdp?.drops();
@@ -147,16 +148,11 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
   }
 
   bans(): readonly BanStatus[] {
-    return this.#parts.bans.bans.list();
+    return this.#parts.desk.list();
   }
 
   liftBan(address: string): boolean {
-    const words = parseAddress(address);
-    if (words !== null) {
-      this.#running?.fleet?.forget([address]); // what waits to be told would bring it back
-      return this.#parts.bans.bans.remove(words);
-    }
-    throw new UsageError(`Cannot unban ${address}: expected one address`);
+    return this.#parts.desk.remove([address])[0].wasBanned;
   }
 
   #sample(): void {
@@ -166,10 +162,10 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
 
   #totals(): TrafficTotals {
     const { workers } = this.#started();
-    const { config } = this.#parts;
+    const { config } = this.#parts.settings;
     const { packets, bytes, dropped, bannedDrops, detections, unjudged } = sumCounters(
       workers.counters,
-      config().queueCount,
+      config.queueCount,
     );
     return { packets, bytes, dropped: dropped + bannedDrops, detections, unjudged };
   }

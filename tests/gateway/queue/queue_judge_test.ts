@@ -16,8 +16,9 @@ import {
   readCounters,
   workerCounters,
 } from "../../../src/gateway/queue/counters.ts";
+import type { Chain } from "../../../src/gateway/rules/chain.ts";
 import { marksOf } from "../../../src/gateway/rules/marks.ts";
-import { type JudgeOptions, PacketJudge } from "../../../src/gateway/queue/packet_judge.ts";
+import { QueueJudge, type QueueJudgeOptions } from "../../../src/gateway/queue/queue_judge.ts";
 import {
   NF_ACCEPT,
   NF_DROP,
@@ -31,8 +32,10 @@ const PACKET = Uint8Array.fromHex(
 );
 const FOREIGN = 0x0004_0001; // bits of somebody else
 const MARKS = marksOf(0x3000_0000);
+const CHAIN: Chain = { marks: MARKS, savesMarks: true, monitors: true, sharesTable: false };
+const NO_CHAIN: Chain = { ...CHAIN, savesMarks: false };
 
-function judgeOf(verdict: Verdict | "throw", options: Partial<JudgeOptions> = {}) {
+function judgeOf(verdict: Verdict | "throw", options: Partial<QueueJudgeOptions> = {}) {
   const counters = workerCounters(new SharedArrayBuffer(countersByteLength(1)), 0);
   const detections: Detection[] = [];
   const faults: unknown[] = [];
@@ -43,13 +46,10 @@ function judgeOf(verdict: Verdict | "throw", options: Partial<JudgeOptions> = {}
       return verdict;
     },
   };
-  const judge = new PacketJudge({
+  const judge = new QueueJudge({
     engine,
     bans: null,
-    marks: MARKS,
-    chainSavesMarks: true,
-    chainMonitors: true,
-    sharesTable: false,
+    chain: CHAIN,
     monitorOnly: false,
     onDetection: (detection) => detections.push(detection),
     onFault: (error) => faults.push(error),
@@ -67,68 +67,74 @@ function messageOf(packet: Uint8Array, mark = FOREIGN): QueueMessage {
 }
 
 const banned = { drops: () => true };
-const rows: readonly [string, Verdict | "throw", Partial<JudgeOptions>, number, number, string][] =
+const rows: readonly [
+  string,
+  Verdict | "throw",
+  Partial<QueueJudgeOptions>,
+  number,
+  number,
+  string,
+][] = [
+  ["wanted more of", INSPECT, {}, NF_ACCEPT, FOREIGN, "accepted"],
+  ["clean", CLEAN, {}, NF_REPEAT, FOREIGN | MARKS.clear, "released"],
+  ["BitTorrent", BITTORRENT, {}, NF_REPEAT, FOREIGN | MARKS.drop, "dropped"],
+  ["to be dropped alone", DROP, {}, NF_DROP, FOREIGN, "dropped"],
+  ["the engine's fault", "throw", {}, NF_ACCEPT, FOREIGN, "faults"],
+  ["banned", INSPECT, { bans: banned }, NF_DROP, FOREIGN, "bannedDrops"],
   [
-    ["wanted more of", INSPECT, {}, NF_ACCEPT, FOREIGN, "accepted"],
-    ["clean", CLEAN, {}, NF_REPEAT, FOREIGN | MARKS.clear, "released"],
-    ["BitTorrent", BITTORRENT, {}, NF_REPEAT, FOREIGN | MARKS.drop, "dropped"],
-    ["to be dropped alone", DROP, {}, NF_DROP, FOREIGN, "dropped"],
-    ["the engine's fault", "throw", {}, NF_ACCEPT, FOREIGN, "faults"],
-    ["banned", INSPECT, { bans: banned }, NF_DROP, FOREIGN, "bannedDrops"],
-    [
-      "banned, monitored",
-      INSPECT,
-      { bans: banned, monitorOnly: true },
-      NF_ACCEPT,
-      FOREIGN,
-      "accepted",
-    ],
-    [
-      "BitTorrent, monitored",
-      BITTORRENT,
-      { monitorOnly: true },
-      NF_REPEAT,
-      FOREIGN | MARKS.drop,
-      "released",
-    ],
-    [
-      "BitTorrent, monitored behind others' rules",
-      BITTORRENT,
-      { monitorOnly: true, chainMonitors: false },
-      NF_REPEAT,
-      FOREIGN | MARKS.clear,
-      "released",
-    ],
-    ["to be dropped alone, monitored", DROP, { monitorOnly: true }, NF_ACCEPT, FOREIGN, "accepted"],
-    ["clean, no chain of ours", CLEAN, { chainSavesMarks: false }, NF_ACCEPT, FOREIGN, "accepted"],
-    [
-      "BitTorrent, no chain of ours",
-      BITTORRENT,
-      { chainSavesMarks: false },
-      NF_DROP,
-      FOREIGN,
-      "dropped",
-    ],
-    [
-      "wanted more of, others' rules behind",
-      INSPECT,
-      { sharesTable: true },
-      NF_REPEAT,
-      FOREIGN | MARKS.pass,
-      "accepted",
-    ],
-    [
-      "clean, others' rules behind",
-      CLEAN,
-      { sharesTable: true },
-      NF_REPEAT,
-      FOREIGN | MARKS.clear,
-      "released",
-    ],
-  ];
+    "banned, monitored",
+    INSPECT,
+    { bans: banned, monitorOnly: true },
+    NF_ACCEPT,
+    FOREIGN,
+    "accepted",
+  ],
+  [
+    "BitTorrent, monitored",
+    BITTORRENT,
+    { monitorOnly: true },
+    NF_REPEAT,
+    FOREIGN | MARKS.drop,
+    "released",
+  ],
+  [
+    "BitTorrent, monitored behind others' rules",
+    BITTORRENT,
+    { monitorOnly: true, chain: { ...CHAIN, monitors: false } },
+    NF_REPEAT,
+    FOREIGN | MARKS.clear,
+    "released",
+  ],
+  ["to be dropped alone, monitored", DROP, { monitorOnly: true }, NF_ACCEPT, FOREIGN, "accepted"],
+  ["clean, no chain of ours", CLEAN, { chain: NO_CHAIN }, NF_ACCEPT, FOREIGN, "accepted"],
+  [
+    "BitTorrent, no chain of ours",
+    BITTORRENT,
+    { chain: NO_CHAIN },
+    NF_DROP,
+    FOREIGN,
+    "dropped",
+  ],
+  [
+    "wanted more of, others' rules behind",
+    INSPECT,
+    { chain: { ...CHAIN, sharesTable: true } },
+    NF_REPEAT,
+    FOREIGN | MARKS.pass,
+    "accepted",
+  ],
+  [
+    "clean, others' rules behind",
+    CLEAN,
+    { chain: { ...CHAIN, sharesTable: true } },
+    NF_REPEAT,
+    FOREIGN | MARKS.clear,
+    "released",
+  ],
+];
 
 for (const [name, engineSays, options, verdict, mark, counter] of rows) {
-  Deno.test(`PacketJudge, a packet ${name}`, () => {
+  Deno.test(`QueueJudge, a packet ${name}`, () => {
     const { judge, counts } = judgeOf(engineSays, options);
     judge.judge(messageOf(PACKET), PACKET, 1000);
     assert.equal(judge.verdict, verdict);
@@ -140,14 +146,14 @@ for (const [name, engineSays, options, verdict, mark, counter] of rows) {
   });
 }
 
-Deno.test("PacketJudge strips the mark of a packet that RECHECK called back", () => {
+Deno.test("QueueJudge strips the mark of a packet that RECHECK called back", () => {
   const { judge } = judgeOf(INSPECT);
   judge.judge(messageOf(PACKET, FOREIGN | MARKS.pass), PACKET, 1000);
   assert.equal(judge.verdict, NF_ACCEPT);
   assert.equal(judge.mark, FOREIGN);
 });
 
-Deno.test("PacketJudge accepts and counts what is no TCP or UDP packet", () => {
+Deno.test("QueueJudge accepts and counts what is no TCP or UDP packet", () => {
   const { judge, counts } = judgeOf(BITTORRENT);
   for (const packet of [new Uint8Array(0), PACKET.subarray(0, 19), new Uint8Array(60).fill(0xff)]) {
     judge.judge(messageOf(packet), packet, 1000);
@@ -156,7 +162,7 @@ Deno.test("PacketJudge accepts and counts what is no TCP or UDP packet", () => {
   assert.equal(counts().unparsed, 3);
 });
 
-Deno.test("PacketJudge reports a detection once it has its verdict", () => {
+Deno.test("QueueJudge reports a detection once it has its verdict", () => {
   const { judge, engine, detections } = judgeOf(BITTORRENT);
   const detection = { mayBan: true } as Detection;
   engine.detection = detection;
@@ -165,7 +171,7 @@ Deno.test("PacketJudge reports a detection once it has its verdict", () => {
   assert.equal(judge.verdict, NF_REPEAT);
 });
 
-Deno.test("PacketJudge with the real engine: any bytes get a verdict and no fault", () => {
+Deno.test("QueueJudge with the real engine: any bytes get a verdict and no fault", () => {
   const engine = new Engine({ flows: 1024, policy: CAPTURE_POLICY });
   const { judge, faults, counts } = judgeOf(INSPECT, { engine });
   let time = 0;

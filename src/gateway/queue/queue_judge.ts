@@ -10,7 +10,7 @@ import {
 } from "../../engine/engine.ts";
 import { Packet, parseIp } from "../../packet/packet.ts";
 import { COUNTER_INDEX } from "./counters.ts";
-import type { Marks } from "../rules/marks.ts";
+import type { Chain } from "../rules/chain.ts";
 import { NF_ACCEPT, NF_DROP, NF_REPEAT, type QueueMessage } from "./queue_message.ts";
 
 const BYTES = COUNTER_INDEX.bytes;
@@ -31,19 +31,13 @@ export interface PacketBans {
   drops(packet: Packet): boolean;
 }
 
-export interface JudgeOptions {
+export interface QueueJudgeOptions {
   readonly engine: FlowJudge;
   /** Null: nobody is banned. */
   readonly bans: PacketBans | null;
-  readonly marks: Marks;
-  /** Whether our chain stands behind the queue, so that flow states are saved by NF_REPEAT. */
-  readonly chainSavesMarks: boolean;
-  /** Whether rules of others follow the queue rule, so that accepted packets must run on to them. */
-  readonly sharesTable: boolean;
+  readonly chain: Chain;
   /** Judge, but accept everything. */
   readonly monitorOnly: boolean;
-  /** Whether our chain knows of that too, and lets flows known as BitTorrent pass. */
-  readonly chainMonitors: boolean;
   /** A flow's first detection, while the message that brought the packet stands in `bytes`. */
   readonly onDetection: (detection: Detection, message: QueueMessage, bytes: Uint8Array) => void;
   /** The engine threw on a packet, which is accepted. */
@@ -51,27 +45,27 @@ export interface JudgeOptions {
 }
 
 /** Judges packets one at a time; the answer is in {@link verdict} and {@link mark}. */
-export class PacketJudge {
+export class QueueJudge {
   /** Netfilter's verdict on the last packet. */
   verdict = NF_ACCEPT;
   /** The mark the packet is to have, other users' bits as they were. */
   mark = 0;
 
-  readonly #options: JudgeOptions;
+  readonly #options: QueueJudgeOptions;
   readonly #counters: Float64Array;
   readonly #packet = new Packet();
   readonly #keep: number;
 
-  constructor(options: JudgeOptions, counters: Float64Array) {
+  constructor(options: QueueJudgeOptions, counters: Float64Array) {
     this.#options = options;
     this.#counters = counters;
-    this.#keep = ~options.marks.mask;
+    this.#keep = ~options.chain.marks.mask;
   }
 
   /** @param timeMs milliseconds of the boot clock */
   judge(message: QueueMessage, bytes: Uint8Array, timeMs: number): void {
     const counters = this.#counters;
-    const { bans, engine, marks, monitorOnly } = this.#options;
+    const { bans, engine, monitorOnly, chain: { marks } } = this.#options;
     const packet = this.#packet;
     counters[PACKETS]++;
     counters[BYTES] += message.payloadEnd - message.payloadStart;
@@ -99,14 +93,14 @@ export class PacketJudge {
   }
 
   #answer(message: QueueMessage, verdict: Verdict): void {
-    const { monitorOnly, marks, chainSavesMarks } = this.#options;
+    const { monitorOnly, chain: { marks, savesMarks } } = this.#options;
     switch (verdict) {
       case CLEAN:
         return this.#release(message);
       case BITTORRENT:
         if (monitorOnly) return this.#watch(message);
         this.#counters[DROPPED]++;
-        if (!chainSavesMarks) return this.#drop(message);
+        if (!savesMarks) return this.#drop(message);
         this.verdict = NF_REPEAT; // the chain saves the state for the flow and drops the packet
         this.mark = (message.mark & this.#keep) | marks.drop;
         return;
@@ -120,8 +114,8 @@ export class PacketJudge {
   }
 
   #release(message: QueueMessage): void {
-    const { marks, chainSavesMarks } = this.#options;
-    if (!chainSavesMarks) return this.#accept(message);
+    const { marks, savesMarks } = this.#options.chain;
+    if (!savesMarks) return this.#accept(message);
     this.#counters[RELEASED]++;
     this.verdict = NF_REPEAT;
     this.mark = (message.mark & this.#keep) | marks.clear;
@@ -130,14 +124,14 @@ export class PacketJudge {
   /** The flow has told what it is, and passes; where it can, that is remembered for later. */
   #watch(message: QueueMessage): void {
     this.#release(message);
-    const { marks, chainSavesMarks, chainMonitors } = this.#options;
-    if (chainSavesMarks && chainMonitors) this.mark = (message.mark & this.#keep) | marks.drop;
+    const { marks, savesMarks, monitors } = this.#options.chain;
+    if (savesMarks && monitors) this.mark = (message.mark & this.#keep) | marks.drop;
   }
 
   #accept(message: QueueMessage): void {
-    const { marks, chainSavesMarks, sharesTable } = this.#options;
+    const { marks, savesMarks, sharesTable } = this.#options.chain;
     this.#counters[ACCEPTED]++;
-    const passOn = chainSavesMarks && sharesTable;
+    const passOn = savesMarks && sharesTable;
     this.verdict = passOn ? NF_REPEAT : NF_ACCEPT;
     this.mark = (message.mark & this.#keep) | (passOn ? marks.pass : 0);
   }

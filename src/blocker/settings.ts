@@ -1,0 +1,54 @@
+/** What the parts of the blocker get of the configuration. */
+import type { Config } from "../config/options.ts";
+import type { BanSide, BanSideOptions } from "../gateway/bans/ban_side.ts";
+import type { JudgeSettings } from "../gateway/queue/worker_protocol.ts";
+import { marksOf } from "../gateway/rules/marks.ts";
+import type { GuardedTraffic } from "../gateway/rules/rule_text.ts";
+
+/** What is to be guarded. */
+export function guardedTraffic(config: Config): GuardedTraffic {
+  return {
+    chains: config.chains,
+    queueNumber: config.queueNum,
+    queueCount: config.queueCount,
+    marks: marksOf(config.markMask),
+    recheck: config.recheck,
+    monitorOnly: config.monitorOnly,
+  };
+}
+
+/** How bans are kept. @param networks whether networks are banned too: a fleet does */
+export function banSideOptions(
+  config: Config,
+  networks: boolean,
+): Omit<BanSideOptions, "log"> {
+  return {
+    interfaces: config.interfaces,
+    xdpMode: config.xdpMode,
+    scope: config.banScope,
+    limit: config.banLimit,
+    networks,
+    persist: config.persistBans,
+    whitelistIps: config.whitelistIps,
+    monitorOnly: config.monitorOnly,
+  };
+}
+
+/** How the queue workers judge, and whom they ban. */
+export function judgeSettings(config: Config, bans: BanSide): JudgeSettings {
+  return {
+    policy: {
+      strict: config.policy === "strict",
+      blockSocks: config.blockSocks,
+      blockMentions: config.blockMentions,
+      whitelistPorts: config.whitelistPorts,
+    },
+    monitorOnly: config.monitorOnly,
+    copiesPackets: config.detectionPcap !== "",
+    bans: bans.workerSetup({
+      target: config.banTarget,
+      durationSeconds: config.banDuration,
+      requiresReply: config.banRequiresReply,
+    }),
+  };
+}

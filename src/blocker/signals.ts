@@ -1,0 +1,37 @@
+/** What a Linux machine sends a service: stop, or read the settings again. */
+export class Signals implements Disposable {
+  #waiting: ((event: "stop" | "reload") => void) | null = null;
+  #stop = false;
+  #reload = false;
+  readonly #onStop = () => this.#deliver("stop");
+  readonly #onReload = () => this.#deliver("reload");
+
+  constructor() {
+    Deno.addSignalListener("SIGINT", this.#onStop);
+    Deno.addSignalListener("SIGTERM", this.#onStop);
+    Deno.addSignalListener("SIGHUP", this.#onReload);
+  }
+
+  #deliver(event: "stop" | "reload"): void {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    if (waiting !== null) waiting(event);
+    else if (event === "stop") this.#stop = true;
+    else this.#reload = true; // several in a row are one
+  }
+
+  next(): Promise<"stop" | "reload"> {
+    if (this.#stop) return Promise.resolve("stop");
+    if (this.#reload) {
+      this.#reload = false;
+      return Promise.resolve("reload");
+    }
+    return new Promise((resolve) => this.#waiting = resolve);
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSignalListener("SIGINT", this.#onStop);
+    Deno.removeSignalListener("SIGTERM", this.#onStop);
+    Deno.removeSignalListener("SIGHUP", this.#onReload);
+  }
+}

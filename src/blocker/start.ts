@@ -1,0 +1,167 @@
+/**
+ * How the blocker starts, from top to bottom; each part is undone by the failure of a later one and
+ * at the stop, in reverse. Queues are bound before rules send packets to them, and rules are gone
+ * before queues are.
+ */
+import { loadNetfilterQueue } from "../../ffi/netfilter_queue.ts";
+import type { Config } from "../config/options.ts";
+import { DEFAULT_FLOWS } from "../engine/engine.ts";
+import { EnvironmentError } from "../errors.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import { fleetSettings } from "../fleet/settings.ts";
+import { BanSide } from "../gateway/bans/ban_side.ts";
+import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
+import { watchOverload } from "../gateway/queue/overload.ts";
+import { QueueWorkers } from "../gateway/queue/queue_workers.ts";
+import { requireNetAdmin } from "../gateway/rights.ts";
+import { chainOf } from "../gateway/rules/chain.ts";
+import { type Backend, Firewall } from "../gateway/rules/firewall.ts";
+import { KeptRules } from "../gateway/rules/kept_rules.ts";
+import type { GuardedTraffic, Table } from "../gateway/rules/rule_text.ts";
+import { DetectionFiles } from "../report/detection_files.ts";
+import { log, logLine } from "../report/log.ts";
+import { DetectionHistory } from "../status/history.ts";
+import { BanDesk } from "./ban_desk.ts";
+import { readBanRequest } from "./ban_request.ts";
+import { Blocker } from "./blocker.ts";
+import { BlockerStatus } from "./blocker_status.ts";
+import { ControlServer } from "./control.ts";
+import { tellDetection } from "./detections.ts";
+import { banSideOptions, guardedTraffic, judgeSettings } from "./settings.ts";
+
+/** For tests. */
+export interface StartOptions {
+  readonly backend?: Backend;
+  /** Tables of iptables to choose from, the preferred one first. */
+  readonly tables?: readonly Table[];
+  /** The module of the workers. */
+  readonly workerModule?: URL;
+}
+
+/** Starts it; throws where the machine does not allow it, and then nothing is left. */
+export async function start(config: Config, options: StartOptions = {}): Promise<Blocker> {
+  const settings = { config }; // a reload replaces it
+  const traffic = guardedTraffic(config);
+  const joins = fleetSettings(config);
+  requireNetAdmin();
+  warnOfDirections(config);
+  await using undo = new AsyncDisposableStack();
+
+  // The lock: a second blocker must not touch the first one's rules and maps.
+  let desk: BanDesk | null = null;
+  let status: BlockerStatus | null = null;
+  let fleet: Fleet | null = null;
+  undo.use(
+    new ControlServer(networkNamespaceInode(), {
+      bans: (asked) => started(desk).answer(readBanRequest(asked)),
+      status: () => started(status).status(),
+    }),
+  );
+
+  // What can be refused is refused before the kernel is touched: a service manager that starts us
+  // again and again is not to flap the rules.
+  if (joins !== null) (await import("../fleet/files.ts")).checkFleetFiles(joins);
+  const detectionFiles = undo.use(new DetectionFiles((message) => logLine("warn", message)));
+  detectionFiles.open(config);
+
+  // The maps.
+  const bans = undo.use(
+    BanSide.open({ ...banSideOptions(config, joins !== null), log: logLine }),
+  );
+  desk = new BanDesk(bans.bans, bans.local.never, () => fleet);
+
+  // The status page.
+  const history = new DetectionHistory();
+  status = undo.use(
+    await BlockerStatus.start({ settings, bans, desk, detections: history, detectionFiles }),
+  );
+
+  // The queues.
+  loadNetfilterQueue();
+  const firewall = await openFirewall(config, options);
+  const chain = await chainOf(firewall, traffic, config.manageRules);
+  const readers = { files: detectionFiles, history, fleet: () => fleet };
+  const workers = undo.use(
+    await QueueWorkers.start({
+      queueNumber: config.queueNum,
+      queueCount: config.queueCount,
+      chain,
+      settings: judgeSettings(config, bans),
+      flows: DEFAULT_FLOWS,
+      onDetection: (report) => tellDetection(report, settings.config, readers),
+      log: logLine,
+      ...options.workerModule === undefined ? {} : { module: options.workerModule },
+    }),
+  );
+
+  // The filter.
+  bans.attach();
+
+  // The rules.
+  const rules = config.manageRules && firewall !== null
+    ? undo.use(await KeptRules.install(firewall, traffic, logLine))
+    : null;
+  undo.use(watchOverload(workers.counters, config.queueCount, logLine));
+
+  // The fleet.
+  if (joins !== null) {
+    const { Fleet } = await import("../fleet/fleet.ts");
+    const { bans: held, local: { never } } = bans;
+    fleet = undo.use(
+      Fleet.start({ settings: joins, bans: held, limit: config.banLimit, never, log: logLine }),
+    );
+  }
+
+  const how = rules !== null
+    ? firewall!.describe()
+    : `rules of others${chain.savesMarks ? "" : ", every packet they queue is judged"}`;
+  logLine("info", `${describeTraffic(traffic, how)}; ${bans.describe()}`);
+  status.ready({ workers, fleet });
+  return new Blocker(
+    { settings, detectionFiles, bans, status, workers, rules },
+    undo.move(),
+  );
+}
+
+/** The part, once it is there. */
+function started<Part>(part: Part | null): Part {
+  if (part !== null) return part;
+  throw new EnvironmentError("Cannot answer yet: btblocker is starting");
+}
+
+/** Without rules to manage, a missing tool is no obstacle. */
+async function openFirewall(
+  { manageRules }: Config,
+  { backend, tables }: StartOptions,
+): Promise<Firewall | null> {
+  try {
+    const firewall = await Firewall.open(backend, tables, (message) => logLine("warn", message));
+    for (const warning of firewall.warnings) logLine("warn", warning);
+    return firewall;
+  } catch (error) {
+    if (manageRules || !(error instanceof EnvironmentError)) throw error;
+    return null;
+  }
+}
+
+/** "Guarding FORWARD (IPv4 and IPv6, …) by NFQUEUE 0 to 3". */
+function describeTraffic(
+  { chains, queueNumber, queueCount, monitorOnly }: GuardedTraffic,
+  how: string,
+): string {
+  const queues = queueCount === 1
+    ? `NFQUEUE ${queueNumber}`
+    : `NFQUEUE ${queueNumber} to ${queueNumber + queueCount - 1}`;
+  return `${monitorOnly ? "Watching" : "Guarding"} ${chains.join(", ")} (${how}) by ${queues}`;
+}
+
+/** One direction alone shows no answer, so no sender is known to be real. */
+function warnOfDirections({ chains }: Config): void {
+  const [has, lacks] = chains.includes("INPUT") ? ["INPUT", "OUTPUT"] : ["OUTPUT", "INPUT"];
+  if (chains.includes(has as "INPUT") === chains.includes(lacks as "INPUT")) return;
+  log.warn(
+    "CHAINS has {has} without {lacks}: only one direction of this machine's own traffic is seen, " +
+      "so less is recognised and less is banned",
+    { has, lacks },
+  );
+}
