@@ -1,5 +1,5 @@
 import { type Packet, PSH } from "../packet/packet.ts";
-import { BYTES, ENCRYPTION, END_MARK, type FlowTable, NEXT, REFERENCE_MARK } from "./flow_table.ts";
+import type { FlowRecord } from "./flow_record.ts";
 
 /**
  * What encryption does not hide of the side that sends pieces: where its writes end. A client writes
@@ -92,10 +92,10 @@ export type Blocks = 0 | 1 | 2 | 3;
 
 /** Follows the ends of writes in encrypted flows; state in the flow table's words. */
 export class BlockRhythm {
-  readonly #table: FlowTable;
+  readonly #flow: FlowRecord;
 
-  constructor(table: FlowTable) {
-    this.#table = table;
+  constructor(flow: FlowRecord) {
+    this.#flow = flow;
   }
 
   /**
@@ -103,140 +103,140 @@ export class BlockRhythm {
    *
    * @param hasBeginning whether the flow was seen from its first byte, and has MSE's shape
    */
-  observe(at: number, direction: number, packet: Packet, hasBeginning: boolean): Blocks {
-    const words = this.#table.words;
+  observe(direction: number, packet: Packet, hasBeginning: boolean): Blocks {
+    const flow = this.#flow;
     const length = packet.payloadLength;
-    if (hasBeginning && words[at + BYTES + direction] <= BEGINNING) {
-      this.#noteBeginning(at, direction, length);
+    if (hasBeginning && flow.bytes(direction) <= BEGINNING) {
+      this.#noteBeginning(direction, length);
     }
     // A header by itself may come before the sender has sent more than the other side.
-    const isSender = words[at + BYTES + direction] > words[at + BYTES + 1 - direction];
+    const isSender = flow.bytes(direction) > flow.bytes(1 - direction);
     if (!isSender && length !== HEADER) {
-      words[at + ENCRYPTION] |= ANSWERED;
+      flow.encryption |= ANSWERED;
       return NO_BLOCKS;
     }
-    const end = words[at + NEXT + direction];
+    const end = flow.next(direction);
     const start = (end - length) | 0;
     const sender = direction === 0 ? 0 : SENDER;
-    if ((words[at + ENCRYPTION] & (MARKED | SENDER)) !== (MARKED | sender)) {
-      words[at + ENCRYPTION] &= ~OF_SENDER;
-      words[at + ENCRYPTION] |= MARKED | sender | (CHUNKS_AT_FIRST << CHUNKS);
-      words[at + REFERENCE_MARK] = start;
-      words[at + END_MARK] = start;
-    } else if ((words[at + ENCRYPTION] & ANSWERED) !== 0 && this.#blocksOf(at) === 0) {
+    if ((flow.encryption & (MARKED | SENDER)) !== (MARKED | sender)) {
+      flow.encryption &= ~OF_SENDER;
+      flow.encryption |= MARKED | sender | (CHUNKS_AT_FIRST << CHUNKS);
+      flow.referenceMark = start;
+      flow.endMark = start;
+    } else if ((flow.encryption & ANSWERED) !== 0 && this.#blocksOf() === 0) {
       // Asked again, so it may have paused here, whatever the last segment's length was.
-      words[at + REFERENCE_MARK] = start;
+      flow.referenceMark = start;
     }
-    words[at + ENCRYPTION] &= ~ANSWERED;
+    flow.encryption &= ~ANSWERED;
     // The sender says where it had no more to send; a segment that is merely full says nothing.
     const isWriteEnd = (packet.flags & PSH) !== 0;
-    const isFact = this.#followBlocks(at, start, end, isWriteEnd);
-    return this.#followChunks(at, length, isWriteEnd) || isFact ? this.#judge(at) : NO_BLOCKS;
+    const isFact = this.#followBlocks(start, end, isWriteEnd);
+    return this.#followChunks(length, isWriteEnd) || isFact ? this.#judge() : NO_BLOCKS;
   }
 
   /** Whether something speaks for blocks so far. */
-  isPossible(at: number): boolean {
-    const words = this.#table.words;
-    const facts = words[at + ENCRYPTION];
-    if (this.#blocksOf(at) > 0) return true;
+  isPossible(): boolean {
+    const flow = this.#flow;
+    const facts = flow.encryption;
+    if (this.#blocksOf() > 0) return true;
     if (((facts >> CHUNKS) & CHUNKS_MASK) > CHUNKS_AT_FIRST) return true;
     const most = (facts & BARE_SEEN) !== 0 ? FIRST_BLOCKS_AFTER_BOTH : FIRST_BLOCKS;
-    return (facts & HANDSHAKE_SEEN) !== 0 && words[at + BYTES] + words[at + BYTES + 1] < most;
+    return (facts & HANDSHAKE_SEEN) !== 0 && flow.allBytes < most;
   }
 
   /** Whether the flow is no longer than what the first request brings. */
-  #isAmongFirst(at: number): boolean {
-    const words = this.#table.words;
-    return words[at + BYTES] + words[at + BYTES + 1] < FIRST_BLOCKS;
+  #isAmongFirst(): boolean {
+    const flow = this.#flow;
+    return flow.allBytes < FIRST_BLOCKS;
   }
 
-  #noteBeginning(at: number, direction: number, length: number): void {
-    const words = this.#table.words;
-    const start = words[at + BYTES] - length;
-    if (length === BARE_MESSAGE && (words[at + ENCRYPTION] & HANDSHAKE_SEEN) !== 0) {
-      words[at + ENCRYPTION] |= BARE_SEEN;
+  #noteBeginning(direction: number, length: number): void {
+    const flow = this.#flow;
+    const start = flow.bytes(0) - length;
+    if (length === BARE_MESSAGE && (flow.encryption & HANDSHAKE_SEEN) !== 0) {
+      flow.encryption |= BARE_SEEN;
     }
     if (
       direction === 0 && ((length === NEGOTIATION + HANDSHAKE && start <= MAX_THIRD) ||
         (length === HANDSHAKE && start <= MAX_FOURTH))
-    ) words[at + ENCRYPTION] |= HANDSHAKE_SEEN;
+    ) flow.encryption |= HANDSHAKE_SEEN;
   }
 
   /** Whether the segment ends whole blocks after one of the two marks, or is a header behind them. */
-  #followBlocks(at: number, start: number, end: number, isWriteEnd: boolean): boolean {
-    const words = this.#table.words;
+  #followBlocks(start: number, end: number, isWriteEnd: boolean): boolean {
+    const flow = this.#flow;
     const length = (end - start) | 0;
-    const fromReference = (end - words[at + REFERENCE_MARK]) | 0;
-    if (isWriteEnd && (isBlocks(fromReference) || isBlocks((end - words[at + END_MARK]) | 0))) {
-      this.#add(at, BLOCKS, BLOCKS_MASK, 1);
-      words[at + REFERENCE_MARK] = end;
-      words[at + END_MARK] = end;
+    const fromReference = (end - flow.referenceMark) | 0;
+    if (isWriteEnd && (isBlocks(fromReference) || isBlocks((end - flow.endMark) | 0))) {
+      this.#add(BLOCKS, BLOCKS_MASK, 1);
+      flow.referenceMark = end;
+      flow.endMark = end;
       return true;
     }
     if (length === HEADER) {
       // The next block is counted from where its header begins.
-      const isBehindBlock = words[at + REFERENCE_MARK] === start && this.#blocksOf(at) > 0;
-      words[at + END_MARK] = start;
+      const isBehindBlock = flow.referenceMark === start && this.#blocksOf() > 0;
+      flow.endMark = start;
       if (!isBehindBlock) return false;
-      words[at + ENCRYPTION] |= HEADER_SEEN;
+      flow.encryption |= HEADER_SEEN;
       return true;
     }
     if (isFull(length)) {
       if (fromReference <= BLOCK * MAX_BLOCKS_APART) return false;
       // Out of sight of the last block: the more ends are asked about, the more fit by chance.
-      words[at + REFERENCE_MARK] = start;
-      this.#add(at, BLOCKS, BLOCKS_MASK, -1);
+      flow.referenceMark = start;
+      this.#add(BLOCKS, BLOCKS_MASK, -1);
       return false;
     }
     // A header that went out with the end of the block before it. It is no fact either: buffers of
     // 16 KiB behind a message of some times 13 bytes end there as well as at a block's end.
     if (isBlocks(fromReference - HEADER)) return false;
-    this.#add(at, BLOCKS, BLOCKS_MASK, -1);
-    words[at + END_MARK] = end;
+    this.#add(BLOCKS, BLOCKS_MASK, -1);
+    flow.endMark = end;
     return false;
   }
 
-  #blocksOf(at: number): number {
-    return (this.#table.words[at + ENCRYPTION] >> BLOCKS) & BLOCKS_MASK;
+  #blocksOf(): number {
+    return (this.#flow.encryption >> BLOCKS) & BLOCKS_MASK;
   }
 
   /**
    * Whether the segment is a chunk of {@link CHUNK} bytes, or ends some that went out in segments of
    * the path's size.
    */
-  #followChunks(at: number, length: number, isWriteEnd: boolean): boolean {
-    const words = this.#table.words;
-    const begun = words[at + ENCRYPTION] >>> BEGUN;
+  #followChunks(length: number, isWriteEnd: boolean): boolean {
+    const flow = this.#flow;
+    const begun = flow.encryption >>> BEGUN;
     const rest = (begun + length) % CHUNK;
-    words[at + ENCRYPTION] &= ~(BEGUN_MASK << BEGUN);
+    flow.encryption &= ~(BEGUN_MASK << BEGUN);
     if (isWriteEnd && length === CHUNK) {
-      this.#add(at, CHUNKS, CHUNKS_MASK, 1);
+      this.#add(CHUNKS, CHUNKS_MASK, 1);
       return true;
     }
     if (length % CONSTANT === 0 && length !== QUOTA) {
-      this.#add(at, CHUNKS, CHUNKS_MASK, -CONSTANT_PENALTY);
+      this.#add(CHUNKS, CHUNKS_MASK, -CONSTANT_PENALTY);
       return false;
     }
     if (length >= SHORT) {
-      words[at + ENCRYPTION] |= rest << BEGUN;
+      flow.encryption |= rest << BEGUN;
       return false;
     }
     const isChunk = isWriteEnd && begun > 0 && rest === 0;
-    if (isChunk) this.#add(at, CHUNKS, CHUNKS_MASK, 1);
-    else if (begun === 0 || rest !== QUOTA) this.#add(at, CHUNKS, CHUNKS_MASK, -CHUNK_PENALTY);
+    if (isChunk) this.#add(CHUNKS, CHUNKS_MASK, 1);
+    else if (begun === 0 || rest !== QUOTA) this.#add(CHUNKS, CHUNKS_MASK, -CHUNK_PENALTY);
     return isChunk;
   }
 
-  #add(at: number, shift: number, mask: number, by: number): void {
-    const words = this.#table.words;
-    const count = ((words[at + ENCRYPTION] >> shift) & mask) + by;
+  #add(shift: number, mask: number, by: number): void {
+    const flow = this.#flow;
+    const count = ((flow.encryption >> shift) & mask) + by;
     const next = Math.max(0, Math.min(mask, count));
-    words[at + ENCRYPTION] = (words[at + ENCRYPTION] & ~(mask << shift)) | (next << shift);
+    flow.encryption = (flow.encryption & ~(mask << shift)) | (next << shift);
   }
 
-  #judge(at: number): Blocks {
-    const word = this.#table.words[at + ENCRYPTION];
-    const blocks = this.#blocksOf(at);
+  #judge(): Blocks {
+    const word = this.#flow.encryption;
+    const blocks = this.#blocksOf();
     const chunks = (word >> CHUNKS) & CHUNKS_MASK;
     const hasHeader = (word & HEADER_SEEN) !== 0;
     const hasHandshake = (word & HANDSHAKE_SEEN) !== 0;
@@ -246,7 +246,7 @@ export class BlockRhythm {
     if (blocks >= 1 && hasHeader && hasHandshake) return CLEAR_BLOCKS;
     if (hasHandshake && (word & BARE_SEEN) !== 0) {
       if (chunks >= ENOUGH_CHUNKS_BEHIND_HANDSHAKE) return CLEAR_BLOCKS;
-      if (blocks >= 1 && this.#isAmongFirst(at)) return CLEAR_BLOCKS;
+      if (blocks >= 1 && this.#isAmongFirst()) return CLEAR_BLOCKS;
     }
     if (blocks >= ENOUGH_WITH_EVIDENCE || (blocks >= 1 && hasHeader) || chunks >= ENOUGH_CHUNKS) {
       return SOME_BLOCKS;

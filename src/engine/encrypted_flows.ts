@@ -11,10 +11,11 @@ import {
   MIN_THIRD_MESSAGE,
 } from "../protocols/mse/detect.ts";
 import { BlockRhythm, CLEAR_BLOCKS, NO_BLOCKS, SOME_BLOCKS } from "./block_rhythm.ts";
-import { BYTES, ENCRYPTION, type FlowTable, TURN, TURN_BYTES } from "./flow_table.ts";
+import { type FlowRecord, MID_STREAM } from "./flow_record.ts";
 import { BY_LENGTHS, type HostEvidence } from "./host_evidence.ts";
 import { type Finding, FOUND, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
+import { encryptedMayWait } from "./release.ts";
 import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
 import { isWellKnownPort, SYSTEM_PORTS } from "./well_known_ports.ts";
 
@@ -83,13 +84,6 @@ const SHAPED = 0x20;
 const COUNTED = 0x40;
 
 /**
- * Bytes of both directions after which a shaped flow without evidence is let go. The handshake and
- * the first messages are shorter; a piece is not.
- */
-const MAX_PENDING_BYTES = 32_768;
-/** The same while the lengths of its segments are those of requests or of blocks. */
-const MAX_RHYTHM_BYTES = 1 << 20;
-/**
  * A handshake in the clear follows the negotiation, which is 1748 bytes at most (96 and three times
  * 512 of padding, 116 of fields), a message that was sent twice included.
  */
@@ -106,7 +100,7 @@ const STRICT_ENTROPY = 7.6;
  * BitTorrent lately, a remote endpoint that was named as a peer, or such flows to several places.
  */
 export class EncryptedFlows {
-  readonly #table: FlowTable;
+  readonly #flow: FlowRecord;
   readonly #evidence: HostEvidence;
   readonly #finding: Finding;
   readonly #requests: RequestRhythm;
@@ -114,16 +108,16 @@ export class EncryptedFlows {
   #policy: EnginePolicy;
 
   constructor(
-    table: FlowTable,
+    flow: FlowRecord,
     evidence: HostEvidence,
     finding: Finding,
     policy: EnginePolicy,
   ) {
-    this.#table = table;
+    this.#flow = flow;
     this.#evidence = evidence;
     this.#finding = finding;
-    this.#requests = new RequestRhythm(table);
-    this.#blocks = new BlockRhythm(table);
+    this.#requests = new RequestRhythm(flow);
+    this.#blocks = new BlockRhythm(flow);
     this.#policy = policy;
   }
 
@@ -132,76 +126,59 @@ export class EncryptedFlows {
   }
 
   /** Whether the flow can no longer turn out to be encrypted BitTorrent. */
-  isRuledOut(slot: number): boolean {
-    return (this.#table.words[this.#table.at(slot) + ENCRYPTION] & RULED_OUT) !== 0;
+  isRuledOut(): boolean {
+    return this.#flow.hasFact(RULED_OUT);
   }
 
   /** Whether the flow has the shape so far and evidence may still come. */
-  isPending(slot: number, isMidStream: boolean): boolean {
-    const words = this.#table.words;
-    const at = this.#table.at(slot);
-    if ((words[at + ENCRYPTION] & RULED_OUT) !== 0) return false;
-    const length = words[at + BYTES] + words[at + BYTES + 1];
-    if (length < MAX_PENDING_BYTES) return true;
-    if (length >= MAX_RHYTHM_BYTES) return false;
+  isPending(): boolean {
+    return !this.isRuledOut() && encryptedMayWait(this.#flow, this.#hasLengths());
+  }
+
+  /** Whether the flow's segments have had lengths of requests or of blocks, or may have them yet. */
+  #hasLengths(): boolean {
     // Of few flows, those that are older than the blocker: their next pause may be far away.
-    if (isMidStream) return this.#mayHaveRhythm(at, isMidStream);
-    return this.#isShaped(at) &&
-      (this.#requests.isPossible(at) || this.#blocks.isPossible(at));
+    if (this.#flow.has(MID_STREAM)) return this.#mayHaveRhythm();
+    return this.#isShaped() && (this.#requests.isPossible() || this.#blocks.isPossible());
   }
 
-  #mayHaveRhythm(at: number, isMidStream: boolean): boolean {
-    if (!isMidStream) return this.#isShaped(at);
-    return (this.#table.words[at + ENCRYPTION] & (RANDOM * 3)) !== 0;
+  #mayHaveRhythm(): boolean {
+    return this.#flow.hasFact(this.#flow.has(MID_STREAM) ? RANDOM * 3 : SHAPED);
   }
 
-  #isShaped(at: number): boolean {
-    return (this.#table.words[at + ENCRYPTION] & SHAPED) !== 0;
+  #isShaped(): boolean {
+    return this.#flow.hasFact(SHAPED);
   }
 
   /**
    * Measures the first bytes of a direction, `[start, end)`. True when they are too few to tell.
    */
-  wantsOpening(
-    slot: number,
-    direction: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ): boolean {
-    const words = this.#table.words;
-    const at = this.#table.at(slot) + ENCRYPTION;
-    if ((words[at] & (RULED_OUT | (MEASURED << direction))) !== 0) return false;
+  wantsOpening(direction: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const flow = this.#flow;
+    if (flow.hasFact(RULED_OUT | (MEASURED << direction))) return false;
     const length = end - start;
     if (isReadable(bytes, start, end) || isTlsRecord(bytes, start, end)) {
-      words[at] |= RULED_OUT;
+      flow.noteFact(RULED_OUT);
       return false;
     }
     const wanted = this.#policy.strict ? STRICT_SAMPLE : MIN_OPENING;
     if (length < MIN_OPENING) return true;
     const isRandom = !hasLengthPrefix(bytes, start, end) && looksRandom(bytes, start, end);
     if (isRandom && length < wanted) {
-      words[at] |= RANDOM << direction;
+      flow.noteFact(RANDOM << direction);
       return true;
     }
-    words[at] |= MEASURED << direction;
-    if (isRandom) words[at] |= RANDOM << direction;
-    else words[at] |= RULED_OUT;
+    flow.noteFact(MEASURED << direction);
+    if (isRandom) flow.noteFact(RANDOM << direction);
+    else flow.noteFact(RULED_OUT);
     return false;
   }
 
   /** Follows turns and sizes, and decides when the shape is complete. */
-  observe(
-    slot: number,
-    direction: number,
-    packet: Packet,
-    isNew: boolean,
-    isMidStream: boolean,
-  ): Outcome {
-    const words = this.#table.words;
-    const at = this.#table.at(slot);
-    if ((words[at + ENCRYPTION] & RULED_OUT) !== 0) return WAIT;
-    if (this.#isStrictWith(packet) && this.#isRandomByEntropy(at, direction, packet)) {
+  observe(direction: number, packet: Packet, isNew: boolean): Outcome {
+    if (this.isRuledOut()) return WAIT;
+    const isMidStream = this.#flow.has(MID_STREAM);
+    if (this.#isStrictWith(packet) && this.#isRandomByEntropy(direction, packet)) {
       const { bytes, payloadStart, payloadEnd } = packet;
       return this.#finding.set(
         RANDOM_BYTES,
@@ -211,13 +188,13 @@ export class EncryptedFlows {
         this.#isProven(packet),
       );
     }
-    if (isNew && !isMidStream && !this.#isShaped(at)) this.#countTurn(at, direction, packet);
-    if (isNew && this.#mayHaveRhythm(at, isMidStream)) {
-      const outcome = this.#listen(at, direction, packet, isMidStream);
+    if (isNew && !isMidStream && !this.#isShaped()) this.#countTurn(direction, packet);
+    if (isNew && this.#mayHaveRhythm()) {
+      const outcome = this.#listen(direction, packet, isMidStream);
       if (outcome !== WAIT) return outcome;
     }
-    if (isMidStream || !this.#isShaped(at)) return WAIT;
-    return this.#decide(at, direction, packet);
+    if (isMidStream || !this.#isShaped()) return WAIT;
+    return this.#decide(direction, packet);
   }
 
   /**
@@ -225,17 +202,17 @@ export class EncryptedFlows {
    * flows older than the blocker: an SSH stream, or a TLS stream joined within a record, is as random
    * in both directions, and a host that torrents has those too.
    */
-  #listen(at: number, direction: number, packet: Packet, isMidStream: boolean): Outcome {
+  #listen(direction: number, packet: Packet, isMidStream: boolean): Outcome {
     const { bytes, payloadStart, payloadEnd, payloadLength } = packet;
     if (isMidStream && isTlsRecord(bytes, payloadStart, payloadEnd)) {
-      this.#table.words[at + ENCRYPTION] |= RULED_OUT;
+      this.#flow.noteFact(RULED_OUT);
       return WAIT;
     }
-    const requests = this.#requests.observe(at, direction, payloadLength);
+    const requests = this.#requests.observe(direction, payloadLength);
     if (requests === CLEAR_RHYTHM) {
       return this.#found(REQUESTS_AND_PIECES, packet, SOURCE);
     }
-    const blocks = this.#blocks.observe(at, direction, packet, !isMidStream);
+    const blocks = this.#blocks.observe(direction, packet, !isMidStream);
     if (blocks === CLEAR_BLOCKS) {
       return this.#found(BLOCKS, packet, DESTINATION);
     }
@@ -273,53 +250,52 @@ export class EncryptedFlows {
   }
 
   /** Turns: a message is all that one side sends before the other answers. */
-  #countTurn(at: number, direction: number, packet: Packet): void {
-    const words = this.#table.words;
-    const turn = words[at + TURN];
+  #countTurn(direction: number, packet: Packet): void {
+    const flow = this.#flow;
+    const turn = flow.turn;
     if (turn === 0) {
-      words[at + TURN] = 1;
-      if (direction !== 0) words[at + ENCRYPTION] |= RULED_OUT; // a server that greets first
+      flow.turn = 1;
+      if (direction !== 0) flow.noteFact(RULED_OUT); // a server that greets first
     } else if (((turn - 1) & 1) !== direction) {
-      if (turn <= 2 && !this.#isOpening(at, turn - 1)) {
-        words[at + ENCRYPTION] |= RULED_OUT;
+      if (turn <= 2 && !this.#isOpening(turn - 1)) {
+        flow.noteFact(RULED_OUT);
         return;
       }
-      words[at + TURN] = turn + 1;
-      words[at + TURN_BYTES] = 0;
+      flow.turn = turn + 1;
+      flow.turnBytes = 0;
     }
-    const length = words[at + TURN_BYTES] + packet.payloadLength;
-    words[at + TURN_BYTES] = length;
-    if (words[at + TURN] <= 2 && length > MAX_OPENING && !this.#policy.strict) {
-      words[at + ENCRYPTION] |= RULED_OUT;
+    const length = flow.turnBytes + packet.payloadLength;
+    flow.turnBytes = length;
+    if (flow.turn <= 2 && length > MAX_OPENING && !this.#policy.strict) {
+      flow.noteFact(RULED_OUT);
     }
-    if (words[at + TURN] === 1) this.#countOpening(at, packet);
-    if (words[at + TURN] === 3 && length >= MIN_THIRD_MESSAGE) words[at + ENCRYPTION] |= SHAPED;
+    if (flow.turn === 1) this.#countOpening(packet);
+    if (flow.turn === 3 && length >= MIN_THIRD_MESSAGE) flow.noteFact(SHAPED);
   }
 
   /**
    * Counts a flow among its initiator's openings at its first message, and not when its shape is
    * complete: of flows opened at once the first already meets the others' evidence.
    */
-  #countOpening(at: number, packet: Packet): void {
-    const words = this.#table.words;
-    if ((words[at + ENCRYPTION] & (RULED_OUT | COUNTED)) !== 0 || !this.#isOpening(at, 0)) return;
-    words[at + ENCRYPTION] |= COUNTED;
+  #countOpening(packet: Packet): void {
+    if (this.#flow.hasFact(RULED_OUT | COUNTED) || !this.#isOpening(0)) return;
+    this.#flow.noteFact(COUNTED);
     if (isService(packet, 0)) return;
     const { address, destinationPort, timeMs } = packet;
     this.#evidence.addOpening(address, 0, address, 4, destinationPort, timeMs);
   }
 
   /** Whether the turn just ended can be Ya and PadA, or Yb and PadB. */
-  #isOpening(at: number, direction: number): boolean {
-    const words = this.#table.words;
-    const length = words[at + TURN_BYTES];
+  #isOpening(direction: number): boolean {
+    const flow = this.#flow;
+    const length = flow.turnBytes;
     return length >= MIN_OPENING && length <= MAX_OPENING &&
-      (words[at + ENCRYPTION] & (RANDOM << direction)) !== 0;
+      flow.hasFact(RANDOM << direction);
   }
 
-  #decide(at: number, direction: number, packet: Packet): Outcome {
+  #decide(direction: number, packet: Packet): Outcome {
     const { bytes, payloadStart, payloadEnd, payloadLength } = packet;
-    if (this.#table.words[at + BYTES + direction] - payloadLength < MAX_NEGOTIATION) {
+    if (this.#flow.bytes(direction) - payloadLength < MAX_NEGOTIATION) {
       const handshake = findHandshake(
         bytes,
         payloadStart,
@@ -376,8 +352,8 @@ export class EncryptedFlows {
   }
 
   /** The strict policy's last resort: the first KiB of a direction in one packet. */
-  #isRandomByEntropy(at: number, direction: number, packet: Packet): boolean {
-    if ((this.#table.words[at + ENCRYPTION] & (RANDOM << direction)) === 0) return false;
+  #isRandomByEntropy(direction: number, packet: Packet): boolean {
+    if (!this.#flow.hasFact(RANDOM << direction)) return false;
     const { bytes, payloadStart, payloadEnd } = packet;
     if (payloadEnd - payloadStart < STRICT_SAMPLE) return false;
     return entropy(bytes, payloadStart, payloadStart + STRICT_SAMPLE) > STRICT_ENTROPY;

@@ -8,22 +8,19 @@ import {
   BITTORRENT_FLOW,
   CLEAN_FLOW,
   EMBRYONIC,
-  FLAGS,
-  FlowTable,
-  LAST_TICK,
-  PACKETS,
+  ESTABLISHED,
+  INITIATOR_HIGH,
   PAYLOAD_COUNTED,
-  STATE,
-  TICK_MS,
-  tickOf,
   UNDECIDED,
-} from "./flow_table.ts";
+} from "./flow_record.ts";
+import { FlowTable, TICK_MS, tickOf } from "./flow_table.ts";
 import { HostEvidence } from "./host_evidence.ts";
 import { MessageChains } from "./message_chain.ts";
 import { AS_THE_METHOD_SAYS, Finding, FOUND, type Outcome, RELEASE } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { PrefixPool } from "./prefix_pool.ts";
-import { ESTABLISHED, TcpInspector } from "./tcp_inspector.ts";
+import { TcpInspector } from "./tcp_inspector.ts";
+import { noteSyn } from "./stream_space.ts";
 import { TrackerFlows } from "./tracker_flow.ts";
 import { UdpInspector } from "./udp_inspector.ts";
 import { UtpFlows } from "./utp_flow.ts";
@@ -134,9 +131,9 @@ export class Engine {
     this.#peers = new NamedPeers(this.#evidence);
     this.#table = new FlowTable(flows, options.seed);
     this.#prefixes = new PrefixPool(Math.max(16, flows / FLOWS_PER_PREFIX));
-    this.#encrypted = new EncryptedFlows(this.#table, this.#evidence, this.#finding, policy);
+    this.#encrypted = new EncryptedFlows(this.#table.flow, this.#evidence, this.#finding, policy);
     this.#tcp = new TcpInspector(
-      this.#table,
+      this.#table.flow,
       this.#prefixes,
       new MessageChains(flows),
       this.#encrypted,
@@ -144,7 +141,7 @@ export class Engine {
       policy,
     );
     this.#udp = new UdpInspector(
-      this.#table,
+      this.#table.flow,
       new UtpFlows(flows),
       new TrackerFlows(flows),
       this.#finding,
@@ -192,7 +189,7 @@ export class Engine {
 
   #judgeTcp(packet: Packet, hasPayload: boolean): Verdict {
     const table = this.#table;
-    const words = table.words;
+    const flow = table.flow;
     const tick = tickOf(packet.timeMs);
     let slot = table.find(packet);
     if ((packet.flags & SYN) !== 0) {
@@ -200,39 +197,39 @@ export class Engine {
       if (slot < 0) {
         slot = this.#insert(tick, EMBRYONIC);
         // Only the answer was seen: the initiator is the other end.
-        if (isAnswer) this.#turnRound(slot);
-      } else if (!isAnswer && words[table.at(slot) + STATE] !== EMBRYONIC) {
+        if (isAnswer) this.#turnRound();
+      } else if (!isAnswer && flow.state !== EMBRYONIC) {
         // A new connection on an old 5-tuple.
         this.#tcp.release(slot);
         table.restart(slot, tick, EMBRYONIC);
       }
-      words[table.at(slot) + LAST_TICK] = tick;
-      this.#tcp.noteSyn(slot, table.direction, packet, isAnswer);
-      if (!hasPayload) return this.#verdictOf(slot);
+      flow.lastTick = tick;
+      noteSyn(flow, table.direction, packet, isAnswer);
+      if (!hasPayload) return this.#verdictOf();
     }
-    if (!hasPayload) return slot < 0 ? INSPECT : this.#verdictOf(slot);
+    if (!hasPayload) return slot < 0 ? INSPECT : this.#verdictOf();
     if (slot < 0) slot = this.#insert(tick, EMBRYONIC);
     const direction = table.direction;
     const settled = this.#settledVerdict(slot, tick, packet.isRecalled);
     if (settled !== INSPECT) return settled;
-    return this.#conclude(slot, direction, packet, this.#tcp.inspect(slot, direction, packet));
+    return this.#conclude(direction, packet, this.#tcp.inspect(slot, direction, packet));
   }
 
   #judgeUdp(packet: Packet, hasPayload: boolean): Verdict {
     const table = this.#table;
-    const words = table.words;
+    const flow = table.flow;
     const tick = tickOf(packet.timeMs);
     let slot = table.find(packet);
-    if (!hasPayload) return slot < 0 ? INSPECT : this.#verdictOf(slot);
+    if (!hasPayload) return slot < 0 ? INSPECT : this.#verdictOf();
     if (slot < 0) {
       slot = this.#insert(tick, EMBRYONIC);
-    } else if (((tick - words[table.at(slot) + LAST_TICK]) | 0) > UDP_IDLE_TICKS) {
+    } else if (((tick - flow.lastTick) | 0) > UDP_IDLE_TICKS) {
       table.restart(slot, tick, EMBRYONIC);
     }
     const direction = table.direction;
     const settled = this.#settledVerdict(slot, tick, packet.isRecalled);
     if (settled !== INSPECT) return settled;
-    return this.#conclude(slot, direction, packet, this.#udp.inspect(slot, direction, packet));
+    return this.#conclude(direction, packet, this.#udp.inspect(slot, direction, packet));
   }
 
   #insert(tick: number, state: number): number {
@@ -241,19 +238,19 @@ export class Engine {
   }
 
   /** The packet just inserted came from the responder. */
-  #turnRound(slot: number): void {
-    const table = this.#table;
-    table.words[table.at(slot) + FLAGS] ^= 1;
-    table.direction = 1;
+  #turnRound(): void {
+    const { flow } = this.#table;
+    if (flow.has(INITIATOR_HIGH)) flow.lower(INITIATOR_HIGH);
+    else flow.raise(INITIATOR_HIGH);
+    this.#table.direction = 1;
   }
 
   /** Verdict of a flow already judged, or INSPECT; a first payload makes the flow undecided. */
   #settledVerdict(slot: number, tick: number, isRecalled: boolean): Verdict {
     const table = this.#table;
-    const words = table.words;
-    const at = table.at(slot);
-    words[at + LAST_TICK] = tick;
-    switch (words[at + STATE]) {
+    const flow = table.flow;
+    flow.lastTick = tick;
+    switch (flow.state) {
       case BITTORRENT_FLOW:
         return BITTORRENT;
       case CLEAN_FLOW:
@@ -262,9 +259,9 @@ export class Engine {
         table.restart(slot, tick, UNDECIDED);
         return INSPECT;
       case EMBRYONIC:
-        words[at + STATE] = UNDECIDED;
-        if ((words[at + FLAGS] & PAYLOAD_COUNTED) === 0) {
-          words[at + FLAGS] |= PAYLOAD_COUNTED;
+        flow.state = UNDECIDED;
+        if (!flow.has(PAYLOAD_COUNTED)) {
+          flow.raise(PAYLOAD_COUNTED);
           this.counters.payloadFlows++;
         }
         return INSPECT;
@@ -273,8 +270,8 @@ export class Engine {
     }
   }
 
-  #verdictOf(slot: number): Verdict {
-    switch (this.#table.words[this.#table.at(slot) + STATE]) {
+  #verdictOf(): Verdict {
+    switch (this.#table.flow.state) {
       case BITTORRENT_FLOW:
         return BITTORRENT;
       case CLEAN_FLOW:
@@ -284,27 +281,26 @@ export class Engine {
     }
   }
 
-  #conclude(slot: number, direction: number, packet: Packet, outcome: Outcome): Verdict {
-    const words = this.#table.words;
-    const at = this.#table.at(slot);
+  #conclude(direction: number, packet: Packet, outcome: Outcome): Verdict {
+    const { flow } = this.#table;
     if (outcome === FOUND) {
-      words[at + STATE] = BITTORRENT_FLOW;
-      this.#detect(at, direction, packet);
-      this.#tcp.release(slot);
+      flow.state = BITTORRENT_FLOW;
+      this.#detect(direction, packet);
+      this.#tcp.release(flow.slot);
       return BITTORRENT;
     }
     if (outcome === RELEASE) {
-      words[at + STATE] = CLEAN_FLOW;
-      this.#tcp.release(slot);
+      flow.state = CLEAN_FLOW;
+      this.#tcp.release(flow.slot);
       return CLEAN;
     }
     return INSPECT;
   }
 
-  #detect(at: number, direction: number, packet: Packet): void {
+  #detect(direction: number, packet: Packet): void {
     const finding = this.#finding;
     const match = finding.match!;
-    const words = this.#table.words;
+    const { flow } = this.#table;
     const { address, timeMs } = packet;
     this.counters.detections++;
     if (finding.mayBan) {
@@ -342,8 +338,8 @@ export class Engine {
       address: address.slice(),
       initiatorIsSource: direction === 0,
       established: packet.protocol === PROTOCOL_TCP
-        ? (words[at + FLAGS] & ESTABLISHED) !== 0
-        : words[at + PACKETS] > 0 && words[at + PACKETS + 1] > 0,
+        ? flow.has(ESTABLISHED)
+        : flow.packets(0) > 0 && flow.packets(1) > 0,
       payload: bytes.slice(payloadStart, sampleEnd),
       payloadLength: packet.payloadLength,
     };

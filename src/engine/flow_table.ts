@@ -1,51 +1,17 @@
 import type { Packet } from "../packet/packet.ts";
-
-/**
- * State of a flow. The order is the order of eviction: what is cheapest to lose goes first. Of an
- * embryonic flow only a SYN, or a datagram of no meaning, was seen: what a flood leaves behind.
- */
-export const EMBRYONIC = 1;
-/** Judged clean; forgetting it costs a second judgement. */
-export const CLEAN_FLOW = 2;
-export const UNDECIDED = 3;
-/** Has a hint or a partial match: forgetting it may lose a detection. */
-export const PENDING = 4;
-export const BITTORRENT_FLOW = 5;
-
-/** Words of one flow. Words 0…9 are the key. */
-const STRIDE = 32;
-const PORTS = 8;
-const PROTOCOL = 9;
-export const LAST_TICK = 10;
-export const STATE = 11;
-export const FLAGS = 12;
-/** Payload packets and bytes by direction: 0 from the initiator, 1 from the responder. */
-export const PACKETS = 13;
-export const BYTES = 15;
-/** TCP sequence number of stream offset 0, and of the next new byte, by direction. */
-export const BASE = 17;
-export const NEXT = 19;
-/** Prefix buffer by direction: its index + 1, or 0. */
-export const PREFIX = 21;
-/** Bytes of proxy negotiation before the tunnelled stream, by direction. */
-export const PEELED = 23;
-/** Number of the present turn (1: the initiator speaks first), bytes in it. */
-export const TURN = 25;
-export const TURN_BYTES = 26;
-/** The same words once the turns are counted: ends of writes, see block_rhythm.ts. */
-export const REFERENCE_MARK = TURN;
-export const END_MARK = TURN_BYTES;
-/** Flags of the tests for encrypted flows. */
-export const ENCRYPTION = 27;
-/** Bytes of a handshake seen in their places, in any copy, one bit each, by direction (TCP). */
-export const READINGS = 28;
-/** Counts of short segments by direction, packed (see request_rhythm.ts). */
-export const RHYTHM = 30;
-
-/** The initiator is the higher of the two endpoints in the key. */
-export const INITIATOR_HIGH = 1;
-/** The 5-tuple was counted as one with payload; stays when the flow restarts. */
-export const PAYLOAD_COUNTED = 2;
+import {
+  BITTORRENT_FLOW,
+  FLAGS,
+  FlowRecord,
+  INITIATOR_HIGH,
+  KEY_WORDS,
+  LAST_TICK,
+  PAYLOAD_COUNTED,
+  PORTS,
+  PROTOCOL,
+  STATE,
+  STRIDE,
+} from "./flow_record.ts";
 
 /** A set of the index: eight tags, then the slots they stand for; 64 bytes. */
 const WAYS = 8;
@@ -67,8 +33,8 @@ export function tickOf(timeMs: number): number {
  */
 export class FlowTable {
   readonly slots: number;
-  /** State of all flows; a flow's words begin at {@link at}(slot). */
-  readonly words: Int32Array;
+  /** The one view of flows' state; on the flow that was found or inserted last. */
+  readonly flow: FlowRecord;
   /** Set by {@link find}: 0 when the packet comes from the initiator, else 1. */
   direction = 0;
 
@@ -79,7 +45,7 @@ export class FlowTable {
   /** Slots given out. */
   #used = 0;
   /** Key of the packet last looked up. */
-  readonly #key = new Int32Array(10);
+  readonly #key = new Int32Array(KEY_WORDS);
   #tag = 0;
   #sourceIsHigh = false;
 
@@ -92,15 +58,10 @@ export class FlowTable {
       throw new RangeError(`Cannot make a flow table of ${slots}: expected a power of two from 8`);
     }
     this.slots = slots;
-    this.words = new Int32Array(slots * STRIDE);
+    this.flow = new FlowRecord(slots);
     this.#index = new Int32Array(slots * 2);
     this.#setMask = slots / WAYS - 1;
     this.#seed = seed | 0;
-  }
-
-  /** First word of a slot. */
-  at(slot: number): number {
-    return slot * STRIDE;
   }
 
   /** Slot of the packet's flow, or -1; sets {@link direction}. */
@@ -113,7 +74,7 @@ export class FlowTable {
       if (index[way] !== tag) continue;
       const slot = index[way + WAYS];
       if (this.#isKey(slot)) {
-        const initiatorIsHigh = (this.words[slot * STRIDE + FLAGS] & INITIATOR_HIGH) !== 0;
+        const initiatorIsHigh = this.flow.select(slot).has(INITIATOR_HIGH);
         this.direction = this.#sourceIsHigh === initiatorIsHigh ? 0 : 1;
         return slot;
       }
@@ -127,12 +88,12 @@ export class FlowTable {
    * `release` first, which frees what it held elsewhere.
    */
   insert(tick: number, state: number, release: (slot: number) => void): number {
-    const words = this.words;
+    const words = this.flow.words;
     const free = this.#takeFree();
     const slot = free >= 0 ? free : this.#takeOver(tick, release);
     const at = slot * STRIDE;
     const key = this.#key;
-    for (let word = 0; word < LAST_TICK; word++) words[at + word] = key[word];
+    for (let word = 0; word < KEY_WORDS; word++) words[at + word] = key[word];
     words[at + FLAGS] = 0;
     this.restart(slot, tick, state);
     return slot;
@@ -140,11 +101,12 @@ export class FlowTable {
 
   /** Forgets everything of a flow but its key; the packet last looked up becomes the initiator's. */
   restart(slot: number, tick: number, state: number): void {
-    const words = this.words;
+    const { words } = this.flow;
     const at = slot * STRIDE;
+    this.flow.at = at;
     const counted = words[at + FLAGS] & PAYLOAD_COUNTED;
     // A loop: the built-in fill costs more than these few words.
-    for (let word = LAST_TICK; word < STRIDE; word++) words[at + word] = 0;
+    for (let word = KEY_WORDS; word < STRIDE; word++) words[at + word] = 0;
     words[at + LAST_TICK] = tick;
     words[at + STATE] = state;
     words[at + FLAGS] = counted | (this.#sourceIsHigh ? INITIATOR_HIGH : 0);
@@ -178,7 +140,7 @@ export class FlowTable {
   /** Slot of the set's least valuable flow, of those the one seen longest ago, taken from it. */
   #takeOver(tick: number, release: (slot: number) => void): number {
     const index = this.#index;
-    const words = this.words;
+    const { words } = this.flow;
     const first = this.#firstWay();
     let victim = first;
     let victimState = BITTORRENT_FLOW + 1;
@@ -234,7 +196,7 @@ export class FlowTable {
   }
 
   #isKey(slot: number): boolean {
-    const words = this.words;
+    const { words } = this.flow;
     const key = this.#key;
     const at = slot * STRIDE;
     return words[at + 3] === key[3] && words[at + 7] === key[7] &&

@@ -5,7 +5,7 @@
  */
 import { match } from "../protocols/match.ts";
 import { HANDSHAKE } from "../protocols/signatures.ts";
-import { READINGS } from "./flow_table.ts";
+import type { FlowRecord } from "./flow_record.ts";
 
 /** Bits of a direction's word when every fixed byte of the handshake was seen in its place. */
 const WHOLE = 2 ** HANDSHAKE.length - 1;
@@ -23,11 +23,10 @@ export const HIDDEN_HANDSHAKE = match(
  * places: an honest sender contradicts itself nowhere, and then this is the handshake at the
  * beginning of the stream and nothing else.
  *
- * @param words of the flow table; the direction's bits are at `words[at + READINGS + direction]`
+ * @param flow keeps the direction's bits
  */
 export function readsHandshake(
-  words: Int32Array,
-  at: number,
+  flow: FlowRecord,
   direction: number,
   bytes: Uint8Array,
   start: number,
@@ -36,10 +35,10 @@ export function readsHandshake(
 ): boolean {
   if (offset >= HANDSHAKE.length) return false;
   const stop = Math.min(HANDSHAKE.length, offset + end - start);
-  let seen = words[at + READINGS + direction];
+  let seen = flow.readings(direction);
   for (let i = Math.max(offset, 0); i < stop; i++) {
     if (bytes[start + i - offset] === HANDSHAKE[i]) seen |= 1 << i;
   }
-  words[at + READINGS + direction] = seen;
+  flow.setReadings(direction, seen);
   return seen === WHOLE;
 }

@@ -1,4 +1,4 @@
-import { BYTES, type FlowTable, RHYTHM } from "./flow_table.ts";
+import type { FlowRecord } from "./flow_record.ts";
 
 /**
  * What encryption does not hide: RC4 keeps lengths. A downloading peer sends little but `request`
@@ -54,38 +54,36 @@ export type Rhythm = 0 | 1 | 2;
 
 /** Counts the segments of encrypted flows; state in the flow table's words. */
 export class RequestRhythm {
-  readonly #table: FlowTable;
+  readonly #flow: FlowRecord;
 
-  constructor(table: FlowTable) {
-    this.#table = table;
+  constructor(flow: FlowRecord) {
+    this.#flow = flow;
   }
 
   /** Counts a segment of new data and says what the direction's segments look like by now. */
-  observe(at: number, direction: number, length: number): Rhythm {
+  observe(direction: number, length: number): Rhythm {
     if (length === 0 || length > MAX_SEGMENT) return NO_RHYTHM;
-    const words = this.#table.words;
-    const word = at + RHYTHM + direction;
+    const flow = this.#flow;
     const requests = requestsIn(length);
     if (requests < 0) {
-      words[word] = add(words[word], OTHER, OTHER_MASK, 1);
+      flow.setRhythm(direction, add(flow.rhythm(direction), OTHER, OTHER_MASK, 1));
       return NO_RHYTHM;
     }
-    let counts = add(words[word], CONFORMING, CONFORMING_MASK, 1);
+    let counts = add(flow.rhythm(direction), CONFORMING, CONFORMING_MASK, 1);
     counts = add(counts, REQUESTS, REQUESTS_MASK, requests);
     if (length < BARE_LENGTH) {
       counts = add(counts, BARE, BARE_MASK, 1);
     }
-    words[word] = counts;
+    flow.setRhythm(direction, counts);
     // Who asks for pieces gets more than it sends; the rest of this side's own writes is no request.
-    if (words[at + BYTES + direction] >= words[at + BYTES + 1 - direction]) return NO_RHYTHM;
-    return judge(counts, words[at + BYTES + 1 - direction] / PIECE_LENGTH);
+    if (flow.bytes(direction) >= flow.bytes(1 - direction)) return NO_RHYTHM;
+    return judge(counts, flow.bytes(1 - direction) / PIECE_LENGTH);
   }
 
   /** Whether the flow may still turn out to have the rhythm, by the side that sends less. */
-  isPossible(at: number): boolean {
-    const words = this.#table.words;
-    const direction = words[at + BYTES] <= words[at + BYTES + 1] ? 0 : 1;
-    const counts = words[at + RHYTHM + direction];
+  isPossible(): boolean {
+    const flow = this.#flow;
+    const counts = flow.rhythm(flow.bytes(0) <= flow.bytes(1) ? 0 : 1);
     const other = (counts >>> OTHER) & OTHER_MASK;
     return other <= 4 + ((counts >>> CONFORMING) & CONFORMING_MASK) / 3;
   }

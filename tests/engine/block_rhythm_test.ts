@@ -7,13 +7,13 @@ import {
   SOME_BLOCKS,
   TWO_BLOCKS,
 } from "../../src/engine/block_rhythm.ts";
-import { BYTES, FlowTable, NEXT } from "../../src/engine/flow_table.ts";
+import { FlowRecord } from "../../src/engine/flow_record.ts";
 import { ACK, Packet, PSH } from "../../src/packet/packet.ts";
 
 /** Segments of one flow, as TcpInspector hands them on. */
 class Segments {
-  readonly #table = new FlowTable(8);
-  readonly #rhythm = new BlockRhythm(this.#table);
+  readonly #flow = new FlowRecord(1);
+  readonly #rhythm = new BlockRhythm(this.#flow);
   readonly #packet = new Packet();
   readonly #hasBeginning: boolean;
   /** The most that was known at any time, and how many segments had passed by then. */
@@ -23,18 +23,17 @@ class Segments {
 
   constructor(hasBeginning: boolean, sequence = 0x7fff_f000) {
     this.#hasBeginning = hasBeginning;
-    this.#table.words[NEXT] = sequence;
-    this.#table.words[NEXT + 1] = sequence;
+    this.#flow.setNext(0, sequence);
+    this.#flow.setNext(1, sequence);
   }
 
   say(direction: number, length: number, isPushed = true): this {
-    const words = this.#table.words;
-    words[BYTES + direction] += length;
-    words[NEXT + direction] = (words[NEXT + direction] + length) | 0;
+    this.#flow.count(direction, length);
+    this.#flow.setNext(direction, (this.#flow.next(direction) + length) | 0);
     this.#packet.payloadLength = length;
     this.#packet.flags = ACK | (isPushed ? PSH : 0);
     this.#count++;
-    const known = this.#rhythm.observe(0, direction, this.#packet, this.#hasBeginning);
+    const known = this.#rhythm.observe(direction, this.#packet, this.#hasBeginning);
     if (known > this.most) {
       this.most = known;
       this.after = this.#count;
@@ -51,7 +50,7 @@ class Segments {
   }
 
   get isPossible(): boolean {
-    return this.#rhythm.isPossible(0);
+    return this.#rhythm.isPossible();
   }
 }
 

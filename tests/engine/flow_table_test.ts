@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  BITTORRENT_FLOW,
-  CLEAN_FLOW,
-  EMBRYONIC,
-  FlowTable,
-  STATE,
-  UNDECIDED,
-} from "../../src/engine/flow_table.ts";
+import { BITTORRENT_FLOW, CLEAN_FLOW, EMBRYONIC, UNDECIDED } from "../../src/engine/flow_record.ts";
+import { FlowTable } from "../../src/engine/flow_table.ts";
 import { Packet } from "../../src/packet/packet.ts";
 
 const keep = () => {};
@@ -50,8 +44,8 @@ Deno.test("FlowTable makes room by value first, then by age, and never grows", (
     table.find(packetOf(i, 1, 99, 1));
     slots.push(table.insert(i, UNDECIDED, keep));
   }
-  table.words[table.at(slots[5]) + STATE] = CLEAN_FLOW;
-  table.words[table.at(slots[0]) + STATE] = BITTORRENT_FLOW;
+  table.flow.select(slots[5]).state = CLEAN_FLOW;
+  table.flow.select(slots[0]).state = BITTORRENT_FLOW;
   const gone: number[] = [];
   const note = (slot: number) => gone.push(slot);
   table.find(packetOf(100, 1, 99, 1));
@@ -69,10 +63,10 @@ Deno.test("FlowTable gives slots out in order, so that few flows touch little me
     return table.insert(0, EMBRYONIC, () => assert.fail("there is room"));
   };
   for (let i = 0; i < 100; i++) assert.equal(insert(i), i);
-  table.words[table.at(3) + STATE] = BITTORRENT_FLOW;
+  table.flow.select(3).state = BITTORRENT_FLOW;
   table.clear();
   for (let i = 0; i < 100; i++) assert.equal(insert(99 - i), i);
-  assert.equal(table.words[table.at(3) + STATE], EMBRYONIC);
+  assert.equal(table.flow.select(3).state, EMBRYONIC);
 });
 
 Deno.test("FlowTable agrees with a map while nothing is evicted", () => {

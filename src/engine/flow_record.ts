@@ -1,0 +1,254 @@
+/**
+ * The state of a flow: every word and every bit of it, with its name, who writes it, and how long it
+ * lives. All flows stand in one typed array, {@link STRIDE} words each; {@link FlowRecord} is the one
+ * view over it, put on a flow by the table. Nobody else knows the positions.
+ *
+ * Lifetimes: *key*, as long as the slot stands for the 5-tuple; *flow*, from a SYN (or a first
+ * datagram) until the next, or a recall; *opening*, until the direction's beginning is judged.
+ */
+
+/** State of a flow. The order is the order of eviction: what is cheapest to lose goes first. */
+/** Only a SYN, or a datagram of no meaning, was seen: what a flood leaves behind. */
+export const EMBRYONIC = 1;
+/** Judged clean; forgetting it costs a second judgement. */
+export const CLEAN_FLOW = 2;
+export const UNDECIDED = 3;
+/** Has a hint or a partial match: forgetting it may lose a detection. */
+export const PENDING = 4;
+export const BITTORRENT_FLOW = 5;
+
+// Flags. Those marked "by direction" take two bits, `flag << direction`.
+
+/** The initiator is the higher of the two endpoints in the key. Flow table; flow. */
+export const INITIATOR_HIGH = 0x0001;
+/** The 5-tuple was counted as one with payload. Engine; key. */
+export const PAYLOAD_COUNTED = 0x0002;
+/** TCP, by direction: where the stream begins is known. Stream space; flow. */
+export const BASE_KNOWN = 0x0010;
+/** TCP, by direction: the opening has been judged. TCP inspector; until it is judged anew. */
+export const OPENING_JUDGED = 0x0040;
+/** TCP, by direction: the opening was an HTTP head. TCP inspector; flow. */
+export const HTTP = 0x0100;
+/** TCP: the chain's state of the slot is this flow's. TCP inspector; flow. */
+export const CHAIN_USED = 0x0400;
+/** TCP: the first packet seen was not a SYN, the flow is older than the blocker. Stream space; flow. */
+export const MID_STREAM = 0x0800;
+/**
+ * TCP: payload acknowledged what the other end sent, so both ends are real. Who forges a source
+ * address does not see the answer and so cannot acknowledge it; a SYN-ACK alone also answers a forged
+ * SYN. Stream space; flow.
+ */
+export const ESTABLISHED = 0x1000;
+/** TCP, by direction: only the test for randomness waits for more. TCP inspector; opening. */
+export const MEASURING = 0x2000;
+/** TCP, by direction: a packet was seen, so its numbers are known and not concluded. Stream space; flow. */
+export const SEEN = 0x1_0000;
+/** UDP: uTP's, and the trackers', state of the slot is this flow's. UDP inspector; flow. */
+export const UTP_USED = 0x0010;
+export const TRACKER_USED = 0x0020;
+/** UDP: some datagram was a hint. UDP inspector; flow. */
+export const HINTED = 0x0040;
+
+// Words. Those marked "by direction" take two: 0 from the initiator, 1 from the responder.
+
+/** Lower and higher address, four words each. Flow table; key. */
+export const LOW_ADDRESS = 0;
+export const HIGH_ADDRESS = 4;
+/** Ports in the order of the addresses. Flow table; key. */
+export const PORTS = 8;
+/** IP protocol number. Flow table; key. */
+export const PROTOCOL = 9;
+/** Words before this one are the key. */
+export const KEY_WORDS = 10;
+/** When the flow was last seen, see {@link tickOf}. Engine; flow. */
+export const LAST_TICK = 10;
+/** One of the states above. Engine, UDP inspector (PENDING); flow. */
+export const STATE = 11;
+export const FLAGS = 12;
+/** By direction: packets with payload, and their bytes. Inspectors; flow. */
+const PACKETS = 13;
+const BYTES = 15;
+/** TCP, by direction: sequence number of stream offset 0, and of the next new byte. Stream space; flow. */
+const BASE = 17;
+const NEXT = 19;
+/** TCP, by direction: prefix buffer, its index + 1 or 0. Prefix pool; opening. */
+const PREFIX = 21;
+/** TCP, by direction: bytes of proxy negotiation before the tunnelled stream. TCP inspector; flow. */
+const PEELED = 23;
+/** Encrypted: number of the present turn (1: who opens speaks), bytes in it. Turns; until shaped. */
+const TURN = 25;
+const TURN_BYTES = 26;
+/** The same two words once the turns are counted: ends of writes. Block rhythm; flow. */
+const REFERENCE_MARK = TURN;
+const END_MARK = TURN_BYTES;
+/** Encrypted: the facts of encrypted_flows.ts and block_rhythm.ts, one bit or count each; flow. */
+const ENCRYPTION = 27;
+/** TCP, by direction: bytes of a handshake seen in their places, a bit each. Readings; flow. */
+const READINGS = 28;
+/** Encrypted, by direction: counts of short segments, packed. Request rhythm; flow. */
+const RHYTHM = 30;
+
+/** Words of one flow. */
+export const STRIDE = 32;
+
+/** Counts of bytes stop here, far above every budget. */
+const MOST_BYTES = 0x0fff_ffff;
+
+/**
+ * A view of one flow's words. There is one for a table, which puts it on the flow that it finds or
+ * inserts; methods of two lines, which the compiler dissolves.
+ */
+export class FlowRecord {
+  /** All flows' words, for the table and the prefix pool. */
+  readonly words: Int32Array;
+  /** First word of the flow at hand. */
+  at = 0;
+
+  constructor(slots: number) {
+    this.words = new Int32Array(slots * STRIDE);
+  }
+
+  /** Puts the view on a slot. */
+  select(slot: number): this {
+    this.at = slot * STRIDE;
+    return this;
+  }
+
+  get slot(): number {
+    return this.at / STRIDE;
+  }
+
+  get state(): number {
+    return this.words[this.at + STATE];
+  }
+  set state(state: number) {
+    this.words[this.at + STATE] = state;
+  }
+
+  get lastTick(): number {
+    return this.words[this.at + LAST_TICK];
+  }
+  set lastTick(tick: number) {
+    this.words[this.at + LAST_TICK] = tick;
+  }
+
+  /** Whether any of the flags is set. */
+  has(flags: number): boolean {
+    return (this.words[this.at + FLAGS] & flags) !== 0;
+  }
+  /** Whether all of the flags are set. */
+  hasAll(flags: number): boolean {
+    return (this.words[this.at + FLAGS] & flags) === flags;
+  }
+  raise(flags: number): void {
+    this.words[this.at + FLAGS] |= flags;
+  }
+  lower(flags: number): void {
+    this.words[this.at + FLAGS] &= ~flags;
+  }
+
+  packets(direction: number): number {
+    return this.words[this.at + PACKETS + direction];
+  }
+  bytes(direction: number): number {
+    return this.words[this.at + BYTES + direction];
+  }
+  get allPackets(): number {
+    return this.words[this.at + PACKETS] + this.words[this.at + PACKETS + 1];
+  }
+  get allBytes(): number {
+    return this.words[this.at + BYTES] + this.words[this.at + BYTES + 1];
+  }
+  /** Counts a packet with payload. */
+  count(direction: number, length: number): void {
+    const { words, at } = this;
+    words[at + PACKETS + direction]++;
+    words[at + BYTES + direction] = Math.min(words[at + BYTES + direction] + length, MOST_BYTES);
+  }
+
+  base(direction: number): number {
+    return this.words[this.at + BASE + direction];
+  }
+  setBase(direction: number, sequence: number): void {
+    this.words[this.at + BASE + direction] = sequence;
+  }
+  next(direction: number): number {
+    return this.words[this.at + NEXT + direction];
+  }
+  setNext(direction: number, sequence: number): void {
+    this.words[this.at + NEXT + direction] = sequence;
+  }
+
+  /** Where in {@link words} the reference to a prefix buffer stands. */
+  prefixAt(direction: number): number {
+    return this.at + PREFIX + direction;
+  }
+  /** Index of the prefix buffer, or -1. */
+  prefix(direction: number): number {
+    return this.words[this.at + PREFIX + direction] - 1;
+  }
+
+  peeled(direction: number): number {
+    return this.words[this.at + PEELED + direction];
+  }
+  setPeeled(direction: number, length: number): void {
+    this.words[this.at + PEELED + direction] = length;
+  }
+
+  readings(direction: number): number {
+    return this.words[this.at + READINGS + direction];
+  }
+  setReadings(direction: number, bits: number): void {
+    this.words[this.at + READINGS + direction] = bits;
+  }
+
+  get turn(): number {
+    return this.words[this.at + TURN];
+  }
+  set turn(turn: number) {
+    this.words[this.at + TURN] = turn;
+  }
+  get turnBytes(): number {
+    return this.words[this.at + TURN_BYTES];
+  }
+  set turnBytes(length: number) {
+    this.words[this.at + TURN_BYTES] = length;
+  }
+
+  get encryption(): number {
+    return this.words[this.at + ENCRYPTION];
+  }
+  set encryption(facts: number) {
+    this.words[this.at + ENCRYPTION] = facts;
+  }
+  /** Whether any of the facts is known. */
+  hasFact(facts: number): boolean {
+    return (this.words[this.at + ENCRYPTION] & facts) !== 0;
+  }
+  noteFact(facts: number): void {
+    this.words[this.at + ENCRYPTION] |= facts;
+  }
+  dropFact(facts: number): void {
+    this.words[this.at + ENCRYPTION] &= ~facts;
+  }
+
+  get referenceMark(): number {
+    return this.words[this.at + REFERENCE_MARK];
+  }
+  set referenceMark(sequence: number) {
+    this.words[this.at + REFERENCE_MARK] = sequence;
+  }
+  get endMark(): number {
+    return this.words[this.at + END_MARK];
+  }
+  set endMark(sequence: number) {
+    this.words[this.at + END_MARK] = sequence;
+  }
+
+  rhythm(direction: number): number {
+    return this.words[this.at + RHYTHM + direction];
+  }
+  setRhythm(direction: number, counts: number): void {
+    this.words[this.at + RHYTHM + direction] = counts;
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * A stream's sequence space (RFC 9293, section 3.4): where each direction begins, how far it has
+ * come, where a segment stands in it, and whether its sender has seen what the other end sent.
+ */
+import { ACK, type Packet, SYN } from "../packet/packet.ts";
+import { BASE_KNOWN, ESTABLISHED, type FlowRecord, MID_STREAM, SEEN } from "./flow_record.ts";
+
+/** Bytes by which a segment may have overtaken the first one of its stream. */
+const MAX_OVERTAKEN = 65_536;
+
+/** Sequence number of the packet's first payload byte; a SYN takes one before it. */
+export function payloadSequence(packet: Packet): number {
+  return (packet.flags & SYN) !== 0 ? (packet.sequence + 1) | 0 : packet.sequence;
+}
+
+/**
+ * Notes where the streams begin. Each end speaks for its own stream: what it says of the other's is
+ * believed only while the other has not said it, so that none can hide both.
+ */
+export function noteSyn(
+  flow: FlowRecord,
+  direction: number,
+  packet: Packet,
+  isAnswer: boolean,
+): void {
+  setBeginning(flow, direction, (packet.sequence + 1) | 0);
+  flow.raise((BASE_KNOWN | SEEN) << direction);
+  const other = 1 - direction;
+  if (!isAnswer || flow.has(BASE_KNOWN << other)) return;
+  setBeginning(flow, other, packet.acknowledgement);
+  flow.raise(BASE_KNOWN << other);
+}
+
+/** The direction's stream begins at `sequence`, nothing of it was seen. */
+export function setBeginning(flow: FlowRecord, direction: number, sequence: number): void {
+  flow.setBase(direction, sequence);
+  flow.setNext(direction, sequence);
+}
+
+/**
+ * Offset in its stream of a segment's first byte. A direction whose SYN nobody saw begins with this
+ * segment; if that is so for both, the flow is older than the blocker.
+ */
+export function offsetOf(flow: FlowRecord, direction: number, sequence: number): number {
+  if (!flow.has(BASE_KNOWN << direction)) {
+    if (!flow.has(BASE_KNOWN << (1 - direction))) flow.raise(MID_STREAM);
+    flow.raise(BASE_KNOWN << direction);
+    setBeginning(flow, direction, sequence);
+  }
+  return (sequence - flow.base(direction)) | 0;
+}
+
+/** Whether a segment that far behind the beginning may have overtaken the one before it. */
+export function mayHaveOvertaken(offset: number): boolean {
+  return offset > 0 && offset < MAX_OVERTAKEN;
+}
+
+/** Counts the segment's bytes; true when any of them are new. */
+export function advance(flow: FlowRecord, direction: number, end: number): boolean {
+  const isNew = ((end - flow.next(direction)) | 0) > 0;
+  if (isNew) flow.setNext(direction, end);
+  return isNew;
+}
+
+/** Notes a packet with payload, and whether it proves that both ends are real. */
+export function noteSender(flow: FlowRecord, direction: number, packet: Packet): void {
+  flow.raise(SEEN << direction);
+  const other = 1 - direction;
+  if (flow.has(SEEN << other) && acknowledges(flow, other, packet)) flow.raise(ESTABLISHED);
+}
+
+/** Whether the packet's acknowledgement number is within what the `other` side has sent. */
+function acknowledges(flow: FlowRecord, other: number, packet: Packet): boolean {
+  const acknowledged = (packet.acknowledgement - flow.base(other)) | 0;
+  const sent = (flow.next(other) - flow.base(other)) | 0;
+  return (packet.flags & ACK) !== 0 && acknowledged >= 0 && acknowledged <= sent;
+}
