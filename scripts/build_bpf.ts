@@ -1,8 +1,8 @@
 /**
- * Compiles bpf/btblocker.bpf.c to the object that is committed beside it.
+ * Compiles the programs of bpf/ to the objects that are committed beside them.
  *
  *   deno task bpf         compile
- *   deno task bpf:check   is the committed object what the source gives?
+ *   deno task bpf:check   are the committed objects what the sources give?
  *
  * The same compiler gives the same bytes on every machine: no path and no debug information stay but
  * BTF. Another major version of clang gives other code, so the check insists on {@link CLANG_MAJOR}.
@@ -10,11 +10,15 @@
 import { fileURLToPath } from "node:url";
 import { EnvironmentError } from "../src/errors.ts";
 
-/** Debian 12's; change it together with the object. */
+/** Debian 12's; change it together with the objects. */
 const CLANG_MAJOR = 14;
 
 const directory = fileURLToPath(new URL("../bpf/", import.meta.url));
-const OBJECT = "btblocker.bpf.o";
+
+/** `btblocker` of `btblocker.bpf.c` and `btblocker.bpf.o`, of each program. */
+const PROGRAMS = [...Deno.readDirSync(directory)].flatMap(({ name }) => {
+  return name.endsWith(".bpf.c") ? [name.slice(0, -".bpf.c".length)] : [];
+}).sort();
 
 async function output(command: string, ...args: string[]): Promise<string> {
   let result;
@@ -37,13 +41,13 @@ async function clangMajor(): Promise<number> {
   return Number(/clang version (\d+)/.exec(await output("clang", "--version"))?.[1]);
 }
 
-async function compile(object: string): Promise<void> {
+async function compile(program: string, object: string): Promise<void> {
   const machine = `${Deno.build.arch}-linux-gnu`; // Debian keeps asm/types.h there
   await output(
     "clang",
     ...["-target", "bpf", "-mcpu=v2", "-O2", "-g", "-Wall", "-Wextra", "-Werror"],
     ...["-fdebug-compilation-dir=.", `-I/usr/include/${machine}`],
-    ...["-c", "btblocker.bpf.c", "-o", object],
+    ...["-c", `${program}.bpf.c`, "-o", object],
   );
   await output("llvm-strip", "-g", object); // DWARF goes, BTF stays
 }
@@ -52,28 +56,34 @@ async function check(): Promise<void> {
   const major = await clangMajor();
   if (major !== CLANG_MAJOR) {
     throw new EnvironmentError(
-      `Cannot check ${OBJECT}: built with clang ${CLANG_MAJOR}, here is clang ${major}`,
+      `Cannot check the BPF objects: built with clang ${CLANG_MAJOR}, here is clang ${major}`,
       `Debian: apt install clang-${CLANG_MAJOR} llvm-${CLANG_MAJOR}`,
     );
   }
+  for (const program of PROGRAMS) await checkProgram(program);
+  const objects = PROGRAMS.map((program) => `bpf/${program}.bpf.o`).join(", ");
+  console.log(`${objects}: what the sources give (clang ${major})`);
+}
+
+async function checkProgram(program: string): Promise<void> {
+  const object = `${program}.bpf.o`;
   const fresh = await Deno.makeTempFile({ suffix: ".o" });
   try {
-    await compile(fresh);
-    const [wanted, found] = [await Deno.readFile(fresh), await Deno.readFile(directory + OBJECT)];
+    await compile(program, fresh);
+    const [wanted, found] = [await Deno.readFile(fresh), await Deno.readFile(directory + object)];
     const same = wanted.length === found.length && wanted.every((byte, i) => byte === found[i]);
     if (!same) {
-      throw new EnvironmentError(`bpf/${OBJECT} is not what the source gives`, "deno task bpf");
+      throw new EnvironmentError(`bpf/${object} is not what the source gives`, "deno task bpf");
     }
   } finally {
     await Deno.remove(fresh);
   }
-  console.log(`bpf/${OBJECT} is what the source gives (clang ${major})`);
 }
 
 if (import.meta.main) {
   try {
     if (Deno.args[0] === "--check") await check();
-    else await compile(OBJECT);
+    else for (const program of PROGRAMS) await compile(program, `${program}.bpf.o`);
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;
     console.error(error.message);

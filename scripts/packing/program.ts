@@ -7,7 +7,14 @@ import { BuildError, ROOT, run, runOrFail } from "./run.ts";
 import type { Stamp } from "./stamp.ts";
 
 /** Everything a build of the program consists of, sorted. */
-export const PROGRAM_FILES = ["btblocker.bpf.o", "main.js", "queue_worker.js"] as const;
+export const PROGRAM_FILES = [
+  "btblocker.bpf.o",
+  "btblocker_tc.bpf.o",
+  "main.js",
+  "queue_worker.js",
+] as const;
+
+const BPF_OBJECTS = PROGRAM_FILES.filter((name) => name.endsWith(".bpf.o"));
 
 /** Sources that become a module of their own, and its name. */
 const ENTRIES = [["main.ts", "main.js"], ["src/gateway/queue/queue_worker.ts", "queue_worker.js"]];
@@ -15,7 +22,7 @@ const ENTRIES = [["main.ts", "main.js"], ["src/gateway/queue/queue_worker.ts", "
 /** What the sources open by `new URL(…, import.meta.url)`, and where it stands when packed. */
 const ASSETS = new Map([
   ["./queue_worker.ts", "./queue_worker.js"],
-  ["../../../bpf/btblocker.bpf.o", "./btblocker.bpf.o"],
+  ...BPF_OBJECTS.map((name) => [`../../../bpf/${name}`, `./${name}`] as const),
 ]);
 
 /** What the bundle is made of; nothing else of the checkout is looked at. */
@@ -47,7 +54,9 @@ export async function buildProgram(directory: string, stamp: Stamp): Promise<voi
       const text = await Deno.readTextFile(`${out}/${source.replace(/\.ts$/, ".js")}`);
       await Deno.writeTextFile(`${directory}/${name}`, packedText(text, [staging, ROOT]));
     }
-    await Deno.copyFile(`${staging}/bpf/btblocker.bpf.o`, `${directory}/btblocker.bpf.o`);
+    for (const name of BPF_OBJECTS) {
+      await Deno.copyFile(`${staging}/bpf/${name}`, `${directory}/${name}`);
+    }
   } finally {
     await Deno.remove(staging, { recursive: true });
   }

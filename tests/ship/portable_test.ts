@@ -1,6 +1,7 @@
 /** The portable executable: one file that unpacks itself once, safely, and is then only started. */
 
 import assert from "node:assert/strict";
+import { PROGRAM_FILES } from "../../scripts/packing/program.ts";
 import { until } from "../until.ts";
 import { IS_LINUX, portableExecutable, ROOT, run } from "./build.ts";
 
@@ -46,7 +47,7 @@ test("the portable executable unpacks once, for its owner alone", async (home, e
   }
   assert.deepEqual(
     names(`${cache}/${unpacked}`).sort(),
-    ["btblocker.bpf.o", "deno", "main.js", "queue_worker.js"],
+    [...PROGRAM_FILES, "deno"].sort(),
   );
   const inode = Deno.statSync(`${cache}/${unpacked}/deno`).ino;
   assert.deepEqual(await run([executable, "--version"], { HOME: home }), first);

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Is the sender of this packet banned? The maps, the reading of headers and the lookup, for the program
+ * in the driver (XDP) and the one at the stack's door (tc). Each includes this once, after it has said
+ * what a cursor is and how to read at one:
+ *
+ *   struct cursor           where the next header begins; `pos` can be added to
+ *   read(cursor, &header)   copies what stands there; false where the packet is too short
+ */
+#ifndef BTBLOCKER_BANS_H
+#define BTBLOCKER_BANS_H
+
+#define VLAN_TAGS_MAX 2	     /* 802.1ad (QinQ): service and customer tag */
+#define EXTENSIONS_MAX 6     /* each at most once, RFC 8200 section 4.1; real packets have 0 to 2 */
+#define FRAGMENT_OFFSET 0x1fff
+#define FRAGMENT_OFFSET6 0xfff8
+
+/* Set before load: also look for the sender's transport and port (BAN_SCOPE=endpoint). */
+const volatile __u32 endpoint_scope = 0;
+
+/* Set before load: also look for the sender's network (a fleet bans them). Costs nothing where not. */
+const volatile __u32 network_bans = 0;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, BANS_DEFAULT);
+	__type(key, struct in6_addr);
+	__type(value, struct ban);
+} blocked_ips SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, BANS_DEFAULT);
+	__type(key, struct endpoint);
+	__type(value, struct ban);
+} blocked_endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, NETWORKS_MOST);
+	__type(key, struct network);
+	__type(value, struct ban);
+} blocked_networks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, DROP_COUNTERS);
+	__type(key, __u32);
+	__type(value, struct drops);
+} interface_drops SEC(".maps");
+
+struct vlan_tag {
+	__be16 tci;
+	__be16 protocol;
+};
+
+/* RFC 8200 section 4.2, RFC 4302 section 2.2 */
+struct extension {
+	__u8 next;
+	__u8 length;
+	__be16 fragment; /* offset and flags, in a fragment header */
+	__be32 rest;
+};
+
+struct ports {
+	__be16 source;
+	__be16 destination;
+};
+
+/* What a packet counts for. Segments that were joined on the way are as many packets. */
+struct arrival {
+	__u32 ifindex;
+	__u32 packets;
+	__u64 bytes;
+};
+
+/* Each returns the type of the header that follows, or -1 when truncated. */
+
+/* `protocol` and the type that is returned are in network order. */
+static __always_inline int parse_vlans(struct cursor *cursor, __be16 protocol)
+{
+	struct vlan_tag tag;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < VLAN_TAGS_MAX; i++) {
+		if (protocol != bpf_htons(ETH_P_8021Q) && protocol != bpf_htons(ETH_P_8021AD))
+			break;
+		if (!read(cursor, &tag))
+			return -1;
+		cursor->pos += sizeof(tag);
+		protocol = tag.protocol;
+	}
+	return protocol;
+}
+
+/* Fills the source. -1 also where no ports follow: a later fragment. */
+static __always_inline int parse_ipv4(struct cursor *cursor, struct endpoint *from, bool *cut)
+{
+	struct iphdr ip;
+
+	*cut = !read(cursor, &ip) || ip.ihl * 4 < sizeof(ip);
+	if (*cut)
+		return -1;
+	from->address.in6_u.u6_addr32[0] = 0;
+	from->address.in6_u.u6_addr32[1] = 0;
+	from->address.in6_u.u6_addr32[2] = bpf_htonl(0xffff);
+	from->address.in6_u.u6_addr32[3] = ip.saddr;
+	if (!endpoint_scope || ip.frag_off & bpf_htons(FRAGMENT_OFFSET))
+		return -1;
+	cursor->pos += ip.ihl * 4;
+	return ip.protocol;
+}
+
+static __always_inline int parse_ipv6(struct cursor *cursor, struct endpoint *from, bool *cut)
+{
+	struct extension extension;
+	struct ipv6hdr ip;
+	__u8 next;
+	int i;
+
+	*cut = !read(cursor, &ip);
+	if (*cut)
+		return -1;
+	from->address = ip.saddr;
+	if (!endpoint_scope)
+		return -1;
+	cursor->pos += sizeof(ip);
+	next = ip.nexthdr;
+#pragma unroll
+	for (i = 0; i < EXTENSIONS_MAX; i++) {
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_FRAGMENT &&
+		    next != IPPROTO_AH && next != IPPROTO_DSTOPTS)
+			break;
+		if (!read(cursor, &extension))
+			return -1;
+		if (next == IPPROTO_FRAGMENT) {
+			if (extension.fragment & bpf_htons(FRAGMENT_OFFSET6))
+				return -1;
+			cursor->pos += sizeof(extension);
+		} else if (next == IPPROTO_AH) {
+			cursor->pos += (extension.length + 2) * 4;
+		} else {
+			cursor->pos += (extension.length + 1) * 8;
+		}
+		next = extension.next;
+	}
+	return next;
+}
+
+static __always_inline bool parse_ports(struct cursor *cursor, int protocol, struct endpoint *from)
+{
+	struct ports ports;
+
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return false;
+	if (!read(cursor, &ports))
+		return false;
+	from->port = ports.source;
+	from->protocol = protocol;
+	from->pad = 0;
+	return true;
+}
+
+static __always_inline void count_drop(const struct arrival *arrival)
+{
+	__u32 counter = arrival->ifindex % DROP_COUNTERS;
+	struct drops *drops = bpf_map_lookup_elem(&interface_drops, &counter);
+
+	if (!drops)
+		return;
+	drops->packets += arrival->packets;
+	drops->bytes += arrival->bytes;
+}
+
+/* The program checks the end of the ban itself: it ends on time whether or not a cleaner runs. */
+static __always_inline bool is_banned(const struct arrival *arrival, struct ban *ban)
+{
+	__u64 now;
+
+	if (!ban)
+		return false;
+	now = bpf_ktime_get_boot_ns();
+	if (now >= ban->until_ns)
+		return false;
+	__sync_fetch_and_add(&ban->packets, arrival->packets);
+	__sync_fetch_and_add(&ban->bytes, arrival->bytes);
+	ban->last_seen_ns = now;
+	count_drop(arrival);
+	return true;
+}
+
+/*
+ * The longest network that has the address decides. Where its ban has ended but the one around it has not,
+ * packets pass until the fleet's side takes it out, at its next look.
+ */
+static __always_inline struct ban *ban_of_network(struct in6_addr *address)
+{
+	struct network of = { .bits = 128, .address = *address };
+
+	return bpf_map_lookup_elem(&blocked_networks, &of);
+}
+
+/*
+ * Whether a packet is to be dropped. Truncated, unknown and non-IP traffic is none of our business.
+ *
+ * @network: type of the header at the cursor, in network order
+ */
+static __always_inline bool is_from_banned(const struct arrival *arrival, struct cursor *cursor, int network)
+{
+	struct endpoint from;
+	bool cut;
+	int transport;
+
+	if (network == bpf_htons(ETH_P_IP))
+		transport = parse_ipv4(cursor, &from, &cut);
+	else if (network == bpf_htons(ETH_P_IPV6))
+		transport = parse_ipv6(cursor, &from, &cut);
+	else
+		return false;
+	if (cut)
+		return false;
+	if (is_banned(arrival, bpf_map_lookup_elem(&blocked_ips, &from.address)))
+		return true;
+	if (endpoint_scope && parse_ports(cursor, transport, &from) &&
+	    is_banned(arrival, bpf_map_lookup_elem(&blocked_endpoints, &from)))
+		return true;
+	return network_bans && is_banned(arrival, ban_of_network(&from.address));
+}
+
+#endif
