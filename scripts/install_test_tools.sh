@@ -21,7 +21,7 @@ packages=(
   netcat-openbsd iperf3 sip-tester coturn ngtcp2-client ngtcp2-server libcoap3-bin nginx-light
   dnsmasq-base bind9-dnsutils
   # the unit, the manual, the completions, the guides
-  systemd-container logrotate man-db zsh fish jq
+  systemd-container logrotate man-db zsh fish jq nix-bin
   # the status page, the metrics
   chromium prometheus
   # reading captures beside us

@@ -11,7 +11,7 @@ import type { LogLine } from "../log_line.ts";
 import type { DetectionReport } from "../gateway/queue/worker_protocol.ts";
 import { formatCount } from "../text.ts";
 import { ageMs, alertOf, type SharedBan, sharedBan } from "./alerts.ts";
-import { jittered } from "./backoff.ts";
+import { jittered } from "../backoff.ts";
 import type { FleetState } from "./fleet_state.ts";
 import { FleetError, Lapi } from "./lapi.ts";
 import { OwnBans } from "./own_bans.ts";

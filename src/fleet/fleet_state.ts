@@ -1,5 +1,5 @@
 /** What a machine in a fleet tells of its part in it. */
-import type { Trouble } from "./backoff.ts";
+import type { Trouble } from "../backoff.ts";
 
 /** Each half is null where the settings give no right to it. Times are ISO 8601. */
 export interface FleetState {

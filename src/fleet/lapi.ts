@@ -5,7 +5,7 @@
 import { METHODS } from "../protocols/match.ts";
 import { printable } from "../text.ts";
 import { VERSION } from "../version.ts";
-import type { Trouble } from "./backoff.ts";
+import type { Trouble } from "../backoff.ts";
 import {
   type FleetScope,
   type News,

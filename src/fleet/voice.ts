@@ -1,6 +1,6 @@
 /** What the operator hears of the fleet. */
 import type { LogLine } from "../log_line.ts";
-import { Backoff, type Trouble } from "./backoff.ts";
+import { Backoff, type Trouble } from "../backoff.ts";
 import type { FleetCalls, FleetFailure } from "./fleet_state.ts";
 import { FleetError } from "./lapi.ts";
 import type { FleetSettings } from "./settings.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Backoff } from "../../src/fleet/backoff.ts";
+import { Backoff } from "../src/backoff.ts";
 
 Deno.test("waits double up to a minute, and to ten where a key is wrong", () => {
   const backoff = new Backoff(60_000, () => 0.5);

@@ -1,4 +1,4 @@
-/** How long to wait before asking again, so that a fleet does not fall upon an API that is back. */
+/** How long to wait before asking again, so that many machines do not fall upon a service that is back. */
 
 /** What kept an answer away. */
 export type Trouble =
