@@ -8,13 +8,21 @@
  * moment. The directory lets others through without showing them what is in it, for the socket of
  * STATUS_LISTEN, which is its group's too.
  */
-import { TextLineStream } from "./text_lines.ts";
+import { type BoundedConnection, Connections } from "../status/connections.ts";
+import { TextLines, TextLineStream } from "./text_lines.ts";
 import { EnvironmentError, UsageError } from "../errors.ts";
 
 export const CONTROL_DIRECTORY = "/run/btblocker";
 
 /** Others go through it to a socket they may use, and neither list nor add anything. */
 const DIRECTORY_MODE = 0o711;
+
+/** The socket is its owner's alone, and yet a script gone wild must not use up our descriptors. */
+const BOUNDS = { most: 64, mostOfOne: 64 };
+/** For a request to come. */
+const REQUEST_MS = 10_000;
+/** `bans add` with a hundred thousand addresses. */
+const LONGEST_REQUEST = 8 << 20;
 
 /** What one command does; throws UsageError or EnvironmentError to refuse. */
 export type ControlHandler = (argument: unknown) => unknown;
@@ -29,21 +37,21 @@ export class ControlServer implements AsyncDisposable {
   readonly path: string;
   readonly #lock: Deno.FsFile;
   readonly #lockPath: string;
-  readonly #listener: Deno.UnixListener;
   readonly #handlers: Readonly<Record<string, ControlHandler>>;
-  readonly #connections = new Set<Deno.UnixConn>();
-  readonly #accepting: Promise<void>;
+  readonly #connections: Connections;
   #isClosed = false;
 
   /**
    * Takes the lock and listens.
    *
    * @param inode of the network namespace; throws EnvironmentError where another blocker runs in it
+   * @param warn told when calls cannot be taken for a while
    */
   constructor(
     inode: number,
     handlers: Readonly<Record<string, ControlHandler>>,
     directory: string = CONTROL_DIRECTORY,
+    warn: (message: string) => void = () => {},
   ) {
     this.#handlers = handlers;
     this.path = socketPath(inode, directory);
@@ -58,32 +66,32 @@ export class ControlServer implements AsyncDisposable {
     }
     this.#lockPath = `${directory}/control-${inode}.lock`;
     this.#lock = takeLock(this.#lockPath);
+    let listener: Deno.Listener;
     try {
       removeFile(this.path); // left by one that was killed: the lock says it is gone
-      this.#listener = listenAlone(this.path);
+      listener = listenAlone(this.path);
     } catch (error) {
       this.#lock.close();
       throw new EnvironmentError(`Cannot listen at ${this.path}: ${(error as Error).message}`);
     }
-    this.#accepting = this.#accept();
+    this.#connections = new Connections({
+      ...{ listener, bounds: BOUNDS },
+      serve: (connection) => this.#serve(connection),
+      warn: (problem) => warn(`Cannot take calls to the control socket now: ${problem}`),
+    });
   }
 
-  async #accept(): Promise<void> {
-    for await (const connection of this.#listener) {
-      this.#connections.add(connection);
-      this.#serve(connection).catch(() => {}).finally(() => {
-        this.#connections.delete(connection);
-        closeQuietly(connection);
-      });
-    }
-  }
-
-  async #serve(connection: Deno.UnixConn): Promise<void> {
-    const encoder = new TextEncoder();
-    for await (const line of connection.readable.pipeThrough(new TextLineStream())) {
-      const answer = encoder.encode(`${JSON.stringify(await this.#answer(line))}\n`);
-      for (let sent = 0; sent < answer.length;) {
-        sent += await connection.write(answer.subarray(sent));
+  async #serve(connection: BoundedConnection): Promise<void> {
+    const lines = new TextLines(LONGEST_REQUEST);
+    const buffer = new Uint8Array(64 << 10);
+    for (;;) {
+      connection.waitFor(REQUEST_MS);
+      const count = await connection.read(buffer);
+      if (count === null) return;
+      for (const line of lines.push(buffer.subarray(0, count))) {
+        connection.serveFor(ANSWER_TIMEOUT_MS);
+        const answer = `${JSON.stringify(await this.#answer(line))}\n`;
+        if (!await connection.write(new TextEncoder().encode(answer))) return;
       }
     }
   }
@@ -108,19 +116,17 @@ export class ControlServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    closeQuietly(this.#listener);
-    for (const connection of this.#connections) closeQuietly(connection);
-    await this.#accepting;
+    await this.#connections[Symbol.asyncDispose]();
     removeFile(this.path);
     removeFile(this.#lockPath); // while it is held
     this.#lock.close();
   }
 }
 
-function listenAlone(path: string): Deno.UnixListener {
+function listenAlone(path: string): Deno.Listener {
   const mask = Deno.umask(0o177);
   try {
-    return Deno.listen({ transport: "unix", path });
+    return Deno.listen({ transport: "unix", path }) as unknown as Deno.Listener;
   } finally {
     Deno.umask(mask);
   }

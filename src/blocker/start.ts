@@ -25,7 +25,7 @@ import { BanDesk } from "./ban_desk.ts";
 import { readBanRequest } from "./ban_request.ts";
 import { Blocker } from "./blocker.ts";
 import { BlockerStatus } from "./blocker_status.ts";
-import { ControlServer } from "./control.ts";
+import { CONTROL_DIRECTORY, ControlServer } from "./control.ts";
 import { tellDetection } from "./detections.ts";
 import { banSideOptions, guardedTraffic, judgeSettings } from "./settings.ts";
 
@@ -52,10 +52,15 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   let status: BlockerStatus | null = null;
   let fleet: Fleet | null = null;
   undo.use(
-    new ControlServer(networkNamespaceInode(), {
-      bans: (asked) => started(desk).answer(readBanRequest(asked)),
-      status: () => started(status).status(),
-    }),
+    new ControlServer(
+      networkNamespaceInode(),
+      {
+        bans: (asked) => started(desk).answer(readBanRequest(asked)),
+        status: () => started(status).status(),
+      },
+      CONTROL_DIRECTORY,
+      (message) => logLine("error", message),
+    ),
   );
 
   // What can be refused is refused before the kernel is touched: a service manager that starts us

@@ -10,6 +10,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { isLocalListenAddress, isToken } from "../config/kinds.ts";
 import { EnvironmentError, UsageError } from "../errors.ts";
 import { log } from "../report/log.ts";
+import { HttpServer } from "./http_server.ts";
 import { Metrics } from "./metrics.ts";
 import { PAGE, PAGE_POLICY } from "../report/page/document.ts";
 import type { BanStatus, StatusSource } from "./status.ts";
@@ -30,7 +31,6 @@ const MOST_BANS = 500;
 /** Listing a hundred thousand bans takes a while: at most this part of the time is spent on it. */
 const BANS_PART = 0.1;
 const BANS_AGE_MS = 1_000;
-const LARGEST_REQUEST = 1_024;
 
 const SECURITY_HEADERS = {
   "cache-control": "no-store",
@@ -61,8 +61,8 @@ export class StatusServer implements AsyncDisposable {
   readonly #isUnix: boolean;
   /** Hash of the token: of one length, for a comparison that takes one time. */
   readonly #token: Uint8Array | null;
-  readonly #server: Deno.HttpServer<Deno.Addr>;
-  readonly #stop = new AbortController();
+  readonly #listener: Deno.Listener;
+  readonly #server: HttpServer;
   #bans: readonly BanStatus[] = [];
   #bansUntilMs = -Infinity;
 
@@ -117,34 +117,29 @@ export class StatusServer implements AsyncDisposable {
       throw new UsageError(`Cannot serve the status page at ${listen}: set STATUS_TOKEN`);
     }
     try {
-      this.#server = this.#listen(listen);
+      this.#listener = openListener(listen);
     } catch (error) {
       throw cannotListen(listen, error);
     }
-    this.address = addressOf(this.#server.addr, listen);
+    this.#server = new HttpServer(
+      this.#listener,
+      (request) => this.#handle(request),
+      (problem) => log.error("Cannot take calls to the status page now: {problem}", { problem }),
+    );
+    this.address = addressOf(this.#listener.addr, listen);
     if (this.#isLocal) return;
     log.warn("The status page at {address} is not encrypted: put it behind TLS or a VPN", {
       address: this.address,
     });
   }
 
-  #listen(listen: string): Deno.HttpServer<Deno.Addr> {
-    const handle = (request: Request) => this.#handle(request);
-    const options = { signal: this.#stop.signal, onListen: () => {}, onError: fail };
-    const path = socketPath(listen);
-    if (path === null) return Deno.serve({ ...hostAndPort(listen), ...options }, handle);
-    const mask = Deno.umask(0o117); // for us and our group, from the first moment
-    try {
-      const server = Deno.serve({ path, transport: "unix", ...options }, handle);
-      giveToGroupOfDirectory(path);
-      return server;
-    } finally {
-      Deno.umask(mask);
-    }
-  }
-
   async #handle(request: Request): Promise<Response> {
-    const response = await this.#answer(request);
+    let response: Response;
+    try {
+      response = await this.#answer(request);
+    } catch (error) {
+      response = fail(error);
+    }
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
       if (!response.headers.has(name)) response.headers.set(name, value);
     }
@@ -248,9 +243,8 @@ export class StatusServer implements AsyncDisposable {
 
   /** Stops at once. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort();
-    await this.#server.finished;
-    const { addr } = this.#server;
+    const { addr } = this.#listener;
+    await this.#server[Symbol.asyncDispose]();
     if (addr.transport === "unix") removeFile(addr.path);
   }
 }
@@ -261,6 +255,19 @@ function cannotListen(listen: string, error: unknown): EnvironmentError {
     `Cannot serve the status page at ${listen}: ${why}`,
     "set STATUS_LISTEN",
   );
+}
+
+function openListener(listen: string): Deno.Listener {
+  const path = socketPath(listen);
+  if (path === null) return Deno.listen(hostAndPort(listen));
+  const mask = Deno.umask(0o117); // for us and our group, from the first moment
+  try {
+    const listener = Deno.listen({ transport: "unix", path });
+    giveToGroupOfDirectory(path);
+    return listener as unknown as Deno.Listener;
+  } finally {
+    Deno.umask(mask);
+  }
 }
 
 /** Path of `unix:/PATH`, null for the address of an interface. */
@@ -350,7 +357,6 @@ function isSameOrigin({ headers }: Request): boolean {
 
 async function readAddress(request: Request): Promise<string | null> {
   if (request.headers.get("content-type")?.split(";")[0].trim() !== "application/json") return null;
-  if (!(Number(request.headers.get("content-length")) <= LARGEST_REQUEST)) return null;
   try {
     const { address } = await request.json() as { address?: unknown };
     return typeof address === "string" ? address : null;

@@ -203,9 +203,10 @@ for (const [name, headers, expected] of forged) {
 Deno.test("a request to lift that is no JSON, too long or no address is refused", async () => {
   await serve(async (address) => {
     const headers = { ...BEARER, "content-type": "application/json" };
-    for (const body of ["{", "null", "[]", '{"address":7}', `{"address":"${"1".repeat(2000)}"}`]) {
+    const long = `{"address":"${"1".repeat(2000)}"}`;
+    for (const body of ["{", "null", "[]", '{"address":7}', long]) {
       const answer = await raw(address, "/api/bans/remove", headers, { method: "POST", body });
-      assert.equal(answer.status, 400, body.slice(0, 20));
+      assert.equal(answer.status, body === long ? 413 : 400, body.slice(0, 20));
     }
     assert.equal((await lift(address, BEARER, "nobody!")).status, 400);
   }, { token: TOKEN });
