@@ -89,8 +89,11 @@ export interface Finding {
   readonly reason: string;
   /** The client's name and version where the bytes tell: "qBittorrent 4.5.2". */
   readonly client: string | null;
-  /** Whether it is sure enough to act against the address (false: strict's guess). */
-  readonly mayBan: boolean;
+  /**
+   * Whether it is enough to act against an address: that of an end that acted in BitTorrent itself, and
+   * of which it was seen that nobody else has written its packets.
+   */
+  readonly ban: boolean;
   /** Transport of the packet that decided. */
   readonly transport: "tcp" | "udp";
   /** Source address of the packet that decided. */
@@ -212,14 +215,14 @@ export async function* judgeCapture(
 }
 
 function findingOf(detection: Detection): Finding {
-  const { match, client, mayBan, protocol, initiatorIsSource } = detection;
+  const { match, client, ban, protocol, initiatorIsSource } = detection;
   const { source, sourcePort, destination, destinationPort } = detection;
   return {
     method: match.method,
     strength: match.strength,
     reason: match.reason,
     client,
-    mayBan,
+    ban,
     transport: protocol === PROTOCOL_TCP ? "tcp" : "udp",
     source,
     sourcePort,

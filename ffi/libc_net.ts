@@ -185,6 +185,39 @@ export function askNetlink(
   }
 }
 
+/** A socket that asks the kernel about routes, one question at a time. */
+export class RouteSocket implements Disposable {
+  #socket: number;
+  readonly #kernel = new Uint8Array(SOCKADDR_NL_LENGTH); // port 0
+  readonly #answer = new Uint8Array(8_192);
+
+  constructor() {
+    const socket = libc().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    this.#socket = check(outcome(socket), "open a routing socket");
+    new DataView(this.#kernel.buffer).setUint16(0, AF_NETLINK, true);
+  }
+
+  /**
+   * The first datagram of the kernel's answer, valid until the next question; -errno on failure. The
+   * kernel answers before the call returns, so nothing is waited for.
+   */
+  ask(request: Uint8Array<ArrayBuffer>): Uint8Array | number {
+    const length = BigInt(request.length);
+    const { sendto, recv } = libc();
+    const address = this.#kernel;
+    const sent = outcome(sendto(this.#socket, request, length, 0, address, SOCKADDR_NL_LENGTH));
+    if (sent < 0) return sent;
+    const room = BigInt(this.#answer.length);
+    const size = outcome(recv(this.#socket, this.#answer, room, MSG_DONTWAIT));
+    return size < 0 ? size : this.#answer.subarray(0, size);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#socket >= 0) close(this.#socket);
+    this.#socket = -1;
+  }
+}
+
 /** What the kernel tells of changing links, addresses and routes (rtnetlink, RFC 3549). */
 export class RouteEvents implements Disposable {
   #socket: number;

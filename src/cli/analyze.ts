@@ -187,6 +187,7 @@ function judgeCapture(
         dst: formatEndpoint(detection.destination, detection.destinationPort),
         method: detection.match.method,
         strength: detection.match.strength,
+        ban: detection.ban,
         reason: detection.match.reason,
         client: detection.client,
       };

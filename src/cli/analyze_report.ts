@@ -15,6 +15,8 @@ export interface DetectionRow {
   dst: string;
   method: string;
   strength: Strength;
+  /** Whether a gateway with default settings would ban by this packet. */
+  ban: boolean;
   reason: string;
   client: string | null;
 }
@@ -49,7 +51,8 @@ export class JsonReport implements AnalyzeReport {
   }
 
   detection(row: DetectionRow): void {
-    const { file, packet, timeMs, transport, src, dst, method, strength, reason, client } = row;
+    const { file, packet, timeMs, transport, src, dst, method, strength, ban, reason, client } =
+      row;
     const time = formatIsoTime(timeMs);
     this.#output.line(JSON.stringify({
       type: "detection",
@@ -61,6 +64,7 @@ export class JsonReport implements AnalyzeReport {
       dst,
       method,
       strength,
+      ban,
       reason,
       client,
     }));

@@ -13,9 +13,10 @@ import {
 import { BlockRhythm, CLEAR_BLOCKS, NO_BLOCKS, SOME_BLOCKS } from "./block_rhythm.ts";
 import { type FlowRecord, MID_STREAM } from "./flow_record.ts";
 import { BY_LENGTHS, type HostEvidence } from "./host_evidence.ts";
-import { type Finding, FOUND, type Outcome, WAIT } from "./outcome.ts";
+import { type Finding, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { encryptedMayWait } from "./release.ts";
+import { DESTINATION_END, SOURCE_END } from "./sender.ts";
 import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
 import { isWellKnownPort, SYSTEM_PORTS } from "./well_known_ports.ts";
 
@@ -180,13 +181,7 @@ export class EncryptedFlows {
     const isMidStream = this.#flow.has(MID_STREAM);
     if (this.#isStrictWith(packet) && this.#isRandomByEntropy(direction, packet)) {
       const { bytes, payloadStart, payloadEnd } = packet;
-      return this.#finding.set(
-        RANDOM_BYTES,
-        bytes,
-        payloadStart,
-        payloadEnd,
-        this.#isProven(packet),
-      );
+      return this.#finding.set(RANDOM_BYTES, bytes, payloadStart, payloadEnd);
     }
     if (isNew && !isMidStream && !this.#isShaped()) this.#countTurn(direction, packet);
     if (isNew && this.#mayHaveRhythm()) {
@@ -245,7 +240,7 @@ export class EncryptedFlows {
       evidence.addOpening(address, host, address, remote, port, timeMs, BY_LENGTHS);
       if (evidence.hasFanOut(address, host, timeMs, BY_LENGTHS)) return true;
     }
-    return isNotChance && (this.#isProven(packet) ||
+    return isNotChance && (this.#isProven(packet, host) ||
       evidence.isNamed(address, host, address, remote, port, timeMs));
   }
 
@@ -307,7 +302,7 @@ export class EncryptedFlows {
     }
     const decided = isService(packet, direction) ? WAIT : this.#decideByHost(direction, packet);
     if (decided !== WAIT || !this.#isStrictWith(packet)) return decided;
-    return this.#finding.set(RANDOM_SHAPE, bytes, payloadStart, payloadEnd, false);
+    return this.#finding.set(RANDOM_SHAPE, bytes, payloadStart, payloadEnd);
   }
 
   /**
@@ -316,9 +311,9 @@ export class EncryptedFlows {
    * users suspects, and theirs in turn.
    */
   #found(found: Match, packet: Packet, end: number): Outcome {
-    this.#finding.set(found, packet.bytes, packet.payloadStart, packet.payloadEnd);
-    this.#finding.provenEnd = end;
-    return FOUND;
+    const { bytes, payloadStart, payloadEnd } = packet;
+    const acted = end === SOURCE ? SOURCE_END : DESTINATION_END;
+    return this.#finding.set(found, bytes, payloadStart, payloadEnd, acted);
   }
 
   /** What the host did besides, or what was said of the remote endpoint. */
@@ -328,7 +323,7 @@ export class EncryptedFlows {
     const responder = 4 - initiator;
     const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
     const evidence = this.#evidence;
-    if (this.#isProven(packet)) {
+    if (this.#isProven(packet, initiator)) {
       return this.#found(OF_PROVEN_HOST, packet, initiator);
     }
     if (evidence.isNamed(address, initiator, address, responder, port, timeMs)) {
@@ -345,10 +340,12 @@ export class EncryptedFlows {
     return this.#policy.strict && sourcePort >= SYSTEM_PORTS && destinationPort >= SYSTEM_PORTS;
   }
 
-  #isProven(packet: Packet): boolean {
-    const { address, timeMs } = packet;
-    return this.#evidence.isProven(address, 0, timeMs) ||
-      this.#evidence.isProven(address, 4, timeMs);
+  /**
+   * Whether BitTorrent was found of the host itself. What the other end did counts for nothing: it may
+   * be a proxy, and somebody else's doing.
+   */
+  #isProven({ address, timeMs }: Packet, host: number): boolean {
+    return this.#evidence.isProven(address, host, timeMs);
   }
 
   /** The strict policy's last resort: the first KiB of a direction in one packet. */

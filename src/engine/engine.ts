@@ -1,24 +1,22 @@
 import { ACK, type Packet, PROTOCOL_TCP, SYN } from "../packet/packet.ts";
-import { formatAddress } from "../packet/address.ts";
-import type { PeerSink } from "../protocols/compact_peers.ts";
-import type { Match } from "../protocols/match.ts";
-import { describeClient, kindRow, readInfoHash, readPeers } from "../protocols/methods.ts";
+import { Convictions, type Detection } from "./conviction.ts";
 import { EncryptedFlows } from "./encrypted_flows.ts";
 import {
   BITTORRENT_FLOW,
   CLEAN_FLOW,
   EMBRYONIC,
-  ESTABLISHED,
   INITIATOR_HIGH,
+  OWED,
   PAYLOAD_COUNTED,
   UNDECIDED,
 } from "./flow_record.ts";
 import { FlowTable, TICK_MS, tickOf } from "./flow_table.ts";
 import { HostEvidence } from "./host_evidence.ts";
 import { MessageChains } from "./message_chain.ts";
-import { AS_THE_METHOD_SAYS, Finding, FOUND, type Outcome, RELEASE } from "./outcome.ts";
+import { Finding, FOUND, type Outcome, RELEASE } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { PrefixPool } from "./prefix_pool.ts";
+import { DESTINATION_END, type Paths, Senders, SOURCE_END } from "./sender.ts";
 import { TcpInspector } from "./tcp_inspector.ts";
 import { noteSyn } from "./stream_space.ts";
 import { TrackerFlows } from "./tracker_flow.ts";
@@ -41,37 +39,7 @@ export const DEFAULT_FLOWS = 65_536;
 const FLOWS_PER_PREFIX = 32;
 /** A UDP flow silent for longer is another: conntrack has forgotten it too. */
 const UDP_IDLE_TICKS = 180_000 / TICK_MS;
-/** Bytes of the offending payload that are kept for the logs. */
-const PAYLOAD_SAMPLE = 512;
-
-/** A flow's first detection; all of it is a copy and may be kept. */
-export interface Detection {
-  readonly match: Match;
-  /** The client's name and version, where the bytes tell. */
-  readonly client: string | null;
-  /** The torrent's info-hash in hexadecimal, where the bytes tell. */
-  readonly infoHash: string | null;
-  /** Whether the evidence is enough to ban for (false: dropped by the strict policy alone). */
-  readonly mayBan: boolean;
-  readonly family: 4 | 6;
-  /** IP protocol number: 6 TCP, 17 UDP. */
-  readonly protocol: number;
-  /** Ends of the packet that decided. */
-  readonly source: string;
-  readonly sourcePort: number;
-  readonly destination: string;
-  readonly destinationPort: number;
-  /** Source in words 0…3, destination in 4…7, as {@link Packet.address}. */
-  readonly address: Int32Array;
-  /** Whether the packet's source opened the flow. */
-  readonly initiatorIsSource: boolean;
-  /** Whether the other end was seen to answer, so that the source address is not forged. */
-  readonly established: boolean;
-  /** The deciding packet's payload, at most 512 bytes of it. */
-  readonly payload: Uint8Array;
-  /** The whole payload's length. */
-  readonly payloadLength: number;
-}
+export type { Detection };
 
 export interface EngineOptions {
   /** Flows kept at once, a power of two. */
@@ -79,6 +47,8 @@ export interface EngineOptions {
   readonly policy: EnginePolicy;
   /** Shared by all engines of a gateway; an engine's own by default. */
   readonly evidence?: HostEvidence;
+  /** Where addresses are; not given for a capture, which tells of no interfaces. */
+  readonly paths?: Paths | null;
   /** Seed of the flow table's hash; random in a gateway. */
   readonly seed?: number;
 }
@@ -121,15 +91,17 @@ export class Engine {
   readonly #prefixes: PrefixPool;
   readonly #release: (slot: number) => void;
   readonly #isWhitelisted = new Uint8Array(65_536);
-  readonly #peers: NamedPeers;
+  readonly #senders: Senders;
+  readonly #convictions: Convictions;
 
   constructor(options: EngineOptions) {
     const flows = options.flows ?? DEFAULT_FLOWS;
     const { policy } = options;
     this.#evidence = options.evidence ?? new HostEvidence();
     this.#ownsEvidence = options.evidence === undefined;
-    this.#peers = new NamedPeers(this.#evidence);
+    this.#convictions = new Convictions(this.#evidence);
     this.#table = new FlowTable(flows, options.seed);
+    this.#senders = new Senders(this.#table.flow, flows, options.paths ?? null);
     this.#prefixes = new PrefixPool(Math.max(16, flows / FLOWS_PER_PREFIX));
     this.#encrypted = new EncryptedFlows(this.#table.flow, this.#evidence, this.#finding, policy);
     this.#tcp = new TcpInspector(
@@ -204,6 +176,7 @@ export class Engine {
         table.restart(slot, tick, EMBRYONIC);
       }
       flow.lastTick = tick;
+      this.#senders.note(table.direction, packet);
       noteSyn(flow, table.direction, packet, isAnswer);
       if (!hasPayload) return this.#verdictOf();
     }
@@ -212,6 +185,7 @@ export class Engine {
     const direction = table.direction;
     const settled = this.#settledVerdict(slot, tick, packet.isRecalled);
     if (settled !== INSPECT) return settled;
+    this.#senders.note(direction, packet);
     return this.#conclude(direction, packet, this.#tcp.inspect(slot, direction, packet));
   }
 
@@ -228,7 +202,9 @@ export class Engine {
     }
     const direction = table.direction;
     const settled = this.#settledVerdict(slot, tick, packet.isRecalled);
+    if (settled === BITTORRENT) this.#takeAnswer(direction, packet);
     if (settled !== INSPECT) return settled;
+    this.#senders.note(direction, packet);
     return this.#conclude(direction, packet, this.#udp.inspect(slot, direction, packet));
   }
 
@@ -299,74 +275,24 @@ export class Engine {
 
   #detect(direction: number, packet: Packet): void {
     const finding = this.#finding;
-    const match = finding.match!;
-    const { flow } = this.#table;
-    const { address, timeMs } = packet;
     this.counters.detections++;
-    if (finding.mayBan) {
-      // A tracker's address serves web pages too; those who ask it are the ones who torrent.
-      const initiator = direction === 0 ? 0 : 4;
-      for (let end = 0; end <= 4; end += 4) {
-        const isProven = finding.provenEnd === AS_THE_METHOD_SAYS
-          ? end === initiator || kindRow(match).shows === "both"
-          : end === finding.provenEnd;
-        if (isProven) this.#evidence.prove(address, end, timeMs);
-      }
-    }
-    this.#peers.begin(packet);
-    readPeers(
-      match,
-      finding.bytes,
-      finding.start,
-      finding.end,
-      this.#peers,
-      packet.family as 4 | 6,
-    );
-    const { bytes, payloadStart, payloadEnd } = packet;
-    const sampleEnd = Math.min(payloadEnd, payloadStart + PAYLOAD_SAMPLE);
-    this.detection = {
-      match,
-      client: describeClient(match, finding.bytes, finding.start, finding.end),
-      infoHash: readInfoHash(match, finding.bytes, finding.start, finding.end),
-      mayBan: finding.mayBan,
-      family: packet.family as 4 | 6,
-      protocol: packet.protocol,
-      source: formatAddress(address, 0),
-      sourcePort: packet.sourcePort,
-      destination: formatAddress(address, 4),
-      destinationPort: packet.destinationPort,
-      address: address.slice(),
-      initiatorIsSource: direction === 0,
-      established: packet.protocol === PROTOCOL_TCP
-        ? flow.has(ESTABLISHED)
-        : flow.packets(0) > 0 && flow.packets(1) > 0,
-      payload: bytes.slice(payloadStart, sampleEnd),
-      payloadLength: packet.payloadLength,
-    };
-  }
-}
-
-/** Hands the endpoints that a plaintext source names to the evidence of the host that is told. */
-class NamedPeers implements PeerSink {
-  readonly #evidence: HostEvidence;
-  readonly #peer = new Int32Array(4);
-  #packet: Packet | null = null;
-
-  constructor(evidence: HostEvidence) {
-    this.#evidence = evidence;
+    const real = this.#senders.realEnds(direction, packet);
+    const detection = this.#convictions.convict(finding, packet, direction, real);
+    this.detection = detection;
+    // The answer that shows a datagram's sender to be real may come yet, where nothing is dropped.
+    const isUnanswered = packet.protocol !== PROTOCOL_TCP && !packet.tunnelled &&
+      (finding.offenders & SOURCE_END) !== 0 && (real & SOURCE_END) === 0;
+    if (detection.mayBan && isUnanswered) this.#table.flow.raise(OWED << direction);
   }
 
-  begin(packet: Packet): void {
-    this.#packet = packet;
-  }
-
-  peer(w0: number, w1: number, w2: number, w3: number, port: number): void {
-    const peer = this.#peer;
-    peer[0] = w0;
-    peer[1] = w1;
-    peer[2] = w2;
-    peer[3] = w3;
-    const { address, timeMs } = this.#packet!;
-    this.#evidence.name(address, 4, peer, 0, port, timeMs);
+  /** A datagram of a flow known as BitTorrent: it may answer the one that proved it. */
+  #takeAnswer(direction: number, packet: Packet): void {
+    const { flow } = this.#table;
+    if (!flow.has(OWED << (1 - direction))) return;
+    flow.count(direction, packet.payloadLength);
+    this.#senders.note(direction, packet);
+    if ((this.#senders.realEnds(direction, packet) & DESTINATION_END) === 0) return;
+    flow.lower(OWED << (1 - direction));
+    this.#convictions.prove(packet, DESTINATION_END);
   }
 }

@@ -33,12 +33,6 @@ export const HTTP = 0x0100;
 export const CHAIN_USED = 0x0400;
 /** TCP: the first packet seen was not a SYN, the flow is older than the blocker. Stream space; flow. */
 export const MID_STREAM = 0x0800;
-/**
- * TCP: payload acknowledged what the other end sent, so both ends are real. Who forges a source
- * address does not see the answer and so cannot acknowledge it; a SYN-ACK alone also answers a forged
- * SYN. Stream space; flow.
- */
-export const ESTABLISHED = 0x1000;
 /** TCP, by direction: only the test for randomness waits for more. TCP inspector; opening. */
 export const MEASURING = 0x2000;
 /** TCP, by direction: a packet was seen, so its numbers are known and not concluded. Stream space; flow. */
@@ -48,6 +42,15 @@ export const UTP_USED = 0x0010;
 export const TRACKER_USED = 0x0020;
 /** UDP: some datagram was a hint. UDP inspector; flow. */
 export const HINTED = 0x0040;
+
+/** By direction: the interface its packets come in by is known. Senders; flow. */
+export const PLACED = 0x4_0000;
+/** TCP, by direction: payload acknowledged what the other end sent. Stream space; flow. */
+export const ACKNOWLEDGED = 0x10_0000;
+/** UDP, by direction: an answer would show the sender of the find to be real. Engine; flow. */
+export const OWED = 0x40_0000;
+/** TCP, by direction: has asked a tracker in words that a browser may have sent. TCP inspector; flow. */
+export const ASKED = 0x100_0000;
 
 // Words. Those marked "by direction" take two: 0 from the initiator, 1 from the responder.
 

@@ -1,5 +1,7 @@
 import { MAPPED } from "../packet/packet.ts";
 import { DecayingTable } from "./decaying_table.ts";
+import { TICK_MS, tickOf } from "./flow_table.ts";
+import { MOST_REMOTES, RemoteCounts } from "./remote_counts.ts";
 
 /** A torrent client announces, pings and connects far more often than this. */
 export const EVIDENCE_MS = 600_000;
@@ -33,20 +35,25 @@ const LOCK = 0;
 const PROVEN = 16;
 const NAMED = PROVEN + DecayingTable.length(PROVEN_ROWS, PROVEN_KEY);
 const OPENINGS = NAMED + DecayingTable.length(NAMED_HOSTS * NAMED_ROWS_OF_HOST, NAMED_KEY);
-const TOTAL = OPENINGS + DecayingTable.length(OPENING_ROWS, OPENING_KEY);
+const REMOTE_ROWS = 128;
+const REMOTES = OPENINGS + DecayingTable.length(OPENING_ROWS, OPENING_KEY);
+const TOTAL = REMOTES + RemoteCounts.length(REMOTE_ROWS);
+/** A torrent client calls dozens of peers at once, a file synchroniser its few devices. */
+const REMOTES_MS = 60_000;
 
 /** Tries before a lock is taken over: its holder was a worker that died. */
 const SPIN_LIMIT = 1_000_000;
 
 /**
- * What is known of hosts, shared by all queue workers: a flow's packets always reach one worker, a
+ * What is known of hosts that are real (`sender.ts`), shared by all queue workers: a flow's packets always reach one worker, a
  * host's flows do not. Encrypted connections are decided with it.
  *
- * - proven: addresses at an end of proven BitTorrent;
- * - named: endpoints that a plaintext source named as peers to a host, at most 64 a host, so that a
- *   hostile answer uses up its own host's room;
+ * - proven: addresses that have sent proven BitTorrent;
+ * - named: endpoints that an answer named as peers to the host that had asked, at most 64 a host, so
+ *   that a hostile answer uses up its own host's room;
  * - openings: remote endpoints with which a host has a flow that is MSE's by shape so far, or by
- *   its lengths.
+ *   its lengths;
+ * - remotes: with how many addresses a host has flows that others have too, with a few.
  *
  * Everything decays. It is asked only for flows that already look encrypted, so one lock serves all.
  * An address is four words of an array, from `at`, as in `Packet.address`.
@@ -59,6 +66,7 @@ export class HostEvidence {
   readonly #proven: DecayingTable;
   readonly #named: DecayingTable;
   readonly #openings: DecayingTable;
+  readonly #remotes: RemoteCounts;
   readonly #key = new Int32Array(OPENING_KEY);
 
   /** @param buffer of {@link BYTE_LENGTH} bytes, shared between workers or an engine's own */
@@ -68,6 +76,7 @@ export class HostEvidence {
     this.#proven = new DecayingTable(words, PROVEN, PROVEN_ROWS, PROVEN_KEY);
     this.#named = new DecayingTable(words, NAMED, NAMED_HOSTS * NAMED_ROWS_OF_HOST, NAMED_KEY);
     this.#openings = new DecayingTable(words, OPENINGS, OPENING_ROWS, OPENING_KEY);
+    this.#remotes = new RemoteCounts(words, REMOTES, REMOTE_ROWS);
   }
 
   /** Forgets everything. */
@@ -75,7 +84,7 @@ export class HostEvidence {
     this.#words.fill(0);
   }
 
-  /** Remembers that the address took part in proven BitTorrent. */
+  /** Remembers that the address has sent proven BitTorrent. */
   prove(address: Int32Array, at: number, timeMs: number): void {
     this.#lock();
     this.#setAddress(0, address, at);
@@ -83,7 +92,7 @@ export class HostEvidence {
     this.#unlock();
   }
 
-  /** Whether the address took part in proven BitTorrent within {@link EVIDENCE_MS}. */
+  /** Whether the address has sent proven BitTorrent within {@link EVIDENCE_MS}. */
   isProven(address: Int32Array, at: number, timeMs: number): boolean {
     this.#lock();
     this.#setAddress(0, address, at);
@@ -92,7 +101,7 @@ export class HostEvidence {
     return found;
   }
 
-  /** Remembers that a plaintext source named the endpoint `peer:port` as a peer to `host`. */
+  /** Remembers that an answer named the endpoint `peer:port` as a peer to `host`, which had asked. */
   name(
     host: Int32Array,
     hostAt: number,
@@ -173,6 +182,26 @@ export class HostEvidence {
     }
     this.#unlock();
     return count >= FAN_OUT && !isOneNetwork && !isOnePort;
+  }
+
+  /**
+   * Remembers that `host` has a flow with the address of `remote` that proves little alone. Whether it
+   * had such flows with eight addresses within a minute.
+   */
+  countRemote(
+    host: Int32Array,
+    hostAt: number,
+    remote: Int32Array,
+    remoteAt: number,
+    timeMs: number,
+  ): boolean {
+    const row = hashOf(host, hostAt, 3);
+    const hash = hashOf(remote, remoteAt, 4);
+    this.#lock();
+    const span = REMOTES_MS / TICK_MS;
+    const count = this.#remotes.add(row, host, hostAt, hash, tickOf(timeMs), span);
+    this.#unlock();
+    return count >= MOST_REMOTES;
   }
 
   #setAddress(word: number, address: Int32Array, at: number): void {

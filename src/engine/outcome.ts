@@ -1,4 +1,6 @@
 import type { Match } from "../protocols/match.ts";
+import { kindRow } from "../protocols/methods.ts";
+import { BOTH_ENDS, DESTINATION_END, SOURCE_END } from "./sender.ts";
 
 /** Nothing known yet, the flow's next packets are wanted. */
 export const WAIT = 0;
@@ -8,28 +10,30 @@ export const RELEASE = 1;
 export const FOUND = 2;
 export type Outcome = 0 | 1 | 2;
 
-/** Which ends a find is evidence for follows from its method. */
-export const AS_THE_METHOD_SAYS = -1;
-
 /** What an inspector found, with the bytes that prove it. One instance, filled anew at a find. */
 export class Finding {
   match: Match | null = null;
-  /** Whether the policy may ban for it; false for what is dropped only for being random. */
-  mayBan = true;
   /**
-   * The one end that this is evidence for, 0 the packet's source or 4 its destination, as in
-   * `Packet.address`; {@link AS_THE_METHOD_SAYS} for all other finds.
+   * Ends of the packet that have acted in BitTorrent in this flow, as far as it was seen, as bits. Who
+   * only received proves nothing about himself.
    */
-  provenEnd = AS_THE_METHOD_SAYS;
+  acted = SOURCE_END;
+  /** Of those the ones that torrent: a tracker answers others too. */
+  offenders = SOURCE_END;
   bytes: Uint8Array = new Uint8Array(0);
   start = 0;
   end = 0;
 
-  /** Returns {@link FOUND}, so that an inspector can `return finding.set(…)`. */
-  set(match: Match, bytes: Uint8Array, start: number, end: number, mayBan = true): typeof FOUND {
+  /**
+   * Returns {@link FOUND}, so that an inspector can `return finding.set(…)`.
+   *
+   * @param acted where it is not as the row of the match says (`methods.ts`)
+   */
+  set(match: Match, bytes: Uint8Array, start: number, end: number, acted = 0): typeof FOUND {
+    const { doer } = kindRow(match);
     this.match = match;
-    this.mayBan = mayBan;
-    this.provenEnd = AS_THE_METHOD_SAYS;
+    this.acted = acted !== 0 ? acted : doer === "sender" ? SOURCE_END : BOTH_ENDS;
+    this.offenders = doer === "asker" ? this.acted & DESTINATION_END : this.acted;
     this.bytes = bytes;
     this.start = start;
     this.end = end;

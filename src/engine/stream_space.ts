@@ -3,7 +3,7 @@
  * come, where a segment stands in it, and whether its sender has seen what the other end sent.
  */
 import { ACK, type Packet, SYN } from "../packet/packet.ts";
-import { BASE_KNOWN, ESTABLISHED, type FlowRecord, MID_STREAM, SEEN } from "./flow_record.ts";
+import { ACKNOWLEDGED, BASE_KNOWN, type FlowRecord, MID_STREAM, SEEN } from "./flow_record.ts";
 
 /** Bytes by which a segment may have overtaken the first one of its stream. */
 const MAX_OVERTAKEN = 65_536;
@@ -62,15 +62,19 @@ export function advance(flow: FlowRecord, direction: number, end: number): boole
   return isNew;
 }
 
-/** Notes a packet with payload, and whether it proves that both ends are real. */
+/** Notes a packet with payload, and whether its sender has got what the other end sent. */
 export function noteSender(flow: FlowRecord, direction: number, packet: Packet): void {
   flow.raise(SEEN << direction);
-  const other = 1 - direction;
-  if (flow.has(SEEN << other) && acknowledges(flow, other, packet)) flow.raise(ESTABLISHED);
+  if (acknowledges(flow, direction, packet)) flow.raise(ACKNOWLEDGED << direction);
 }
 
-/** Whether the packet's acknowledgement number is within what the `other` side has sent. */
-function acknowledges(flow: FlowRecord, other: number, packet: Packet): boolean {
+/**
+ * Whether the packet of `direction` acknowledges a number that the other side was seen to choose. Who
+ * forges a source address does not see the answer; a SYN-ACK alone also answers a forged SYN.
+ */
+export function acknowledges(flow: FlowRecord, direction: number, packet: Packet): boolean {
+  const other = 1 - direction;
+  if (!flow.has(SEEN << other)) return false;
   const acknowledged = (packet.acknowledgement - flow.base(other)) | 0;
   const sent = (flow.next(other) - flow.base(other)) | 0;
   return (packet.flags & ACK) !== 0 && acknowledged >= 0 && acknowledged <= sent;

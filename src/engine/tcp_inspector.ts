@@ -1,9 +1,11 @@
 import type { Packet } from "../packet/packet.ts";
-import { isMatch, NEED_MORE } from "../protocols/match.ts";
+import { isMatch, type Match, NEED_MORE } from "../protocols/match.ts";
+import { kindRow } from "../protocols/methods.ts";
 import { negotiationLength } from "../protocols/socks/negotiation.ts";
 import { detectWebsocketFrame } from "../protocols/websocket_tracker/detect.ts";
 import type { EncryptedFlows } from "./encrypted_flows.ts";
 import {
+  ASKED,
   CHAIN_USED,
   type FlowRecord,
   HTTP,
@@ -17,6 +19,7 @@ import { type Finding, FOUND, type Outcome, RELEASE, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { PREFIX_LENGTH, type PrefixPool } from "./prefix_pool.ts";
 import { isTcpSpent } from "./release.ts";
+import { SOURCE_END } from "./sender.ts";
 import {
   advance,
   mayHaveOvertaken,
@@ -199,7 +202,7 @@ export class TcpInspector {
     const answer = judgeOpening(bytes, payloadStart, payloadEnd, blockSocks, blockMentions);
     if (isMatch(answer)) {
       if (answer.strength === "hint") return WAIT;
-      return this.#finding.set(answer, bytes, payloadStart, payloadEnd);
+      return this.#found(direction, answer, bytes, payloadStart, payloadEnd);
     }
     if (answer === NEED_MORE) {
       this.#flow.setBase(direction, sequence);
@@ -253,7 +256,7 @@ export class TcpInspector {
     const answer = judgeOpening(bytes, from, end, blockSocks, blockMentions);
     if (answer === NEED_MORE) return this.#wantsMore(direction, from - start);
     if (isMatch(answer) && answer.strength !== "hint") {
-      return this.#finding.set(answer, bytes, from, end);
+      return this.#found(direction, answer, bytes, from, end);
     }
     if (this.#encrypted.wantsOpening(direction, bytes, from, end)) {
       flow.raise(MEASURING << direction);
@@ -262,6 +265,18 @@ export class TcpInspector {
     if (isHttpLike(bytes, from, end)) flow.raise(HTTP << direction);
     this.#setJudged(direction);
     return WAIT;
+  }
+
+  /** A find in a stream; of a tracker's answer only who has asked in this flow is the one who torrents. */
+  #found(
+    direction: number,
+    match: Match,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): Outcome {
+    const isUnasked = kindRow(match).doer === "asker" && !this.#flow.has(ASKED << (1 - direction));
+    return this.#finding.set(match, bytes, start, end, isUnasked ? SOURCE_END : 0);
   }
 
   #setJudged(direction: number): void {
@@ -306,7 +321,7 @@ export class TcpInspector {
     if (answer === null) return WAIT;
     if (isMatch(answer)) {
       if (answer.strength === "hint") return WAIT;
-      return this.#finding.set(answer, bytes, payloadStart, payloadEnd);
+      return this.#found(direction, answer, bytes, payloadStart, payloadEnd);
     }
     this.#flow.setBase(direction, sequence);
     this.#reopen(direction, packet);

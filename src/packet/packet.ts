@@ -31,6 +31,9 @@ const GRE = 47;
 /** Tunnel layers looked into (IPIP, 6in4, GRE). */
 const MAX_TUNNELS = 3;
 
+/** Value of {@link Packet.inputInterface} where packets tell of no interfaces, as in a capture. */
+export const UNKNOWN_INTERFACE = -1;
+
 /** `::ffff:0:0/96`, the third word of an IPv4-mapped address. */
 export const MAPPED = 0x0000_ffff;
 
@@ -67,6 +70,17 @@ export class Packet {
   tunnelled = false;
   /** Set by a gateway: the packet's flow was released and is called back to be judged anew. */
   isRecalled = false;
+  /**
+   * Set by a gateway: number of the interface the packet came in by, 0 for this machine's own, else
+   * {@link UNKNOWN_INTERFACE}.
+   */
+  inputInterface: number = UNKNOWN_INTERFACE;
+  /**
+   * Set by a gateway: the links the packet came in by and goes out of, 0 for this machine. A bridge's
+   * port where it is one, else the interface: two hosts on a bridge are behind one interface.
+   */
+  inputLink: number = UNKNOWN_INTERFACE;
+  outputLink: number = UNKNOWN_INTERFACE;
   /** Milliseconds on any clock that does not go back, set by the caller (a capture's, the kernel's). */
   timeMs = 0;
 }

@@ -25,25 +25,26 @@ import { websocketClient } from "./websocket_tracker/client.ts";
 import { websocketInfoHash } from "./websocket_tracker/info_hash.ts";
 
 /**
- * Whom a find shows to speak BitTorrent: both ends of the flow, or only the one that opened it (a
- * tracker's address serves web pages too; those who ask it are the ones who torrent).
+ * Whose doing a find is: of who sent it; of both ends, where it takes both; or of who asked, where a
+ * tracker answers: its address serves web pages too.
  */
-export type ShownEnds = "both" | "initiator";
+export type Doer = "sender" | "both" | "asker";
 
 /**
  * When a find is enough to ban a sender who is known to be real:
- * - `always`;
+ * - `always`: and then it is evidence against him too;
  * - `answered`: when the other end has answered in BitTorrent too. A browser sends such a request
  *   for any page that has the address of a picture in it;
  * - `client`: when the bytes name a torrent client. Others keep such tables too: crawlers, research,
  *   programs that only look names up;
+ * - `evidence`: when more is known of the host: others send it too;
  * - `never`: it drops, it does not ban.
  */
-export type BanCondition = "always" | "answered" | "client" | "never";
+export type BanCondition = "always" | "answered" | "client" | "evidence" | "never";
 
 /** What is known of a find of one kind. */
 export interface KindRow {
-  readonly shows: ShownEnds;
+  readonly doer: Doer;
   readonly bans: BanCondition;
 }
 
@@ -68,11 +69,13 @@ export interface MethodRow<M extends Method> extends KindRow {
 }
 
 const NEVER = { bans: "never" } as const;
+const ASKER = { doer: "asker" } as const;
+const BOTH = { doer: "both" } as const;
 
 /** The table. */
 export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
   "peer-wire": {
-    shows: "both",
+    doer: "sender",
     bans: "always",
     peers: null,
     client: handshakeClient,
@@ -80,7 +83,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     kinds: { handshake: {}, "hidden-handshake": {} },
   },
   extension: {
-    shows: "both",
+    doer: "sender",
     bans: "always",
     peers: readPexPeers,
     client: extensionClient,
@@ -91,7 +94,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     },
   },
   fast: {
-    shows: "both",
+    doer: "sender",
     bans: "always",
     peers: null,
     client: extensionClient,
@@ -99,7 +102,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     kinds: { chain: {} },
   },
   "mid-stream": {
-    shows: "both",
+    doer: "sender",
     bans: "always",
     peers: null,
     client: extensionClient,
@@ -107,19 +110,19 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     kinds: { chain: {}, "hash-chain": {} },
   },
   "http-tracker": {
-    shows: "initiator",
+    doer: "sender",
     bans: "always",
     peers: readHttpTrackerPeers,
     client: httpClient,
     infoHash: httpInfoHash,
     kinds: {
-      ...{ announce: {}, scrape: {}, "announce-response": {}, "scrape-response": {} },
+      ...{ announce: {}, scrape: {}, "announce-response": ASKER, "scrape-response": ASKER },
       ...{ failure: NEVER, "path-by-client": {} },
       ...{ "torrent-mention": {}, "torrent-file-mention": {}, "magnet-mention": {} },
     },
   },
   "web-seed": {
-    shows: "initiator",
+    doer: "sender",
     bans: "always",
     peers: null,
     client: httpClient,
@@ -130,7 +133,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     },
   },
   "websocket-tracker": {
-    shows: "initiator",
+    doer: "sender",
     bans: "always",
     peers: null,
     client: websocketClient,
@@ -138,7 +141,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     kinds: { message: {} },
   },
   mse: {
-    shows: "both",
+    doer: "sender",
     bans: "always",
     peers: null,
     client: handshakeClient,
@@ -149,7 +152,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     },
   },
   dht: {
-    shows: "both",
+    doer: "sender",
     bans: "client",
     peers: readDhtPeers,
     client: dhtClient,
@@ -164,31 +167,31 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     },
   },
   "udp-tracker": {
-    shows: "initiator",
+    doer: "sender",
     bans: "always",
     peers: readUdpTrackerPeers,
     client: udpTrackerClient,
     infoHash: udpTrackerInfoHash,
     kinds: {
       ...{ connect: {}, "announce-by-peer-id": {}, announce: {}, scrape: {} },
-      ...{ "connect-response": {}, "announce-response": {}, "scrape-response": {} },
-      ...{ "error-response": {}, "announce-form": NEVER },
+      ...{ "connect-response": ASKER, "announce-response": ASKER, "scrape-response": ASKER },
+      ...{ "error-response": ASKER, "announce-form": NEVER },
     },
   },
   utp: {
-    shows: "both",
-    bans: "never", // others use the transport alone
+    doer: "sender",
+    bans: "evidence", // file synchronisers use the transport alone, with a few
     peers: null,
     client: utpClient,
     infoHash: utpInfoHash,
     kinds: {
       handshake: { bans: "always" },
-      ...{ opened: {}, continued: {}, repeated: {}, "two-way": {}, "one-way": {} },
+      ...{ opened: BOTH, continued: {}, repeated: {}, "two-way": BOTH, "one-way": {} },
       ...{ syn: {}, header: {} },
     },
   },
   lsd: {
-    shows: "initiator",
+    doer: "sender",
     bans: "always",
     peers: null,
     client: null,
@@ -196,7 +199,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     kinds: { announce: {} },
   },
   socks: {
-    shows: "initiator",
+    doer: "sender",
     bans: "always",
     peers: null,
     client: null,
@@ -206,8 +209,8 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     },
   },
   entropy: {
-    shows: "both",
-    bans: "never",
+    doer: "sender",
+    bans: "evidence",
     peers: null,
     client: null,
     infoHash: null,
@@ -219,7 +222,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
 export function kindRow({ method, kind }: Match): KindRow {
   const row: MethodRow<Method> = METHOD_ROWS[method];
   const own: Partial<KindRow> = row.kinds[kind];
-  return { shows: own.shows ?? row.shows, bans: own.bans ?? row.bans };
+  return { doer: own.doer ?? row.doer, bans: own.bans ?? row.bans };
 }
 
 /**

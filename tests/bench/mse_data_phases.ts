@@ -134,7 +134,7 @@ class Flow {
 
 /** A DHT ping (BEP 5): proof for both ends. */
 function prove(host: number): void {
-  const ping = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
+  const ping = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:v4:LT201:y1:qe";
   packet.bytes = Uint8Array.from(ping, (char) => char.charCodeAt(0));
   packet.address.fill(0);
   packet.address[2] = packet.address[6] = MAPPED;

@@ -41,9 +41,9 @@ console.log(
 );
 
 // BEP 5: the ping query of its example, in a datagram from 12.x.y.z to 192.0.2.1.
-const QUERY = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"; // 56 bytes
+const QUERY = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:v4:LT201:y1:qe"; // 65 bytes
 const packetBytes = Uint8Array.of(
-  ...bytes("4500 0054 0001 0000 4011 0000 0c000000 c0000201 1ae1 1ae1 0040 0000"),
+  ...bytes("4500 005d 0001 0000 4011 0000 0c000000 c0000201 1ae1 1ae1 0049 0000"),
   ...new TextEncoder().encode(QUERY),
 );
 const never = new SharedArrayBuffer(Networks.byteLength(16));
@@ -52,7 +52,7 @@ const ours = new SharedArrayBuffer(Networks.byteLength(16));
 new Networks(ours).replace([parseNetwork("12.0.0.0/8")!]); // whose datagrams cannot be forged
 const uplinks = new SharedArrayBuffer(4);
 const worker = new WorkerBans({
-  ...{ handles, target: "source", durationMs: 3_600_000, requiresReply: true },
+  ...{ handles, target: "source", durationMs: 3_600_000, requiresReply: false },
   ...{ never, ours, uplinks },
 });
 const policy = {
@@ -72,7 +72,7 @@ for (let i = 0; i < DECISIONS; i++) {
   if (!parseIp(packet, packetBytes, 0, packetBytes.length)) throw new Error("Not a packet");
   if (!worker.drops(packet)) engine.judge(packet);
   if (engine.detection === null) throw new Error("Not detected");
-  const banned = worker.ban(engine.detection, HOOK_FORWARD, 2);
+  const banned = worker.ban(engine.detection, HOOK_FORWARD);
   microseconds.push((performance.now() - start) * 1000);
   if (banned.length !== 1) throw new Error(`Not banned: ${i}`);
 }

@@ -90,6 +90,7 @@ Deno.test("analyze --json prints the first detection of each flow and a summary 
       transport: "udp",
       method: "dht",
       strength: "proof",
+      ban: false, // nobody has answered
       client: null,
     };
     assert.deepEqual(

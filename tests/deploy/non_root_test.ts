@@ -8,7 +8,7 @@ const why = impossible === null ? "" : ` (skipped: ${impossible})`;
 
 const ALL = "+net_admin,+bpf,+perfmon,+net_raw";
 /** A ping of the DHT (BEP 5). */
-const DHT_PING = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
+const DHT_PING = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:v4:LT201:y1:qe";
 
 async function sendDht(from: Host, to: Host): Promise<void> {
   await from.run(["bash", "-c", `printf %s '${DHT_PING}' >/dev/udp/${to.ipv4}/6881`]);

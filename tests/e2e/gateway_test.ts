@@ -132,7 +132,7 @@ Deno.test({
     };
     assert.ok(await reaches(host, server.ipv4), "the network itself");
     // A datagram of the DHT (BEP 5, ping) from the host is what gets it banned.
-    const query = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
+    const query = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:v4:LT201:y1:qe";
     for (const address of [server.ipv4, server.ipv6]) {
       await host.run(["bash", "-c", `printf %s '${query}' >/dev/udp/${address}/6881`]);
     }

@@ -138,5 +138,13 @@ export const HANDSHAKE = latin1(
   "\x13BitTorrent protocol\0\0\0\0\0\x10\0\x05" + "0123456789abcdefghij" + "-qB4520-abcdefghijkl",
 );
 
-/** A DHT ping (BEP 5). */
-export const DHT_PING = latin1("d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe");
+/** A DHT ping (BEP 5) of libtorrent 2.0. */
+export const DHT_PING = latin1(
+  "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:v4:LT\x02\x001:y1:qe",
+);
+
+/** A torrent client at 10.0.0.1, seen in its DHT: it asks and is answered. */
+export function torrents(test: TestEngine): void {
+  new Conversation(test, "udp", "10.0.0.1:6881", "203.0.113.5:6881")
+    .say(0, DHT_PING).say(1, latin1("d1:rd2:id20:jihgfedcba9876543210e1:t2:aa1:y1:re"));
+}

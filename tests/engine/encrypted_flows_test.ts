@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { CLEAN, INSPECT } from "../../src/engine/engine.ts";
 import {
   Conversation,
-  DHT_PING,
   HANDSHAKE,
   latin1,
   randomBytes,
   TestEngine,
+  torrents,
 } from "./conversation.ts";
 
 /** Message Stream Encryption's first messages: Ya+PadA, Yb+PadB, then the verification. */
@@ -35,13 +35,29 @@ Deno.test("MSE alone on a host is let go: nothing tells it from Shadowsocks", ()
   assert.deepEqual(test.found, []);
 });
 
+/** 10.0.0.1 announces itself, and is told of 198.51.100.1:40000 (BEP 15). */
+function asksTracker(test: TestEngine): void {
+  const announce = new Uint8Array(98);
+  const view = new DataView(announce.buffer);
+  view.setUint32(8, 1); // action: announce
+  view.setUint32(12, 0x5eed_0002);
+  announce.set(latin1("abcdefghij0123456789"), 16);
+  view.setUint16(96, 6881);
+  const answer = Uint8Array.of(
+    ...[0, 0, 0, 1, 0x5e, 0xed, 0, 2, 0, 0, 7, 8, 0, 0, 0, 1, 0, 0, 0, 2],
+    ...[198, 51, 100, 1, 0x9c, 0x40],
+  );
+  new Conversation(test, "udp", "10.0.0.1:6882", "203.0.113.9:1337")
+    .say(0, announce).say(1, answer);
+}
+
 Deno.test("MSE of a host with proven BitTorrent is dropped on its third message", () => {
   const test = new TestEngine();
-  new Conversation(test, "udp", "10.0.0.1:6881", "203.0.113.5:6881").say(0, DHT_PING);
+  torrents(test);
   negotiate(test, HOST, PEER);
   assert.deepEqual(test.found, ["dht proof", "mse strong"]);
   assert.equal(test.detections[1].source, "10.0.0.1");
-  assert.equal(test.detections[1].mayBan, true);
+  assert.equal(test.detections[1].ban, true);
 });
 
 Deno.test("MSE is proof where the handshake follows in the clear (crypto_select plaintext)", () => {
@@ -71,14 +87,27 @@ Deno.test("MSE-like flows to one server, however many, are no swarm", () => {
 
 Deno.test("MSE to an endpoint that a tracker's answer has named is dropped", () => {
   const test = new TestEngine();
+  asksTracker(test);
+  assert.deepEqual(test.found, ["udp-tracker strong"]);
+  negotiate(test, "10.0.0.1:50000", "198.51.100.1:40001");
+  negotiate(test, "10.0.0.1:50001", PEER);
+  assert.ok(test.found.includes("mse strong"));
+});
+
+Deno.test("an answer that nobody has asked for names nobody", () => {
+  const test = new TestEngine();
   const answer = latin1("d8:intervali1800e5:peers6:\xc6\x33\x64\x01\x9c\x40e"); // 198.51.100.1:40000
   const head = latin1(`HTTP/1.0 200 OK\r\nContent-Length: ${answer.length}\r\n\r\n`);
   new Conversation(test, "tcp", "10.0.0.1:40404", "203.0.113.9:6969").open()
     .say(1, Uint8Array.of(...head, ...answer));
-  assert.deepEqual(test.found, ["http-tracker proof"]);
-  negotiate(test, "10.0.0.1:50000", "198.51.100.1:40001");
+  new Conversation(test, "udp", "203.0.113.7:6881", "10.0.0.1:6881").say(
+    0,
+    latin1("d1:rd2:id20:abcdefghij01234567896:valuesl6:\xc6\x33\x64\x01\x9c\x40ee1:t2:aa1:y1:re"),
+  );
+  assert.deepEqual(test.found, ["http-tracker proof", "dht proof"]);
+  assert.deepEqual(test.detections.map(({ ban }) => ban), [false, false]);
   negotiate(test, "10.0.0.1:50001", PEER);
-  assert.ok(test.found.includes("mse strong"));
+  assert.equal(test.found.length, 2);
 });
 
 const unlike: readonly (readonly [string, (test: TestEngine) => void])[] = [
@@ -108,7 +137,7 @@ const unlike: readonly (readonly [string, (test: TestEngine) => void])[] = [
 for (const [name, talk] of unlike) {
   Deno.test(`MSE is not seen in ${name}, even on a host that torrents`, () => {
     const test = new TestEngine();
-    new Conversation(test, "udp", "10.0.0.1:6881", "203.0.113.5:6881").say(0, DHT_PING);
+    torrents(test);
     talk(test);
     assert.deepEqual(test.found, ["dht proof"]);
   });
@@ -118,7 +147,7 @@ Deno.test("strict policy drops a random handshake without evidence, but bans nob
   const test = new TestEngine({ strict: true });
   negotiate(test, HOST, PEER);
   assert.deepEqual(test.found, ["entropy strong"]);
-  assert.equal(test.detections[0].mayBan, false);
+  assert.equal(test.detections[0].ban, false);
 });
 
 Deno.test("strict policy drops a random stream by its entropy", () => {
@@ -132,7 +161,7 @@ Deno.test("strict policy drops a random stream by its entropy", () => {
 
 Deno.test("encrypted flows older than the blocker, of a torrenting host: lengths tell them from SSH", () => {
   const test = new TestEngine();
-  new Conversation(test, "udp", "10.0.0.1:6881", "203.0.113.5:6881").say(0, DHT_PING);
+  torrents(test);
   const join = (peer: number, length: number) => {
     const flow = new Conversation(
       test,
@@ -151,7 +180,7 @@ Deno.test("encrypted flows older than the blocker, of a torrenting host: lengths
 
 Deno.test("TLS joined in the middle of a record stays untouched on a torrenting host", () => {
   const test = new TestEngine();
-  new Conversation(test, "udp", "10.0.0.1:6881", "203.0.113.5:6881").say(0, DHT_PING);
+  torrents(test);
   for (const port of [40001, 40002, 40003]) {
     const flow = new Conversation(test, "tcp", `10.0.0.1:${port}`, `198.51.100.${port & 7}:9999`);
     for (let i = 0; i < 30; i++) {
@@ -246,7 +275,7 @@ Deno.test("strict policy drops a random handshake on a proxy's usual port, not o
 Deno.test("a proxy of one who torrents does not make suspects of its other users", () => {
   const test = new TestEngine();
   const proxy = "198.51.100.1:40000";
-  new Conversation(test, "udp", "10.0.0.1:6881", "203.0.113.5:6881").say(0, DHT_PING);
+  torrents(test);
   negotiate(test, "10.0.0.1:50000", proxy);
   assert.deepEqual(test.found, ["dht proof", "mse strong"]);
   negotiate(test, "10.0.0.2:50000", proxy);

@@ -23,7 +23,7 @@ Deno.test("Engine drops a handshake on the packet that proves it, and all later 
   assert.equal(detection.source, "10.0.0.1");
   assert.equal(detection.destinationPort, 40000);
   assert.equal(detection.client, "qBittorrent 4.5.2");
-  assert.equal(detection.established, true);
+  assert.equal(detection.ban, true);
   assert.deepEqual(detection.payload, HANDSHAKE);
 });
 

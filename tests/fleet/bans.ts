@@ -61,7 +61,6 @@ export function report(banned: readonly string[]): DetectionReport {
       address: new Int32Array(8),
       payload: new TextEncoder().encode("d1:ad2:id20:secret"),
       payloadLength: 18,
-      established: true,
       mayBan: true,
     } as DetectionReport["detection"],
     packet: null,

@@ -22,7 +22,7 @@ const RECOVERY_MS = 15_000;
 let startMs = 0;
 const WEB_PORT = 8_000;
 /** A datagram of the DHT (BEP 5, ping). */
-const QUERY = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
+const QUERY = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:v4:LT201:y1:qe";
 
 class Gateway {
   blocker!: Blocker;

@@ -76,7 +76,7 @@ export class QueueHarness {
     this.#judge = new QueueJudge({
       ...{ engine: this.engine, bans, monitorOnly: false },
       chain: { marks: marksOf(0x3000_0000), savesMarks: true, monitors: true, sharesTable: false },
-      onDetection: (detection, message) => void bans.ban(detection, message.hook, 2),
+      onDetection: (detection, message) => void bans.ban(detection, message.hook),
       onFault: (error) => {
         throw error;
       },

@@ -106,10 +106,10 @@ for (const [method, kind, name, bytes, expected] of CASES) {
 
 Deno.test("kindRow() takes what a kind says before what its method says", () => {
   const row = (method: Method, kind: Kind) => kindRow(match(method, kind as never, "proof", ""));
-  assert.deepEqual(row("dht", "ping"), { shows: "both", bans: "client" });
-  assert.deepEqual(row("dht", "get_peers"), { shows: "both", bans: "always" });
-  assert.deepEqual(row("utp", "opened"), { shows: "both", bans: "never" });
-  assert.deepEqual(row("http-tracker", "announce"), { shows: "initiator", bans: "always" });
+  assert.deepEqual(row("dht", "ping"), { doer: "sender", bans: "client" });
+  assert.deepEqual(row("dht", "get_peers"), { doer: "sender", bans: "always" });
+  assert.deepEqual(row("utp", "opened"), { doer: "both", bans: "evidence" });
+  assert.deepEqual(row("http-tracker", "announce"), { doer: "sender", bans: "always" });
 });
 
 Deno.test("every kind has its row", async () => {

@@ -13,7 +13,7 @@ const NONE = new Uint8Array(0);
 Deno.test("a handshake that acknowledges what the other end sent proves its sender real", () => {
   const test = new TestEngine();
   new TcpWire(test).open().segment(0, 0, HANDSHAKE);
-  assert.equal(test.detections[0].established, true);
+  assert.equal(test.detections[0].ban, true);
 });
 
 Deno.test("the answer to a forged SYN does not make its sender real", () => {
@@ -23,21 +23,21 @@ Deno.test("the answer to a forged SYN does not make its sender real", () => {
     const wire = new TcpWire(test).open();
     wire.segment(0, 0, HANDSHAKE, { acknowledgement: wire.base[1] + off });
     assert.deepEqual(test.found, ["peer-wire proof"]);
-    assert.equal(test.detections[0].established, false, `${off} off`);
+    assert.equal(test.detections[0].ban, false, `${off} off`);
   }
 });
 
 Deno.test("of a connection seen in one direction only, nobody is known to be real", () => {
   const test = new TestEngine();
   new TcpWire(test).segment(0, 0, HANDSHAKE);
-  assert.equal(test.detections[0].established, false);
+  assert.equal(test.detections[0].ban, false);
 });
 
 Deno.test("a connection older than the blocker shows by payload that both ends are real", () => {
   const test = new TestEngine();
   const wire = new TcpWire(test);
   wire.segment(1, 0, new Uint8Array(100).fill(0x80)).segment(0, 0, HANDSHAKE);
-  assert.equal(test.detections[0].established, true);
+  assert.equal(test.detections[0].ban, true);
 });
 
 const ignore = impossible !== null;
@@ -80,7 +80,7 @@ Deno.test({
     await bed.download();
 
     // The victim himself, now: a datagram from inside.
-    const query = `printf %s 'd1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe'`;
+    const query = `printf %s 'd1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:v4:LT201:y1:qe'`;
     await server.run(["bash", "-c", `${query} >/dev/udp/${bed.target.ipv4}/6881`]);
     assert.equal((await bed.accounted()).bans, server.ipv4.startsWith("198.18.") ? 1 : 0);
     assert.equal((await bed.blocker.stop()).code, 0);

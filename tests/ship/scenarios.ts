@@ -187,7 +187,7 @@ export async function image(root: Root, dockerfile: string): Promise<string> {
 
 /** Guards a link, has a torrent client's datagram sent over it, and looks at what is left. */
 async function guard(root: Root, prefix: string): Promise<string> {
-  const ping = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
+  const ping = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:v4:LT201:y1:qe";
   const script = `
     ip link set lo up
     ip link add veth0 type veth peer name veth1

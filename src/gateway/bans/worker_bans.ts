@@ -1,17 +1,10 @@
 /** The ban side of a queue worker: whose packets are dropped, and whom a detection bans. */
 import type { Detection } from "../../engine/engine.ts";
 import { formatAddress, formatEndpoint } from "../../packet/address.ts";
-import { type Packet, PROTOCOL_UDP } from "../../packet/packet.ts";
-import {
-  type BanPolicy,
-  type BanTarget,
-  banTargets,
-  DESTINATION_END,
-  HOOK_OUTPUT,
-  SOURCE_END,
-} from "./ban_policy.ts";
+import type { Packet } from "../../packet/packet.ts";
+import { DESTINATION_END, SOURCE_END } from "../../engine/sender.ts";
+import { type BanPolicy, type BanTarget, banTargets } from "./ban_policy.ts";
 import { type BanHandles, Bans, reasonOf } from "./bans.ts";
-import { isUplink } from "../network/local_addresses.ts";
 import { Networks } from "../network/networks.ts";
 
 /** All of it can be posted to a worker; post it again when a setting changes. */
@@ -31,16 +24,13 @@ export class WorkerBans {
   readonly #bans: Bans;
   readonly #policy: BanPolicy;
   readonly #durationMs: number;
-  readonly #requiresReply: boolean;
-  readonly #uplinks: Int32Array;
 
   constructor(setup: WorkerBansSetup) {
     this.#bans = new Bans(setup.handles);
     this.#durationMs = setup.durationMs;
-    this.#requiresReply = setup.requiresReply;
-    this.#uplinks = new Int32Array(setup.uplinks);
     this.#policy = {
       target: setup.target,
+      requiresReply: setup.requiresReply,
       never: new Networks(setup.never),
       ours: new Networks(setup.ours),
     };
@@ -57,15 +47,10 @@ export class WorkerBans {
       bans.drops(address, 4, protocol, destinationPort, timeMs);
   }
 
-  /**
-   * Bans whom the policy says; in the kernel when this returns. Who it was, as text.
-   *
-   * @param inputInterface number of the interface the packet came in by, 0 for none
-   */
-  ban(detection: Detection, hook: number, inputInterface: number): string[] {
-    if (!detection.mayBan || !this.#isSenderReal(detection, hook, inputInterface)) return [];
-    const { address, initiatorIsSource, protocol } = detection;
-    const ends = banTargets(address, initiatorIsSource, hook, this.#policy);
+  /** Bans whom the policy says; in the kernel when this returns. Who it was, as text. */
+  ban(detection: Detection, hook: number): string[] {
+    const { protocol } = detection;
+    const ends = banTargets(detection, hook, this.#policy);
     const banned: string[] = [];
     if ((ends & SOURCE_END) !== 0) {
       banned.push(this.#banEnd(detection, 0, protocol, detection.sourcePort));
@@ -74,18 +59,6 @@ export class WorkerBans {
       banned.push(this.#banEnd(detection, 4, protocol, detection.destinationPort));
     }
     return banned;
-  }
-
-  /**
-   * A forged source must not get an innocent banned: the other end has answered, or the packet is
-   * this machine's own, or a datagram of a network behind it that came from there: an address of ours
-   * in a packet from the internet is forged.
-   */
-  #isSenderReal(detection: Detection, hook: number, inputInterface: number): boolean {
-    if (!this.#requiresReply || detection.established || hook === HOOK_OUTPUT) return true;
-    return detection.protocol === PROTOCOL_UDP &&
-      this.#policy.ours.contains(detection.address, 0) &&
-      !isUplink(this.#uplinks, inputInterface);
   }
 
   #banEnd(detection: Detection, at: number, protocol: number, port: number): string {

@@ -75,6 +75,9 @@ export class QueueJudge {
         return this.#accept(message);
       }
       packet.timeMs = timeMs;
+      packet.inputInterface = message.inputInterface;
+      packet.inputLink = message.inputPort || message.inputInterface;
+      packet.outputLink = message.outputPort || message.outputInterface;
       packet.isRecalled = (message.mark & marks.mask) === marks.pass;
       if (bans !== null && !monitorOnly && bans.drops(packet)) {
         counters[BANNED_DROPS]++;

@@ -29,6 +29,8 @@ const NFQA_VERDICT_HDR = 2; // verdict 4, id 4
 const NFQA_MARK = 3;
 const NFQA_IFINDEX_INDEV = 5;
 const NFQA_IFINDEX_OUTDEV = 6;
+const NFQA_IFINDEX_PHYSINDEV = 7;
+const NFQA_IFINDEX_PHYSOUTDEV = 8;
 const NFQA_PAYLOAD = 10;
 const PACKET_HDR_LENGTH = 7;
 
@@ -52,6 +54,9 @@ export class QueueMessage {
   /** Interface numbers, 0 for none. */
   inputInterface = 0;
   outputInterface = 0;
+  /** The bridge's ports where the interfaces are bridges, else 0. */
+  inputPort = 0;
+  outputPort = 0;
   /** The packet from its IP header: `[payloadStart, payloadEnd)`, empty when none came. */
   payloadStart = 0;
   payloadEnd = 0;
@@ -82,6 +87,8 @@ export class QueueMessage {
     this.mark = 0;
     this.inputInterface = 0;
     this.outputInterface = 0;
+    this.inputPort = 0;
+    this.outputPort = 0;
     this.payloadStart = start;
     this.payloadEnd = start;
     let at = start + NFGENMSG_LENGTH;
@@ -105,6 +112,12 @@ export class QueueMessage {
           break;
         case NFQA_IFINDEX_OUTDEV:
           if (valueLength >= 4) this.outputInterface = u32be(bytes, value);
+          break;
+        case NFQA_IFINDEX_PHYSINDEV:
+          if (valueLength >= 4) this.inputPort = u32be(bytes, value);
+          break;
+        case NFQA_IFINDEX_PHYSOUTDEV:
+          if (valueLength >= 4) this.outputPort = u32be(bytes, value);
           break;
         case NFQA_PAYLOAD:
           this.payloadStart = value;

@@ -7,12 +7,14 @@
 
 import { NetfilterQueue } from "../../../ffi/netfilter_queue.ts";
 import type { Detection, Engine } from "../../engine/engine.ts";
+import type { Paths } from "../../engine/sender.ts";
 import { copyPacket } from "../../engine/packet_copy.ts";
 import { EnvironmentError } from "../../errors.ts";
 import { COUNTER_INDEX, workerCounters } from "./counters.ts";
 import { type FlowJudge, QueueJudge } from "./queue_judge.ts";
 import { QueueLoop } from "./queue_loop.ts";
 import type { QueueMessage } from "./queue_message.ts";
+import { SourceRoutes } from "../network/source_routes.ts";
 import { WorkerBans } from "../bans/worker_bans.ts";
 import {
   type FromWorker,
@@ -31,7 +33,9 @@ const RECEIVE_BUFFER = 16 << 20;
 export type WorkerEngine = FlowJudge & Pick<Engine, "setPolicy" | "counters">;
 
 /** Listens for the setup, then serves the queue until told to stop. */
-export function runQueueThread(createEngine: (setup: WorkerSetup) => WorkerEngine): void {
+export function runQueueThread(
+  createEngine: (setup: WorkerSetup, paths: Paths | null) => WorkerEngine,
+): void {
   const inbox: ToWorker[] = [];
   let taken = 0;
   self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
@@ -40,7 +44,7 @@ export function runQueueThread(createEngine: (setup: WorkerSetup) => WorkerEngin
       inbox.push(data);
       return;
     }
-    serve(data, createEngine(data), inbox, () => taken).then(
+    serve(data, createEngine, inbox, () => taken).then(
       () => post({ type: "stopped" }),
       (error) => {
         const message = error instanceof Error ? error.message : String(error);
@@ -52,7 +56,7 @@ export function runQueueThread(createEngine: (setup: WorkerSetup) => WorkerEngin
 
 async function serve(
   setup: WorkerSetup,
-  engine: WorkerEngine,
+  createEngine: (setup: WorkerSetup, paths: Paths | null) => WorkerEngine,
   inbox: ToWorker[],
   taken: () => number,
 ): Promise<void> {
@@ -60,6 +64,8 @@ async function serve(
   const counters = workerCounters(setup.counters, setup.worker);
   const hasMail = () => Atomics.load(control, MESSAGES_POSTED) !== taken();
   let { settings } = setup;
+  using paths = settings.bans === null ? null : new SourceRoutes(settings.bans);
+  const engine = createEngine(setup, paths);
   let faultTold = false;
   const onFault = (error: unknown) => {
     if (faultTold) return; // one is enough to find the cause; the counter has their number
@@ -79,9 +85,7 @@ async function serve(
         hook: message.hook,
         inputInterface: message.inputInterface,
         outputInterface: message.outputInterface,
-        banned: bans === null || monitorOnly
-          ? []
-          : bans.ban(detection, message.hook, message.inputInterface),
+        banned: bans === null || monitorOnly ? [] : bans.ban(detection, message.hook),
         monitorOnly,
         timeMs: Date.now(),
         worker: setup.worker,

@@ -4,8 +4,9 @@ import { Engine } from "../../engine/engine.ts";
 import { HostEvidence } from "../../engine/host_evidence.ts";
 import { runQueueThread } from "./queue_thread.ts";
 
-runQueueThread((setup) =>
+runQueueThread((setup, paths) =>
   new Engine({
+    paths,
     flows: setup.flows,
     policy: setup.settings.policy,
     evidence: new HostEvidence(setup.evidence),

@@ -5,6 +5,14 @@ import { clientByCode, latin1 } from "../client_name.ts";
 
 const KEY_V = ascii("v");
 
+/**
+ * Codes of the clients that give a version. Not every code of a peer ID: the DHT library of Pkarr and
+ * iroh calls itself RS, as a client long gone did there.
+ */
+const DHT_CODES: ReadonlySet<string> = new Set(
+  "AZ BC BI BT DE FD KT LT ML TL TR TX UE UM UT UW WW XL lt qB".split(" "),
+);
+
 /** The client that the key `v` of the message names, or null. */
 export function dhtClient(bytes: Uint8Array, start: number, end: number): string | null {
   const value = findKey(bytes, start, end, KEY_V);
@@ -24,6 +32,7 @@ export function clientFromDhtVersion(
 ): string | null {
   if (length < 2) return null;
   const code = latin1(bytes, at, 2);
+  if (!DHT_CODES.has(code)) return null;
   const name = clientByCode(code);
   if (name === null) return null;
   if (length < 4) return name;

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import {
+  type Accused,
   BAN_TARGETS,
   type BanPolicy,
   type BanTarget,
   banTargets,
-  DESTINATION_END,
   HOOK_FORWARD,
   HOOK_INPUT,
   HOOK_OUTPUT,
-  SOURCE_END,
 } from "../../../src/gateway/bans/ban_policy.ts";
+import { BOTH_ENDS, DESTINATION_END, SOURCE_END } from "../../../src/engine/sender.ts";
 import {
   Networks,
   parseNetwork,
@@ -32,7 +32,17 @@ function policy(target: BanTarget): BanPolicy {
   never.replace([...SPECIAL_NETWORKS, ...texts.map((text) => parseNetwork(text)!)]);
   const ours = new Networks(new SharedArrayBuffer(Networks.byteLength(32)));
   ours.replace([...PRIVATE_NETWORKS, parseNetwork("2001:db8:77::/64")!]);
-  return { target, never, ours };
+  return { target, requiresReply: true, never, ours };
+}
+
+/** Both ends have acted and are real, unless said otherwise. */
+function accused(
+  address: Int32Array,
+  initiatorIsSource: boolean,
+  changes: Partial<Accused> = {},
+): Accused {
+  const ends = { acted: BOTH_ENDS, offenders: BOTH_ENDS, real: BOTH_ENDS };
+  return { address, initiatorIsSource, mayBan: true, ...ends, ...changes };
 }
 
 const S = SOURCE_END;
@@ -69,12 +79,12 @@ for (const [name, hook, source, destination, initiatorIsSource, ...wanted] of ca
   const address = addressPair(source, destination);
   for (const [index, target] of (["source", "remote", "both"] as const).entries()) {
     Deno.test(`BAN_TARGET=${target}, ${name}`, () => {
-      const ends = banTargets(address, initiatorIsSource, hook, policy(target));
+      const ends = banTargets(accused(address, initiatorIsSource), hook, policy(target));
       assert.equal(ends, wanted[index]);
     });
   }
   Deno.test(`BAN_TARGET=none, ${name}`, () => {
-    assert.equal(banTargets(address, initiatorIsSource, hook, policy("none")), 0);
+    assert.equal(banTargets(accused(address, initiatorIsSource), hook, policy("none")), 0);
   });
 }
 
@@ -84,9 +94,42 @@ Deno.test("whatever the target, never an address of the never list", () => {
       for (const one of [OWN, GATEWAY, WHITE, "127.0.0.1", "224.0.0.1", "::", "::1", "ff02::1"]) {
         for (const initiator of [true, false]) {
           const both = addressPair(one, one);
-          assert.equal(banTargets(both, initiator, hook, policy(target)), 0);
+          assert.equal(banTargets(accused(both, initiator), hook, policy(target)), 0);
         }
       }
     }
+  }
+});
+
+Deno.test("only who acted in BitTorrent is banned, whatever the target", () => {
+  const sent = { acted: S, offenders: S };
+  for (const target of BAN_TARGETS) {
+    for (const hook of [IN, FWD, OUT]) {
+      const one = accused(addressPair(CLIENT, PEER), true, sent);
+      assert.equal(banTargets(one, hook, policy(target)) & D, 0, `${target} ${hook}`);
+    }
+  }
+  const answered = accused(addressPair(CLIENT, PEER), true, { acted: S | D, offenders: S });
+  assert.equal(banTargets(answered, OUT, policy("remote")), D);
+});
+
+Deno.test("a tracker's answer bans who asked, and the tracker only as the remote end", () => {
+  const answer = accused(addressPair(PEER, CLIENT), false, { offenders: D });
+  assert.equal(banTargets(answer, FWD, policy("source")), D);
+  assert.equal(banTargets(answer, FWD, policy("remote")), S);
+  const unasked = accused(addressPair(PEER, CLIENT), false, { acted: S, offenders: 0 });
+  assert.equal(banTargets(unasked, FWD, policy("source")), 0);
+});
+
+Deno.test("who is not known to be real is banned only with BAN_REQUIRES_REPLY=false", () => {
+  const forged = accused(addressPair(CLIENT, PEER), true, { real: 0 });
+  for (const target of BAN_TARGETS) assert.equal(banTargets(forged, FWD, policy(target)), 0);
+  assert.equal(banTargets(forged, FWD, { ...policy("source"), requiresReply: false }), S);
+});
+
+Deno.test("a find that may not ban bans nobody, BAN_REQUIRES_REPLY or not", () => {
+  const find = accused(addressPair(CLIENT, PEER), true, { mayBan: false });
+  for (const requiresReply of [true, false]) {
+    assert.equal(banTargets(find, FWD, { ...policy("both"), requiresReply }), 0);
   }
 });
