@@ -2,6 +2,7 @@
 import { type Detection, Engine } from "../engine/engine.ts";
 import { HostEvidence } from "../engine/host_evidence.ts";
 import type { EnginePolicy } from "../engine/policy.ts";
+import { FragmentTable } from "../packet/fragments.ts";
 import { isKnownLinkType, parseFrame } from "../packet/link.ts";
 import { Packet } from "../packet/packet.ts";
 import { CaptureClock } from "./capture_clock.ts";
@@ -39,6 +40,7 @@ export class CaptureJudge {
   /** @param reader stays the caller's to close */
   constructor(reader: CaptureReader, { policy, flows }: CaptureJudgeOptions) {
     this.#reader = reader;
+    this.packet.fragments = new FragmentTable();
     const evidence = new HostEvidence();
     this.#engine = new Engine({ policy, evidence, ...flows === undefined ? {} : { flows } });
   }
@@ -64,9 +66,9 @@ export class CaptureJudge {
     if (!reader.next()) return this.hasPacket = false;
     const { packet } = this;
     this.bytes += reader.end - reader.start;
+    packet.timeMs = this.#clock.advance(reader.timeMs);
     this.hasPacket = parseFrame(packet, reader.bytes, reader.start, reader.end, reader.linkType);
     if (this.hasPacket) {
-      packet.timeMs = this.#clock.advance(reader.timeMs);
       this.#engine.judge(packet);
     } else if (!isKnownLinkType(reader.linkType)) {
       this.unknownFrames++;
@@ -77,7 +79,8 @@ export class CaptureJudge {
 
   /** Length of the last packet on the wire: without what the link layer put before it. */
   get wireLength(): number {
-    const { start, end } = this.packet;
+    const { start, end, isReassembled } = this.packet;
+    if (isReassembled) return end - start;
     return Math.max(this.#reader.wireLength - (start - this.#reader.start), end - start);
   }
 }

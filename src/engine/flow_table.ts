@@ -175,7 +175,7 @@ export class FlowTable {
     if (order === 0) order = packet.sourcePort - packet.destinationPort;
     const sourceIsHigh = order > 0;
     this.#sourceIsHigh = sourceIsHigh;
-    let hash = this.#seed ^ packet.protocol;
+    let hash = this.#seed;
     const source = sourceIsHigh ? 4 : 0;
     for (let word = 0; word < 4; word++) {
       const low = a[(source + word) & 7];
@@ -189,10 +189,29 @@ export class FlowTable {
       ? (packet.destinationPort << 16) | packet.sourcePort
       : (packet.sourcePort << 16) | packet.destinationPort;
     key[PORTS] = ports;
-    key[PROTOCOL] = packet.protocol;
+    const protocol = packet.tunnelled
+      ? packet.protocol | (this.#tunnelOf(packet) << 8)
+      : packet.protocol;
+    key[PROTOCOL] = protocol;
+    hash ^= protocol;
     hash = Math.imul(hash ^ (hash >>> 13) ^ ports, 0xc2b2_ae3d);
     hash ^= hash >>> 16;
     this.#tag = Math.imul(hash, 0x27d4_eb2f) | 1; // never 0, the tag of an empty slot
+  }
+
+  /**
+   * A number for the tunnel, the same both ways, never 0. It is seeded, so nobody can choose a tunnel
+   * that is taken for another's.
+   */
+  #tunnelOf(packet: Packet): number {
+    const ends = packet.carrierAddress;
+    let one = this.#seed;
+    let other = this.#seed;
+    for (let word = 0; word < 4; word++) {
+      one = mix(one ^ ends[word]);
+      other = mix(other ^ ends[word + 4]);
+    }
+    return (mix(one + other + packet.network) >>> 8) | 1;
   }
 
   #isKey(slot: number): boolean {
@@ -205,4 +224,9 @@ export class FlowTable {
       words[at + 1] === key[1] && words[at + 2] === key[2] && words[at + 4] === key[4] &&
       words[at + 5] === key[5] && words[at + 6] === key[6];
   }
+}
+
+function mix(word: number): number {
+  const mixed = Math.imul(word ^ (word >>> 16), 0x85eb_ca6b);
+  return Math.imul(mixed ^ (mixed >>> 13), 0xc2b2_ae35);
 }

@@ -1,4 +1,13 @@
 import { i32be, u16be } from "./bytes.ts";
+import type { FragmentTable } from "./fragments.ts";
+import {
+  findUdpTunnel,
+  isTunnelProtocol,
+  NO_TUNNEL,
+  OPAQUE,
+  parseInUdpTunnel,
+  parseIpTunnel,
+} from "./tunnels.ts";
 
 export const PROTOCOL_TCP = 6;
 export const PROTOCOL_UDP = 17;
@@ -12,6 +21,10 @@ export const ACK = 0x10;
 
 const IPV4_HEADER_LENGTH = 20;
 const IPV6_HEADER_LENGTH = 40;
+const IPV4_MORE_FRAGMENTS = 0x2000;
+const IPV4_OFFSET = 0x1fff; // in units of 8 bytes
+const IPV6_MORE_FRAGMENTS = 0x0001;
+const IPV6_OFFSET = 0xfff8;
 const TCP_HEADER_LENGTH = 20;
 const UDP_HEADER_LENGTH = 8;
 
@@ -25,11 +38,15 @@ const MOBILITY = 135;
 /** More headers than any real packet has; bounds the walk. */
 const MAX_EXTENSION_HEADERS = 8;
 
-const IPV4_ENCAPSULATION = 4; // RFC 2003
-const IPV6_ENCAPSULATION = 41; // RFC 2473
-const GRE = 47;
-/** Tunnel layers looked into (IPIP, 6in4, GRE). */
-const MAX_TUNNELS = 3;
+/** Tags, labels and tunnels looked through before one transport header: more than networks stack. */
+export const MAX_LAYERS = 10;
+
+/** Why a packet was not read: it carries no TCP and no UDP, nor a tunnel with one. */
+export const OTHER = 1;
+/** It is a fragment, and the rest of its packet is still to come. */
+export const FRAGMENT_WAITS = 2;
+/** It is cut inside a header, malformed, encrypted on its link, or has too many layers. */
+export const UNREADABLE = 3;
 
 /** Value of {@link Packet.inputInterface} where packets tell of no interfaces, as in a capture. */
 export const UNKNOWN_INTERFACE = -1;
@@ -66,8 +83,23 @@ export class Packet {
   payloadEnd = 0;
   /** Payload length on the wire by the IP header; larger than captured where the copy was cut. */
   payloadLength = 0;
-  /** Whether the ports are those of a packet inside a tunnel (IPIP, 6in4, GRE). */
+  /** Whether addresses and ports are those of a packet inside a tunnel (tunnels.ts lists them). */
   tunnelled = false;
+  /** Of a packet in a tunnel: ends of the outermost packet, as {@link address}. */
+  readonly carrierAddress: Int32Array = new Int32Array(8);
+  /** Of a packet in a UDP tunnel: ports of the outermost datagram; else 0. */
+  carrierSourcePort = 0;
+  carrierDestinationPort = 0;
+  /** Network of a VXLAN or GENEVE tunnel (VNI); others tell the two directions by two numbers. */
+  network = 0;
+  /** Why the packet could not be read: {@link OTHER} … {@link UNREADABLE}; 0 where it was. */
+  unread = 0;
+  /** Puts IP fragments together; null where somebody else does (the kernel) or nobody. */
+  fragments: FragmentTable | null = null;
+  /** Whether the packet was put together from fragments: {@link bytes} are its own then. */
+  isReassembled = false;
+  /** Whether copies of traffic (ERSPAN, TZSP) are read as what they are copies of: in captures. */
+  looksIntoMirrors = false;
   /** Set by a gateway: the packet's flow was released and is called back to be judged anew. */
   isRecalled = false;
   /**
@@ -86,29 +118,52 @@ export class Packet {
 }
 
 /**
- * Reads the IPv4 or IPv6 packet in `[start, end)` into `packet`, looking through IPIP, 6in4 and GRE.
- * False when it is not a TCP or UDP packet, cut inside a header, a later fragment, or malformed:
- * such a packet is accepted and counted, never an error.
+ * Reads the IPv4 or IPv6 packet in `[start, end)` into `packet`, looking into tunnels. False when it
+ * is not a TCP or UDP packet, cut inside a header, a later fragment, or malformed ({@link
+ * Packet.unread} says which): such a packet is accepted and counted, never an error.
  */
 export function parseIp(packet: Packet, bytes: Uint8Array, start: number, end: number): boolean {
-  packet.bytes = bytes;
-  packet.start = start;
-  packet.end = end;
-  packet.tunnelled = false;
-  return parseIpLayer(packet, bytes, start, end, MAX_TUNNELS);
+  beginPacket(packet, bytes);
+  packet.looksIntoMirrors = false;
+  return parseIpLayer(packet, bytes, start, end, MAX_LAYERS);
 }
 
-function parseIpLayer(
+/** Forgets what the packet before left behind. */
+export function beginPacket(packet: Packet, bytes: Uint8Array): void {
+  packet.bytes = bytes;
+  packet.start = -1;
+  packet.tunnelled = false;
+  packet.unread = UNREADABLE;
+  packet.isReassembled = false;
+}
+
+/** What follows is inside a tunnel; the packet's addresses are those of the tunnel's ends. */
+export function enterTunnel(packet: Packet, sourcePort: number, destinationPort: number): void {
+  if (packet.tunnelled) return;
+  packet.tunnelled = true;
+  packet.carrierSourcePort = sourcePort;
+  packet.carrierDestinationPort = destinationPort;
+  packet.network = 0;
+  const { address, carrierAddress } = packet;
+  for (let word = 0; word < 8; word++) carrierAddress[word] = address[word];
+}
+
+/** An IP packet at some layer: the outermost is where {@link Packet.start} is. */
+export function parseIpLayer(
   packet: Packet,
   bytes: Uint8Array,
   start: number,
   end: number,
-  tunnels: number,
+  layers: number,
 ): boolean {
-  if (end - start < IPV4_HEADER_LENGTH) return false;
+  if (layers < 0 || end - start < IPV4_HEADER_LENGTH) return false;
+  if (packet.start < 0) {
+    packet.start = start;
+    packet.end = end;
+  }
   const version = bytes[start] >> 4;
-  if (version === 4) return parseIpv4(packet, bytes, start, end, tunnels);
-  if (version === 6) return parseIpv6(packet, bytes, start, end, tunnels);
+  if (version === 4) return parseIpv4(packet, bytes, start, end, layers);
+  if (version === 6) return parseIpv6(packet, bytes, start, end, layers);
   return false;
 }
 
@@ -118,14 +173,13 @@ function parseIpv4(
   bytes: Uint8Array,
   start: number,
   end: number,
-  tunnels: number,
+  layers: number,
 ): boolean {
   const headerLength = (bytes[start] & 0x0f) * 4;
   // Total length 0: a GSO packet larger than 64 KiB, or segmentation offload on the capturing host.
   const totalLength = u16be(bytes, start + 2) || end - start;
   if (headerLength < IPV4_HEADER_LENGTH || totalLength < headerLength) return false;
   if (end - start < headerLength) return false;
-  if ((u16be(bytes, start + 6) & 0x1fff) !== 0) return false; // a later fragment has no ports
   const address = packet.address;
   address[0] = 0;
   address[1] = 0;
@@ -138,7 +192,25 @@ function parseIpv4(
   packet.family = 4;
   const wireEnd = start + totalLength;
   const protocol = bytes[start + 9];
-  return parseTransport(packet, bytes, start + headerLength, end, wireEnd, protocol, tunnels);
+  const at = start + headerLength;
+  const fragment = u16be(bytes, start + 6) & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET);
+  if (fragment === 0) return parseTransport(packet, bytes, at, end, wireEnd, protocol, layers);
+  const id = u16be(bytes, start + 4);
+  const offset = (fragment & IPV4_OFFSET) * 8;
+  const isLast = (fragment & IPV4_MORE_FRAGMENTS) === 0;
+  return parseFragment(
+    packet,
+    bytes,
+    start,
+    at,
+    end,
+    wireEnd,
+    protocol,
+    layers,
+    id,
+    offset,
+    isLast,
+  );
 }
 
 /** RFC 8200, sections 3 and 4. */
@@ -147,7 +219,7 @@ function parseIpv6(
   bytes: Uint8Array,
   start: number,
   end: number,
-  tunnels: number,
+  layers: number,
 ): boolean {
   if (end - start < IPV6_HEADER_LENGTH) return false;
   const address = packet.address;
@@ -156,6 +228,10 @@ function parseIpv6(
   // Payload length 0: a jumbogram or segmentation offload.
   const payloadLength = u16be(bytes, start + 4) || end - start - IPV6_HEADER_LENGTH;
   const wireEnd = start + IPV6_HEADER_LENGTH + payloadLength;
+  let fragment = 0;
+  let id = 0;
+  let offset = 0;
+  let isLast = false;
   let next = bytes[start + 6];
   let at = start + IPV6_HEADER_LENGTH;
   for (let i = 0; i <= MAX_EXTENSION_HEADERS; i++) {
@@ -170,20 +246,103 @@ function parseIpv6(
         break;
       case FRAGMENT:
         if (end - at < 8) return false;
-        if ((u16be(bytes, at + 2) & 0xfff8) !== 0) return false;
         next = bytes[at];
+        fragment = u16be(bytes, at + 2) & (IPV6_OFFSET | IPV6_MORE_FRAGMENTS);
         at += 8;
-        break;
+        if (fragment === 0) break; // an atomic fragment is a whole packet (RFC 6946)
+        id = i32be(bytes, at - 4);
+        offset = fragment & IPV6_OFFSET;
+        isLast = (fragment & IPV6_MORE_FRAGMENTS) === 0;
+        return parseFragment(
+          packet,
+          bytes,
+          start,
+          at,
+          end,
+          wireEnd,
+          next,
+          layers,
+          id,
+          offset,
+          isLast,
+        );
       case AUTHENTICATION:
         if (end - at < 8) return false;
         next = bytes[at];
         at += (bytes[at + 1] + 2) * 4;
         break;
       default:
-        return parseTransport(packet, bytes, at, end, wireEnd, next, tunnels);
+        return parseTransport(packet, bytes, at, end, wireEnd, next, layers);
     }
   }
   return false;
+}
+
+/**
+ * Part of a packet. Put together it is read when its last part has come; the first part of a datagram
+ * is read at once too, as a cut one: a recorder that was asked for a port keeps only that part.
+ */
+function parseFragment(
+  packet: Packet,
+  bytes: Uint8Array,
+  header: number,
+  at: number,
+  end: number,
+  wireEnd: number,
+  protocol: number,
+  layers: number,
+  id: number,
+  offset: number,
+  isLast: boolean,
+): boolean {
+  const { fragments } = packet;
+  if (fragments === null) {
+    if (offset === 0) return parseFirstPart(packet, bytes, at, end, wireEnd, protocol, layers);
+    packet.unread = OTHER; // a later fragment has no ports
+    return false;
+  }
+  const whole = fragments.add(
+    packet,
+    bytes,
+    header,
+    at,
+    end,
+    wireEnd,
+    protocol,
+    id,
+    offset,
+    isLast,
+  );
+  if (whole !== null) {
+    packet.isReassembled = true;
+    packet.bytes = whole.bytes;
+    packet.start = whole.start;
+    packet.end = whole.end;
+    const { bytes, transport, end, wireEnd } = whole;
+    return parseTransport(packet, bytes, transport, end, wireEnd, whole.protocol, layers);
+  }
+  if (offset === 0 && protocol === PROTOCOL_UDP) {
+    return parseFirstPart(packet, bytes, at, end, wireEnd, protocol, layers);
+  }
+  packet.unread = FRAGMENT_WAITS;
+  return false;
+}
+
+/** A datagram says itself how long it is; of a segment only this part is known. */
+function parseFirstPart(
+  packet: Packet,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  wireEnd: number,
+  protocol: number,
+  layers: number,
+): boolean {
+  if (protocol !== PROTOCOL_UDP || end - at < UDP_HEADER_LENGTH) {
+    return parseTransport(packet, bytes, at, end, wireEnd, protocol, layers);
+  }
+  const wholeEnd = Math.max(wireEnd, at + u16be(bytes, at + 4));
+  return parseUdp(packet, bytes, at, Math.min(end, wireEnd), wholeEnd, layers);
 }
 
 function parseTransport(
@@ -193,21 +352,18 @@ function parseTransport(
   end: number,
   wireEnd: number,
   protocol: number,
-  tunnels: number,
+  layers: number,
 ): boolean {
   switch (protocol) {
     case PROTOCOL_TCP:
       return parseTcp(packet, bytes, at, end, wireEnd);
     case PROTOCOL_UDP:
-      return parseUdp(packet, bytes, at, end, wireEnd);
-    case IPV4_ENCAPSULATION:
-    case IPV6_ENCAPSULATION:
-      packet.tunnelled = true;
-      return tunnels > 0 && parseIpLayer(packet, bytes, at, Math.min(end, wireEnd), tunnels - 1);
-    case GRE:
-      packet.tunnelled = true;
-      return tunnels > 0 && parseGre(packet, bytes, at, Math.min(end, wireEnd), tunnels);
+      return parseUdp(packet, bytes, at, end, wireEnd, layers);
     default:
+      if (isTunnelProtocol(protocol)) {
+        return parseIpTunnel(packet, bytes, at, Math.min(end, wireEnd), protocol, layers - 1);
+      }
+      packet.unread = OTHER;
       return false;
   }
 }
@@ -244,6 +400,7 @@ function parseUdp(
   at: number,
   end: number,
   wireEnd: number,
+  layers: number,
 ): boolean {
   if (end - at < UDP_HEADER_LENGTH) return false;
   // Length 0: segmentation offload (or an IPv6 jumbogram, RFC 2675); the IP header's length holds.
@@ -251,53 +408,35 @@ function parseUdp(
   if (length < UDP_HEADER_LENGTH) return false;
   const datagramEnd = Math.min(wireEnd, at + length);
   if (datagramEnd < at + UDP_HEADER_LENGTH) return false;
+  const sourcePort = u16be(bytes, at);
+  const destinationPort = u16be(bytes, at + 2);
+  const start = at + UDP_HEADER_LENGTH;
+  const captured = Math.min(end, datagramEnd);
+  const tunnel = findUdpTunnel(
+    bytes,
+    start,
+    captured,
+    datagramEnd,
+    sourcePort,
+    destinationPort,
+    packet.looksIntoMirrors,
+  );
+  if (tunnel !== NO_TUNNEL) {
+    if (tunnel === OPAQUE) {
+      packet.unread = OTHER;
+      return false;
+    }
+    enterTunnel(packet, sourcePort, destinationPort);
+    return parseInUdpTunnel(packet, bytes, start, captured, tunnel, layers - 1);
+  }
   packet.protocol = PROTOCOL_UDP;
-  packet.sourcePort = u16be(bytes, at);
-  packet.destinationPort = u16be(bytes, at + 2);
+  packet.sourcePort = sourcePort;
+  packet.destinationPort = destinationPort;
   packet.sequence = 0;
   packet.acknowledgement = 0;
   packet.flags = 0;
-  packet.payloadStart = at + UDP_HEADER_LENGTH;
-  packet.payloadEnd = Math.min(end, datagramEnd);
-  packet.payloadLength = datagramEnd - packet.payloadStart;
+  packet.payloadStart = start;
+  packet.payloadEnd = captured;
+  packet.payloadLength = datagramEnd - start;
   return true;
-}
-
-const GRE_CHECKSUM = 0x8000;
-const GRE_ROUTING = 0x4000;
-const GRE_KEY = 0x2000;
-const GRE_SEQUENCE = 0x1000;
-const GRE_ACKNOWLEDGEMENT = 0x0080; // version 1, PPTP
-const ETHERTYPE_IPV4 = 0x0800;
-const ETHERTYPE_IPV6 = 0x86dd;
-const ETHERTYPE_TRANSPARENT_ETHERNET = 0x6558;
-
-/** RFC 2784 and 2890; version 1 (RFC 2637) carries PPP and is not looked into. */
-function parseGre(
-  packet: Packet,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  tunnels: number,
-): boolean {
-  if (end - at < 4) return false;
-  const flags = u16be(bytes, at);
-  if ((flags & (GRE_ROUTING | GRE_ACKNOWLEDGEMENT | 0x0007)) !== 0) return false;
-  let inner = at + 4;
-  if (flags & GRE_CHECKSUM) inner += 4;
-  if (flags & GRE_KEY) inner += 4;
-  if (flags & GRE_SEQUENCE) inner += 4;
-  switch (u16be(bytes, at + 2)) {
-    case ETHERTYPE_IPV4:
-    case ETHERTYPE_IPV6:
-      return parseIpLayer(packet, bytes, inner, end, tunnels - 1);
-    case ETHERTYPE_TRANSPARENT_ETHERNET: {
-      if (end - inner < 14) return false;
-      const type = u16be(bytes, inner + 12);
-      if (type !== ETHERTYPE_IPV4 && type !== ETHERTYPE_IPV6) return false;
-      return parseIpLayer(packet, bytes, inner + 14, end, tunnels - 1);
-    }
-    default:
-      return false;
-  }
 }
