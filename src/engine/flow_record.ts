@@ -59,10 +59,9 @@ export const LOW_ADDRESS = 0;
 export const HIGH_ADDRESS = 4;
 /** Ports in the order of the addresses. Flow table; key. */
 export const PORTS = 8;
-/** IP protocol number. Flow table; key. */
 /**
  * IP protocol and, above it, the tunnel (0: none): what somebody puts into a tunnel is no packet of a
- * flow outside, nor of one in another tunnel.
+ * flow outside, nor of one in another tunnel. Flow table; key.
  */
 export const PROTOCOL = 9;
 /** Words before this one are the key. */

@@ -92,7 +92,7 @@ export class Packet {
   carrierDestinationPort = 0;
   /** Network of a VXLAN or GENEVE tunnel (VNI); others tell the two directions by two numbers. */
   network = 0;
-  /** Why the packet could not be read: {@link OTHER} … {@link UNREADABLE}; 0 where it was. */
+  /** Where reading failed, why: {@link OTHER}, {@link FRAGMENT_WAITS} or {@link UNREADABLE}. */
   unread = 0;
   /** Puts IP fragments together; null where somebody else does (the kernel) or nobody. */
   fragments: FragmentTable | null = null;
