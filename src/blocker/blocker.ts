@@ -2,6 +2,7 @@
 import { compareConfigs, variablesOf } from "../config/load.ts";
 import type { Config } from "../config/options.ts";
 import type { BanSide } from "../gateway/bans/ban_side.ts";
+import { checkWhitelist } from "../gateway/network/local_addresses.ts";
 import { readCounters, sumCounters, workerCounters } from "../gateway/queue/counters.ts";
 import type { QueueWorkers } from "../gateway/queue/queue_workers.ts";
 import { StallWatch } from "../gateway/queue/stalls.ts";
@@ -46,17 +47,21 @@ export class Blocker implements AsyncDisposable {
     return this.#parts.status.status();
   }
 
-  /** Takes over what can change without a restart, and says what cannot. */
+  /**
+   * Takes over what can change without a restart, and says what cannot. All or nothing: what can fail
+   * comes first, and throws with everything as it was.
+   */
   async reload(asked: Config): Promise<void> {
     const { settings, detectionFiles, bans, workers, rules } = this.#parts;
     const { live, restart } = compareConfigs(this.#config, asked);
     const kept = Object.fromEntries(restart.map((name) => [name, this.#config[name]]));
     const config: Config = { ...asked, ...kept };
+    checkWhitelist(config.whitelistIps);
+    await rules?.setMonitorOnly(config.monitorOnly);
     settings.config = config;
     setupLog({ level: config.logLevel, format: config.logFormat });
     bans.setWhitelist(config.whitelistIps);
     bans.setMonitorOnly(config.monitorOnly);
-    await rules?.setMonitorOnly(config.monitorOnly);
     workers.apply(judgeSettings(config, bans));
     detectionFiles.open(config);
     this.#startSweeping();

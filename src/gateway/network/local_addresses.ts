@@ -123,6 +123,11 @@ export class LocalAddresses implements Disposable {
   }
 }
 
+/** Throws UsageError for a WHITELIST_IPS that cannot be used. */
+export function checkWhitelist(texts: readonly string[]): void {
+  parseWhitelist(texts);
+}
+
 function parseWhitelist(texts: readonly string[]): Network[] {
   if (texts.length > WHITELIST_MOST) {
     throw new UsageError(

@@ -16,6 +16,8 @@ export class KeptRules implements AsyncDisposable {
   #changing: Promise<void> = Promise.resolve();
   #isLooking = false;
   #isFailing = false;
+  /** A change failed half way: they may be anything. */
+  #isTorn = false;
 
   private constructor(
     firewall: Firewall,
@@ -49,21 +51,38 @@ export class KeptRules implements AsyncDisposable {
     return new KeptRules(firewall, await firewall.install(traffic), traffic, log);
   }
 
-  /** Lets flows that are known as BitTorrent pass, or drops them from now on. */
+  /**
+   * Lets flows that are known as BitTorrent pass, or drops them from now on. Throws where that cannot
+   * be done in every family; then all are as they were.
+   */
   async setMonitorOnly(monitorOnly: boolean): Promise<void> {
     if (monitorOnly === this.#traffic.monitorOnly) return;
-    const traffic = { ...this.#traffic, monitorOnly };
-    const change = this.#changing.then(() => this.#firewall.restore(traffic));
+    const change = this.#changing.then(() => this.#change({ ...this.#traffic, monitorOnly }));
     this.#changing = change.catch(() => {});
     await change;
-    this.#traffic = traffic;
+  }
+
+  async #change(traffic: GuardedTraffic): Promise<void> {
+    try {
+      await this.#firewall.restore(traffic);
+      this.#traffic = traffic;
+    } catch (error) {
+      this.#isTorn = true; // one family may have changed
+      await this.#firewall.restore(this.#traffic).then(() => this.#isTorn = false, () => {});
+      throw error;
+    }
   }
 
   async #look(): Promise<void> {
     try {
-      if (!await this.#firewall.isInstalled(this.#traffic)) {
+      const wasTorn = this.#isTorn;
+      if (wasTorn || !await this.#firewall.isInstalled(this.#traffic)) {
         await this.#firewall.restore(this.#traffic);
-        this.#log("warn", "Another program removed the firewall rules; they are installed again");
+        this.#isTorn = false;
+        const why = wasTorn
+          ? "The firewall rules could not be changed before"
+          : "Another program removed the firewall rules";
+        this.#log("warn", `${why}; they are installed again`);
       }
       this.#isFailing = false;
     } catch (error) {
