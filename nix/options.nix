@@ -178,6 +178,21 @@ lib: with lib.types; {
     example = "/var/log/btblocker/detections.pcapng";
     description = "File for Wireshark (pcapng) that gets the packet of every detection, with its payload: a path, or nothing for off.";
   };
+  who = {
+    variable = "WHO";
+    type = bool;
+    default = true;
+    example = "false";
+    description = "Say who has a detected address, by this machine's tables (WireGuard, DHCP, sockets): true, false, 1 or 0.";
+  };
+  webhookUrl = {
+    variable = "WEBHOOK_URL";
+    type = str;
+    default = "";
+    example = "file:/etc/btblocker/webhook";
+    secret = true;
+    description = "Where detections are told as JSON (Slack, Discord, ntfy, Matrix bridges): http://…, https://…, file:/PATH, or nothing for off (use file:/PATH: everybody can read the Nix store).";
+  };
   statusListen = {
     variable = "STATUS_LISTEN";
     type = str;

@@ -36,6 +36,8 @@ _btblocker() {
     --detection-log) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --detection-log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
     --detection-pcap) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --who) mapfile -t COMPREPLY < <(compgen -W "true false" -- "$cur"); [[ $cur == -* ]] || return ;;
+    --webhook-url) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
     --status-listen) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
     --status-token) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
     --recheck) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
@@ -54,10 +56,10 @@ _btblocker() {
   esac
   case $path in
     "")
-      words="run analyze bans rules doctor status demo -V --version -h --help --show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool"
+      words="run analyze bans rules doctor status demo -V --version -h --help --show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --who --webhook-url --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool"
       ;;
     "run")
-      words="--show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --who --webhook-url --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "analyze")
       words="--json --html --policy --block-socks --block-mentions --whitelist-ports --detection-log --detection-log-format --detection-pcap -h --help"
@@ -82,16 +84,16 @@ _btblocker() {
       words="install remove show -h --help"
       ;;
     "rules install")
-      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --who --webhook-url --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "rules remove")
-      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --who --webhook-url --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "rules show")
-      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --who --webhook-url --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "doctor")
-      words="--json --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--json --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --who --webhook-url --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
       ;;
     "status")
       words="--json --watch -h --help"

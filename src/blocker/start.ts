@@ -4,11 +4,12 @@
  * before queues are.
  */
 import { loadNetfilterQueue } from "../../ffi/netfilter_queue.ts";
+import { isSecretAddress } from "../config/kinds.ts";
 import type { Config } from "../config/options.ts";
 import { DEFAULT_FLOWS } from "../engine/engine.ts";
 import { EnvironmentError } from "../errors.ts";
 import type { Fleet } from "../fleet/fleet.ts";
-import { fleetSettings } from "../fleet/settings.ts";
+import { fleetSettings, readSecret } from "../fleet/settings.ts";
 import { BanSide } from "../gateway/bans/ban_side.ts";
 import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
 import { watchOverload } from "../gateway/queue/overload.ts";
@@ -18,9 +19,12 @@ import { chainOf } from "../gateway/rules/chain.ts";
 import { type Backend, Firewall } from "../gateway/rules/firewall.ts";
 import { KeptRules } from "../gateway/rules/kept_rules.ts";
 import type { GuardedTraffic, Table } from "../gateway/rules/rule_text.ts";
+import { Webhook } from "../notify/webhook.ts";
 import { DetectionFiles } from "../report/detection_files.ts";
 import { log, logLine } from "../report/log.ts";
 import { DetectionHistory } from "../status/history.ts";
+import { thisMachine } from "../who/machine.ts";
+import { Who } from "../who/who.ts";
 import { BanDesk } from "./ban_desk.ts";
 import { readBanRequest } from "./ban_request.ts";
 import { Blocker } from "./blocker.ts";
@@ -85,7 +89,9 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   loadNetfilterQueue();
   const firewall = await openFirewall(config, options);
   const chain = await chainOf(firewall, traffic, config.manageRules);
-  const readers = { files: detectionFiles, history, fleet: () => fleet };
+  const webhook = config.webhookUrl === "" ? null : undo.use(openWebhook(config.webhookUrl));
+  const who = new Who(thisMachine());
+  const readers = { files: detectionFiles, history, fleet: () => fleet, who, webhook };
   const workers = undo.use(
     await QueueWorkers.start({
       queueNumber: config.queueNum,
@@ -126,6 +132,16 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     { settings, detectionFiles, bans, status, workers, rules },
     undo.move(),
   );
+}
+
+/** Throws EnvironmentError where the address stands in a file that cannot be used. */
+function openWebhook(setting: string): Webhook {
+  const url = readSecret("WEBHOOK_URL", setting);
+  if (!isSecretAddress(url)) {
+    const path = setting.slice("file:".length);
+    throw new EnvironmentError(`Cannot use ${path} of WEBHOOK_URL: expected http://… or https://…`);
+  }
+  return new Webhook({ url, host: Deno.hostname(), log: logLine });
 }
 
 /** The part, once it is there. */

@@ -82,6 +82,7 @@ export async function analyze(
       detection,
       action: "monitored",
       bans: [],
+      who: null, // a capture knows nothing of this machine's people
     };
     log?.write(record);
     pcap?.write(record, packet);

@@ -181,6 +181,25 @@ export function secret(): Kind<string> {
   };
 }
 
+/** A web address that is a password in itself, as those of webhooks are, or `file:/PATH` of a file with it. */
+export function secretAddress(): Kind<string> {
+  return {
+    schema: v.pipe(
+      trimmed,
+      v.check((text) => text === "" || text.startsWith("file:/") || isSecretAddress(text)),
+    ),
+    expected: "http://…, https://…, file:/PATH, or nothing for off",
+    placeholder: "<url>",
+    toml: JSON.stringify,
+    isSecret: true,
+  };
+}
+
+/** Unlike other addresses it may carry a query. */
+export function isSecretAddress(text: string): boolean {
+  return /^https?:\/\/[^\s#@]+$/i.test(text) && URL.canParse(text);
+}
+
 /** Shorter ones can be guessed. */
 const TOKEN_LENGTH = 16;
 

@@ -8,6 +8,7 @@ import {
   transportOf,
 } from "./detection_record.ts";
 import { formatDuration, printable } from "../text.ts";
+import { describePerson } from "../who/person.ts";
 
 /** The line, in pieces: the log limits lines of one template, and JSON logs keep the fields. */
 const TEMPLATE = "[DETECT] {transport} {source} → {destination} {method} ({why}) - {action}";
@@ -29,7 +30,7 @@ export function detectionFields(record: DetectionRecord): Record<string, string>
     destination: destinationOf(detection),
     method: detection.match.method,
     why: printable(reasonOf(detection)),
-    action: describeAction(record),
+    action: describeAction(record) + describeWho(record),
   };
 }
 
@@ -37,6 +38,11 @@ export function detectionFields(record: DetectionRecord): Record<string, string>
 export function detectionLine(record: DetectionRecord): string {
   const fields = detectionFields(record);
   return TEMPLATE.replace(/\{(\w+)\}/g, (_, name: string) => fields[name]);
+}
+
+/** `, 10.8.0.5 is alice (wireguard xTIB…=)`, or nothing. */
+export function describeWho({ who }: Pick<DetectionRecord, "who">): string {
+  return who === null ? "" : `, ${who.address} is ${printable(describePerson(who))}`;
 }
 
 /** `banned 192.168.1.100 for 5h`, `dropped, nobody banned`, `Monitor only (no ban)`. */

@@ -2,6 +2,7 @@
 import type { Detection } from "../engine/engine.ts";
 import { PROTOCOL_TCP } from "../packet/packet.ts";
 import { formatEndpoint } from "../packet/address.ts";
+import type { Found } from "../who/who.ts";
 
 /** One address that was banned for a detection. */
 export interface BanRecord {
@@ -20,6 +21,8 @@ export interface DetectionRecord {
   readonly action: "dropped" | "monitored";
   /** Empty where the policy or the white list bans nobody. */
   readonly bans: readonly BanRecord[];
+  /** Who has one of the addresses, where this machine knows. */
+  readonly who: Found | null;
 }
 
 /** `TCP` or `UDP`. */

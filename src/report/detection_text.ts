@@ -1,4 +1,5 @@
 /** Entries of the detection log: the original's text, or a JSON line. */
+import { detectionJson } from "./detection_json.ts";
 import {
   destinationOf,
   type DetectionRecord,
@@ -106,25 +107,11 @@ function isPrintable(byte: number): boolean {
   return byte >= 0x20 && byte <= 0x7e;
 }
 
-/** One JSON object and a line end; the names are those of Suricata's EVE log where it has them. */
+/** One JSON object and a line end. */
 export function jsonEntry(record: DetectionRecord): string {
   const { detection } = record;
-  const { match } = detection;
   return JSON.stringify({
-    timestamp: formatIsoTime(record.timeMs),
-    event_type: "detection",
-    in_iface: record.interface,
-    proto: transportOf(detection),
-    src_ip: detection.source,
-    src_port: detection.sourcePort,
-    dest_ip: detection.destination,
-    dest_port: detection.destinationPort,
-    method: match.method,
-    strength: match.strength,
-    reason: match.reason,
-    client: detection.client,
-    action: record.action,
-    bans: record.bans.map(({ target, seconds }) => ({ target, seconds })),
+    ...detectionJson(record),
     payload_length: detection.payloadLength,
     payload: detection.payload.subarray(0, SHOWN_BYTES).toBase64(),
   }) + "\n";

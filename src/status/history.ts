@@ -5,14 +5,9 @@
  * a late timer makes neither gaps nor peaks.
  */
 import { type Method, METHODS } from "../protocols/match.ts";
-import { describeAction } from "../report/console.ts";
-import {
-  destinationOf,
-  type DetectionRecord,
-  reasonOf,
-  sourceOf,
-  transportOf,
-} from "../report/detection_record.ts";
+import { describeAction, describeWho } from "../report/console.ts";
+import { type DetectionJson, detectionJson } from "../report/detection_json.ts";
+import type { DetectionRecord } from "../report/detection_record.ts";
 
 /** What is counted of the traffic. */
 export const TRAFFIC_SERIES = ["packets", "bytes", "dropped", "detections", "unjudged"] as const;
@@ -160,19 +155,11 @@ export class TrafficHistory {
 }
 
 /** A detection as the page and `/api/detections` show it. */
-export interface ShownDetection {
+export interface ShownDetection extends DetectionJson {
   /** Counts up from 1. */
   readonly number: number;
-  readonly timeMs: number;
-  readonly interface: string;
-  readonly transport: "TCP" | "UDP";
-  readonly source: string;
-  readonly destination: string;
-  readonly method: Method;
-  readonly strength: string;
-  readonly reason: string;
   /** "banned 192.0.2.7 for 5h", as in the log. */
-  readonly action: string;
+  readonly done: string;
 }
 
 const RECENT_DETECTIONS = 50;
@@ -195,8 +182,8 @@ export class DetectionHistory {
   count = 0;
 
   add(nowMs: number, record: DetectionRecord): void {
-    const { detection, timeMs } = record;
-    const { method, strength } = detection.match;
+    const { detection } = record;
+    const { method } = detection.match;
     const index = METHODS.indexOf(method);
     this.count++;
     this.#totals[index]++;
@@ -206,14 +193,8 @@ export class DetectionHistory {
     this.#clients.add(this.#clientIndex(detection.client), 1);
     this.#recent.unshift({
       number: this.count,
-      timeMs,
-      interface: record.interface,
-      transport: transportOf(detection),
-      source: sourceOf(detection),
-      destination: destinationOf(detection),
-      ...{ method, strength },
-      reason: reasonOf(detection),
-      action: describeAction(record),
+      ...detectionJson(record),
+      done: describeAction(record) + describeWho(record),
     });
     if (this.#recent.length > RECENT_DETECTIONS) this.#recent.pop();
   }

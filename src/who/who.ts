@@ -46,6 +46,11 @@ const LEASE_FILES: readonly (readonly [string, (text: string, nowS: number) => P
 const OPENVPN_DIRECTORIES = ["/run/openvpn", "/run/openvpn-server", "/var/log/openvpn"];
 const PPP_TABLES = ["/run/pppd2.tdb", "/var/run/pppd2.tdb", "/run/ppp/pppd2.tdb"];
 
+/** A person, and the address that is theirs. */
+export interface Found extends Person {
+  readonly address: string;
+}
+
 export class Who {
   readonly #machine: Machine;
   readonly #decoder = new TextDecoder();

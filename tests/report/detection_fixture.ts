@@ -45,6 +45,7 @@ export function record(
     detection: detection(ofDetection),
     action: "dropped",
     bans: [{ target: "192.168.1.100", seconds: 18_000 }],
+    who: null,
     ...changes,
   };
 }

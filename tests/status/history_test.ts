@@ -6,6 +6,7 @@ import {
   TrafficHistory,
   type TrafficTotals,
 } from "../../src/status/history.ts";
+import { detectionJson } from "../../src/report/detection_json.ts";
 import { record } from "../report/detection_fixture.ts";
 
 function totals(packets: number, rest: Partial<TrafficTotals> = {}): TrafficTotals {
@@ -147,14 +148,7 @@ Deno.test("DetectionHistory shows the last fifty, the newest first", () => {
   assert.equal(history.recent.length, 50);
   assert.deepEqual(history.recent[0], {
     number: 60,
-    timeMs: record().timeMs,
-    interface: "ens33",
-    transport: "UDP",
-    source: "192.168.1.100:59",
-    destination: "8.8.8.8:6881",
-    method: "udp-tracker",
-    strength: "proof",
-    reason: "announce request, qBittorrent 1.4.2",
-    action: "banned 192.168.1.100 for 5h",
+    ...detectionJson(record({}, { sourcePort: 59 })),
+    done: "banned 192.168.1.100 for 5h",
   });
 });

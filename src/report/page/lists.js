@@ -106,11 +106,21 @@ async function lift(address) {
   }
 }
 
+function endpoint(address, port) {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** "get_peers query, libtorrent 2.0 · banned 10.8.0.5 for 5h · wg0" */
+function detectionWords({ reason, client, done, in_iface }) {
+  const why = client === null ? reason : `${reason}, ${client}`;
+  return [why, done, in_iface].filter((part) => part !== "").join(" · ");
+}
+
 export function showDetections({ recent }) {
   const nowMs = Date.now();
   const rows = recent.map((one) => {
-    const time = node("time", "", moment(one.timeMs, nowMs));
-    time.dateTime = new Date(one.timeMs).toISOString();
+    const time = node("time", "", moment(Date.parse(one.timestamp), nowMs));
+    time.dateTime = one.timestamp;
     return node(
       "li",
       "",
@@ -121,15 +131,15 @@ export function showDetections({ recent }) {
         node(
           "div",
           "address",
-          `${one.transport} ${one.source} `,
+          `${one.proto} ${endpoint(one.src_ip, one.src_port)} `,
           node("span", "arrow", "→"),
-          ` ${one.destination}`,
+          ` ${endpoint(one.dest_ip, one.dest_port)}`,
         ),
         node(
           "div",
           "what",
           node("span", "method", one.method),
-          ` ${one.reason} · ${one.action}${one.interface === "" ? "" : ` · ${one.interface}`}`,
+          ` ${detectionWords(one)}`,
         ),
       ),
     );
