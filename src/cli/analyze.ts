@@ -191,6 +191,7 @@ function judgeCapture(
         ban: detection.ban,
         reason: detection.match.reason,
         client: detection.client,
+        infoHash: detection.infoHash,
       };
       const { bytes, start, end } = packet;
       onDetection(row, detection, copyPacket(bytes, start, end, judge.wireLength));

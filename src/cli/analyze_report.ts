@@ -19,6 +19,8 @@ export interface DetectionRow {
   ban: boolean;
   reason: string;
   client: string | null;
+  /** The torrent's info-hash in hexadecimal, where the packet carries one. */
+  infoHash: string | null;
 }
 
 /** One file. */
@@ -42,7 +44,7 @@ export interface AnalyzeReport {
   end(): void;
 }
 
-/** One JSON object a line; the contract is in the README. */
+/** One JSON object a line; docs/detection.schema.json describes them. */
 export class JsonReport implements AnalyzeReport {
   readonly #output: Output;
 
@@ -53,6 +55,7 @@ export class JsonReport implements AnalyzeReport {
   detection(row: DetectionRow): void {
     const { file, packet, timeMs, transport, src, dst, method, strength, ban, reason, client } =
       row;
+    const { infoHash } = row;
     const time = formatIsoTime(timeMs);
     this.#output.line(JSON.stringify({
       type: "detection",
@@ -67,6 +70,7 @@ export class JsonReport implements AnalyzeReport {
       ban,
       reason,
       client,
+      info_hash: infoHash,
     }));
   }
 

@@ -92,6 +92,7 @@ Deno.test("analyze --json prints the first detection of each flow and a summary 
       strength: "proof",
       ban: false, // nobody has answered
       client: null,
+      info_hash: null,
     };
     assert.deepEqual(
       lines.map(({ reason: _, ...line }) => line),
