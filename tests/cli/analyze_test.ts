@@ -141,8 +141,10 @@ Deno.test("analyze --json prints the first detection of each flow and a summary 
       "dst",
       "method",
       "strength",
+      "ban",
       "reason",
       "client",
+      "info_hash",
     ]);
     assert.equal(typeof lines[0].reason, "string");
   });
