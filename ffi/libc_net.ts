@@ -218,6 +218,43 @@ export class RouteSocket implements Disposable {
   }
 }
 
+const NLMSG_DONE = 3;
+const NLMSG_ERROR = 2;
+/** Datagrams of one answer: of 32 KiB each, some ten thousand interfaces. */
+const MOST_DATAGRAMS = 1024;
+
+/**
+ * Sends a netlink request for a whole table (NLM_F_DUMP) and gives the datagrams of its answer; none
+ * on failure. Not waited for: the kernel writes the next part as one is read.
+ */
+export function dumpNetlink(
+  protocol: number,
+  request: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer>[] {
+  const socket = outcome(libc().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  if (socket < 0) return [];
+  try {
+    const address = new Uint8Array(SOCKADDR_NL_LENGTH); // port 0: the kernel
+    new DataView(address.buffer).setUint16(0, AF_NETLINK, true);
+    const length = BigInt(request.length);
+    if (Number(libc().sendto(socket, request, length, 0, address, SOCKADDR_NL_LENGTH)) < 0) {
+      return [];
+    }
+    const datagrams: Uint8Array<ArrayBuffer>[] = [];
+    while (datagrams.length < MOST_DATAGRAMS) {
+      const answer = new Uint8Array(ANSWER_LENGTH);
+      const size = outcome(libc().recv(socket, answer, BigInt(ANSWER_LENGTH), MSG_DONTWAIT));
+      if (size < 16) break;
+      const type = new DataView(answer.buffer).getUint16(4, true);
+      if (type === NLMSG_DONE || type === NLMSG_ERROR) break;
+      datagrams.push(answer.subarray(0, size));
+    }
+    return datagrams;
+  } finally {
+    close(socket);
+  }
+}
+
 /** What the kernel tells of changing links, addresses and routes (rtnetlink, RFC 3549). */
 export class RouteEvents implements Disposable {
   #socket: number;

@@ -19,9 +19,9 @@ lib: with lib.types; {
     variable = "INTERFACE";
     type = nullOr (str);
     default = null;
-    defaultText = "that of the default route";
+    defaultText = "the default route's, and all that forward with CHAINS=FORWARD";
     example = "eth0,wg0";
-    description = "Network interfaces whose driver drops banned addresses: a comma-separated list of interface names of up to 15 characters.";
+    description = "Network interfaces that drop banned addresses: a comma-separated list of interface names of up to 15 characters.";
   };
   chains = {
     variable = "CHAINS";
@@ -117,10 +117,10 @@ lib: with lib.types; {
   };
   xdpMode = {
     variable = "XDP_MODE";
-    type = enum [ "auto" "generic" "native" "offload" "off" ];
+    type = enum [ "auto" "tc" "generic" "native" "offload" "off" ];
     default = "auto";
     example = "native";
-    description = "Where banned addresses are dropped: in the kernel's stack, the driver, the card, or not: auto, generic, native, offload or off.";
+    description = "Where banned addresses are dropped: at tc ingress, or by XDP in the stack, driver or card: auto, tc, generic, native, offload or off.";
   };
   banLimit = {
     variable = "BAN_LIMIT";

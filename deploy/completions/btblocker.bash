@@ -27,7 +27,7 @@ _btblocker() {
     --monitor-only) mapfile -t COMPREPLY < <(compgen -W "true false" -- "$cur"); [[ $cur == -* ]] || return ;;
     --block-socks) mapfile -t COMPREPLY < <(compgen -W "true false" -- "$cur"); [[ $cur == -* ]] || return ;;
     --block-mentions) mapfile -t COMPREPLY < <(compgen -W "true false" -- "$cur"); [[ $cur == -* ]] || return ;;
-    --xdp-mode) mapfile -t COMPREPLY < <(compgen -W "auto generic native offload off" -- "$cur"); return ;;
+    --xdp-mode) mapfile -t COMPREPLY < <(compgen -W "auto tc generic native offload off" -- "$cur"); return ;;
     --ban-limit) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
     --persist-bans) mapfile -t COMPREPLY < <(compgen -W "true false" -- "$cur"); [[ $cur == -* ]] || return ;;
     --cleanup-interval) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;

@@ -116,9 +116,10 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
       workers: each,
       bans: bans.bans.size,
       banLimit: config.banLimit,
-      xdp: (bans.xdp?.attachments ?? []).map(({ name, mode, problem }) => {
+      xdp: (bans.xdp?.attachments ?? []).map(({ name, mode, reason, problem }) => {
         const { packets, bytes } = drops?.get(name) ?? { packets: 0, bytes: 0 };
-        return { interface: name, mode, problem, packetsDropped: packets, bytesDropped: bytes };
+        const dropped = { packetsDropped: packets, bytesDropped: bytes };
+        return { interface: name, mode, reason, problem, ...dropped };
       }),
       methods: this.detections.methods,
       detectionFiles: this.#parts.detectionFiles.status,

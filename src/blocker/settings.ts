@@ -24,6 +24,7 @@ export function banSideOptions(
 ): Omit<BanSideOptions, "log"> {
   return {
     interfaces: config.interfaces,
+    judgesForwarded: config.chains.includes("FORWARD"),
     xdpMode: config.xdpMode,
     scope: config.banScope,
     limit: config.banLimit,

@@ -232,14 +232,16 @@ function queues({ workers }: Status, paint: Paint): string[] {
 }
 
 function interfaces({ xdp }: Status, paint: Paint): string[] {
-  if (xdp.length === 0) return ["No XDP: bans hold in the queue workers only"];
-  const rows = xdp.map(({ interface: name, mode, problem, packetsDropped, bytesDropped }) => [
+  if (xdp.length === 0) return ["No interface is guarded: bans hold in the queue workers only"];
+  const rows = xdp.map((
+    { interface: name, mode, reason, problem, packetsDropped, bytesDropped },
+  ) => [
     printable(name),
     number(packetsDropped),
     formatBytes(bytesDropped),
-    mode ?? printable(problem ?? "not attached"),
+    mode === null ? printable(problem ?? "not attached") : printable(`${mode} (${reason})`),
   ]);
-  return table(["XDP", "DROPPED", "BYTES", "MODE"], rows, [1, 2], paint);
+  return table(["BANS ON", "DROPPED", "BYTES", "MODE"], rows, [1, 2], paint);
 }
 
 function methods({ methods }: Status, paint: Paint): string[] {

@@ -71,8 +71,8 @@ export const OPTIONS = {
     variable: "INTERFACE",
     kind: list(INTERFACE_NAME),
     default: [],
-    defaultText: "that of the default route",
-    help: "Network interfaces whose driver drops banned addresses",
+    defaultText: "the default route's, and all that forward with CHAINS=FORWARD",
+    help: "Network interfaces that drop banned addresses",
     example: "eth0,wg0",
     live: false,
   }),
@@ -183,9 +183,10 @@ export const OPTIONS = {
   }),
   xdpMode: option({
     variable: "XDP_MODE",
-    kind: oneOf("auto", "generic", "native", "offload", "off"),
+    kind: oneOf("auto", "tc", "generic", "native", "offload", "off"),
     default: "auto",
-    help: "Where banned addresses are dropped: in the kernel's stack, the driver, the card, or not",
+    help:
+      "Where banned addresses are dropped: at tc ingress, or by XDP in the stack, driver or card",
     example: "native",
     live: false,
   }),

@@ -1,15 +1,16 @@
 /** Firewall, queues, marks, interfaces, and the settings of the network stack. */
 import { attachedProgram, programName } from "../../ffi/bpf.ts";
 import { interfaceIndex } from "../../ffi/libc.ts";
-import { hardwareType, interfaceMtu } from "../../ffi/libc_net.ts";
+import { hardwareType, interfaceDriver, interfaceMtu } from "../../ffi/libc_net.ts";
 import { queueOwner } from "../../ffi/netfilter_queue.ts";
 import type { Config } from "../config/options.ts";
 import { Firewall } from "../gateway/rules/firewall.ts";
 import { marksOf } from "../gateway/rules/marks.ts";
 import { NFT_TABLE } from "../gateway/rules/nft_text.ts";
 import { CHAIN } from "../gateway/rules/rule_text.ts";
+import { guardedByDefault } from "../gateway/network/links.ts";
 import { defaultRoutes } from "../gateway/network/routes.ts";
-import { isSupportedHardware } from "../gateway/bans/xdp.ts";
+import { candidates, isSupportedHardware } from "../gateway/bans/attachment.ts";
 import { type Check, type Finding, ok, problem, warning } from "./finding.ts";
 import {
   capabilities,
@@ -164,7 +165,8 @@ export function queueCheck(
 
 /** Two checks an interface. */
 export function interfaceChecks(config: Config): Check[] {
-  const byDefault = [...new Set(defaultRoutes().map((route) => route.interface))];
+  const uplinks = [...new Set(defaultRoutes().map((route) => route.interface))];
+  const byDefault = guardedByDefault(uplinks, config.chains.includes("FORWARD"));
   const names = config.interfaces.length > 0 ? config.interfaces : byDefault;
   const offloads = names.map((name) => ({ name: `offload ${name}`, look: () => offload(name) }));
   return [...xdpChecks(config, names), ...offloads];
@@ -208,6 +210,10 @@ function xdp(name: string, { interfaces, xdpMode }: Config): Finding {
     if (others) return warning(check, "there is no such interface", "it is waited for");
     return problem(check, "there is no such interface", interfaceAdvice());
   }
+  const mtu = interfaceMtu(name);
+  const facts = `MTU ${mtu < 0 ? "unknown" : mtu}`;
+  const [mode, reason] = candidates(xdpMode === "off" ? "auto" : xdpMode, interfaceDriver(name))[0];
+  if (mode === "tc") return ok(check, `tc ingress (${reason}), ${facts}`);
   const type = hardwareType(name);
   if (!isSupportedHardware(type)) {
     return warning(check, `hardware type ${type} is not supported`, "bans hold in user space");
@@ -218,12 +224,9 @@ function xdp(name: string, { interfaces, xdpMode }: Config): Finding {
       "space only";
     return warning(check, `${foreign} is attached already and is not replaced`, advice);
   }
-  const mtu = interfaceMtu(name);
-  const facts = `MTU ${mtu < 0 ? "unknown" : mtu}`;
   const features = xdpFeatures(index);
   if (features === null) {
-    const detail = `${facts}; before Linux 6.3 drivers do not tell: the start tries native, then ` +
-      "generic";
+    const detail = `${facts}; before Linux 6.3 drivers do not tell: the start tries ${mode}`;
     return ok(check, detail);
   }
   const modes = ["generic"];
@@ -236,14 +239,11 @@ function xdp(name: string, { interfaces, xdpMode }: Config): Finding {
   if (features.isNative && mtu > LARGEST_SINGLE_BUFFER && !features.takesFragments) {
     return warning(
       check,
-      `native, but not with an MTU of ${mtu}: generic is used`,
+      `native, but not with an MTU of ${mtu}: XDP_MODE=auto takes tc`,
       `an MTU of ${LARGEST_SINGLE_BUFFER} or less has native mode`,
     );
   }
-  if (!features.isNative) {
-    return ok(check, `generic, ${facts}; drops cost more there than in a driver`);
-  }
-  return ok(check, `${modes.join(", ")}, ${facts}`);
+  return ok(check, `${mode} (${reason}), ${facts}; a card may pause while it is attached`);
 }
 
 /** Loopback alone may be all that is there, and without an address nothing is listed. */

@@ -58,6 +58,8 @@ export interface XdpStatus {
   readonly interface: string;
   /** Null where nothing is attached. */
   readonly mode: string | null;
+  /** Why this mode was taken. */
+  readonly reason: string | null;
   /** Why nothing is attached. */
   readonly problem: string | null;
   /** Packets of banned addresses dropped there. */

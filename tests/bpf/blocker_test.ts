@@ -19,7 +19,8 @@ const problem = namespaceProblem ?? (() => {
 if (problem !== null) console.log(`Tests of the blocker's bans are skipped: ${problem}`);
 
 async function start(hosts: Namespaces): Promise<Deno.ChildProcess> {
-  const args = ["run", "-q", "-A", main, "run", "--interface", "v0", "--chains", "INPUT,OUTPUT"];
+  const args = ["run", "-q", "-A", main, "run", "--interface", "v0", "--chains", "INPUT,OUTPUT"]
+    .concat("--xdp-mode", "generic");
   const child = hosts.command(
     "gateway",
     { stdout: "null", stderr: "null" },

@@ -1,4 +1,7 @@
-/** The XDP program on literal packets (BPF_PROG_TEST_RUN); bans are written by the blocker's codec. */
+/**
+ * The programs of XDP and tc on literal packets (BPF_PROG_TEST_RUN); bans are written by the blocker's
+ * codec. A test run of tc has an Ethernet device: the others' packets are tested live.
+ */
 import assert from "node:assert/strict";
 import { lookupElement, readElements } from "../../ffi/bpf.ts";
 import {
@@ -12,7 +15,7 @@ import { BanTable } from "../../src/gateway/bans/ban_table.ts";
 import { Bans, REASON_FLEET, REASON_MANUAL } from "../../src/gateway/bans/bans.ts";
 import { parseNetwork } from "../../src/gateway/network/networks.ts";
 import { address, bytes } from "../gateway/bytes.ts";
-import { bpfProblem, loadProgram, verdict } from "./program.ts";
+import { bpfProblem, isTestableAtTc, loadProgram, verdict, verdictOf } from "./program.ts";
 
 // Headers, typed from the specifications. Checksums are not looked at.
 const MACS = "02 00 00 00 00 01 02 00 00 00 00 02"; // IEEE 802.3: destination, source
@@ -47,6 +50,9 @@ const TCP = "1ae1 4e20 00000001 00000000 5002 2000 0000 0000"; // RFC 9293: SYN 
 
 const L2 = "l2";
 const L3 = "l3";
+/** The packet goes to the program of XDP, and where it can to that of tc. */
+const entriesOf = ({ entry, packet }: Case) =>
+  entry === L2 && isTestableAtTc(bytes(packet)) ? [L2, "tc"] as const : [entry];
 const eth = (type: string, rest: string) => `${MACS} ${type} ${rest}`;
 
 interface Case {
@@ -122,13 +128,16 @@ function bansOver(program: ReturnType<typeof loadProgram>, scope: BanScope): Ban
   });
 }
 
-for (const { name, entry, packet, wanted } of cases) {
-  Deno.test(`XDP: ${name}: ${wanted}, passes before the ban and after its end`, {
+const runs = (list: readonly Case[]) =>
+  list.flatMap((one) => entriesOf(one).map((entry) => ({ ...one, entry })));
+
+for (const { name, entry, packet, wanted } of runs(cases)) {
+  Deno.test(`${entry}: ${name}: ${wanted}, passes before the ban and after its end`, {
     ignore: bpfProblem !== null,
   }, () => {
     using program = loadProgram({});
     const bans = bansOver(program, "ip");
-    const judged = () => verdict(program[entry], bytes(packet));
+    const judged = () => verdictOf(program, entry, bytes(packet));
     assert.equal(judged(), "pass", "nobody is banned");
     for (const text of ["10.9.1.2", "2001:db8::7"]) {
       bans.banAddress(address(text), 0, 3600 * SECOND, 0);
@@ -199,18 +208,18 @@ const endpointCases: readonly Case[] = [
   test("IPv6 without Ethernet", L3, ip6(FROM6) + UDP, "drop"),
 ];
 
-for (const { name, entry, packet, wanted } of endpointCases) {
-  Deno.test(`XDP, endpoint scope: ${name}: ${wanted}`, { ignore: bpfProblem !== null }, () => {
+for (const { name, entry, packet, wanted } of runs(endpointCases)) {
+  Deno.test(`${entry}, endpoint scope: ${name}: ${wanted}`, { ignore: bpfProblem !== null }, () => {
     using program = loadProgram({ endpointScope: true });
     const bans = bansOver(program, "endpoint");
-    assert.equal(verdict(program[entry], bytes(packet)), "pass");
+    assert.equal(verdictOf(program, entry, bytes(packet)), "pass");
     for (const text of ["10.9.1.2", "2001:db8::7"]) {
       bans.ban(address(text), 0, 17, 6881, 3600 * SECOND, 0);
     }
-    assert.equal(verdict(program[entry], bytes(packet)), wanted);
+    assert.equal(verdictOf(program, entry, bytes(packet)), wanted);
     assert.equal(bans.remove(address("10.9.1.2")), true);
     assert.equal(bans.remove(address("2001:db8::7")), true);
-    assert.equal(verdict(program[entry], bytes(packet)), "pass");
+    assert.equal(verdictOf(program, entry, bytes(packet)), "pass");
   });
 }
 
@@ -240,10 +249,12 @@ for (const [text, four, six] of networkCases) {
     const verdicts = () => packets.map((packet) => verdict(program.l2, packet));
     assert.equal(bans.banNetwork(network, 3600 * SECOND, REASON_FLEET), true);
     assert.deepEqual(verdicts(), [four, six]);
+    const atTc = packets.map((packet) => verdictOf(program, "tc", packet));
+    assert.deepEqual(atTc, [four, six]);
     assert.deepEqual(packets.map((packet) => verdict(without.l2, packet)), ["pass", "pass"]);
     const [ban] = bans.list();
     assert.equal(ban.address, text);
-    assert.equal(ban.packets, four === "drop" || six === "drop" ? 1 : 0);
+    assert.equal(ban.packets, four === "drop" || six === "drop" ? 2 : 0);
     assert.equal(bans.banNetwork(network, 7200 * SECOND, REASON_FLEET), false, "banned already");
     assert.equal(bans.list()[0].packets, ban.packets, "a new end keeps the counters");
     bans.banNetwork(network, 0, REASON_FLEET);

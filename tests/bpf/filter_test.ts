@@ -44,15 +44,22 @@ function programOf(link: string): string | null {
   return /prog\/xdp id \d+ name (\S+)/.exec(link)?.[1] ?? null;
 }
 
-for (const mode of ["generic", "native"] as const) {
+const PLACES = [
+  ["generic", { xdpMode: "generic" }],
+  ["native", { xdpMode: "native" }],
+  ["tc", {}],
+  ["tc", { xdpMode: "tc", withoutTcx: true }],
+] as const;
+
+for (const [mode, settings] of PLACES) {
   Deno.test(
-    `XDP on veth, ${mode}: bans drop the banned address and no other`,
+    `on veth, ${mode} ${JSON.stringify(settings)}: bans drop the banned address and no other`,
     { ignore },
     async () => {
       await using hosts = await Namespaces.create();
       await hosts.connect("v0", ADDRESSES);
       hosts.talk(...TALK);
-      const filter = await hosts.startFilter({ interfaces: ["v0"], xdpMode: mode });
+      const filter = await hosts.startFilter({ interfaces: ["v0"], ...settings });
       const [attachment] = await filter.ask<XdpAttachment[]>("attachments");
       assert.equal(attachment.mode, mode, filter.messages());
       for (const [source] of TALK) await filter.hears(source, true);
@@ -119,7 +126,12 @@ Deno.test("bans end on time while the cleaner sleeps", { ignore }, async () => {
 const tunPacket = (source: string, checksum: string) =>
   `4500 001d 0001 0000 4011 ${checksum} ${source} 0a080001 1ae1 4e20 0009 0000 78`;
 
-Deno.test("XDP on TUN, which has no Ethernet header", { ignore: withoutTun }, async () => {
+for (const mode of ["generic", "tc"] as const) {
+  const name = `${mode} on TUN, which has no Ethernet header`;
+  Deno.test(name, { ignore: withoutTun }, () => tunTest(mode));
+}
+
+async function tunTest(mode: "generic" | "tc"): Promise<void> {
   await using hosts = await Namespaces.create();
   await hosts.ip("gateway", "tuntap", "add", "dev", "t0", "mode", "tun");
   await hosts.ip("gateway", "address", "add", "10.8.0.1/24", "dev", "t0");
@@ -127,9 +139,9 @@ Deno.test("XDP on TUN, which has no Ethernet header", { ignore: withoutTun }, as
     await hosts.ip("gateway", "link", "set", "t0", "up");
     await hosts.ip("gateway", "route", "add", network, "dev", "t0");
   }
-  const filter = await hosts.startFilter({ interfaces: ["t0"] });
+  const filter = await hosts.startFilter({ interfaces: ["t0"], xdpMode: mode });
   const [attachment] = await filter.ask<XdpAttachment[]>("attachments");
-  assert.equal(attachment.mode, "generic", filter.messages());
+  assert.equal(attachment.mode, mode, filter.messages());
   const banned = tunPacket("0a090102", "65bc");
   const reversed = tunPacket("0201090a", "65bc");
   const feed = (packet: string) => filter.ask("feed", { device: "t0", packet });
@@ -147,7 +159,7 @@ Deno.test("XDP on TUN, which has no Ethernet header", { ignore: withoutTun }, as
   await hosts.btblocker("bans", "remove", BANNED);
   await feed(banned);
   await filter.hears(BANNED, true);
-});
+}
 
 Deno.test(
   "two interfaces share the bans; one that appears later and one created again are attached",
@@ -230,6 +242,43 @@ Deno.test(
   },
 );
 
+Deno.test("before Linux 6.6 the filter of tc outlives a crash, is replaced, and goes at a stop", {
+  ignore,
+}, async () => {
+  await using hosts = await Namespaces.create();
+  await hosts.connect("v0", ADDRESSES);
+  hosts.talk(...TALK);
+  const object = fileURLToPath(new URL("../../bpf/btblocker_tc.bpf.o", import.meta.url));
+  const theirs = ["prio", "7", "bpf", "direct-action", "object-file", object, "section", "tc"];
+  await hosts.run("gateway", "tc", "qdisc", "add", "dev", "v0", "clsact");
+  const add7 = ["tc", "filter", "add", "dev", "v0", "ingress", ...theirs];
+  const added = await hosts.run("gateway", ...add7);
+  assert.equal(added.code, 0, added.stderr);
+  const filters = async () => {
+    const { stdout } = await hosts.run("gateway", "tc", "filter", "show", "dev", "v0", "ingress");
+    return {
+      ours: (stdout.match(/pref 1 bpf .*handle/g) ?? []).length,
+      theirs: /pref 7/.test(stdout),
+    };
+  };
+  const settings = { interfaces: ["v0"], withoutTcx: true };
+  const first = await hosts.startFilter(settings);
+  await first.hears(BANNED, true);
+  await add(first, [BANNED]);
+  await first.hears(BANNED, false);
+  await first.kill("SIGKILL");
+  assert.deepEqual(await filters(), { ours: 1, theirs: true });
+  const second = await hosts.startFilter(settings);
+  assert.deepEqual(await filters(), { ours: 1, theirs: true });
+  await second.hears(REVERSED, true);
+  await second.hears(BANNED, false);
+  await hosts.run("gateway", "tc", "qdisc", "del", "dev", "v0", "clsact");
+  const isBack = async () => (await filters()).ours === 1;
+  await until(isBack, () => "a filter that somebody removed is not put back");
+  await second.kill("SIGTERM");
+  assert.deepEqual(await filters(), { ours: 0, theirs: false });
+});
+
 Deno.test(
   "a start that fails keeps the bans of the run before",
   { ignore: withoutTun },
@@ -240,7 +289,7 @@ Deno.test(
     await add(first, [BANNED]);
     await first.kill("SIGKILL");
     const native = await hosts.startFilter({ interfaces: ["t0"], xdpMode: "native" });
-    assert.match(native.messages(), /fatal: Cannot attach XDP to t0/);
+    assert.match(native.messages(), /fatal: Cannot drop banned addresses on t0/);
     const third = await hosts.startFilter({ interfaces: ["t0"] });
     assert.deepEqual(await listed(third), [BANNED]);
   },
@@ -328,10 +377,12 @@ for (const held of ["netlink", "a link"] as const) {
       const programId = async () =>
         /prog\/xdp id (\d+)/.exec(await hosts.ip("gateway", "link", "show", "v0"))?.[1];
       const before = await programId();
-      const filter = await hosts.startFilter({ interfaces: ["v0", "v1"] });
+      const filter = await hosts.startFilter({
+        ...{ interfaces: ["v0", "v1"], xdpMode: "generic" },
+      });
       assert.match(
         filter.messages(),
-        /Cannot attach XDP to v0: program btblocker_l2 \(id \d+\) is attached already and is not replaced; bans there hold in user space only/,
+        /Cannot drop banned addresses on v0: program btblocker_l2 \(id \d+\) is attached already and is not replaced; bans there hold in user space only/,
       );
       assert.equal(await programId(), before);
       const modes = async () =>
@@ -373,7 +424,7 @@ async function attachByLink(hosts: Namespaces, name: string): Promise<ForeignPro
   };
 }
 
-Deno.test("a driver that refuses the native mode is an error; auto falls back to generic", {
+Deno.test("a driver that refuses the mode asked for is an error; auto takes tc", {
   ignore: withoutTun,
 }, async () => {
   await using hosts = await Namespaces.create();
@@ -381,16 +432,16 @@ Deno.test("a driver that refuses the native mode is an error; auto falls back to
   const native = await hosts.startFilter({ interfaces: ["t0"], xdpMode: "native" });
   assert.match(
     native.messages(),
-    /fatal: Cannot attach XDP to t0: native mode: E\w+, .+ \(XDP_MODE=auto falls back to the generic mode\)/,
+    /fatal: Cannot drop banned addresses on t0: native mode: E\w+, .+ \(XDP_MODE=auto takes what the interface allows\)/,
   );
   const pins = () => hosts.run("gateway", "find", "/sys/fs/bpf/btblocker");
   assert.equal((await pins()).stdout, "", "a start that fails leaves no map");
   const offload = await hosts.startFilter({ interfaces: ["t0"], xdpMode: "offload" });
-  assert.match(offload.messages(), /fatal: Cannot attach XDP to t0: offload mode: E/);
+  assert.match(offload.messages(), /fatal: Cannot drop banned addresses on t0: offload mode: E/);
   const auto = await hosts.startFilter({ interfaces: ["t0"], xdpMode: "auto" });
   assert.match(
     auto.messages(),
-    /XDP drops banned addresses on t0 \(generic mode; refused: native mode: E/,
+    /Banned addresses are dropped on t0 by tc ingress \(tcx, driver tun: XDP would cost offloads or a copy of each packet\)/,
   );
 });
 
@@ -401,7 +452,7 @@ Deno.test("an interface that does not exist is an error when there is no other",
   const filter = await hosts.startFilter({ interfaces: ["nope0"] });
   assert.match(
     filter.messages(),
-    /fatal: Cannot attach XDP to nope0: no such network interface \(/,
+    /fatal: Cannot guard nope0: no such network interface \(/,
   );
 });
 
@@ -458,7 +509,11 @@ Deno.test("own addresses, gateways and special ones cannot be banned; bad input 
   await hosts.connect("v0", ADDRESSES);
   await hosts.ip("gateway", "route", "add", "default", "via", "10.9.1.99");
   const filter = await hosts.startFilter({ whitelistIps: ["198.51.100.0/24"] });
-  assert.match(filter.messages(), /XDP drops banned addresses on v0/, "that of the default route");
+  assert.match(
+    filter.messages(),
+    /Banned addresses are dropped on v0/,
+    "that of the default route",
+  );
   const never = ["10.9.1.1", "2001:db8::1", "10.9.1.99", "127.0.0.1", "224.0.0.1", "198.51.100.7"];
   for (const text of never) {
     const { code, stderr } = await hosts.btblocker("bans", "add", text);
@@ -478,6 +533,29 @@ Deno.test("own addresses, gateways and special ones cannot be banned; bad input 
     return false;
   };
   await until(isRefused, () => "a new own address can be banned");
+});
+
+Deno.test("a router guards every interface that forwards, new ones too; a bridge its ports", {
+  ignore,
+}, async () => {
+  await using hosts = await Namespaces.create();
+  await hosts.connect("v0", ADDRESSES);
+  await hosts.ip("gateway", "route", "add", "default", "via", "10.9.1.99");
+  const filter = await hosts.startFilter({ judgesForwarded: true });
+  const guarded = async () =>
+    (await filter.ask<XdpAttachment[]>("attachments")).map(({ name }) => name).sort().join();
+  assert.equal(await guarded(), "v0", "nothing forwards yet");
+  await hosts.run("gateway", "sysctl", "-w", "net.ipv4.ip_forward=1");
+  await hosts.ip("gateway", "link", "add", "br0", "type", "bridge");
+  await hosts.ip("gateway", "link", "set", "br0", "up");
+  await hosts.ip("gateway", "link", "add", "port0", "type", "veth", "peer", "name", "in0");
+  await hosts.ip("gateway", "link", "set", "port0", "master", "br0");
+  let last = "";
+  await until(async () => (last = await guarded()) === "br0,in0,v0", () => last);
+  await hosts.ip("gateway", "link", "delete", "port0");
+  await until(async () => (last = await guarded()) === "br0,v0", () => last);
+  await hosts.run("gateway", "sysctl", "-w", "net.ipv4.conf.br0.forwarding=0");
+  await until(async () => (last = await guarded()) === "v0", () => last);
 });
 
 Deno.test("200,000 bans", { ignore }, async () => {

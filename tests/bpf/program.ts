@@ -1,8 +1,10 @@
-/** The program of bpf/, loaded into the kernel for tests: attached to nothing, pinned nowhere. */
+/** The programs of bpf/, loaded into the kernel for tests: attached to nothing, pinned nowhere. */
 import { BpfObject } from "../../ffi/bpf.ts";
 import { testRun } from "./test_run.ts";
 
-const OBJECT = new URL("../../bpf/btblocker.bpf.o", import.meta.url);
+const XDP_OBJECT = new URL("../../bpf/btblocker.bpf.o", import.meta.url);
+const TC_OBJECT = new URL("../../bpf/btblocker_tc.bpf.o", import.meta.url);
+const MAPS = ["blocked_ips", "blocked_endpoints", "blocked_networks", "interface_drops"];
 
 export interface LoadedProgram extends Disposable {
   readonly addressMap: number;
@@ -11,6 +13,7 @@ export interface LoadedProgram extends Disposable {
   readonly dropsMap: number;
   readonly l2: number;
   readonly l3: number;
+  readonly tc: number;
 }
 
 export interface ProgramSettings {
@@ -20,13 +23,17 @@ export interface ProgramSettings {
 }
 
 export function loadProgram(options: ProgramSettings): LoadedProgram {
-  const object = new BpfObject(Deno.readFileSync(OBJECT));
+  const object = new BpfObject(Deno.readFileSync(XDP_OBJECT));
   for (const map of ["blocked_ips", "blocked_endpoints"]) {
     object.setMaxEntries(map, options.limit ?? 1024);
   }
   const constants = Uint32Array.of(options.endpointScope ? 1 : 0, options.networkBans ? 1 : 0);
   object.setConstants(new Uint8Array(constants.buffer));
   object.load();
+  const tcObject = new BpfObject(Deno.readFileSync(TC_OBJECT));
+  for (const map of MAPS) tcObject.reuseMap(map, object.mapFd(map));
+  tcObject.setConstants(new Uint8Array(constants.buffer));
+  tcObject.load();
   return {
     addressMap: object.mapFd("blocked_ips"),
     endpointMap: object.mapFd("blocked_endpoints"),
@@ -34,14 +41,39 @@ export function loadProgram(options: ProgramSettings): LoadedProgram {
     dropsMap: object.mapFd("interface_drops"),
     l2: object.programFd("btblocker_l2"),
     l3: object.programFd("btblocker_l3"),
-    [Symbol.dispose]: () => object[Symbol.dispose](),
+    tc: tcObject.programFd("btblocker_tc"),
+    [Symbol.dispose]() {
+      tcObject[Symbol.dispose]();
+      object[Symbol.dispose]();
+    },
   };
 }
 
 const XDP_DROP = 1;
 const XDP_PASS = 2;
+const TC_ACT_SHOT = 2;
+const TC_ACT_UNSPEC = 0xffff_ffff;
+const SHORTEST_FRAMES = new Map([[0x0800, 34], [0x86dd, 54]]); // Ethernet and IP header
 
-/** What the program says to one packet. */
+/** Whether the kernel takes a frame for a test run of tc: those with half an IP header it refuses. */
+export function isTestableAtTc(frame: Uint8Array): boolean {
+  return frame.length >= (SHORTEST_FRAMES.get((frame[12] << 8) | frame[13]) ?? 14);
+}
+
+/** What a program says to one packet. */
+export function verdictOf(
+  program: LoadedProgram,
+  entry: "l2" | "l3" | "tc",
+  packet: Uint8Array<ArrayBuffer>,
+): "drop" | "pass" {
+  if (entry !== "tc") return verdict(program[entry], packet);
+  const { verdict: action } = testRun(program.tc, packet);
+  if (action === TC_ACT_SHOT) return "drop";
+  if (action === TC_ACT_UNSPEC) return "pass";
+  throw new RangeError(`verdict ${action} of tc`);
+}
+
+/** What the XDP program says to one packet. */
 export function verdict(program: number, packet: Uint8Array<ArrayBuffer>): "drop" | "pass" {
   const { verdict } = testRun(program, packet);
   if (verdict === XDP_DROP) return "drop";

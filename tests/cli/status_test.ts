@@ -34,9 +34,9 @@ QUEUE  WORKER  PACKETS  WAITING  UNJUDGED  RESTARTS
 0      runs        600        0         0         1
 1      runs        600        3         0         1
 
-XDP   DROPPED  BYTES  MODE
-eth0        9  900 B  native
-wg0         0    0 B  There is no interface wg0
+BANS ON  DROPPED  BYTES  MODE
+eth0           9  900 B  native (driver mlx5_core keeps its offloads with XDP)
+wg0            0    0 B  There is no interface wg0
 
 METHOD     DETECTIONS
 dht                 5
@@ -60,7 +60,7 @@ const heads: [string, Partial<Status>, RegExp][] = [
   ["no bans", { banTarget: "none" }, /policy, bans nobody$/m],
   ["endpoints", { banScope: "endpoint", banTarget: "remote" }, /bans the remote \(its port only\)/],
   ["both ends", { banTarget: "both" }, /bans both ends for 5h/],
-  ["no XDP", { xdp: [] }, /^No XDP: bans hold in the queue workers only$/m],
+  ["no XDP", { xdp: [] }, /^No interface is guarded: bans hold in the queue workers only$/m],
   [
     "a worker that is down",
     { workers: status().workers.map((one, i) => ({ ...one, running: i === 0 })) },

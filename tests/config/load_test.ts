@@ -142,7 +142,7 @@ const refused = [
   ["WHITELIST_IPS", "10.0.0", "expected a comma-separated list of addresses and networks"],
   ["WHITELIST_IPS", "fe80::1%eth0", "expected a comma-separated list of addresses and networks"],
   ["MONITOR_ONLY", "yes please", "expected true, false, 1 or 0"],
-  ["XDP_MODE", "fast", "expected auto, generic, native, offload or off"],
+  ["XDP_MODE", "fast", "expected auto, tc, generic, native, offload or off"],
   ["LOG_LEVEL", "verbose", "expected error, warn, info or debug"],
   ["STATUS_LISTEN", "9090", "expected ADDRESS:PORT, [IPV6]:PORT, unix:/PATH"],
   ["STATUS_LISTEN", "127.0.0.1:99999", "expected ADDRESS:PORT"],

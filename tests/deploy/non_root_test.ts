@@ -25,7 +25,7 @@ Deno.test({
     const before = await savedRules(router);
     const args = ["run", "--interface", client.routerInterface, "--queue-count", "1"];
     const blocker = await startUnprivileged(router, ALL, args);
-    await blocker.printedMatch(/Guarding FORWARD .*bans by XDP on to_client/);
+    await blocker.printedMatch(/Guarding FORWARD .*bans in the kernel on .*to_client/);
     const status = Deno.readTextFileSync(`/proc/${blocker.pid}/status`);
     assert.match(status, new RegExp(`^Uid:\\s+${USER}\\s+${USER}\\s`, "m"));
     assert.match(status, /^CapEff:\s+000000c000003000$/m);

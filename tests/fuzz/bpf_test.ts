@@ -1,12 +1,12 @@
 /**
- * The XDP program on mutated frames (BPF_PROG_TEST_RUN): without a ban it drops nothing, and with
+ * The programs of XDP and tc on mutated frames (BPF_PROG_TEST_RUN): without a ban it drops nothing, and with
  * bans only frames that hold a banned address.
  */
 import assert from "node:assert/strict";
 import { Bans, REASON_MANUAL } from "../../src/gateway/bans/bans.ts";
 import { BanTable } from "../../src/gateway/bans/ban_table.ts";
 import { parseAddress } from "../../src/packet/address.ts";
-import { bpfProblem, loadProgram, verdict } from "../bpf/program.ts";
+import { bpfProblem, isTestableAtTc, loadProgram, verdictOf } from "../bpf/program.ts";
 import { addressBytes } from "../robustness/packets.ts";
 import { loadCorpus } from "./corpus.ts";
 import { mutate } from "./mutate.ts";
@@ -18,7 +18,7 @@ const ETHERNET = 1;
 const [SHORTEST, LONGEST] = [14, 3000];
 
 Deno.test({
-  name: "the XDP program drops no mutated frame that holds no banned address",
+  name: "the programs of XDP and tc drop no mutated frame that holds no banned address",
   ignore: bpfProblem !== null,
   async fn() {
     using program = loadProgram({});
@@ -44,9 +44,10 @@ Deno.test({
       while (performance.now() < end) {
         const frame = mutate(random.pick(frames), random, frames).slice(0, LONGEST);
         if (frame.length < SHORTEST) continue;
-        for (const entry of [program.l2, program.l3]) {
-          const answer = verdict(entry, frame);
-          const input = `seed ${seed}, ${frame.toHex()}`;
+        for (const entry of ["l2", "l3", "tc"] as const) {
+          if (entry === "tc" && !isTestableAtTc(frame)) continue;
+          const answer = verdictOf(program, entry, frame);
+          const input = `seed ${seed}, ${entry}, ${frame.toHex()}`;
           if (!isBanning) {
             assert.equal(answer, "pass", input);
             counts.free++;

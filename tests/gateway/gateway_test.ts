@@ -367,7 +367,7 @@ Deno.test({
         1,
         /failed: Cannot bind NFQUEUE 7: EPERM, operation not permitted \(it is bound by .*, process \d+; stop that or choose another --queue-num\)/,
       ],
-      ["the filter fails", offload, 1, /failed: Cannot attach XDP to .*offload mode/],
+      ["the filter fails", offload, 1, /failed: Cannot drop banned addresses on .*offload mode/],
       [
         "rules fail",
         { chains: ["NOWHERE"] },

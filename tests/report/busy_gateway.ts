@@ -127,11 +127,11 @@ function gatewayStatus(source: FakeSource, packets: number, bytes: number) {
     bans: source.list.length,
     xdp: [
       {
-        ...{ interface: "eth0", mode: "native", problem: null },
+        ...{ interface: "eth0", mode: "native", reason: "as XDP_MODE says", problem: null },
         ...{ packetsDropped: 48_211, bytesDropped: 5_102_004 },
       },
       {
-        ...{ interface: "wg0", mode: "generic", problem: null },
+        ...{ interface: "wg0", mode: "generic", reason: "as XDP_MODE says", problem: null },
         ...{ packetsDropped: 190_334, bytesDropped: 31_870_112 },
       },
     ],

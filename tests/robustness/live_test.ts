@@ -113,7 +113,7 @@ Deno.test({
       [...bounded, "--no-new-privs", ...blockerCommand(), "run", "--config", "/dev/null"],
       { env: { INTERFACE: "to_attacker", QUEUE_COUNT: "1" } },
     );
-    await blocker.printedMatch(/Guarding .*bans by XDP on to_attacker/);
+    await blocker.printedMatch(/Guarding .*bans in the kernel on .*to_attacker/);
     assert.equal(readStatus(blocker.pid, "NoNewPrivs"), 1);
     const status = await Deno.readTextFile(`/proc/${blocker.pid}/status`);
     const effective = BigInt(`0x${/^CapEff:\s*(\S+)/m.exec(status)![1]}`);

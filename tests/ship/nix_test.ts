@@ -78,7 +78,7 @@ Deno.test({
     const off = await evaluate("");
     assert.deepEqual(off.config, {});
     assert.deepEqual(off.options.chains.default, ["FORWARD"]);
-    assert.equal(off.options.xdpMode.type, "one of auto, generic, native, offload, off");
+    assert.equal(off.options.xdpMode.type, "one of auto, tc, generic, native, offload, off");
     assert.deepEqual(
       Object.keys(off.options).sort(),
       [...OPTION_NAMES.map(nixName), "enable", "package"].sort(),

@@ -46,8 +46,21 @@ export function status(changes: Partial<Status> = {}): Status {
     bans: 2,
     banLimit: 131_072,
     xdp: [
-      { interface: "eth0", mode: "native", problem: null, packetsDropped: 9, bytesDropped: 900 },
-      { interface: "wg0", mode: null, problem: "There is no interface wg0", ...NOTHING },
+      {
+        interface: "eth0",
+        mode: "native",
+        reason: "driver mlx5_core keeps its offloads with XDP",
+        problem: null,
+        packetsDropped: 9,
+        bytesDropped: 900,
+      },
+      {
+        interface: "wg0",
+        mode: null,
+        reason: null,
+        problem: "There is no interface wg0",
+        ...NOTHING,
+      },
     ],
     methods: { "dht": 5, "peer-wire": 2 },
     detectionFiles: { log: { lost: 0, leftOut: 0 }, pcap: { lost: 0, leftOut: 0 } },

@@ -119,6 +119,7 @@ Deno.test("Metrics forget an interface that is gone, and quote names", async () 
   const xdp = [{
     interface: 'a"\\b',
     mode: "generic",
+    reason: null,
     problem: null,
     packetsDropped: 1,
     bytesDropped: 2,

@@ -10,14 +10,18 @@ import type { BanScope, BanTarget } from "./ban_policy.ts";
 import { BanTable } from "./ban_table.ts";
 import { Bans } from "./bans.ts";
 import { LocalAddresses } from "../network/local_addresses.ts";
+import { forwardingSwitches, guardedByDefault } from "../network/links.ts";
 import { networkNamespace } from "../network/network_namespace.ts";
 import type { LogLine } from "../../log_line.ts";
 import type { WorkerBansSetup } from "./worker_bans.ts";
-import { XdpFilter, type XdpMode } from "./xdp.ts";
+import type { XdpMode } from "./attachment.ts";
+import { XdpFilter } from "./xdp.ts";
 
 export interface BanSideOptions {
-  /** Empty: those of the default routes. */
+  /** Empty: those of the default routes, and with `judgesForwarded` all that forward. */
   readonly interfaces: readonly string[];
+  /** Whether traffic through this machine is judged (CHAINS has FORWARD). */
+  readonly judgesForwarded?: boolean;
   readonly xdpMode: XdpMode;
   readonly scope: BanScope;
   /** Bans kept at most. */
@@ -29,6 +33,8 @@ export interface BanSideOptions {
   /** Nobody is dropped: no interface is attached, an earlier run's bans wait. */
   readonly monitorOnly: boolean;
   readonly log: LogLine;
+  /** As before Linux 6.6; for tests. */
+  readonly withoutTcx?: boolean;
 }
 
 /** Bans that can change while it runs. */
@@ -150,11 +156,12 @@ export class BanSide implements Disposable {
     };
   }
 
-  /** "bans in XDP on eth0 (native), wg0 (generic)" */
+  /** "bans in the kernel on eth0 (native), wg0 (tc)" */
   describe(): string {
     const attached = (this.xdp?.attachments ?? []).filter(({ mode }) => mode !== null);
     if (attached.length === 0) return "bans in user space only";
-    return `bans by XDP on ${attached.map(({ name, mode }) => `${name} (${mode})`).join(", ")}`;
+    const where = attached.map(({ name, mode }) => `${name} (${mode})`).join(", ");
+    return `bans in the kernel on ${where}`;
   }
 
   [Symbol.dispose](): void {
@@ -170,9 +177,28 @@ function requireAnyInterface(names: readonly string[]): void {
   if (names.length === 0 || names.some((name) => interfaceIndex(name) !== 0)) return;
   const present = [...new Set(Deno.networkInterfaces().map(({ name }) => name))];
   throw new EnvironmentError(
-    `Cannot attach XDP to ${names.join(", ")}: no such network interface`,
+    `Cannot guard ${names.join(", ")}: no such network interface`,
     present.length === 0 ? "none is up" : `there are ${present.join(", ")}; set INTERFACE`,
   );
+}
+
+/** Looks of so many seconds share one answer about forwarding, unless something changed. */
+const LOOKS = 10;
+
+/** Interfaces without INTERFACE, asked every second: the kernel is asked when something has changed. */
+function defaultInterfaces(
+  local: LocalAddresses,
+  judgesForwarded: boolean,
+): () => readonly string[] {
+  let known: readonly string[] = [];
+  let knownFor = "";
+  let looks = 0;
+  return () => {
+    const state = `${local.readings} ${forwardingSwitches()}`;
+    if (looks++ % LOOKS !== 0 && state === knownFor) return known;
+    knownFor = state;
+    return known = guardedByDefault(local.defaultInterfaces, judgesForwarded);
+  };
 }
 
 /** Null where there is no XDP: without BPF the blocker goes on, and says so. */
@@ -183,16 +209,16 @@ function openXdp(
 ): XdpFilter | null {
   const { xdpMode: mode, interfaces, scope, limit, persist, log, networks = false } = options;
   if (mode === "off") return null;
-  const wanted = () => {
-    if (monitoring.on) return [];
-    return interfaces.length > 0 ? interfaces : local.defaultInterfaces;
-  };
-  if (interfaces.length === 0 && local.defaultInterfaces.length === 0) {
-    log("warn", "There is no default route, so XDP guards no interface yet (set INTERFACE)");
+  const guarded = interfaces.length > 0
+    ? () => interfaces
+    : defaultInterfaces(local, options.judgesForwarded === true);
+  if (guarded().length === 0) {
+    log("warn", "There is no default route, so no interface is guarded yet (set INTERFACE)");
   }
+  const wanted = () => monitoring.on ? [] : guarded();
   try {
     const namespace = networkNamespace();
-    const kept = { limit, persist, namespace };
+    const kept = { limit, persist, namespace, withoutTcx: options.withoutTcx };
     return new XdpFilter({ interfaces: wanted, mode, scope, networks, ...kept, log });
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;

@@ -1,26 +1,28 @@
 /**
- * The XDP filter: loads the program, keeps it attached to the interfaces that are there, and owns
- * the kernel's ban maps. Everything ends with the process: links are descriptors.
+ * The filter in the kernel: loads the programs, keeps one attached to each interface that is there
+ * (XDP or tc ingress, see attachment.ts), and owns the ban maps.
  */
 import type { LogLine } from "../../log_line.ts";
 import {
   attachedProgram,
-  attachXdp,
   BpfError,
   BpfObject,
-  linkInterface,
   lookupElement,
   programName,
   readElements,
-  XDP_GENERIC,
   XDP_HAS_FRAGS,
-  XDP_NATIVE,
-  XDP_OFFLOAD,
 } from "../../../ffi/bpf.ts";
 import { EBUSY, EEXIST, EINVAL } from "../../../ffi/errno.ts";
 import { bootTimeMs, close, interfaceIndex } from "../../../ffi/libc.ts";
-import { hardwareType, interfaceDriver } from "../../../ffi/libc_net.ts";
+import { interfaceDriver } from "../../../ffi/libc_net.ts";
 import { EnvironmentError } from "../../errors.ts";
+import {
+  attach,
+  type Attachment,
+  type AttachMode,
+  candidates,
+  type XdpMode,
+} from "./attachment.ts";
 import { BAN_VALUE_LENGTH, decodeBanValue, ENDPOINT_KEY_LENGTH } from "./ban_codec.ts";
 import type { BanScope } from "./ban_policy.ts";
 import {
@@ -37,8 +39,6 @@ import {
 } from "./ban_pins.ts";
 import type { NetworkNamespace } from "../network/network_namespace.ts";
 
-export type XdpMode = "auto" | "generic" | "native" | "offload" | "off";
-
 export interface XdpOptions {
   /** Asked at each {@link XdpFilter.refresh}: the interface of the default route may change. */
   readonly interfaces: () => readonly string[];
@@ -53,6 +53,8 @@ export interface XdpOptions {
   readonly namespace: NetworkNamespace;
   readonly log: LogLine;
   readonly bpffs?: string;
+  /** As before Linux 6.6, which has no tcx; for tests. */
+  readonly withoutTcx?: boolean;
 }
 
 /** What is known of one interface. */
@@ -61,10 +63,12 @@ export interface XdpAttachment {
   /** 0 while there is no such interface. */
   readonly index: number;
   /** The mode it runs in, null where nothing is attached. */
-  readonly mode: "native" | "generic" | "offload" | null;
+  readonly mode: AttachMode | null;
+  /** Why this mode was taken, null where nothing is attached. */
+  readonly reason: string | null;
   /** Why nothing is attached; null where it is. */
   readonly problem: string | null;
-  /** Why a faster mode was refused (XDP_MODE=auto); null where it was not. */
+  /** Why a better mode was refused (XDP_MODE=auto); null where it was not. */
   readonly refusal: string | null;
 }
 
@@ -75,44 +79,28 @@ export interface Drops {
 }
 
 interface Slot extends XdpAttachment {
-  /** Descriptor of the link, -1 for none. */
-  readonly link: number;
+  /** Null where nothing is attached. */
+  readonly attachment: Attachment | null;
   /** Another program's number where that is what stands in the way, else 0. */
   readonly foreignProgram: number;
 }
 
-// ARPHRD_* of linux/if_arp.h
-const WITH_ETHERNET_HEADER = new Map([[1, "Ethernet"], [772, "loopback"]]);
-const WITHOUT_LINK_HEADER = new Map([
-  [65534, "WireGuard, TUN"],
-  [512, "PPP"],
-  [519, "raw IP"],
-  [768, "IPIP"],
-  [769, "IPv6 tunnel"],
-  [776, "6in4"],
-  [778, "GRE"],
-  [823, "GRE over IPv6"],
-]);
-
-/** Whether there is a program for devices of a hardware type (ARPHRD_*). */
-export function isSupportedHardware(type: number): boolean {
-  return WITH_ETHERNET_HEADER.has(type) || WITHOUT_LINK_HEADER.has(type);
-}
-
-const MODE_FLAGS = { native: XDP_NATIVE, generic: XDP_GENERIC, offload: XDP_OFFLOAD } as const;
-
 /** As in bpf/layout.h. */
 const DROP_COUNTERS = 1024;
 
-const OBJECT = new URL("../../../bpf/btblocker.bpf.o", import.meta.url);
+const XDP_OBJECT = new URL("../../../bpf/btblocker.bpf.o", import.meta.url);
+const TC_OBJECT = new URL("../../../bpf/btblocker_tc.bpf.o", import.meta.url);
 
 export class XdpFilter implements Disposable {
   readonly #options: XdpOptions;
   readonly #object: BpfObject;
+  /** Null where the kernel takes none, or it is not asked for. */
+  #tcObject: BpfObject | null = null;
   readonly #pins: string | null;
   /** Maps of this run, not those of an earlier one. */
   readonly #created: BanMapName[] = [];
   readonly #slots = new Map<string, Slot>();
+  readonly #constants: Uint8Array<ArrayBuffer>;
   #isOpen = true;
   #hasStarted = false;
 
@@ -129,7 +117,8 @@ export class XdpFilter implements Disposable {
     const kept = this.#openKeptMaps();
     let object: BpfObject | null = null;
     try {
-      object = loadObject(options, kept);
+      this.#constants = constantsOf(options, kept);
+      object = loadXdp(options, kept, this.#constants);
       for (const name of BAN_MAP_NAMES) {
         if (this.#pins === null || kept.has(name)) continue;
         pinMap(object.mapFd(name), this.#pins, name);
@@ -190,15 +179,15 @@ export class XdpFilter implements Disposable {
   }
 
   /**
-   * The first {@link refresh}, which is strict: with XDP_MODE=native or offload, a driver that
-   * refuses is an error.
+   * The first {@link refresh}, which is strict: with XDP_MODE=native, offload or tc, an interface
+   * that refuses is an error.
    */
   start(): void {
     this.refresh();
-    const isStrict = this.#options.mode === "native" || this.#options.mode === "offload";
+    const isStrict = this.#options.mode !== "auto" && this.#options.mode !== "generic";
     for (const { problem, foreignProgram, index } of this.#slots.values()) {
       if (!isStrict || problem === null || foreignProgram !== 0 || index === 0) continue;
-      throw new EnvironmentError(problem, "XDP_MODE=auto falls back to the generic mode");
+      throw new EnvironmentError(problem, "XDP_MODE=auto takes what the interface allows");
     }
     this.#hasStarted = true;
   }
@@ -208,8 +197,8 @@ export class XdpFilter implements Disposable {
     const index = interfaceIndex(name);
     if (known !== undefined) {
       const isSame = known.index === index;
-      if (isSame && known.link >= 0 && linkInterface(known.link) === index) return;
-      if (isSame && known.link < 0 && !this.#canRetry(known)) return;
+      if (isSame && known.attachment?.isOn(index)) return;
+      if (isSame && known.attachment === null && !this.#canRetry(known)) return;
       this.#release(known);
     }
     const slot = index === 0 ? missing(name) : this.#attach(name, index);
@@ -223,43 +212,54 @@ export class XdpFilter implements Disposable {
   }
 
   #attach(name: string, index: number): Slot {
-    const refuse = (problem: string, foreignProgram = 0): Slot => ({
-      ...{ name, index, mode: null, link: -1, foreignProgram, refusal: null },
-      problem: `Cannot attach XDP to ${name}: ${problem}`,
-    });
-    const type = hardwareType(name);
-    const program = WITH_ETHERNET_HEADER.has(type)
-      ? "btblocker_l2"
-      : WITHOUT_LINK_HEADER.has(type)
-      ? "btblocker_l3"
-      : null;
-    if (program === null) return refuse(`devices of hardware type ${type} are not supported`);
-    const foreign = attachedProgram(index);
-    if (foreign > 0) return refuse(describeForeign(foreign), foreign);
-    const { mode } = this.#options;
     const refusals: string[] = [];
-    for (const candidate of mode === "auto" ? automaticModes(name) : [mode]) {
+    let foreignProgram = 0;
+    for (const [mode, reason] of candidates(this.#options.mode, interfaceDriver(name))) {
+      const foreign = mode === "tc" ? 0 : attachedProgram(index);
       try {
-        const link = attachXdp(this.#object.programFd(program), index, MODE_FLAGS[candidate]);
+        if (foreign > 0) throw new ForeignProgram(foreign);
+        const attachment = this.#attachIn(mode, name, index);
         const refusal = refusals.length === 0 ? null : refusals.join("; ");
-        return { name, index, mode: candidate, link, foreignProgram: 0, problem: null, refusal };
+        const fine = { problem: null, foreignProgram: 0 };
+        return { name, index, mode, reason, attachment, refusal, ...fine };
       } catch (error) {
-        if (!(error instanceof BpfError)) throw error;
-        if (error.errno === EBUSY || error.errno === EEXIST) {
-          const other = attachedProgram(index);
-          if (other > 0) return refuse(describeForeign(other), other);
-        }
-        refusals.push(`${candidate} mode: ${error.reason}`);
+        const refused = refusalOf(error, index);
+        if (refused instanceof ForeignProgram) {
+          foreignProgram = refused.program;
+          refusals.push(refused.message);
+        } else refusals.push(`${mode} mode: ${refused.reason}`);
       }
     }
-    return refuse(refusals.join("; "));
+    const problem = `Cannot drop banned addresses on ${name}: ${refusals.join("; ")}`;
+    return { ...nothingOn(name, index), problem, foreignProgram };
+  }
+
+  #attachIn(mode: AttachMode, name: string, index: number): Attachment {
+    const programs = {
+      l2: this.#object.programFd("btblocker_l2"),
+      l3: this.#object.programFd("btblocker_l3"),
+      tc: mode === "tc" ? this.#tcProgram() : -1,
+    };
+    return attach(mode, programs, name, index, this.#options.withoutTcx);
+  }
+
+  /** Loaded when the first interface wants it, with the same maps. */
+  #tcProgram(): number {
+    if (this.#tcObject === null) {
+      const maps = [...BAN_MAP_NAMES, "interface_drops"] as const;
+      const kept = new Map(maps.map((name) => [name, this.#object.mapFd(name)]));
+      this.#tcObject = loadWith(TC_OBJECT, this.#options, kept, this.#constants);
+    }
+    return this.#tcObject.programFd("btblocker_tc");
   }
 
   #report(slot: Slot, before: Slot | undefined): void {
     const { log } = this.#options;
-    if (slot.problem === null) {
+    if (slot.attachment !== null) {
       const refusal = slot.refusal === null ? "" : `; refused: ${slot.refusal}`;
-      log("info", `XDP drops banned addresses on ${slot.name} (${slot.mode} mode${refusal})`);
+      const where = slot.mode === "tc" ? "tc ingress" : "XDP";
+      const how = `${slot.attachment.how}, ${slot.reason}${refusal}`;
+      log("info", `Banned addresses are dropped on ${slot.name} by ${where} (${how})`);
       return;
     }
     if (before?.problem === slot.problem) return;
@@ -270,7 +270,7 @@ export class XdpFilter implements Disposable {
   }
 
   #release(slot: Slot): void {
-    if (slot.link >= 0) close(slot.link);
+    slot.attachment?.detach();
   }
 
   /** Packets and bytes dropped in the driver, by interface name. */
@@ -304,65 +304,89 @@ export class XdpFilter implements Disposable {
     this.#slots.clear();
     if (!this.#hasStarted) this.#unpinCreated();
     else if (this.#pins !== null && !this.#options.persist) removePins(this.#pins);
+    this.#tcObject?.[Symbol.dispose]();
     this.#object[Symbol.dispose]();
   }
 }
 
-/**
- * Modes to try, the faster one first. A virtual Ethernet pair carries segmentation offload's packets
- * of up to 64 KiB only without a native program: with one, bulk TCP falls to about a fifth.
- */
-function automaticModes(name: string): readonly ("native" | "generic")[] {
-  return interfaceDriver(name) === "veth" ? ["generic"] : ["native", "generic"];
+/** Another's XDP program is on the interface; it is not replaced. */
+class ForeignProgram extends Error {
+  constructor(readonly program: number) {
+    const name = programName(program);
+    const what = name === null || name === "" ? "a program" : `program ${name}`;
+    super(`${what} (id ${program}) is attached already and is not replaced`);
+  }
+}
+
+/** What stood in the way: another's program may have come between the look and the attempt. */
+function refusalOf(error: unknown, index: number): BpfError | ForeignProgram {
+  if (error instanceof ForeignProgram) return error;
+  if (!(error instanceof BpfError)) throw error;
+  if (error.errno !== EBUSY && error.errno !== EEXIST) return error;
+  const other = attachedProgram(index);
+  return other > 0 ? new ForeignProgram(other) : error;
+}
+
+function nothingOn(name: string, index: number): Omit<Slot, "problem" | "foreignProgram"> {
+  return { name, index, mode: null, reason: null, attachment: null, refusal: null };
 }
 
 function missing(name: string): Slot {
-  const problem = `There is no interface ${name}`;
-  return { name, index: 0, mode: null, link: -1, foreignProgram: 0, problem, refusal: null };
-}
-
-function describeForeign(program: number): string {
-  const name = programName(program);
-  const what = name === null || name === "" ? "a program" : `program ${name}`;
-  return `${what} (id ${program}) is attached already and is not replaced`;
+  return { ...nothingOn(name, 0), problem: `There is no interface ${name}`, foreignProgram: 0 };
 }
 
 /** Before Linux 5.18 a program cannot take packets in several buffers: loaded without that. */
-function loadObject(options: XdpOptions, kept: Map<BanMapName, number>): BpfObject {
-  const elf = Deno.readFileSync(OBJECT);
+function loadXdp(
+  options: XdpOptions,
+  kept: ReadonlyMap<string, number>,
+  constants: Uint8Array<ArrayBuffer>,
+): BpfObject {
+  const withFlags = (flags: number) => {
+    return loadWith(XDP_OBJECT, options, kept, constants, (object) => {
+      for (const name of ["btblocker_l2", "btblocker_l3"]) object.setProgramFlags(name, flags);
+    });
+  };
   try {
-    return loadWith(elf, options, kept, XDP_HAS_FRAGS);
+    return withFlags(XDP_HAS_FRAGS);
   } catch (error) {
     if (!(error instanceof BpfError) || error.errno !== EINVAL) throw error;
-    return loadWith(elf, options, kept, 0);
+    return withFlags(0);
   }
 }
 
 function loadWith(
-  elf: Uint8Array<ArrayBuffer>,
+  file: URL,
   options: XdpOptions,
-  kept: Map<BanMapName, number>,
-  flags: number,
+  kept: ReadonlyMap<string, number>,
+  constants: Uint8Array<ArrayBuffer>,
+  prepare: (object: BpfObject) => void = () => {},
 ): BpfObject {
-  const object = new BpfObject(elf);
+  const object = new BpfObject(Deno.readFileSync(file));
   try {
     for (const name of BAN_MAP_NAMES) {
-      const fd = kept.get(name);
-      if (fd !== undefined) object.reuseMap(name, fd);
-      else if (isSizedByLimit(name)) object.setMaxEntries(name, options.limit);
+      if (!kept.has(name) && isSizedByLimit(name)) object.setMaxEntries(name, options.limit);
     }
-    const constants = Uint32Array.of(
-      options.scope === "endpoint" || hasBans(kept.get("blocked_endpoints")) ? 1 : 0, // endpoint_scope
-      options.networks === true ? 1 : 0, // network_bans
-    );
-    object.setConstants(new Uint8Array(constants.buffer));
-    for (const program of ["btblocker_l2", "btblocker_l3"]) object.setProgramFlags(program, flags);
+    for (const [name, fd] of kept) object.reuseMap(name, fd);
+    object.setConstants(constants);
+    prepare(object);
     object.load();
     return object;
   } catch (error) {
     object[Symbol.dispose]();
     throw error;
   }
+}
+
+/** The constants of bpf/bans.h, in their order. */
+function constantsOf(
+  options: XdpOptions,
+  kept: ReadonlyMap<BanMapName, number>,
+): Uint8Array<ArrayBuffer> {
+  const constants = Uint32Array.of(
+    options.scope === "endpoint" || hasBans(kept.get("blocked_endpoints")) ? 1 : 0, // endpoint_scope
+    options.networks === true ? 1 : 0, // network_bans
+  );
+  return new Uint8Array(constants.buffer);
 }
 
 /** Whether bans of endpoints are kept from a run with BAN_SCOPE=endpoint, which hold on. */

@@ -50,6 +50,7 @@ export class LocalAddresses implements Disposable {
   #events: RouteEvents | null = new RouteEvents(); // before the first reading, to miss nothing
   #routes: readonly Route[] = [];
   #resolverTimes = "";
+  #readings = 0;
 
   /** Reads everything once. @param whitelist WHITELIST_IPS */
   constructor(whitelist: readonly string[] = []) {
@@ -66,6 +67,11 @@ export class LocalAddresses implements Disposable {
   /** Interfaces of the default routes, the preferred one first; IPv4 before IPv6. */
   get defaultInterfaces(): readonly string[] {
     return [...new Set(this.#routes.map((route) => route.interface))];
+  }
+
+  /** How often everything was read: another number, another state of the network. */
+  get readings(): number {
+    return this.#readings;
   }
 
   /**
@@ -90,6 +96,7 @@ export class LocalAddresses implements Disposable {
   }
 
   #read(): void {
+    this.#readings++;
     this.#resolverTimes = resolverTimes();
     this.#routes = defaultRoutes();
     const uplinks = new Set(this.defaultInterfaces);
