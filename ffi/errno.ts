@@ -146,6 +146,7 @@ export const ENODEV = 19;
 export const EINVAL = 22;
 export const ENAMETOOLONG = 36;
 export const EOPNOTSUPP = 95;
+export const EADDRINUSE = 98;
 export const ENOBUFS = 105;
 
 /** "EPERM, operation not permitted"; numbers the kernel does not document are named as such. */

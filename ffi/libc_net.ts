@@ -62,14 +62,9 @@ const SOCKADDR_UN_LENGTH = 110;
  * `@` names an abstract socket (unix(7)).
  */
 export function sendUnixDatagram(path: string, bytes: Uint8Array<ArrayBuffer>): number {
-  const name = new TextEncoder().encode(path);
-  if (SUN_PATH + name.length >= SOCKADDR_UN_LENGTH) return -ENAMETOOLONG;
-  const address = new Uint8Array(SOCKADDR_UN_LENGTH);
-  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
-  address.set(name, SUN_PATH);
-  const isAbstract = path.startsWith("@");
-  if (isAbstract) address[SUN_PATH] = 0;
-  const size = SUN_PATH + name.length + (isAbstract ? 0 : 1); // an abstract name has no final NUL
+  const made = unixAddress(path);
+  if (made === null) return -ENAMETOOLONG;
+  const { address, size } = made;
   const socket = outcome(libc().socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (socket < 0) return socket;
   const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
@@ -77,6 +72,33 @@ export function sendUnixDatagram(path: string, bytes: Uint8Array<ArrayBuffer>): 
   const sent = outcome(libc().sendto(socket, bytes, length, flags, address, size));
   close(socket);
   return sent;
+}
+
+function unixAddress(path: string): { address: Uint8Array<ArrayBuffer>; size: number } | null {
+  const name = new TextEncoder().encode(path);
+  if (SUN_PATH + name.length >= SOCKADDR_UN_LENGTH) return null;
+  const address = new Uint8Array(SOCKADDR_UN_LENGTH);
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  address.set(name, SUN_PATH);
+  const isAbstract = path.startsWith("@");
+  if (isAbstract) address[SUN_PATH] = 0;
+  // An abstract name has no final NUL.
+  return { address, size: SUN_PATH + name.length + (isAbstract ? 0 : 1) };
+}
+
+/**
+ * Takes an abstract name (unix(7)), which one socket in the network namespace can have, whatever each
+ * process sees of the file system. The socket, which keeps it until it is closed; -EADDRINUSE where
+ * another has it.
+ */
+export function takeAbstractName(name: string): number {
+  const made = unixAddress(`@${name}`);
+  if (made === null) return -ENAMETOOLONG;
+  const socket = outcome(libc().socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (socket < 0) return socket;
+  const bound = outcome(libc().bind(socket, made.address, made.size));
+  if (bound < 0) close(socket);
+  return bound < 0 ? bound : socket;
 }
 
 const SIOCGIFMTU = 0x8921n;

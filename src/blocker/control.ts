@@ -9,6 +9,7 @@
  * STATUS_LISTEN, which is its group's too.
  */
 import { type BoundedConnection, Connections } from "../status/connections.ts";
+import { isPresent, showPresence } from "./presence.ts";
 import { TextLines, TextLineStream } from "./text_lines.ts";
 import { EnvironmentError, UsageError } from "../errors.ts";
 
@@ -36,6 +37,7 @@ interface Answer {
 export class ControlServer implements AsyncDisposable {
   readonly path: string;
   readonly #lock: Deno.FsFile;
+  readonly #presence: Disposable;
   readonly #lockPath: string;
   readonly #handlers: Readonly<Record<string, ControlHandler>>;
   readonly #connections: Connections;
@@ -74,6 +76,7 @@ export class ControlServer implements AsyncDisposable {
       this.#lock.close();
       throw new EnvironmentError(`Cannot listen at ${this.path}: ${(error as Error).message}`);
     }
+    this.#presence = showPresence(inode, directory);
     this.#connections = new Connections({
       ...{ listener, bounds: BOUNDS },
       serve: (connection) => this.#serve(connection),
@@ -117,6 +120,7 @@ export class ControlServer implements AsyncDisposable {
     if (this.#isClosed) return;
     this.#isClosed = true;
     await this.#connections[Symbol.asyncDispose]();
+    this.#presence[Symbol.dispose]();
     removeFile(this.path);
     removeFile(this.#lockPath); // while it is held
     this.#lock.close();
@@ -187,7 +191,8 @@ function inodeOf(path: string): number | null {
 const ANSWER_TIMEOUT_MS = 60_000;
 
 /**
- * Asks the blocker running in the namespace. Null when none runs; throws what the handler threw.
+ * Asks the blocker running in the namespace. Null when none runs; throws what the handler threw, and
+ * EnvironmentError where one runs that cannot be reached from here.
  */
 export async function askControl(
   inode: number,
@@ -196,7 +201,13 @@ export async function askControl(
   directory: string = CONTROL_DIRECTORY,
 ): Promise<{ readonly result: unknown } | null> {
   const connection = await connect(socketPath(inode, directory));
-  if (connection === null) return null;
+  if (connection === null) {
+    if (!isPresent(inode, directory)) return null;
+    throw new EnvironmentError(
+      `Cannot ask btblocker: it runs in this network namespace, but not with this ${directory}`,
+      "in a container? Then ask there: docker exec CONTAINER btblocker …",
+    );
+  }
   const timer = setTimeout(() => closeQuietly(connection), ANSWER_TIMEOUT_MS);
   try {
     const request = new TextEncoder().encode(`${JSON.stringify({ command, argument })}\n`);

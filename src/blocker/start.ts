@@ -26,11 +26,11 @@ import { DetectionHistory } from "../status/history.ts";
 import { thisMachine } from "../who/machine.ts";
 import { Who } from "../who/who.ts";
 import { BanDesk } from "./ban_desk.ts";
-import { readBanRequest } from "./ban_request.ts";
 import { Blocker } from "./blocker.ts";
 import { BlockerStatus } from "./blocker_status.ts";
 import { CONTROL_DIRECTORY, ControlServer } from "./control.ts";
 import { tellDetection } from "./detections.ts";
+import { Front } from "./front.ts";
 import { banSideOptions, guardedTraffic, judgeSettings } from "./settings.ts";
 
 /** For tests. */
@@ -52,20 +52,10 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   await using undo = new AsyncDisposableStack();
 
   // The lock: a second blocker must not touch the first one's rules and maps.
-  let desk: BanDesk | null = null;
-  let status: BlockerStatus | null = null;
-  let fleet: Fleet | null = null;
-  undo.use(
-    new ControlServer(
-      networkNamespaceInode(),
-      {
-        bans: (asked) => started(desk).answer(readBanRequest(asked)),
-        status: () => started(status).status(),
-      },
-      CONTROL_DIRECTORY,
-      (message) => logLine("error", message),
-    ),
-  );
+  const front = new Front();
+  const complain = (message: string) => logLine("error", message);
+  const inode = networkNamespaceInode();
+  undo.use(new ControlServer(inode, front.handlers, CONTROL_DIRECTORY, complain));
 
   // What can be refused is refused before the kernel is touched: a service manager that starts us
   // again and again is not to flap the rules.
@@ -77,11 +67,12 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const bans = undo.use(
     BanSide.open({ ...banSideOptions(config, joins !== null), log: logLine }),
   );
-  desk = new BanDesk(bans.bans, bans.local.never, () => fleet);
+  let fleet: Fleet | null = null;
+  const desk = front.desk = new BanDesk(bans.bans, bans.local.never, () => fleet);
 
   // The status page.
   const history = new DetectionHistory();
-  status = undo.use(
+  const status = front.status = undo.use(
     await BlockerStatus.start({ settings, bans, desk, detections: history, detectionFiles }),
   );
 
@@ -142,12 +133,6 @@ function openWebhook(setting: string): Webhook {
     throw new EnvironmentError(`Cannot use ${path} of WEBHOOK_URL: expected http://… or https://…`);
   }
   return new Webhook({ url, host: Deno.hostname(), log: logLine });
-}
-
-/** The part, once it is there. */
-function started<Part>(part: Part | null): Part {
-  if (part !== null) return part;
-  throw new EnvironmentError("Cannot answer yet: btblocker is starting");
 }
 
 /** Without rules to manage, a missing tool is no obstacle. */
