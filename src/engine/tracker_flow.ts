@@ -35,6 +35,12 @@ const CONNECTION_ID_HIGH = 2;
 const CONNECTION_ID_LOW = 3;
 const TRANSACTION = 4; // of the latest announce or scrape request
 const ENTRIES = 5; // info-hashes in it
+/** A connection id that begins a header of small integers: somebody else's message. */
+const SMALL = 0x1_0000;
+
+/** Length of the text in an error. */
+const MIN_ERROR_TEXT = 4;
+const MAX_ERROR_TEXT = 512;
 
 /** Flags; `<< direction` of the client. */
 const CONNECT_SENT = 0x01;
@@ -131,8 +137,11 @@ export class TrackerFlows {
     const connected = (words[at + FLAGS] & (CONNECTED << client)) !== 0 &&
       i32be(bytes, start + REQUEST_CONNECTION_ID) === words[at + CONNECTION_ID_HIGH] &&
       i32be(bytes, start + REQUEST_CONNECTION_ID + 4) === words[at + CONNECTION_ID_LOW];
-    // Ids are random; a small one may be any counter or a zero that comes back as zero.
-    if (transaction >>> 16 !== 0) {
+    // Ids are random; a small one may be any counter or a zero that comes back as zero. One half of a
+    // connection id may be small with some trackers, a header of integers has more of them.
+    const isRandom = transaction >>> 16 !== 0 &&
+      (connected || (i32be(bytes, start) >>> 0 >= SMALL && i32be(bytes, start + 4) >>> 0 >= SMALL));
+    if (isRandom) {
       words[at + FLAGS] &= ~((ANNOUNCE_SENT | SCRAPE_SENT) << client);
       words[at + FLAGS] |= (announce ? ANNOUNCE_SENT : SCRAPE_SENT) << client;
       words[at + TRANSACTION] = transaction;
@@ -181,7 +190,20 @@ export class TrackerFlows {
           : null;
       }
       default:
-        return announced || scraped || connecting ? ERROR_RESPONSE : null;
+        return (announced || scraped || connecting) &&
+            isErrorText(bytes, start + RESPONSE_HEADER_LENGTH, end)
+          ? ERROR_RESPONSE
+          : null;
     }
   }
+}
+
+/** A sentence for people (BEP 15, errors): at least a word, and nothing that is no text. */
+function isErrorText(bytes: Uint8Array, start: number, end: number): boolean {
+  while (end > start && bytes[end - 1] === 0) end--; // some trackers send the C string's end along
+  if (end - start < MIN_ERROR_TEXT || end - start > MAX_ERROR_TEXT) return false;
+  for (let at = start; at < end; at++) {
+    if (bytes[at] < 0x20 || bytes[at] === 0x7f) return false;
+  }
+  return true;
 }

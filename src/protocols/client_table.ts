@@ -177,6 +177,7 @@ export const AZUREUS_STYLE: readonly ClientRow[] = Object.freeze([
 
 /** Everything else, by its first bytes; longer prefixes first where one begins another. */
 export const OTHER_STYLES: readonly ClientRow[] = Object.freeze([
+  row("-TS0008-", "torrent-stream", "none"), // peerflix; TorrentStorm has these letters too
   row("-ML", "MLDonkey", "text"),
   row("-BOW", "Bits on Wheels", "none"),
   row("-G3", "G3 Torrent", "none"),

@@ -21,7 +21,7 @@ export type Place =
   | "extension message key"
   /** The key of a `key=value` pair in the query of an HTTP request's target. */
   | "query key"
-  /** The beginning of the last segment of an HTTP request's path. */
+  /** The last segment of an HTTP request's path. */
   | "last path segment"
   /** The end of an HTTP request's path. */
   | "path end"

@@ -118,6 +118,12 @@ const rejected: readonly (readonly [string, readonly (readonly [number, Uint8Arr
     ),
   ]]],
   ["a scrape response without rows", [[0, scrape], [1, scraped.slice(0, 8)]]],
+  ["a header of kind, sender, 2 and receiver", [ // the receiver's number comes back as sender's
+    [0, join(hex("00000001 000a0001 00000002 00c80002"), new Uint8Array(20))],
+    [1, hex("00000003 00c80002 00000002 000a0001 6f6b")],
+  ]],
+  ["an error that is no text", [[0, announce], [1, hex("00000003 5eed0002 00000002 5eed0001")]]],
+  ["an error without a text", [[0, announce], [1, hex("00000003 5eed0002")]]],
   ["zeros answered by zeros", small("00000000")],
   ["a small counter that comes back", small("00000012")],
   ["an announce of another connection", [[0, connect], [1, connected], [

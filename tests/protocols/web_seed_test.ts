@@ -20,6 +20,7 @@ const HASH = "%e4%be%9eM%b8v%e3%e3%17%97x%b0%3e%90b%97%be%5c%8d%be";
 const BEP17 = request(`/seed.php?info_hash=${HASH}&piece=7&ranges=0-49151`);
 const BITCOMET = request(
   `/data?fid=${"0123456789abcdef".repeat(2)}&size=1048576`,
+  "User-Agent: BitComet/1.62",
   "Range: bytes=0-65535",
 );
 
@@ -78,6 +79,31 @@ testTable("detectWebSeed", detectWebSeed, [
   {
     name: "rejects fid and size of a web album",
     bytes: request("/data?fid=12345&size=200", "Range: bytes=0-1"),
+    expected: "no",
+  },
+  {
+    name: "rejects a download service's file id, whoever asks",
+    bytes: request(`/data?fid=${"0123456789abcdef".repeat(2)}&size=1`, BROWSER, "Range: bytes=0-1"),
+    expected: "no",
+  },
+  {
+    name: "rejects a file id where nobody says who asks",
+    bytes: request(`/data?fid=${"0123456789abcdef".repeat(2)}&size=1`, "Range: bytes=0-1"),
+    expected: "no",
+  },
+  {
+    name: "accepts a tracker's script",
+    bytes: request("/x/announce.php?key=1", "User-Agent: uTorrent/3550(45852)"),
+    expected: "tracker path requested by a client",
+  },
+  {
+    name: "rejects a client's fetch of announcements",
+    bytes: request("/announcements.rss", "User-Agent: qBittorrent/4.5.2"),
+    expected: "no",
+  },
+  {
+    name: "rejects a client's fetch of a page whose name begins with scrape",
+    bytes: request("/scraper", "User-Agent: qBittorrent/4.5.2"),
     expected: "no",
   },
   {

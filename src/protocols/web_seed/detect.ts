@@ -6,7 +6,7 @@
  * fetches news, updates and address databases: only a Range, or a torrent's path, counts.
  */
 
-import { ascii } from "../../packet/bytes.ts";
+import { ascii, startsWith } from "../../packet/bytes.ts";
 import {
   CUT_HEAD,
   CUT_LINE,
@@ -58,8 +58,10 @@ const MIN_FID_LENGTH = 32;
 
 const USER_AGENTS = new PrefixSet(wordsAt("user agent"));
 const SEGMENT_WORDS = wordsAt("last path segment");
-const LAST_SEGMENTS = new PrefixSet(SEGMENT_WORDS);
+const SEGMENTS = new WordSet(SEGMENT_WORDS);
 const DATA_SEGMENT = SEGMENT_WORDS.indexOf("data");
+/** Trackers written in PHP: `announce.php`. */
+const SCRIPT_SUFFIX = ascii(".php");
 const TORRENT_SUFFIX = ascii(wordsAt("path end")[0]);
 const BYTE_RANGE = new PrefixSet(["bytes="]);
 
@@ -77,20 +79,30 @@ export function detectWebSeed(
   const headersEnd = state === CUT_HEAD ? end : head.bodyStart;
   const query = readQuery(bytes, end, head);
   if (query === BY_HASH) return PIECE_BY_HASH;
-  // All of it hangs on the client's name, or for BitComet on the Range.
+  // All of it hangs on the client's name.
   const agent = head.values[USER_AGENT];
   const byClient = agent >= 0 && USER_AGENTS.indexOf(bytes, agent, headersEnd) >= 0;
-  const segment = LAST_SEGMENTS.indexOf(bytes, head.lastSegment, head.pathEnd);
+  if (agent >= 0 && !byClient) return null;
   if (byClient) {
+    const segment = lastSegment(bytes, head);
     if (isTorrentPath(bytes, head)) return TORRENT_BY_CLIENT;
     if (segment >= 0 && segment !== DATA_SEGMENT) return TRACKER_BY_CLIENT;
-  } else if (agent >= 0 && query !== BY_FID) return null;
-  const range = head.values[RANGE];
-  if (range >= 0 && BYTE_RANGE.indexOf(bytes, range, headersEnd) >= 0) {
-    if (query === BY_FID && segment === DATA_SEGMENT) return DATA_BY_BITCOMET;
-    if (byClient) return RANGE_BY_CLIENT;
+    const range = head.values[RANGE];
+    if (range >= 0 && BYTE_RANGE.indexOf(bytes, range, headersEnd) >= 0) {
+      return query === BY_FID && segment === DATA_SEGMENT ? DATA_BY_BITCOMET : RANGE_BY_CLIENT;
+    }
   }
   return state === CUT_HEAD ? NEED_MORE : null;
+}
+
+/** Index of the word that is the path's whole last segment, or -1: `/announcements.rss` is none. */
+function lastSegment(bytes: Uint8Array, head: HttpHead): number {
+  const at = head.lastSegment;
+  const suffix = head.pathEnd - SCRIPT_SUFFIX.length;
+  const end = suffix > at && startsWith(bytes, suffix, head.pathEnd, SCRIPT_SUFFIX)
+    ? suffix
+    : head.pathEnd;
+  return SEGMENTS.indexOf(bytes, at, end - at);
 }
 
 const ORDINARY = 0;
