@@ -1,8 +1,13 @@
 /**
  * Peer wire in the middle of a stream: flows that are older than the blocker, joined without a SYN,
- * perhaps inside a 16 KiB piece. Evidence is a chain of messages, each of which ends exactly where
- * the next begins, followed across segments by stream position (DETECTION.md, "Peer wire messages
- * mid-stream").
+ * perhaps inside a 16 KiB piece.
+ *
+ * A length of four bytes and a type of one is how half of all protocols are framed, and consecutive
+ * messages that end exactly on the next are what all of those have. What only BitTorrent has is its
+ * grid: requests and pieces of 16 KiB whose begin is a multiple of 16 KiB. So a chain needs such a
+ * message, and beside it others that fit; one alone is enough where its segment begins with it and
+ * its index is larger than any file handle's, its begin not 0. Segments that are framed alike and
+ * hold what no peer says make it another protocol, of which much more is asked.
  *
  * State is 64 bytes a flow (32 a direction) in typed arrays; nothing is allocated per packet.
  */
@@ -14,6 +19,7 @@ import {
   CANCEL,
   CONSISTENT,
   EXTENDED,
+  GRID,
   HASH_REJECT,
   HASH_REQUEST,
   HASHES,
@@ -51,9 +57,22 @@ const SEEN_UNIT = 16;
 const MAX_LENGTH = Math.max(...MESSAGE_FORMS.map((form) => form.maxLength));
 /** A hole this large after the expected position means that the message there was lost. */
 const MAX_HOLE = 0x4000;
-/** Points that make a chain, two of which come from a block message with consistent fields. */
-const ENOUGH_POINTS = 3;
-const BLOCK_POINTS = 2;
+/** Points that make a chain. */
+const ENOUGH_POINTS = 6;
+/** Where another protocol's messages were seen: three of the grid at least. */
+const ENOUGH_POINTS_ALIEN = 18;
+/** Points by how much {@link judgeMessage} finds in a message: framed, indexed, consistent, grid. */
+const POINTS = [1, 2, 1, 4] as const;
+/** A hash message of BitTorrent v2. */
+const HASH_POINTS = 5;
+/** A message of the grid that no table of files or streams explains. */
+const LONE_POINTS = 6;
+/** Handles of files and streams are small numbers; pieces of a torrent go into the thousands. */
+const MIN_LONE_INDEX = 16;
+/** Messages read of one segment: what these do not show, more of them will not. */
+const MAX_MESSAGES = 128;
+/** Bytes of extension messages read of one segment. */
+const MAX_EXTENSION_BYTES = 8192;
 
 /** The part of a message that judgeMessage() reads at most, for all but hash messages. */
 const HELD = 16;
@@ -69,6 +88,10 @@ const HAS_BLOCK = 1;
 const HAS_FAST = 2;
 const HAS_HASHES = 4;
 const LAST_WAS_KEEP_ALIVE = 8;
+/** The chain begins inside a segment, where a file that is being sent may hold anything. */
+const BEGAN_INSIDE = 16;
+/** Messages of another protocol were seen, in either direction; stays when a chain is forgotten. */
+const ALIEN = 0x80;
 
 /** A message put together from two segments: one at a time, never kept. */
 const assembled = new Uint8Array(JUDGED_LENGTH);
@@ -85,7 +108,7 @@ export class MessageChains {
   /** Payload bytes seen, in units of 16. */
   readonly #seen: Uint16Array;
   readonly #points: Uint8Array;
-  /** State in bits 0…1, kinds in bits 2… */
+  /** State in bits 0…1, kinds in bits 2…6, {@link ALIEN}. */
   readonly #flags: Uint8Array;
 
   /** `slots` flows, two directions each. */
@@ -104,6 +127,7 @@ export class MessageChains {
   /** Forgets the flow that used `slot`. */
   reset(slot: number): void {
     for (let d = slot * 2; d < slot * 2 + 2; d++) {
+      this.#flags[d] = 0;
       this.#forget(d);
       this.#seen[d] = 0;
     }
@@ -165,6 +189,10 @@ export class MessageChains {
     start: number,
     end: number,
   ): Match | null {
+    if (isAlien(bytes, start, end)) {
+      this.#flags[d] |= ALIEN;
+      this.#flags[d ^ 1] |= ALIEN;
+    }
     // A small segment is usually written whole: it begins with a message. Never with a keep-alive,
     // because runs of zeros are everywhere.
     if (bytes[start] === 0 && end - start >= HEADER_LENGTH && mayBegin(bytes, start, end)) {
@@ -190,6 +218,7 @@ export class MessageChains {
     const piece = findPiece(bytes, start, end);
     if (piece < 0) return null;
     this.#begin(d, (position + piece - start) | 0);
+    if (piece > start) this.#addKind(d, BEGAN_INSIDE);
     return this.#walk(d, position, bytes, start, piece, end);
   }
 
@@ -198,6 +227,7 @@ export class MessageChains {
     for (let at = Math.max(start, end - PIECE_HEADER_LENGTH + 1); at < end; at++) {
       if (!isPieceBeginning(bytes, at, end)) continue;
       this.#begin(d, (position + at - start) | 0);
+      if (at > start) this.#addKind(d, BEGAN_INSIDE);
       this.#hold(d, bytes, at, end);
       return;
     }
@@ -218,21 +248,28 @@ export class MessageChains {
       if (at === BROKEN) return this.#break(d);
       this.#next[d] = (position + at - start) | 0;
     }
-    while (at < end) {
+    let extensionBytes = 0;
+    for (let messages = 0; at < end; messages++) {
+      if (messages === MAX_MESSAGES) return this.#break(d);
       if (end - at < JUDGED_LENGTH) {
         if (!mayContinue(bytes, at, end)) return this.#break(d);
         if (this.#hold(d, bytes, at, end)) break;
       }
       const taken = this.#take(d, bytes, at, end);
       if (taken < 0) return this.#break(d);
-      if (taken === 0) return extensionMatch(bytes, at, end);
+      if (bytes[at + 4] === EXTENDED && taken > HEADER_LENGTH) {
+        const found = extensionMatch(bytes, at, Math.min(end, at + MAX_EXTENSION_BYTES));
+        if (found !== null) return found;
+        extensionBytes += taken;
+        if (extensionBytes > MAX_EXTENSION_BYTES) return this.#break(d);
+      }
       at += taken;
       this.#next[d] = (position + at - start) | 0;
     }
     return this.#verdict(d);
   }
 
-  /** Adds the message at `at`; answers its whole length, 0 for an extension that proves itself. */
+  /** Adds the message at `at`; answers its whole length, or {@link BROKEN}. */
   #take(d: number, bytes: Uint8Array, at: number, end: number): number {
     const length = u32be(bytes, at);
     if (length === 0) {
@@ -244,23 +281,29 @@ export class MessageChains {
     if (verdict === IMPOSSIBLE) return BROKEN;
     const id = bytes[at + 4];
     this.#flags[d] &= ~(LAST_WAS_KEEP_ALIVE << 2);
-    if (id === EXTENDED) {
-      if (extensionMatch(bytes, at, end) !== null) return 0;
-    }
-    let points = 1;
-    if (verdict === CONSISTENT) {
+    let points: number = POINTS[verdict];
+    if (verdict >= CONSISTENT) {
       if (id === HASH_REQUEST || id === HASHES || id === HASH_REJECT) {
         this.#addKind(d, HAS_HASHES | HAS_BLOCK);
+        points = HASH_POINTS;
       } else {
         if (!this.#agrees(d, bytes, at, id)) return BROKEN;
-        this.#addKind(d, id === REJECT ? HAS_BLOCK | HAS_FAST : HAS_BLOCK);
+        if (verdict === GRID) {
+          this.#addKind(d, id === REJECT ? HAS_BLOCK | HAS_FAST : HAS_BLOCK);
+          if (this.#standsAlone(d, bytes, at)) points = LONE_POINTS;
+        }
       }
-      points = BLOCK_POINTS;
     } else if (verdict === INDEXED && messageForm(id)!.bep === 6) {
       this.#addKind(d, HAS_FAST);
     }
     this.#points[d] = Math.min(255, this.#points[d] + points);
     return PREFIX_LENGTH + length;
+  }
+
+  /** Whether the message of the grid at `at` is enough by itself. */
+  #standsAlone(d: number, bytes: Uint8Array, at: number): boolean {
+    return (this.#kinds(d) & BEGAN_INSIDE) === 0 &&
+      i32be(bytes, at + 5) >= MIN_LONE_INDEX && i32be(bytes, at + 9) > 0;
   }
 
   /**
@@ -279,7 +322,8 @@ export class MessageChains {
   }
 
   #verdict(d: number): Match | null {
-    if (this.#points[d] < ENOUGH_POINTS) return null;
+    const isAlien = (this.#flags[d] & ALIEN) !== 0;
+    if (this.#points[d] < (isAlien ? ENOUGH_POINTS_ALIEN : ENOUGH_POINTS)) return null;
     const kinds = this.#kinds(d);
     if ((kinds & HAS_BLOCK) === 0) return null;
     if ((kinds & HAS_HASHES) !== 0) return MID_STREAM_V2;
@@ -316,13 +360,13 @@ export class MessageChains {
     this.#heldLength[d] = 0;
     if (this.#points[d] === 0 && !mayBegin(assembled, 0, available)) return BROKEN;
     const taken = this.#take(d, assembled, 0, available);
-    return taken <= 0 ? BROKEN : at - kept + taken;
+    return taken < 0 ? BROKEN : at - kept + taken;
   }
 
   #begin(d: number, next: number): void {
     this.#forget(d);
     this.#next[d] = next;
-    this.#flags[d] = FOLLOWING;
+    this.#flags[d] |= FOLLOWING;
   }
 
   #break(d: number): null {
@@ -331,7 +375,7 @@ export class MessageChains {
   }
 
   #forget(d: number): void {
-    this.#flags[d] = SEARCHING;
+    this.#flags[d] &= ALIEN; // and SEARCHING
     this.#points[d] = 0;
     this.#heldLength[d] = 0;
   }
@@ -341,7 +385,7 @@ export class MessageChains {
   }
 
   #kinds(d: number): number {
-    return this.#flags[d] >> 2;
+    return (this.#flags[d] & ~ALIEN) >> 2;
   }
 
   #addKind(d: number, kind: number): void {
@@ -361,13 +405,23 @@ function extensionMatch(bytes: Uint8Array, at: number, end: number): Match | nul
 }
 
 /**
+ * Whether the segment is one whole message of u32 length and u8 type that no peer sends: data of a
+ * piece has such a length by chance once in 2^32 segments.
+ */
+function isAlien(bytes: Uint8Array, start: number, end: number): boolean {
+  return bytes[start] === 0 && end - start > HEADER_LENGTH &&
+    u32be(bytes, start) === end - start - PREFIX_LENGTH &&
+    judgeMessage(bytes, start, end) === IMPOSSIBLE;
+}
+
+/**
  * Whether a chain may begin with the message at `at`: one that is short or that its fields confirm.
  * A long one that nothing confirms would only make us wait at a wrong place for its end.
  */
 function mayBegin(bytes: Uint8Array, at: number, end: number): boolean {
   const verdict = judgeMessage(bytes, at, end);
   if (verdict === IMPOSSIBLE) return false;
-  return verdict === CONSISTENT || bytes[at + 4] === EXTENDED || u32be(bytes, at) < JUDGED_LENGTH;
+  return verdict >= CONSISTENT || bytes[at + 4] === EXTENDED || u32be(bytes, at) < JUDGED_LENGTH;
 }
 
 /** Whether `[at, end)` may be a message or the beginning of one. */

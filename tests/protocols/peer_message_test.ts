@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   CONSISTENT,
   FRAMED,
+  GRID,
   IMPOSSIBLE,
   INDEXED,
   judgeMessage,
@@ -15,8 +16,9 @@ const NAMES = new Map([
   [FRAMED, "framed"],
   [INDEXED, "indexed"],
   [CONSISTENT, "consistent"],
+  [GRID, "grid"],
 ]);
-const ROOT = "00".repeat(32);
+const ROOT = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"; // SHA-256 of nothing
 
 // Length prefixes and bodies as BEP 3, 5, 6, 10 and 52 have them.
 const rows: readonly (readonly [string, string, string])[] = [
@@ -29,7 +31,7 @@ const rows: readonly (readonly [string, string, string])[] = [
   [
     "request (mercury-bittorrent.pcap, frame 5)",
     "0000000d 06 00000048 00004000 00004000",
-    "consistent",
+    "grid",
   ],
   ["request of a torrent's last block", "0000000d 06 00000048 00004000 00000123", "consistent"],
   ["request of nothing", "0000000d 06 00000048 00004000 00000000", "impossible"],
@@ -39,15 +41,15 @@ const rows: readonly (readonly [string, string, string])[] = [
   [
     "piece (bittorrent_tcp_miss.pcapng, frame 13)",
     "00004009 07 00000084 00000000 0db5",
-    "consistent",
+    "grid",
   ],
   ["piece of 256 KiB", "00040009 07 00000084 00000000", "impossible"],
-  ["cancel", "0000000d 08 00000048 00004000 00004000", "consistent"],
+  ["cancel", "0000000d 08 00000048 00004000 00004000", "grid"],
   ["port", "00000003 09 1ae1", "framed"],
   ["port 0", "00000003 09 0000", "impossible"],
   ["suggest piece", "00000005 0d 00000001", "indexed"],
   ["have all", "00000001 0e", "framed"],
-  ["reject request", "0000000d 10 00000048 00004000 00004000", "consistent"],
+  ["reject request", "0000000d 10 00000048 00004000 00004000", "grid"],
   ["allowed fast (bittorrent_tcp_miss.pcapng, frame 12)", "00000005 11 00000274", "indexed"],
   ["extended", "000000ce 14 00 64", "framed"],
   ["hash request", `00000031 15 ${ROOT} 00000000 00000200 00000200 00000003`, "consistent"],
@@ -57,6 +59,11 @@ const rows: readonly (readonly [string, string, string])[] = [
     "impossible",
   ],
   ["hashes", `00000071 16 ${ROOT} 00000000 00000000 00000002 00000000`, "consistent"],
+  [
+    "a record with a name",
+    `00000031 15 ${"61".repeat(8)}${"00".repeat(24)} 00000000 00000200 00000200 00000003`,
+    "framed",
+  ],
   ["hash reject", `00000031 17 ${ROOT} 00000001 00000000 00000002 00000000`, "consistent"],
   [
     "hash reject of 3 hashes",

@@ -26,6 +26,8 @@ const BLOCK = 0x4000;
 const MAX_BLOCK = 0x2_0000;
 /** No torrent has more pieces: with 16 KiB pieces this is 64 GiB. */
 const MAX_INDEX = 1 << 22;
+/** Different bytes in a hash: fewer come once in 10^9. */
+const MIN_DIFFERENT = 20;
 /** Largest piece in use. */
 const MAX_PIECE = 1 << 27;
 
@@ -91,8 +93,10 @@ export const IMPOSSIBLE = -1;
 export const FRAMED = 0;
 /** Framing and a piece index that a torrent can have. */
 export const INDEXED = 1;
-/** Framing and block (or hash) fields that agree with each other: over 80 bits of constraint. */
+/** Framing and block (or hash) fields that agree with each other. */
 export const CONSISTENT = 2;
+/** The same and the block is the usual 16 KiB: over 90 bits of constraint, and no other protocol's. */
+export const GRID = 3;
 
 /**
  * Judges the message whose length prefix is at `at`. At least {@link HEADER_LENGTH} bytes must be
@@ -131,7 +135,8 @@ function judgeBlock(index: number, begin: number, length: number): number {
   if (index >= MAX_INDEX || begin >= MAX_PIECE || length === 0 || length > MAX_BLOCK) {
     return IMPOSSIBLE;
   }
-  return begin % BLOCK === 0 ? CONSISTENT : FRAMED;
+  if (begin % BLOCK !== 0) return FRAMED;
+  return length === BLOCK ? GRID : CONSISTENT;
 }
 
 /**
@@ -146,5 +151,16 @@ function judgeHashes(bytes: Uint8Array, body: number, length: number): number {
   if (baseLayer > 40 || proofLayers > 40) return IMPOSSIBLE;
   if (count < 2 || count > 512 || (count & (count - 1)) !== 0) return IMPOSSIBLE;
   if (index % count !== 0 || (length - 49) % 32 !== 0) return IMPOSSIBLE;
-  return CONSISTENT;
+  return looksHashed(bytes, body) ? CONSISTENT : FRAMED;
+}
+
+/** A hash of 32 bytes has 30 different ones on average; records with a name or counters have few. */
+function looksHashed(bytes: Uint8Array, at: number): boolean {
+  let different = 0;
+  for (let i = 0; i < 32; i++) {
+    let j = 0;
+    while (j < i && bytes[at + j] !== bytes[at + i]) j++;
+    if (j === i) different++;
+  }
+  return different >= MIN_DIFFERENT;
 }

@@ -9,7 +9,7 @@
  */
 
 import { i32be } from "../../packet/bytes.ts";
-import { CONSISTENT, judgeMessage } from "./message.ts";
+import { GRID, judgeMessage } from "./message.ts";
 
 const KNOWN = Uint8Array.of(0x00, 0x00, 0x40, 0x09, 0x07, 0x00);
 const STRIDE = KNOWN.length;
@@ -49,7 +49,7 @@ export function findPiece(bytes: Uint8Array, start: number, end: number): number
 function isHeader(bytes: Uint8Array, at: number, last: number, end: number): boolean {
   return bytes[at + 3] === 0x09 && bytes[at + 4] === 0x07 && at <= last &&
     i32be(bytes, at) === LENGTH_PREFIX && bytes[at + 5] === 0 &&
-    judgeMessage(bytes, at, end) === CONSISTENT;
+    judgeMessage(bytes, at, end) === GRID;
 }
 
 /** Whether `[at, end)`, shorter than a header, may be the beginning of one. */
