@@ -35,6 +35,8 @@ const UDP_PACKETS = 8;
 const UDP_BYTES = 8192;
 /** The same with a hint: a tracker's or uTP's exchange is decided within this. */
 const UDP_PACKETS_HINTED = 64;
+/** The same while what hints is so young that a fast flow's clock has not moved. */
+const UDP_PACKETS_YOUNG = 1024;
 /** The same while nobody answers: noise sent ahead of the real exchange does not release it. */
 const UDP_PACKETS_UNANSWERED = 64;
 const UDP_BYTES_UNANSWERED = 65_536;
@@ -66,10 +68,14 @@ export function encryptedMayWait(flow: FlowRecord, lengths: boolean): boolean {
   return length < ENCRYPTED_BYTES || (length < RHYTHM_BYTES && lengths);
 }
 
-/** Whether enough of a UDP flow was seen. */
-export function isUdpSpent(flow: FlowRecord): boolean {
+/**
+ * Whether enough of a UDP flow was seen.
+ *
+ * @param isYoung whether its uTP headers, if it has any, began only now
+ */
+export function isUdpSpent(flow: FlowRecord, isYoung: boolean): boolean {
   const seen = flow.allPackets;
-  if (flow.has(HINTED)) return seen >= UDP_PACKETS_HINTED;
+  if (flow.has(HINTED)) return seen >= (isYoung ? UDP_PACKETS_YOUNG : UDP_PACKETS_HINTED);
   const isAnswered = flow.packets(0) > 0 && flow.packets(1) > 0;
   return isAnswered
     ? seen >= UDP_PACKETS || flow.allBytes >= UDP_BYTES

@@ -38,7 +38,8 @@ export class UdpInspector {
     // A datagram of a SOCKS5 association: the same questions about what it carries (RFC 1928, 7).
     const inner = innerDatagram(bytes, payloadStart, payloadEnd);
     if (inner >= 0 && this.#judge(slot, direction, packet, inner) === FOUND) return FOUND;
-    return isUdpSpent(this.#flow) ? RELEASE : WAIT;
+    const isYoung = this.#flow.has(UTP_USED) && this.#utp.isYoung(slot, packet.timeMs);
+    return isUdpSpent(this.#flow, isYoung) ? RELEASE : WAIT;
   }
 
   /** The first byte says which detectors can have an opinion. */

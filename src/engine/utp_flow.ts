@@ -9,27 +9,40 @@
  *   differ by one, each side acknowledges what the other sent, and the timestamp differences follow
  *   the other side's clock, seen twice in three headers or more;
  * - **one-way**: the other direction is out of sight: id, sequence and acknowledgement numbers go on
- *   as they should and the timestamps are a microsecond clock that agrees with ours, twice.
+ *   as they should, the timestamps are a microsecond clock that agrees with ours, and the timestamp
+ *   difference behaves as a path does: it goes up and down by little around what the two clocks are
+ *   apart. Telemetry has clocks and sequence numbers too; so besides, the headers must differ as
+ *   those of a connection do (data and acknowledgements, what is acknowledged), or be a long run of
+ *   full datagrams.
+ *
+ * Several connections may share a pair of sockets: the first that is seen is followed, the others'
+ * headers are left aside, until it has been silent for some.
  *
  * What looks like uTP without being it (CAPWAP, WireGuard, calls, games) fails on the ids, which
  * are equal or change, or on the clock, which is a constant, a counter or noise.
  */
+import { i32be } from "../packet/bytes.ts";
 import { type Match, match } from "../protocols/match.ts";
+import { GRID, judgeMessage } from "../protocols/peer_wire/message.ts";
 import {
   detectUtp,
   isFreshSyn,
+  ST_DATA,
+  ST_STATE,
   ST_SYN,
   utpAckNr,
   utpConnectionId,
+  utpExtensionsEnd,
   utpHeaderEnd,
   utpSeqNr,
   utpTimestamp,
   utpTimestampDifference,
   utpType,
+  utpWindow,
 } from "../protocols/utp/detect.ts";
 
-/** A flow's state is 64 bytes, one cache line: 4 bytes, then 15 words. */
-const WORDS = 16;
+/** A flow's state is 128 bytes: 4 bytes, 22 words, 36 bytes. */
+const WORDS = 32;
 const BYTES = WORDS * 4;
 
 /** Bytes of the first word. */
@@ -46,9 +59,24 @@ const TIME = 4; // when it was seen, µs modulo 2^32
 const ANCHOR_TIMESTAMP = 5; // the header that the clock is compared with
 const ANCHOR_TIME = 6;
 const SYN_ID_SEQ = 7;
-const WORDS_PER_DIRECTION = 7;
-/** Last word: a byte of clock agreements for each direction. */
-const CLOCK = 60;
+const DIFFERENCE = 8; // the latest
+const BASE_DIFFERENCE = 9; // the first of the present path
+const SPREAD = 10; // how far it went from there
+const WORDS_PER_DIRECTION = 10;
+/** µs modulo 2^32 of the first header, and how many headers were of other connections in a row. */
+const FIRST_TIME = 21;
+const OTHERS = 22;
+/** Bytes behind them, for direction 0; those of direction 1 follow. */
+const COUNTS = 92;
+const CLOCK = 0; // agreements of the sender's clock with ours
+const RISES = 1; // of the timestamp difference
+const FALLS = 2;
+const DATA = 3; // by type
+const STATES = 4;
+const FULL = 5; // full datagrams in a row
+const ACK_STEPS = 6; // a bit for each of 0, 1, 2 and more
+const HOLDS = 7; // of the timestamp difference, while nothing comes from the other side
+const COUNTS_PER_DIRECTION = 8;
 
 /** Flags; `<< direction` for the first three. */
 const SEEN = 0x01;
@@ -67,6 +95,25 @@ const ACK_AHEAD = 16;
  */
 const CLOCK_SPAN = 10_000;
 const BATCHING = 1_000;
+/** At high rates so short a span says as much, where the times themselves are that exact, µs. */
+const SHORT_SPAN = 1_000;
+const EXACT = 64;
+/** A path's delay changes by less from one datagram to the next, and over a few dozens, µs. */
+const PATH_STEP = 100_000;
+/** Rises and falls of the difference that make it a path's. */
+const ENOUGH_TURNS = 3;
+const ENOUGH_HOLDS = 8;
+/** Full datagrams in a row that are a transfer, and what a full one carries at least. */
+const ENOUGH_FULL = 24;
+const FULL_PAYLOAD = 900;
+/** No client offers less while data flows; protocols of small fields have less there. */
+const MIN_WINDOW = 4096;
+/** Headers of other connections after which the one that is followed is taken for finished. */
+const MAX_OTHERS = 64;
+/** The same while one header was all of it. */
+const MAX_OTHERS_OF_ONE = 2;
+/** A flow of hints is young for so long, µs: fast ones need more datagrams to show a clock. */
+const YOUNG = 60_000;
 /** A path's jitter, µs, where a time is only asked to be plausible. */
 const JITTER = 25_000;
 /** A SYN comes again after a second or more, µs. */
@@ -79,6 +126,8 @@ const ROUND_TRIP = 500_000;
 const DIFFERENCE_SPAN = 30_000_000;
 /** libutp's "not known yet"; libtorrent and libutp also send 0. */
 const UNKNOWN_DIFFERENCE = 0x7fff_ffff;
+/** Bytes that a piece's header and a request have at least. */
+const BLOCK_MESSAGE = 13;
 const PEER_WIRE_FIRST = 0x13; // BEP 3: the length of the protocol's name
 const ENOUGH_HEADERS = 3;
 const ENOUGH_AGREEMENTS = 2;
@@ -90,6 +139,8 @@ const CONTINUED = match("utp", "continued", "strong", "uTP SYN followed by its c
 const REPEATED = match("utp", "repeated", "strong", "uTP SYN repeated on a microsecond clock");
 const TWO_WAY = match("utp", "two-way", "strong", "uTP headers in both directions agree");
 const ONE_WAY = match("utp", "one-way", "strong", "uTP headers agree with the clock");
+/** A header's form and the fields of a 16 KiB block: over 110 bits. */
+const PEER_MESSAGE = match("utp", "message", "strong", "peer wire message in uTP");
 /** A SYN as clients send it: 64 fixed bits. Wait for the answer, or ask what else the host does. */
 export const UTP_SYN_HINT: Match = match("utp", "syn", "hint", "uTP SYN");
 /** Headers that continue one another. */
@@ -122,16 +173,69 @@ export class UtpFlows {
     end: number,
     timeMs: number,
   ): Match | null {
+    if (utpExtensionsEnd(bytes, start, end) < 0) return null;
     const payload = utpHeaderEnd(bytes, start, end);
-    if (payload < 0) return null;
-    if (payload < end && bytes[payload] === PEER_WIRE_FIRST) {
+    if (payload >= 0 && payload < end && bytes[payload] === PEER_WIRE_FIRST) {
       const handshake = detectUtp(bytes, start, end);
       if (handshake !== null) return handshake;
     }
+    if (payload >= 0 && end - payload >= BLOCK_MESSAGE && isBlockMessage(bytes, payload, end)) {
+      return PEER_MESSAGE;
+    }
     const now = (timeMs * 1000) | 0;
+    const at = slot * WORDS;
+    if (this.#words[at] === 0) this.#words[at + FIRST_TIME] = now;
     const opening = this.#observeOpening(slot, direction, bytes, start, end, now);
-    if (opening !== null || utpType(bytes, start) === ST_SYN) return opening;
-    return this.#observeRunning(slot, direction, bytes, start, now);
+    if (opening !== null || payload < 0 || utpType(bytes, start) === ST_SYN) return opening;
+    if (this.#isOther(slot, utpConnectionId(bytes, start))) return this.#hint(slot);
+    return this.#observeRunning(slot, direction, bytes, start, end - payload, now);
+  }
+
+  /** Whether the flow's first header is so recent that more datagrams are worth a look. */
+  isYoung(slot: number, timeMs: number): boolean {
+    return (((timeMs * 1000) | 0) - this.#words[slot * WORDS + FIRST_TIME] | 0) < YOUNG;
+  }
+
+  /** Whether the id is another connection's than the one followed, which is not silent yet. */
+  #isOther(slot: number, id: number): boolean {
+    const words = this.#words;
+    const at = slot * WORDS;
+    const flags = this.#bytes[slot * BYTES + FLAGS];
+    const followed = (flags & SEEN) !== 0
+      ? words[at + ID_SEQ] >>> 16
+      : (flags & (SEEN << 1)) !== 0
+      ? words[at + WORDS_PER_DIRECTION + ID_SEQ] >>> 16
+      : id;
+    const step = ((id - followed) << 16) >> 16;
+    if (step >= -1 && step <= 1) {
+      words[at + OTHERS] = 0;
+      return false;
+    }
+    const conflicts = slot * BYTES + CONFLICTS;
+    const allowed = this.#bytes[slot * BYTES + HEADERS] < 2 ? MAX_OTHERS_OF_ONE : MAX_OTHERS;
+    if (++words[at + OTHERS] > allowed) {
+      // Begin with this one. Ids that change all the time are nobody's.
+      words[at + OTHERS] = 0;
+      if (this.#bytes[conflicts] < 255) this.#bytes[conflicts]++;
+      this.#forget(slot, 0);
+      this.#forget(slot, 1);
+      return false;
+    }
+    return true;
+  }
+
+  /** Forgets the headers of one direction. */
+  #forget(slot: number, direction: number): void {
+    this.#restart(slot, direction);
+    this.#bytes[slot * BYTES + FLAGS] &= ~(SEEN << direction);
+  }
+
+  /** What is said of a header that decides nothing. */
+  #hint(slot: number): Match | null {
+    const at = slot * BYTES;
+    return this.#bytes[at + HEADERS] >= 2 && this.#bytes[at + CONFLICTS] < MAX_CONFLICTS
+      ? UTP_HEADER_HINT
+      : null;
   }
 
   /** SYNs, and what follows them. Null when this packet has nothing to do with a SYN. */
@@ -198,6 +302,7 @@ export class UtpFlows {
     direction: number,
     bytes: Uint8Array,
     start: number,
+    payloadLength: number,
     now: number,
   ): Match | null {
     const words = this.#words;
@@ -221,6 +326,7 @@ export class UtpFlows {
         this.#anchor(at, timestamp, now);
       } else {
         if (seqStep > 0 || ackStep > 0) counts[countsAt + FLAGS] |= ADVANCED;
+        this.#count(slot, direction, utpType(bytes, start), payloadLength, seqStep, ackStep);
         // An established connection has received something: fields of zeros are no evidence.
         const difference = utpTimestampDifference(bytes, start);
         const established = ack !== 0 && difference !== 0 && difference !== UNKNOWN_DIFFERENCE;
@@ -233,6 +339,7 @@ export class UtpFlows {
     words[at + TIMESTAMP] = timestamp;
     words[at + TIME] = now;
     if (counts[countsAt + HEADERS] < 255) counts[countsAt + HEADERS]++;
+    this.#followPath(slot, direction, utpTimestampDifference(bytes, start));
     this.#compareDirections(slot, direction, utpTimestampDifference(bytes, start));
 
     const headers = counts[countsAt + HEADERS];
@@ -240,9 +347,80 @@ export class UtpFlows {
       (counts[countsAt + FLAGS] & (ADVANCED | CLOCK_MOVED)) === (ADVANCED | CLOCK_MOVED);
     if (goesOn && headers >= ENOUGH_HEADERS) {
       if (counts[countsAt + AGREEMENTS] >= ENOUGH_AGREEMENTS) return TWO_WAY;
-      if (counts[countsAt + CLOCK + direction] >= ENOUGH_AGREEMENTS) return ONE_WAY;
+      if (utpWindow(bytes, start) >= MIN_WINDOW && this.#isOneWay(slot, direction)) return ONE_WAY;
     }
-    return headers >= 2 && counts[countsAt + CONFLICTS] < MAX_CONFLICTS ? UTP_HEADER_HINT : null;
+    return this.#hint(slot);
+  }
+
+  /** Counts what sets the headers of a connection apart from each other. */
+  #count(
+    slot: number,
+    direction: number,
+    type: number,
+    payloadLength: number,
+    seqStep: number,
+    ackStep: number,
+  ): void {
+    const counts = this.#bytes;
+    const at = this.#countsOf(slot, direction);
+    if (type === ST_DATA && counts[at + DATA] < 255) counts[at + DATA]++;
+    if (type === ST_STATE && counts[at + STATES] < 255) counts[at + STATES]++;
+    if (ackStep >= 0) counts[at + ACK_STEPS] |= 1 << Math.min(ackStep, 2);
+    if (type !== ST_DATA) return;
+    // A full datagram after the other, numbered without a gap; a lost one begins the run anew.
+    const isFull = payloadLength >= FULL_PAYLOAD && seqStep === 1;
+    counts[at + FULL] = isFull ? Math.min(counts[at + FULL] + 1, 255) : 0;
+  }
+
+  /** Whether the timestamp difference goes on as a path's delay does. */
+  #followPath(slot: number, direction: number, difference: number): void {
+    if (difference === 0 || difference === UNKNOWN_DIFFERENCE) return;
+    const words = this.#words;
+    const counts = this.#bytes;
+    const at = slot * WORDS + direction * WORDS_PER_DIRECTION;
+    const countsAt = this.#countsOf(slot, direction);
+    const step = (difference - words[at + DIFFERENCE]) | 0;
+    words[at + DIFFERENCE] = difference;
+    if (step === 0) {
+      if (counts[countsAt + HOLDS] < 255) counts[countsAt + HOLDS]++;
+      return;
+    }
+    if (words[at + BASE_DIFFERENCE] === 0 || step > PATH_STEP || step < -PATH_STEP) {
+      words[at + BASE_DIFFERENCE] = difference;
+      words[at + SPREAD] = 0;
+      counts[countsAt + RISES] = 0;
+      counts[countsAt + FALLS] = 0;
+      return;
+    }
+    const spread = Math.abs((difference - words[at + BASE_DIFFERENCE]) | 0);
+    if (spread > words[at + SPREAD]) words[at + SPREAD] = spread;
+    const turn = countsAt + (step > 0 ? RISES : FALLS);
+    if (counts[turn] < 255) counts[turn]++;
+  }
+
+  /** Whether one direction alone shows a connection. */
+  #isOneWay(slot: number, direction: number): boolean {
+    const words = this.#words;
+    const counts = this.#bytes;
+    const at = slot * WORDS + direction * WORDS_PER_DIRECTION;
+    const countsAt = this.#countsOf(slot, direction);
+    if (counts[countsAt + CLOCK] < ENOUGH_AGREEMENTS) return false;
+    if (counts[countsAt + RISES] < ENOUGH_TURNS || counts[countsAt + FALLS] < ENOUGH_TURNS) {
+      return false;
+    }
+    if (words[at + SPREAD] > PATH_STEP) return false;
+    const isMixed = counts[countsAt + DATA] >= 2 && counts[countsAt + STATES] >= 2;
+    const steps = counts[countsAt + ACK_STEPS];
+    const ackVaries = counts[countsAt + STATES] >= 2 && (steps & (steps - 1)) !== 0;
+    if (isMixed || ackVaries) return true;
+    if (counts[countsAt + FULL] < ENOUGH_FULL) return false;
+    // Noise in a field of few bits is as far from its first value as that is from 0, and never holds.
+    return words[at + SPREAD] <= Math.abs(words[at + BASE_DIFFERENCE]) / 2 ||
+      counts[countsAt + HOLDS] >= ENOUGH_HOLDS;
+  }
+
+  #countsOf(slot: number, direction: number): number {
+    return slot * BYTES + COUNTS + direction * COUNTS_PER_DIRECTION;
   }
 
   #anchor(at: number, timestamp: number, now: number): void {
@@ -256,7 +434,9 @@ export class UtpFlows {
     this.#bytes[at + FLAGS] &= ~(CLOCK_MOVED | ADVANCED);
     this.#bytes[at + HEADERS] = 0;
     this.#bytes[at + AGREEMENTS] = 0;
-    this.#bytes[at + CLOCK + direction] = 0;
+    const counts = this.#countsOf(slot, direction);
+    this.#bytes.fill(0, counts, counts + COUNTS_PER_DIRECTION);
+    this.#words[slot * WORDS + direction * WORDS_PER_DIRECTION + BASE_DIFFERENCE] = 0;
     if (this.#bytes[at + CONFLICTS] < 255) this.#bytes[at + CONFLICTS]++;
   }
 
@@ -276,12 +456,12 @@ export class UtpFlows {
       this.#bytes[countsAt + FLAGS] |= CLOCK_MOVED;
     }
     const elapsed = (now - words[at + ANCHOR_TIME]) | 0;
-    if (elapsed < CLOCK_SPAN) return;
+    if (elapsed < SHORT_SPAN) return;
     const moved = (timestamp - words[at + ANCHOR_TIMESTAMP]) | 0;
+    if (elapsed < CLOCK_SPAN && !agrees(moved, elapsed, EXACT)) return; // our times may be rounded
     if (agrees(moved, elapsed, BATCHING)) {
-      if (established && this.#bytes[countsAt + CLOCK + direction] < 255) {
-        this.#bytes[countsAt + CLOCK + direction]++;
-      }
+      const clock = this.#countsOf(slot, direction) + CLOCK;
+      if (established && this.#bytes[clock] < 255) this.#bytes[clock]++;
       this.#anchor(at, timestamp, now);
     } else if (Math.abs(moved - elapsed) > CLOCK_CONFLICT + (elapsed >> 2)) {
       this.#restart(slot, direction);
@@ -319,6 +499,11 @@ export class UtpFlows {
     if (held < -ROUND_TRIP || held > elapsed + JITTER) return;
     if (this.#bytes[countsAt + AGREEMENTS] < 255) this.#bytes[countsAt + AGREEMENTS]++;
   }
+}
+
+/** Whether a request or a piece of 16 KiB begins at `at`, deep enough in a torrent to be no table's. */
+function isBlockMessage(bytes: Uint8Array, at: number, end: number): boolean {
+  return bytes[at] === 0 && judgeMessage(bytes, at, end) === GRID && i32be(bytes, at + 9) > 0;
 }
 
 function isStep(step: number): boolean {

@@ -186,6 +186,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     infoHash: utpInfoHash,
     kinds: {
       handshake: { bans: "always" },
+      message: { bans: "always" },
       ...{ opened: BOTH, continued: {}, repeated: {}, "two-way": BOTH, "one-way": {} },
       ...{ syn: {}, header: {} },
     },

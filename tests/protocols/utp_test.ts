@@ -74,7 +74,7 @@ const syns: readonly (readonly [string, string, boolean])[] = [
   ],
   ["one that acknowledges", "41005302 10eeb2f0 00000000 00000000 e7f5 0001", false],
   ["one with a difference", "41005302 10eeb2f0 00000001 00000000 e7f5 0000", false],
-  ["one with data", "41005302 10eeb2f0 00000000 00000000 e7f5 0000 61", false],
+  ["one that is padded", "41005302 10eeb2f0 00000000 00000000 e7f5 0000 61", true],
   ["one without a clock", "41005302 00000000 00000000 00000000 e7f5 0000", false],
   ["one without a sequence number", "41005302 10eeb2f0 00000000 00000000 0000 0000", false],
   // DNS, id 0x4100, "A" record of "ab": 20 bytes that other tools take for a SYN.

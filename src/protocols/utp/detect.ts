@@ -43,6 +43,22 @@ const HANDSHAKE = match("utp", "handshake", "proof", "peer wire handshake in uTP
  * The packet types must fit their content: DATA carries bytes; SYN, STATE and RESET carry none.
  */
 export function utpHeaderEnd(bytes: Uint8Array, start: number, end: number): number {
+  const at = utpExtensionsEnd(bytes, start, end);
+  switch (bytes[start] >> 4) {
+    case ST_DATA:
+      return at < end ? at : -1;
+    case ST_FIN:
+      return at;
+    default:
+      return at === end ? at : -1;
+  }
+}
+
+/**
+ * The same whatever the type and what it carries: clients do not mind bytes behind a SYN or a STATE,
+ * and who hides pads them. -1 when it has not even the form of a header.
+ */
+export function utpExtensionsEnd(bytes: Uint8Array, start: number, end: number): number {
   if (end - start < UTP_HEADER_LENGTH) return -1;
   const first = bytes[start];
   const type = first >> 4;
@@ -58,14 +74,7 @@ export function utpHeaderEnd(bytes: Uint8Array, start: number, end: number): num
     at += 2 + length;
     if (at > end) return -1;
   }
-  switch (type) {
-    case ST_DATA:
-      return at < end ? at : -1;
-    case ST_FIN:
-      return at;
-    default:
-      return at === end ? at : -1;
-  }
+  return at;
 }
 
 function isExtensionLength(extension: number, length: number): boolean {
@@ -116,7 +125,7 @@ export function isFreshSyn(bytes: Uint8Array, start: number, end: number): boole
     u16be(bytes, start + SEQ_NR) !== 0 &&
     u16be(bytes, start + TIMESTAMP) !== 0 &&
     u16be(bytes, start + TIMESTAMP + 2) !== 0 &&
-    utpHeaderEnd(bytes, start, end) === end;
+    utpExtensionsEnd(bytes, start, end) >= 0;
 }
 
 /** Packet type of a header, {@link ST_DATA} to {@link ST_SYN}. */
@@ -137,6 +146,11 @@ export function utpTimestamp(bytes: Uint8Array, start: number): number {
 /** The sender's clock minus the timestamp of the last packet it got, µs, as a signed number. */
 export function utpTimestampDifference(bytes: Uint8Array, start: number): number {
   return i32be(bytes, start + TIMESTAMP_DIFFERENCE);
+}
+
+/** The receive window that the sender offers, bytes. */
+export function utpWindow(bytes: Uint8Array, start: number): number {
+  return i32be(bytes, start + WINDOW) >>> 0;
 }
 
 export function utpSeqNr(bytes: Uint8Array, start: number): number {

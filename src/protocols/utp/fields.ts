@@ -22,6 +22,7 @@ const UTP_FIELDS = [
 /** What `engine/utp_flow.ts` compares with the flow's earlier headers, by kind. */
 const COMPARED: Readonly<Record<Kind<"utp">, readonly string[]>> = {
   handshake: [],
+  message: [],
   opened: ["connection_id", "ack_nr"],
   continued: ["connection_id", "seq_nr", "timestamp_microseconds"],
   repeated: ["connection_id", "seq_nr", "timestamp_microseconds"],
