@@ -16,7 +16,7 @@ import { i32be, u32be } from "../packet/bytes.ts";
 import { detectExtension } from "../protocols/extension/detect.ts";
 import { type Match, match, NEED_MORE } from "../protocols/match.ts";
 import {
-  CANCEL,
+  BLOCK,
   CONSISTENT,
   EXTENDED,
   GRID,
@@ -69,6 +69,8 @@ const HASH_POINTS = 5;
 const LONE_POINTS = 6;
 /** Handles of files and streams are small numbers; pieces of a torrent go into the thousands. */
 const MIN_LONE_INDEX = 16;
+/** Nearly all torrents have pieces of 16 MiB at most. */
+const MAX_LONE_BEGIN = 0x100_0000;
 /** Messages read of one segment: what these do not show, more of them will not. */
 const MAX_MESSAGES = 128;
 /** Bytes of extension messages read of one segment. */
@@ -102,6 +104,7 @@ export class MessageChains {
   /** Index and begin of the last block message: the next one continues it, or is near. */
   readonly #lastIndex: Int32Array;
   readonly #lastBegin: Int32Array;
+  readonly #lastId: Uint8Array;
   /** First bytes of a message whose header is cut by the end of a segment. */
   readonly #held: Uint8Array;
   readonly #heldLength: Uint8Array;
@@ -117,6 +120,7 @@ export class MessageChains {
     this.#next = new Int32Array(directions);
     this.#lastIndex = new Int32Array(directions);
     this.#lastBegin = new Int32Array(directions);
+    this.#lastId = new Uint8Array(directions);
     this.#held = new Uint8Array(directions * HELD);
     this.#heldLength = new Uint8Array(directions);
     this.#seen = new Uint16Array(directions);
@@ -302,8 +306,10 @@ export class MessageChains {
 
   /** Whether the message of the grid at `at` is enough by itself. */
   #standsAlone(d: number, bytes: Uint8Array, at: number): boolean {
-    return (this.#kinds(d) & BEGAN_INSIDE) === 0 &&
-      i32be(bytes, at + 5) >= MIN_LONE_INDEX && i32be(bytes, at + 9) > 0;
+    const index = i32be(bytes, at + 5);
+    const begin = i32be(bytes, at + 9);
+    return (this.#kinds(d) & BEGAN_INSIDE) === 0 && index >= MIN_LONE_INDEX && begin > 0 &&
+      begin < MAX_LONE_BEGIN && index !== begin && index !== BLOCK;
   }
 
   /**
@@ -317,8 +323,10 @@ export class MessageChains {
     const repeated = !first && index === this.#lastIndex[d] && begin === this.#lastBegin[d];
     this.#lastIndex[d] = index;
     this.#lastBegin[d] = begin;
+    const isSameAgain = id === this.#lastId[d];
+    this.#lastId[d] = id;
     // A request is followed by its own cancel, or a reject by a piece, but never by itself.
-    return !repeated || id === CANCEL || id === REJECT || (id !== REQUEST && id !== PIECE);
+    return !repeated || (!isSameAgain && id !== REQUEST && id !== PIECE);
   }
 
   #verdict(d: number): Match | null {

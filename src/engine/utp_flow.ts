@@ -12,8 +12,8 @@
  *   as they should, the timestamps are a microsecond clock that agrees with ours, and the timestamp
  *   difference behaves as a path does: it goes up and down by little around what the two clocks are
  *   apart. Telemetry has clocks and sequence numbers too; so besides, the headers must differ as
- *   those of a connection do (data and acknowledgements, what is acknowledged), or be a long run of
- *   full datagrams.
+ *   those of a connection do (data, and acknowledgements that take no sequence number), or be a long
+ *   run of full datagrams.
  *
  * Several connections may share a pair of sockets: the first that is seen is followed, the others'
  * headers are left aside, until it has been silent for some.
@@ -74,8 +74,8 @@ const FALLS = 2;
 const DATA = 3; // by type
 const STATES = 4;
 const FULL = 5; // full datagrams in a row
-const ACK_STEPS = 6; // a bit for each of 0, 1, 2 and more
-const HOLDS = 7; // of the timestamp difference, while nothing comes from the other side
+const HOLDS = 6; // of the timestamp difference, while nothing comes from the other side
+const LAST_TYPE = 7;
 const COUNTS_PER_DIRECTION = 8;
 
 /** Flags; `<< direction` for the first three. */
@@ -326,7 +326,7 @@ export class UtpFlows {
         this.#anchor(at, timestamp, now);
       } else {
         if (seqStep > 0 || ackStep > 0) counts[countsAt + FLAGS] |= ADVANCED;
-        this.#count(slot, direction, utpType(bytes, start), payloadLength, seqStep, ackStep);
+        this.#count(slot, direction, utpType(bytes, start), payloadLength, seqStep);
         // An established connection has received something: fields of zeros are no evidence.
         const difference = utpTimestampDifference(bytes, start);
         const established = ack !== 0 && difference !== 0 && difference !== UNKNOWN_DIFFERENCE;
@@ -359,13 +359,16 @@ export class UtpFlows {
     type: number,
     payloadLength: number,
     seqStep: number,
-    ackStep: number,
   ): void {
     const counts = this.#bytes;
     const at = this.#countsOf(slot, direction);
     if (type === ST_DATA && counts[at + DATA] < 255) counts[at + DATA]++;
     if (type === ST_STATE && counts[at + STATES] < 255) counts[at + STATES]++;
-    if (ackStep >= 0) counts[at + ACK_STEPS] |= 1 << Math.min(ackStep, 2);
+    // An acknowledgement takes no sequence number (BEP 29): one that does is a counter's.
+    if (type === ST_STATE && counts[at + LAST_TYPE] === ST_STATE && seqStep > 0) {
+      counts[at + STATES] = 0;
+    }
+    counts[at + LAST_TYPE] = type;
     if (type !== ST_DATA) return;
     // A full datagram after the other, numbered without a gap; a lost one begins the run anew.
     const isFull = payloadLength >= FULL_PAYLOAD && seqStep === 1;
@@ -410,9 +413,7 @@ export class UtpFlows {
     }
     if (words[at + SPREAD] > PATH_STEP) return false;
     const isMixed = counts[countsAt + DATA] >= 2 && counts[countsAt + STATES] >= 2;
-    const steps = counts[countsAt + ACK_STEPS];
-    const ackVaries = counts[countsAt + STATES] >= 2 && (steps & (steps - 1)) !== 0;
-    if (isMixed || ackVaries) return true;
+    if (isMixed) return true;
     if (counts[countsAt + FULL] < ENOUGH_FULL) return false;
     // Noise in a field of few bits is as far from its first value as that is from 0, and never holds.
     return words[at + SPREAD] <= Math.abs(words[at + BASE_DIFFERENCE]) / 2 ||

@@ -21,7 +21,7 @@ export const PREFIX_LENGTH = 4;
 export const HEADER_LENGTH = 5;
 
 /** The usual block, and a multiple of every larger one (BEP 3; clients close on other sizes). */
-const BLOCK = 0x4000;
+export const BLOCK = 0x4000;
 /** Largest block any client serves, and bound of every variable-length message. */
 const MAX_BLOCK = 0x2_0000;
 /** No torrent has more pieces: with 16 KiB pieces this is 64 GiB. */
