@@ -69,6 +69,8 @@ const HASH_POINTS = 5;
 const LONE_POINTS = 6;
 /** Handles of files and streams are small numbers; pieces of a torrent go into the thousands. */
 const MIN_LONE_INDEX = 16;
+/** Most torrents have some thousand pieces; a counter may stand anywhere. */
+const MAX_LONE_INDEX = 8192;
 /** Nearly all torrents have pieces of 16 MiB at most. */
 const MAX_LONE_BEGIN = 0x100_0000;
 /** Messages read of one segment: what these do not show, more of them will not. */
@@ -308,24 +310,29 @@ export class MessageChains {
   #standsAlone(d: number, bytes: Uint8Array, at: number): boolean {
     const index = i32be(bytes, at + 5);
     const begin = i32be(bytes, at + 9);
-    return (this.#kinds(d) & BEGAN_INSIDE) === 0 && index >= MIN_LONE_INDEX && begin > 0 &&
+    return (this.#kinds(d) & BEGAN_INSIDE) === 0 && index >= MIN_LONE_INDEX &&
+      index < MAX_LONE_INDEX && begin > 0 &&
       begin < MAX_LONE_BEGIN && index !== begin && index !== BLOCK;
   }
 
   /**
    * Blocks of one direction belong to one torrent: the same block twice in a row is a counter that
-   * stands still, which a protocol of fixed-size records has and a swarm has not.
+   * stands still, and an index that counts while begin goes on are two that run, which a protocol of
+   * fixed-size records has and a swarm has not.
    */
   #agrees(d: number, bytes: Uint8Array, at: number, id: number): boolean {
     const index = i32be(bytes, at + 5);
     const begin = i32be(bytes, at + 9);
     const first = (this.#kinds(d) & HAS_BLOCK) === 0;
+    const areCounters = !first && index === this.#lastIndex[d] + 1 && begin > 0 &&
+      begin === this.#lastBegin[d] + BLOCK;
     const repeated = !first && index === this.#lastIndex[d] && begin === this.#lastBegin[d];
     this.#lastIndex[d] = index;
     this.#lastBegin[d] = begin;
     const isSameAgain = id === this.#lastId[d];
     this.#lastId[d] = id;
     // A request is followed by its own cancel, or a reject by a piece, but never by itself.
+    if (areCounters) return false;
     return !repeated || (!isSameAgain && id !== REQUEST && id !== PIECE);
   }
 

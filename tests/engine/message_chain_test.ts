@@ -126,6 +126,11 @@ const chains: readonly (readonly [string, readonly Uint8Array[][], string])[] = 
   ["a read of 16 KiB by a small handle", [[request(3, 5 * BLOCK)]], "nothing"],
   ["the head of a piece inside a segment", [[noise(9), piece(72, BLOCK).slice(0, 999)]], "nothing"],
   [
+    "reads numbered one by one",
+    [2, 3, 4, 5].map((i) => [request(20_000 + i, i * BLOCK)]),
+    "nothing",
+  ],
+  [
     "requests of other sizes",
     [1, 2, 3, 4].map((i) => [request(72, i * BLOCK, 0x1_0000)]),
     "nothing",
