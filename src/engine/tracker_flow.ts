@@ -137,10 +137,11 @@ export class TrackerFlows {
     const connected = (words[at + FLAGS] & (CONNECTED << client)) !== 0 &&
       i32be(bytes, start + REQUEST_CONNECTION_ID) === words[at + CONNECTION_ID_HIGH] &&
       i32be(bytes, start + REQUEST_CONNECTION_ID + 4) === words[at + CONNECTION_ID_LOW];
-    // Ids are random; a small one may be any counter or a zero that comes back as zero. One half of a
-    // connection id may be small with some trackers, a header of integers has more of them.
+    // Ids are random; a small one may be any counter or a zero that comes back as zero. Of a scrape,
+    // which has nothing else, the connection id has to be random too.
     const isRandom = transaction >>> 16 !== 0 &&
-      (connected || (i32be(bytes, start) >>> 0 >= SMALL && i32be(bytes, start + 4) >>> 0 >= SMALL));
+      (connected || announce ||
+        (i32be(bytes, start) >>> 0 >= SMALL && i32be(bytes, start + 4) >>> 0 >= SMALL));
     if (isRandom) {
       words[at + FLAGS] &= ~((ANNOUNCE_SENT | SCRAPE_SENT) << client);
       words[at + FLAGS] |= (announce ? ANNOUNCE_SENT : SCRAPE_SENT) << client;
