@@ -3,6 +3,7 @@
  * blocker runs) all come here, so that a ban is lifted in one way.
  */
 import { EnvironmentError } from "../errors.ts";
+import { addressKey } from "../gateway/bans/ban_key.ts";
 import { type Ban, type Bans, REASON_MANUAL } from "../gateway/bans/bans.ts";
 import type { Networks } from "../gateway/network/networks.ts";
 import { formatAddress } from "../packet/address.ts";
@@ -92,7 +93,7 @@ export class BanDesk {
     }
     const durationMs = durationSeconds * 1000;
     return all.map((words) => {
-      const isNew = this.#bans.banAddress(words, 0, durationMs, REASON_MANUAL);
+      const isNew = this.#bans.add(addressKey(words), durationMs, REASON_MANUAL);
       const untilMs = Date.now() + durationMs;
       return { type: "added", address: formatAddress(words, 0), untilMs, isNew };
     });

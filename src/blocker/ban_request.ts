@@ -1,5 +1,6 @@
 /** What can be asked of the bans, and what is answered: the same on the socket, page and command line. */
 import { UsageError } from "../errors.ts";
+import { networkKey } from "../gateway/bans/ban_key.ts";
 import type { Ban, Bans } from "../gateway/bans/bans.ts";
 import { formatNetwork, parseNetwork } from "../gateway/network/networks.ts";
 import { parseAddress } from "../packet/address.ts";
@@ -62,9 +63,9 @@ export function canonical(text: string): string {
 /** What to lift: all bans of an address, or the one of a network, as `list` names it. */
 export function readRemoval(text: string): (bans: Bans) => boolean {
   const network = text.includes("/") ? parseNetwork(text) : null;
-  if (network !== null && network.bits < 128) return (bans) => bans.removeNetwork(network);
+  if (network !== null && network.bits < 128) return (bans) => bans.remove(networkKey(network));
   const words = readAddress("unban", text);
-  return (bans) => bans.remove(words);
+  return (bans) => bans.removeAddress(words);
 }
 
 export function readAddress(verb: "ban" | "unban", text: string): Int32Array {

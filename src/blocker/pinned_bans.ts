@@ -1,12 +1,8 @@
 /** The bans that an earlier run left pinned in the kernel, where no blocker runs. */
 import { close } from "../../ffi/libc.ts";
 import { EnvironmentError } from "../errors.ts";
-import {
-  BAN_MAP_NAMES,
-  type BanMapName,
-  openPinnedMap,
-  pinDirectory,
-} from "../gateway/bans/ban_pins.ts";
+import { BAN_MAP_NAMES, type BanMapName } from "../gateway/bans/ban_codec.ts";
+import { openPinnedMap, pinDirectory } from "../gateway/bans/ban_pins.ts";
 import { BanTable } from "../gateway/bans/ban_table.ts";
 import { Bans } from "../gateway/bans/bans.ts";
 import { LocalAddresses } from "../gateway/network/local_addresses.ts";
@@ -36,9 +32,7 @@ export async function answerFromPins(request: BanRequest): Promise<BanAnswer[]> 
     const bans = new Bans({
       table: new SharedArrayBuffer(BanTable.byteLength(request.addresses.length + 1)),
       scope: "endpoint",
-      addressMap: maps.get("blocked_ips") ?? -1,
-      endpointMap: maps.get("blocked_endpoints") ?? -1,
-      networkMap: maps.get("blocked_networks") ?? -1,
+      maps: Object.fromEntries(maps),
     });
     using local = new LocalAddresses();
     return await new BanDesk(bans, local.never).answer(request);

@@ -7,6 +7,7 @@
  * ban has the same end.
  */
 import { bootTimeMs } from "../../ffi/libc.ts";
+import { networkKey } from "../gateway/bans/ban_key.ts";
 import { type Bans, REASON_FLEET, REASON_MANUAL, reasonName } from "../gateway/bans/bans.ts";
 import { type Network, type Networks, parseNetwork } from "../gateway/network/networks.ts";
 import type { LogLine } from "../log_line.ts";
@@ -187,13 +188,13 @@ export class Takeover {
       return;
     }
     const endMs = latest(held);
-    const current = bans.find(held.network);
+    const current = bans.find(networkKey(held.network));
     if (current !== null) {
       const isOurs = current.reason !== REASON_FLEET;
       if (isOurs && current.untilMs >= endMs - SLACK_MS) return;
       if (!isOurs && Math.abs(current.untilMs - endMs) < SLACK_MS) return;
     }
-    bans.banNetwork(held.network, endMs - nowMs, REASON_FLEET);
+    bans.add(networkKey(held.network), endMs - nowMs, REASON_FLEET);
   }
 
   /** Why a network is not banned here, whoever says so; null where it may be. */
@@ -210,15 +211,15 @@ export class Takeover {
     const { bans, own } = this.#options;
     if (own.isUnderWay(key)) return; // a new offence
     own.forget(key);
-    const current = bans.find(network);
+    const current = bans.find(networkKey(network));
     if (current === null || current.reason === REASON_MANUAL) return;
-    bans.removeNetwork(network);
+    bans.remove(networkKey(network));
   }
 
   #removeFleetBan(network: Network): void {
     const { bans } = this.#options;
-    if (bans.find(network)?.reason === REASON_FLEET) bans.removeNetwork(network);
-    else if (network.bits < 128) bans.removeNetwork(network); // ended, and in the kernel still
+    if (bans.find(networkKey(network))?.reason === REASON_FLEET) bans.remove(networkKey(network));
+    else if (network.bits < 128) bans.remove(networkKey(network)); // ended, and in the kernel still
   }
 
   /** Bans that an earlier run has left in the kernel and that were lifted since. */
@@ -231,7 +232,7 @@ export class Takeover {
       const wasTold = wasMember && methods.includes(reason) && !own.isUnderWay(address);
       if (port !== null || fresh.has(address) || !(isFleets || wasTold)) continue;
       const network = parseNetwork(address);
-      if (network !== null && bans.removeNetwork(network)) lifted++;
+      if (network !== null && bans.remove(networkKey(network))) lifted++;
     }
     if (lifted > 0) {
       log("info", `Lifted ${lifted} bans of an earlier run that the fleet does not know any more`);

@@ -10,6 +10,7 @@ import { WorkerBans } from "../../src/gateway/bans/worker_bans.ts";
 import { Packet, parseIp } from "../../src/packet/packet.ts";
 import { loadProgram } from "../bpf/program.ts";
 import { bytes } from "../gateway/bytes.ts";
+import { addressKey } from "../../src/gateway/bans/ban_key.ts";
 import { median, percentile } from "./rounds.ts";
 
 const BANS = 200_000;
@@ -21,8 +22,7 @@ using program = loadProgram({ limit: LIMIT });
 const handles: BanHandles = {
   table: new SharedArrayBuffer(BanTable.byteLength(LIMIT)),
   scope: "ip",
-  addressMap: program.addressMap,
-  endpointMap: program.endpointMap,
+  maps: program.maps,
 };
 const bans = new Bans(handles);
 const rates: number[] = [];
@@ -32,7 +32,7 @@ for (let round = 0; round < ROUNDS; round++) {
   const start = performance.now();
   for (let i = 0; i < BANS; i++) {
     words[3] = 0x0b00_0000 + i;
-    bans.banAddress(words, 0, 3_600_000, 0);
+    bans.add(addressKey(words), 3_600_000, 0);
   }
   rates.push(BANS / (performance.now() - start) * 1000);
 }
@@ -86,7 +86,7 @@ console.log(
 const LOOKUPS = 1_000_000;
 bans.clear();
 for (let i = 0; i < 100_000; i++) {
-  bans.banAddress(Int32Array.of(0, 0, 0xffff, 0x0b00_0000 + i * 7), 0, 3_600_000, 0);
+  bans.add(addressKey(Int32Array.of(0, 0, 0xffff, 0x0b00_0000 + i * 7)), 3_600_000, 0);
 }
 const table = new BanTable(handles.table);
 const others = Int32Array.from({ length: 4 * 4_096 }, (_, i) => i % 4 < 2 ? 0 : 0xffff);
@@ -96,7 +96,7 @@ const lookups: number[] = [];
 for (let round = 0; round < ROUNDS; round++) {
   const start = performance.now();
   let found = 0;
-  for (let i = 0; i < LOOKUPS; i++) if (table.has(others, (i & 4_095) * 4, now)) found++;
+  for (let i = 0; i < LOOKUPS; i++) if (table.drops(others, (i & 4_095) * 4, 6, 80, now)) found++;
   lookups.push((performance.now() - start) * 1e6 / LOOKUPS);
   if (found !== 0) throw new Error("Found what is not there");
 }

@@ -1,11 +1,12 @@
 /** Nanoseconds a packet, by BPF_PROG_TEST_RUN. Argument: object with the bare programs. */
 import { BpfObject, mapInfo, updateElement } from "../../ffi/bpf.ts";
-import { encodeAddressKey } from "../../src/gateway/bans/ban_codec.ts";
+import { encodeKey } from "../../src/gateway/bans/ban_codec.ts";
 import { BanTable } from "../../src/gateway/bans/ban_table.ts";
 import { Bans } from "../../src/gateway/bans/bans.ts";
 import { loadProgram } from "../bpf/program.ts";
 import { testRun } from "../bpf/test_run.ts";
 import { bytes } from "../gateway/bytes.ts";
+import { addressKey } from "../../src/gateway/bans/ban_key.ts";
 import { type Rival, takeTurns } from "./rounds.ts";
 
 const BANS = 100_000;
@@ -38,10 +39,9 @@ function ours(endpointScope: boolean) {
   const bans = new Bans({
     table: new SharedArrayBuffer(BanTable.byteLength(LIMIT)),
     scope: "ip",
-    addressMap: program.addressMap,
-    endpointMap: program.endpointMap,
+    maps: program.maps,
   });
-  for (let i = 0; i < BANS; i++) bans.banAddress(banned(i), 0, 3_600_000, 0);
+  for (let i = 0; i < BANS; i++) bans.add(addressKey(banned(i)), 3_600_000, 0);
   return program;
 }
 
@@ -58,7 +58,7 @@ function xdpFilter(): { fd: number; object: BpfObject } | null {
     for (let at = 0; at < value.length; at += 8) value[at] = 1; // matches as source
     const key = new Uint8Array(16);
     for (let i = 0; i < BANS; i++) {
-      encodeAddressKey(key, banned(i), 0);
+      encodeKey(key, addressKey(banned(i)));
       if (updateElement(map, key.slice(12), value) < 0) throw new Error("Cannot fill its map");
     }
     return { fd: object.programFd("xdpfilt_alw_ip"), object };

@@ -4,6 +4,7 @@ import { type BanAction, readBanRequest } from "../../src/blocker/ban_request.ts
 import { UsageError } from "../../src/errors.ts";
 import { BanTable } from "../../src/gateway/bans/ban_table.ts";
 import { Bans, REASON_FLEET } from "../../src/gateway/bans/bans.ts";
+import { networkKey } from "../../src/gateway/bans/ban_key.ts";
 import { Networks, parseNetwork } from "../../src/gateway/network/networks.ts";
 
 const ignore = Deno.build.os !== "linux"; // the kernel's clock
@@ -11,7 +12,7 @@ const HOUR = 3_600_000;
 
 function bansInUserSpace(): Bans {
   const table = new SharedArrayBuffer(BanTable.byteLength(64));
-  return new Bans({ table, scope: "ip", addressMap: -1, endpointMap: -1 });
+  return new Bans({ table, scope: "ip", maps: {} });
 }
 
 const request = (action: BanAction, ...addresses: string[]) => {
@@ -54,7 +55,7 @@ Deno.test("the page lifts what list names: an address and a network, told to the
     forget: (addresses: readonly string[] | null) => forgotten.push(addresses),
   };
   const desk = new BanDesk(bans, Networks.of(), () => fleet);
-  bans.banNetwork(parseNetwork("192.0.2.0/24")!, HOUR, REASON_FLEET);
+  bans.add(networkKey(parseNetwork("192.0.2.0/24")!), HOUR, REASON_FLEET);
   const [listed] = desk.list();
   assert.equal(listed.address, "192.0.2.0/24");
   assert.deepEqual(desk.remove([listed.address]), [

@@ -5,16 +5,17 @@
 import assert from "node:assert/strict";
 import { lookupElement, readElements } from "../../ffi/bpf.ts";
 import {
-  ADDRESS_KEY_LENGTH,
   BAN_VALUE_LENGTH,
   decodeBanValue,
-  encodeAddressKey,
+  encodeKey,
+  KEY_LENGTHS,
 } from "../../src/gateway/bans/ban_codec.ts";
 import type { BanScope } from "../../src/gateway/bans/ban_policy.ts";
 import { BanTable } from "../../src/gateway/bans/ban_table.ts";
 import { Bans, REASON_FLEET, REASON_MANUAL } from "../../src/gateway/bans/bans.ts";
 import { parseNetwork } from "../../src/gateway/network/networks.ts";
 import { address, bytes } from "../gateway/bytes.ts";
+import { addressKey, networkKey } from "../../src/gateway/bans/ban_key.ts";
 import { bpfProblem, isTestableAtTc, loadProgram, verdict, verdictOf } from "./program.ts";
 
 // Headers, typed from the specifications. Checksums are not looked at.
@@ -122,9 +123,7 @@ function bansOver(program: ReturnType<typeof loadProgram>, scope: BanScope): Ban
   return new Bans({
     table: new SharedArrayBuffer(BanTable.byteLength(64)),
     scope,
-    addressMap: program.addressMap,
-    endpointMap: program.endpointMap,
-    networkMap: program.networkMap,
+    maps: program.maps,
   });
 }
 
@@ -140,10 +139,10 @@ for (const { name, entry, packet, wanted } of runs(cases)) {
     const judged = () => verdictOf(program, entry, bytes(packet));
     assert.equal(judged(), "pass", "nobody is banned");
     for (const text of ["10.9.1.2", "2001:db8::7"]) {
-      bans.banAddress(address(text), 0, 3600 * SECOND, 0);
+      bans.add(addressKey(address(text)), 3600 * SECOND, 0);
     }
     assert.equal(judged(), wanted);
-    for (const text of ["10.9.1.2", "2001:db8::7"]) bans.banAddress(address(text), 0, 0, 0);
+    for (const text of ["10.9.1.2", "2001:db8::7"]) bans.add(addressKey(address(text)), 0, 0);
     assert.equal(judged(), "pass", "the bans have ended, nothing has swept them");
   });
 }
@@ -217,8 +216,8 @@ for (const { name, entry, packet, wanted } of runs(endpointCases)) {
       bans.ban(address(text), 0, 17, 6881, 3600 * SECOND, 0);
     }
     assert.equal(verdictOf(program, entry, bytes(packet)), wanted);
-    assert.equal(bans.remove(address("10.9.1.2")), true);
-    assert.equal(bans.remove(address("2001:db8::7")), true);
+    assert.equal(bans.removeAddress(address("10.9.1.2")), true);
+    assert.equal(bans.removeAddress(address("2001:db8::7")), true);
     assert.equal(verdictOf(program, entry, bytes(packet)), "pass");
   });
 }
@@ -244,10 +243,10 @@ for (const [text, four, six] of networkCases) {
     const packets = [bytes(eth(IPV4, ip4(FROM) + UDP)), bytes(eth(IPV6, ip6(FROM6) + UDP))];
     using program = loadProgram({ networkBans: true });
     using without = loadProgram({});
-    bansOver(without, "ip").banNetwork(network, 3600 * SECOND, REASON_FLEET);
+    bansOver(without, "ip").add(networkKey(network), 3600 * SECOND, REASON_FLEET);
     const bans = bansOver(program, "ip");
     const verdicts = () => packets.map((packet) => verdict(program.l2, packet));
-    assert.equal(bans.banNetwork(network, 3600 * SECOND, REASON_FLEET), true);
+    assert.equal(bans.add(networkKey(network), 3600 * SECOND, REASON_FLEET), true);
     assert.deepEqual(verdicts(), [four, six]);
     const atTc = packets.map((packet) => verdictOf(program, "tc", packet));
     assert.deepEqual(atTc, [four, six]);
@@ -255,12 +254,16 @@ for (const [text, four, six] of networkCases) {
     const [ban] = bans.list();
     assert.equal(ban.address, text);
     assert.equal(ban.packets, four === "drop" || six === "drop" ? 2 : 0);
-    assert.equal(bans.banNetwork(network, 7200 * SECOND, REASON_FLEET), false, "banned already");
+    assert.equal(
+      bans.add(networkKey(network), 7200 * SECOND, REASON_FLEET),
+      false,
+      "banned already",
+    );
     assert.equal(bans.list()[0].packets, ban.packets, "a new end keeps the counters");
-    bans.banNetwork(network, 0, REASON_FLEET);
+    bans.add(networkKey(network), 0, REASON_FLEET);
     assert.deepEqual(verdicts(), ["pass", "pass"], "ended, not swept");
-    bans.banNetwork(network, 3600 * SECOND, REASON_FLEET);
-    assert.equal(bans.removeNetwork(network), true);
+    bans.add(networkKey(network), 3600 * SECOND, REASON_FLEET);
+    assert.equal(bans.remove(networkKey(network)), true);
     assert.deepEqual(verdicts(), ["pass", "pass"], "lifted");
     assert.deepEqual(bans.list(), []);
   });
@@ -272,13 +275,17 @@ Deno.test("XDP: networks come back from the kernel and are swept there", {
   using program = loadProgram({ networkBans: true });
   const before = bansOver(program, "ip");
   for (let i = 0; i < 30; i++) {
-    before.banNetwork(parseNetwork(`172.${i >> 4}.${(i & 15) << 4}.0/20`)!, 3600 * SECOND, 254);
+    before.add(
+      networkKey(parseNetwork(`172.${i >> 4}.${(i & 15) << 4}.0/20`)!),
+      3600 * SECOND,
+      254,
+    );
   }
-  before.banNetwork(parseNetwork("2001:db8::/32")!, 0, 254);
+  before.add(networkKey(parseNetwork("2001:db8::/32")!), 0, 254);
   const after = bansOver(program, "ip");
   assert.equal(after.restore(), 30, "without the one that has ended");
-  assert.notEqual(after.find(parseNetwork("172.1.16.0/20")!), null);
-  assert.equal(after.find(parseNetwork("172.1.16.0/21")!), null);
+  assert.notEqual(after.find(networkKey(parseNetwork("172.1.16.0/20")!)), null);
+  assert.equal(after.find(networkKey(parseNetwork("172.1.16.0/21")!)), null);
   assert.equal(after.sweep(), 1);
   assert.equal(after.clear(), 30);
   assert.deepEqual(after.list(), []);
@@ -290,17 +297,17 @@ Deno.test("XDP counts packets, bytes and the last one of a ban, and drops by int
   using program = loadProgram({});
   const bans = bansOver(program, "ip");
   const packet = bytes(eth(IPV4, ip4(FROM) + UDP));
-  bans.banAddress(address("10.9.1.2"), 0, 3600 * SECOND, REASON_MANUAL);
+  bans.add(addressKey(address("10.9.1.2")), 3600 * SECOND, REASON_MANUAL);
   for (let i = 0; i < 3; i++) verdict(program.l2, packet);
-  const key = new Uint8Array(ADDRESS_KEY_LENGTH);
+  const key = new Uint8Array(KEY_LENGTHS.blocked_ips);
   const value = new Uint8Array(BAN_VALUE_LENGTH);
-  encodeAddressKey(key, address("10.9.1.2"), 0);
-  assert.equal(lookupElement(program.addressMap, key, value), 0);
+  encodeKey(key, addressKey(address("10.9.1.2")));
+  assert.equal(lookupElement(program.maps.blocked_ips, key, value), 0);
   const ban = decodeBanValue(new DataView(value.buffer), 0);
   assert.equal(ban.packets, 3);
   assert.equal(ban.bytes, 3 * packet.length);
   assert.ok(ban.lastSeenMs >= ban.sinceMs && ban.lastSeenMs < ban.untilMs);
-  bans.banAddress(address("10.9.1.2"), 0, 7200 * SECOND, 0);
+  bans.add(addressKey(address("10.9.1.2")), 7200 * SECOND, 0);
   assert.equal(bans.list()[0].packets, 3, "a new end keeps the counters");
   // A test run comes in by the loopback interface, number 1.
   const drops = new BigUint64Array(2 * 256);
@@ -320,13 +327,18 @@ Deno.test(
     using program = loadProgram({ limit });
     const bans = bansOver(program, "ip");
     const busy = bytes(eth(IPV4, ip4(FROM) + UDP));
-    bans.banAddress(address("10.9.1.2"), 0, 3600 * SECOND, 0);
+    bans.add(addressKey(address("10.9.1.2")), 3600 * SECOND, 0);
     for (let i = 0; i < 4 * limit; i++) {
-      bans.banAddress(Int32Array.of(0, 0, 0xffff, 0x0b000000 + i), 0, 3600 * SECOND, 0);
+      bans.add(addressKey(Int32Array.of(0, 0, 0xffff, 0x0b000000 + i)), 3600 * SECOND, 0);
       if (i % 64 === 0) assert.equal(verdict(program.l2, busy), "drop", `after ${i} bans`);
     }
     let entries = 0;
-    readElements(program.addressMap, ADDRESS_KEY_LENGTH, BAN_VALUE_LENGTH, () => entries++);
+    readElements(
+      program.maps.blocked_ips,
+      KEY_LENGTHS.blocked_ips,
+      BAN_VALUE_LENGTH,
+      () => entries++,
+    );
     assert.ok(entries <= limit && entries > limit / 2, `${entries} entries`);
     assert.equal(bans.refusedByKernel, 0);
   },

@@ -13,6 +13,7 @@ import { parseAddress } from "../../src/packet/address.ts";
 import type { LogLine } from "../../src/log_line.ts";
 import { TextLineStream } from "../../src/blocker/text_lines.ts";
 import { openTun } from "./tun.ts";
+import { addressKey } from "../../src/gateway/bans/ban_key.ts";
 import { bytes } from "../gateway/bytes.ts";
 
 export const PORT = 20_000;
@@ -102,7 +103,7 @@ function banMany(side: BanSide, count: number): number {
   const start = performance.now();
   for (let i = 0; i < count; i++) {
     words[3] = 0x0b00_0000 + i;
-    side.bans.banAddress(words, 0, 3_600_000, 0);
+    side.bans.add(addressKey(words), 3_600_000, 0);
   }
   return count / (performance.now() - start) * 1000;
 }

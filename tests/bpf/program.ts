@@ -1,5 +1,6 @@
 /** The programs of bpf/, loaded into the kernel for tests: attached to nothing, pinned nowhere. */
 import { BpfObject } from "../../ffi/bpf.ts";
+import type { BanMapName } from "../../src/gateway/bans/ban_codec.ts";
 import { testRun } from "./test_run.ts";
 
 const XDP_OBJECT = new URL("../../bpf/btblocker.bpf.o", import.meta.url);
@@ -7,9 +8,7 @@ const TC_OBJECT = new URL("../../bpf/btblocker_tc.bpf.o", import.meta.url);
 const MAPS = ["blocked_ips", "blocked_endpoints", "blocked_networks", "interface_drops"];
 
 export interface LoadedProgram extends Disposable {
-  readonly addressMap: number;
-  readonly endpointMap: number;
-  readonly networkMap: number;
+  readonly maps: Readonly<Record<BanMapName, number>>;
   readonly dropsMap: number;
   readonly l2: number;
   readonly l3: number;
@@ -35,9 +34,11 @@ export function loadProgram(options: ProgramSettings): LoadedProgram {
   tcObject.setConstants(new Uint8Array(constants.buffer));
   tcObject.load();
   return {
-    addressMap: object.mapFd("blocked_ips"),
-    endpointMap: object.mapFd("blocked_endpoints"),
-    networkMap: object.mapFd("blocked_networks"),
+    maps: {
+      blocked_ips: object.mapFd("blocked_ips"),
+      blocked_endpoints: object.mapFd("blocked_endpoints"),
+      blocked_networks: object.mapFd("blocked_networks"),
+    },
     dropsMap: object.mapFd("interface_drops"),
     l2: object.programFd("btblocker_l2"),
     l3: object.programFd("btblocker_l3"),

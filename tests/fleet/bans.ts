@@ -5,6 +5,7 @@ import type { Decision } from "../../src/fleet/decisions.ts";
 import { BanTable } from "../../src/gateway/bans/ban_table.ts";
 import { Bans } from "../../src/gateway/bans/bans.ts";
 import { formatNetwork, parseNetwork } from "../../src/gateway/network/networks.ts";
+import { networkKey } from "../../src/gateway/bans/ban_key.ts";
 import type { DetectionReport } from "../../src/gateway/queue/worker_protocol.ts";
 
 export const HOUR = 3_600_000;
@@ -35,12 +36,12 @@ export function decision(text: string, durationMs: number, id = ++lastId): Decis
 
 export function bansOf(entries = 1024, scope: "ip" | "endpoint" = "ip"): Bans {
   const table = new SharedArrayBuffer(BanTable.byteLength(entries));
-  return new Bans({ table, scope, addressMap: -1, endpointMap: -1 });
+  return new Bans({ table, scope, maps: {} });
 }
 
 /** Seconds left of the ban of an address or network; null where it is not banned. */
 export function secondsLeft(bans: Bans, text: string): number | null {
-  const found = bans.find(parseNetwork(text)!);
+  const found = bans.find(networkKey(parseNetwork(text)!));
   return found === null ? null : Math.round((found.untilMs - bootTimeMs()) / 1000);
 }
 

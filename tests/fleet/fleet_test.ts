@@ -6,6 +6,7 @@ import { reasonOf } from "../../src/gateway/bans/bans.ts";
 import { Networks } from "../../src/gateway/network/networks.ts";
 import { bansOf, HOUR, report, secondsLeft } from "./bans.ts";
 import { until } from "../until.ts";
+import { addressKey } from "../../src/gateway/bans/ban_key.ts";
 import { FakeLapi } from "./fake_lapi.ts";
 
 const ignore = Deno.build.os !== "linux";
@@ -244,7 +245,7 @@ test("a ban of ours, lifted by the fleet, is lifted; the next is told", async (a
   await using member = await join(api, directory);
   const { bans, fleet } = member;
   const ban = () => {
-    bans.banAddress(Int32Array.of(0, 0, 0xffff, 0xc0000201 | 0), 0, HOUR, reasonOf("dht"));
+    bans.add(addressKey(Int32Array.of(0, 0, 0xffff, 0xc0000201 | 0)), HOUR, reasonOf("dht"));
     fleet.add(report([A]), 3600);
   };
   ban();

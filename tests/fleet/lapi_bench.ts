@@ -93,9 +93,7 @@ using program = bpfProblem === null ? loadProgram({ networkBans: true, limit: LI
 const bans = program === null ? bansOf(LIMIT) : new Bans({
   table: new SharedArrayBuffer(BanTable.byteLength(LIMIT)),
   scope: "ip",
-  addressMap: program.addressMap,
-  endpointMap: program.endpointMap,
-  networkMap: program.networkMap,
+  maps: program.maps,
 });
 const takeover = new Takeover({
   ...{ bans, never: Networks.of("127.0.0.0/8", "192.0.2.1"), most: LIMIT, wasMember: false },

@@ -8,6 +8,7 @@ import { Networks, parseNetwork } from "../../src/gateway/network/networks.ts";
 import { ban, bansOf, HOUR, report, secondsLeft } from "./bans.ts";
 import { alertOf } from "../../src/fleet/alerts.ts";
 import { until } from "../until.ts";
+import { networkKey } from "../../src/gateway/bans/ban_key.ts";
 import { keyOf, lapiProblem, PASSWORD, RealLapi } from "./real_lapi.ts";
 
 const ignore = lapiProblem !== null;
@@ -32,7 +33,7 @@ class Member implements AsyncDisposable {
 
   /** A detection with its ban, as a worker makes them. */
   detect(address: string, seconds = 3600): void {
-    this.bans.banNetwork(parseNetwork(address)!, seconds * 1000, reasonOf("dht"));
+    this.bans.add(networkKey(parseNetwork(address)!), seconds * 1000, reasonOf("dht"));
     this.fleet.add(report([address]), seconds);
   }
 
@@ -82,7 +83,7 @@ Deno.test("a ban of one is a ban of all, and so is its end", { ignore }, async (
   one.detect(A); // again
   await until(() => two.left(A) !== null);
   assert.deepEqual(await one.fleet.lift([A]), [1]);
-  one.bans.remove(parseNetwork(A)!.words); // as `bans remove --fleet` does
+  one.bans.removeAddress(parseNetwork(A)!.words); // as `bans remove --fleet` does
   await until(gone);
 
   await lapi.cscli(

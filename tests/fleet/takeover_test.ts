@@ -4,6 +4,7 @@ import type { News } from "../../src/fleet/decisions.ts";
 import { Takeover } from "../../src/fleet/takeover.ts";
 import { REASON_FLEET, REASON_MANUAL, reasonOf } from "../../src/gateway/bans/bans.ts";
 import { Networks, parseNetwork } from "../../src/gateway/network/networks.ts";
+import { networkKey } from "../../src/gateway/bans/ban_key.ts";
 import { bansOf, decision, HOUR, secondsLeft } from "./bans.ts";
 
 const ignore = Deno.build.os !== "linux";
@@ -85,9 +86,9 @@ Deno.test(
   { ignore },
   async () => {
     const { takeover, bans, left, known } = setUp();
-    const network = parseNetwork(A)!;
+    const network = networkKey(parseNetwork(A)!);
     await takeover.snapshot(news([]));
-    bans.banNetwork(network, HOUR, DHT);
+    bans.add(network, HOUR, DHT);
     known.add(A);
     await takeover.news(news([decision(A, HOUR - 700, 1)]));
     assert.equal(bans.find(network)?.reason, DHT, "the reason stays");
@@ -100,7 +101,7 @@ Deno.test(
 Deno.test("made and lifted between two questions", { ignore }, async () => {
   const { takeover, bans, left, known } = setUp();
   await takeover.snapshot(news([]));
-  bans.banNetwork(parseNetwork(A)!, HOUR, DHT);
+  bans.add(networkKey(parseNetwork(A)!), HOUR, DHT);
   known.add(A);
   await takeover.news(news([], [decision(A, -1, 1)]));
   assert.equal(left(A), null);
@@ -108,7 +109,7 @@ Deno.test("made and lifted between two questions", { ignore }, async () => {
 
 Deno.test("a decision that ends by itself leaves a renewed ban of ours", { ignore }, async () => {
   const { takeover, bans, left, known } = setUp();
-  bans.banNetwork(parseNetwork(A)!, HOUR, DHT);
+  bans.add(networkKey(parseNetwork(A)!), HOUR, DHT);
   known.add(A);
   await takeover.snapshot(news([decision(A, 1_000, 1)]));
   await takeover.news(news([], [decision(A, -1, 1)]));
@@ -118,7 +119,7 @@ Deno.test("a decision that ends by itself leaves a renewed ban of ours", { ignor
 Deno.test("a new offence on its way to the fleet outlasts a lift", { ignore }, async () => {
   const { takeover, bans, left, underWay } = setUp();
   await takeover.snapshot(news([decision(A, HOUR, 1)]));
-  bans.banNetwork(parseNetwork(A)!, HOUR, DHT);
+  bans.add(networkKey(parseNetwork(A)!), HOUR, DHT);
   underWay.add(A);
   await takeover.news(news([], [decision(A, -1, 1)]));
   assert.equal(left(A), 3600);
@@ -129,7 +130,7 @@ Deno.test("a new offence on its way to the fleet outlasts a lift", { ignore }, a
 Deno.test("bans by hand are not the fleet's to lift", { ignore }, async () => {
   const { takeover, bans, left, known } = setUp();
   await takeover.snapshot(news([]));
-  bans.banNetwork(parseNetwork(A)!, HOUR, REASON_MANUAL);
+  bans.add(networkKey(parseNetwork(A)!), HOUR, REASON_MANUAL);
   known.add(A);
   await takeover.news(news([decision(A, HOUR / 2, 1)], []));
   await takeover.news(news([], [decision(A, -1, 1)]));
@@ -192,7 +193,7 @@ Deno.test("bans of an earlier run: what the fleet has lifted since goes", { igno
   for (const wasMember of [false, true]) {
     const { takeover, bans, left, underWay } = setUp({ wasMember });
     const restore = (text: string, reason: number) => {
-      bans.banNetwork(parseNetwork(text)!, HOUR, reason);
+      bans.add(networkKey(parseNetwork(text)!), HOUR, reason);
     };
     restore("192.0.2.1", REASON_FLEET);
     restore("192.0.2.2", REASON_FLEET); // still decided
@@ -213,7 +214,7 @@ Deno.test("bans of an earlier run: what the fleet has lifted since goes", { igno
 Deno.test("a ban lifted by hand here stays lifted here", { ignore }, async () => {
   const { takeover, bans, left } = setUp();
   await takeover.snapshot(news([decision(A, HOUR, 1)]));
-  bans.remove(parseNetwork(A)!.words);
+  bans.removeAddress(parseNetwork(A)!.words);
   await takeover.snapshot(news([decision(A, HOUR, 1)]));
   takeover.refresh();
   assert.equal(left(A), null);
@@ -224,7 +225,7 @@ Deno.test("a ban lifted by hand here stays lifted here", { ignore }, async () =>
 Deno.test("what was told of and is in no snapshot was lifted", { ignore }, async () => {
   const { takeover, bans, left, known } = setUp();
   await takeover.snapshot(news([]));
-  bans.banNetwork(parseNetwork(A)!, HOUR, DHT);
+  bans.add(networkKey(parseNetwork(A)!), HOUR, DHT);
   known.add(A);
   await takeover.snapshot(news([]));
   assert.equal(left(A), null);

@@ -10,6 +10,7 @@ import { bpfProblem, isTestableAtTc, loadProgram, verdictOf } from "../bpf/progr
 import { addressBytes } from "../robustness/packets.ts";
 import { loadCorpus } from "./corpus.ts";
 import { mutate } from "./mutate.ts";
+import { addressKey } from "../../src/gateway/bans/ban_key.ts";
 import { Random } from "./random.ts";
 
 const SECONDS = 6;
@@ -27,7 +28,7 @@ Deno.test({
     const banned = ["198.18.1.2", "198.18.2.2", "2001:db8:1::2"];
     const bans = new Bans(
       {
-        ...{ scope: "ip", addressMap: program.addressMap, endpointMap: -1, prefixMap: -1 },
+        ...{ scope: "ip", maps: { blocked_ips: program.maps.blocked_ips } },
         table: new SharedArrayBuffer(BanTable.byteLength(16)),
       } as ConstructorParameters<typeof Bans>[0],
     );
@@ -37,7 +38,7 @@ Deno.test({
     for (const isBanning of [false, true]) {
       if (isBanning) {
         for (const text of banned) {
-          bans.banAddress(parseAddress(text)!, 0, 600_000, REASON_MANUAL);
+          bans.add(addressKey(parseAddress(text)!), 600_000, REASON_MANUAL);
         }
       }
       const end = performance.now() + SECONDS * 500;

@@ -65,7 +65,7 @@ export class QueueHarness {
     const bans = new WorkerBans(
       {
         handles: {
-          ...{ scope: "ip", addressMap: -1, endpointMap: -1, prefixMap: -1 },
+          ...{ scope: "ip", maps: {} },
           table: new SharedArrayBuffer(BanTable.byteLength(256)),
         },
         ...{ target: "both", durationMs: 50, requiresReply: true },

@@ -12,6 +12,7 @@ import { DHT_PING, HANDSHAKE, latin1 } from "../engine/conversation.ts";
 import { Blocker, blockerCommand } from "../e2e/blocker.ts";
 import { hex } from "../protocols/datagrams.ts";
 import { Bed, impossible, readStatus } from "./bed.ts";
+import { addressKey } from "../../src/gateway/bans/ban_key.ts";
 import { type Ends, ip, join, TCP, tcp, type TcpOptions, UDP, udp } from "./packets.ts";
 
 const ignore = impossible !== null;
@@ -133,14 +134,14 @@ Deno.test({
     const table = new SharedArrayBuffer(BanTable.byteLength(16));
     const bans = new Bans(
       {
-        ...{ table, scope: "ip", addressMap: -1, endpointMap: -1, networkMap: -1 },
+        ...{ table, scope: "ip", maps: {} },
       } as ConstructorParameters<typeof Bans>[0],
     );
     const words = parseAddress("192.0.2.7")!;
     const wallClock = Date.now;
     const began = bootTimeMs();
     try {
-      bans.banAddress(words, 0, 60_000, REASON_MANUAL);
+      bans.add(addressKey(words), 60_000, REASON_MANUAL);
       for (const days of [1, -1]) {
         Date.now = () => wallClock() + days * 86_400_000;
         assert.equal(bans.drops(words, 0, 6, 1, bootTimeMs()), true);

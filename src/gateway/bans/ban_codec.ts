@@ -3,13 +3,27 @@
  * (every machine Deno runs on is little-endian), addresses and ports in network order.
  */
 import { i32be } from "../../packet/bytes.ts";
+import {
+  addressKey,
+  type BanKey,
+  type BanKind,
+  endpointKey,
+  kindOf,
+  networkKey,
+} from "./ban_key.ts";
 
-/** Key of `blocked_ips`: `struct in6_addr`, IPv4 as `::ffff:a.b.c.d`. */
-export const ADDRESS_KEY_LENGTH = 16;
-/** Key of `blocked_endpoints`: `struct endpoint`, address 16, port 2, protocol 1, pad 1. */
-export const ENDPOINT_KEY_LENGTH = 20;
-/** Key of `blocked_networks`: `struct network`, prefix length u32, address 16. */
-export const NETWORK_KEY_LENGTH = 20;
+/** The kernel's ban maps, and the length of their keys in bytes. */
+export const KEY_LENGTHS = {
+  /** `struct in6_addr`, IPv4 as `::ffff:a.b.c.d`. */
+  blocked_ips: 16,
+  /** `struct endpoint`: address 16, port 2, protocol 1, pad 1. */
+  blocked_endpoints: 20,
+  /** `struct network`: prefix length u32, address 16. */
+  blocked_networks: 20,
+} as const;
+export type BanMapName = keyof typeof KEY_LENGTHS;
+export const BAN_MAP_NAMES = Object.keys(KEY_LENGTHS) as BanMapName[];
+
 /** `struct ban`: until_ns, since_ns, packets, bytes, last_seen_ns (u64 each), reason, pad[7]. */
 export const BAN_VALUE_LENGTH = 48;
 
@@ -36,49 +50,62 @@ export interface BanValue {
   reason: number;
 }
 
-/** Writes the address in `words[at … at + 3]` to `key`. */
-export function encodeAddressKey(key: Uint8Array, words: Int32Array, at: number): void {
-  for (let word = 0; word < 4; word++) {
-    const value = words[at + word];
-    key[word * 4] = value >>> 24;
-    key[word * 4 + 1] = value >>> 16;
-    key[word * 4 + 2] = value >>> 8;
-    key[word * 4 + 3] = value;
+const MAP_OF = {
+  address: "blocked_ips",
+  endpoint: "blocked_endpoints",
+  network: "blocked_networks",
+} as const satisfies Record<BanKind, BanMapName>;
+
+/** The map that a key belongs into. */
+export function mapOf(key: BanKey): BanMapName {
+  return MAP_OF[kindOf(key)];
+}
+
+/** Writes `key` as the map that it belongs into has it. */
+export function encodeKey(to: Uint8Array, key: BanKey): void {
+  switch (kindOf(key)) {
+    case "address":
+      return encodeAddress(to, 0, key.words);
+    case "endpoint":
+      encodeAddress(to, 0, key.words);
+      to[16] = key.port >>> 8;
+      to[17] = key.port;
+      to[18] = key.protocol;
+      to[19] = 0;
+      return;
+    case "network":
+      to[0] = key.bits; // up to 128, little-endian
+      to[1] = to[2] = to[3] = 0;
+      encodeAddress(to, 4, key.words);
   }
 }
 
-/** Writes an address with its transport protocol and port to `key`. */
-export function encodeEndpointKey(
-  key: Uint8Array,
-  words: Int32Array,
-  at: number,
-  protocol: number,
-  port: number,
-): void {
-  encodeAddressKey(key, words, at);
-  key[16] = port >>> 8;
-  key[17] = port;
-  key[18] = protocol;
-  key[19] = 0;
-}
-
-/** Writes a network, `bits` being the prefix length of the 128-bit form, to `key`. */
-export function encodeNetworkKey(key: Uint8Array, words: Int32Array, bits: number): void {
-  key[0] = bits; // up to 128, little-endian
-  key[1] = key[2] = key[3] = 0;
+function encodeAddress(to: Uint8Array, at: number, words: Int32Array): void {
   for (let word = 0; word < 4; word++) {
     const value = words[word];
-    const at = 4 + word * 4;
-    key[at] = value >>> 24;
-    key[at + 1] = value >>> 16;
-    key[at + 2] = value >>> 8;
-    key[at + 3] = value;
+    to[at + word * 4] = value >>> 24;
+    to[at + word * 4 + 1] = value >>> 16;
+    to[at + word * 4 + 2] = value >>> 8;
+    to[at + word * 4 + 3] = value;
   }
 }
 
-/** Reads the address of a key (of a network's from `offset` 4) into `words[at … at + 3]`. */
-export function decodeKeyAddress(key: Uint8Array, offset: number, words: Int32Array, at: number) {
-  for (let word = 0; word < 4; word++) words[at + word] = i32be(key, offset + word * 4);
+/** Reads a key of the map at `offset`. */
+export function decodeKey(map: BanMapName, key: Uint8Array, offset: number): BanKey {
+  switch (map) {
+    case "blocked_ips":
+      return addressKey(decodeAddress(key, offset));
+    case "blocked_endpoints": {
+      const port = (key[offset + 16] << 8) | key[offset + 17];
+      return endpointKey(decodeAddress(key, offset), 0, key[offset + 18], port);
+    }
+    case "blocked_networks":
+      return networkKey({ words: decodeAddress(key, offset + 4), bits: key[offset] });
+  }
+}
+
+function decodeAddress(key: Uint8Array, offset: number): Int32Array {
+  return Int32Array.from({ length: 4 }, (_, word) => i32be(key, offset + word * 4));
 }
 
 /** Writes `ban` to the {@link BAN_VALUE_LENGTH} bytes of `value`. */

@@ -5,12 +5,7 @@
 import { describeErrno, ENOENT } from "../../../ffi/errno.ts";
 import { LPM_TRIE, LRU_HASH, mapInfo, openPinned, pin } from "../../../ffi/bpf.ts";
 import { close, mount } from "../../../ffi/libc.ts";
-import {
-  ADDRESS_KEY_LENGTH,
-  BAN_VALUE_LENGTH,
-  ENDPOINT_KEY_LENGTH,
-  NETWORK_KEY_LENGTH,
-} from "./ban_codec.ts";
+import { BAN_MAP_NAMES, BAN_VALUE_LENGTH, type BanMapName, KEY_LENGTHS } from "./ban_codec.ts";
 import { endedNamespaces } from "../network/live_namespaces.ts";
 import type { NetworkNamespace } from "../network/network_namespace.ts";
 
@@ -20,18 +15,16 @@ export const BPFFS = "/sys/fs/bpf";
 /** Attempts to make a directory that others remove. */
 const MKDIR_ATTEMPTS = 5;
 
-/** The ban maps of bpf/btblocker.bpf.c: their type and the length of their keys. */
-export const BAN_MAPS = {
-  blocked_ips: { type: LRU_HASH, key: ADDRESS_KEY_LENGTH },
-  blocked_endpoints: { type: LRU_HASH, key: ENDPOINT_KEY_LENGTH },
-  blocked_networks: { type: LPM_TRIE, key: NETWORK_KEY_LENGTH },
-} as const;
-export type BanMapName = keyof typeof BAN_MAPS;
-export const BAN_MAP_NAMES = Object.keys(BAN_MAPS) as BanMapName[];
+/** Types of the ban maps of bpf/btblocker.bpf.c. */
+const MAP_TYPES = {
+  blocked_ips: LRU_HASH,
+  blocked_endpoints: LRU_HASH,
+  blocked_networks: LPM_TRIE,
+} as const satisfies Record<BanMapName, number>;
 
 /** Whether BAN_LIMIT is the size of a map; the others have that of the program. */
 export function isSizedByLimit(name: BanMapName): boolean {
-  return BAN_MAPS[name].type === LRU_HASH;
+  return MAP_TYPES[name] === LRU_HASH;
 }
 
 /**
@@ -123,10 +116,10 @@ export function openPinnedMap(
   if (fd === -ENOENT) return { fd: -1, problem: null };
   if (fd < 0) return { fd: -1, problem: describeErrno(-fd) };
   const info = mapInfo(fd);
-  const wanted = { ...BAN_MAPS[name], value: BAN_VALUE_LENGTH };
   let problem: string | null = null;
   if (
-    info.type !== wanted.type || info.keyLength !== wanted.key || info.valueLength !== wanted.value
+    info.type !== MAP_TYPES[name] || info.keyLength !== KEY_LENGTHS[name] ||
+    info.valueLength !== BAN_VALUE_LENGTH
   ) {
     problem = "it has the layout of another version";
   } else if (limit !== null && isSizedByLimit(name) && info.maxEntries !== limit) {

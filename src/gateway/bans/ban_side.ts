@@ -85,9 +85,11 @@ export class BanSide implements Disposable {
     const bans = new Bans({
       table: new SharedArrayBuffer(BanTable.byteLength(options.limit)),
       scope: options.scope,
-      addressMap: xdp?.mapFd("blocked_ips") ?? -1,
-      endpointMap: xdp?.mapFd("blocked_endpoints") ?? -1,
-      networkMap: options.networks === true ? xdp?.mapFd("blocked_networks") ?? -1 : -1,
+      maps: xdp === null ? {} : {
+        blocked_ips: xdp.mapFd("blocked_ips"),
+        blocked_endpoints: xdp.mapFd("blocked_endpoints"),
+        ...options.networks === true ? { blocked_networks: xdp.mapFd("blocked_networks") } : {},
+      },
     });
     const restored = bans.restore();
     if (restored > 0) {

@@ -2,63 +2,39 @@
  * The bans in user space, shared by all threads: consulted for every queued packet, so that bans
  * hold where XDP cannot see (OUTPUT, machines without BPF).
  *
- * A set-associative table in shared memory. A bucket is locked by its writers only (a sequence
- * number, odd while one writes); a reader that found something looks again when the number moved.
- * A miss reads one cache line and no atomic: `Atomics.load` is a call in V8, ten times the price of
- * a plain load, and a ban that is being written right now is missed either way.
- *
- * The size is fixed. A full bucket overflows into a second one; where that is full too, an expired
- * ban gives way, else the one used longest ago.
- *
- * A banned network is an entry of its first address under {@link NETWORK}, with the prefix length in
- * the port's place; a packet's address is looked up cut to each length in use.
+ * Where both buckets of a key are full, an expired ban gives way, else the one used longest ago. A
+ * packet's address is looked up as it is, and cut to each prefix length that was banned.
  */
 import { maskWord } from "../network/networks.ts";
-
-/** In the place of the protocol: the entry is a network. IANA's "Reserved", so no packet has it. */
-export const NETWORK = 255;
-
-// One bucket: a line of 16 words with the sequence number and the tags, then the entries.
-const WAYS = 8;
-const SEQUENCE = 0;
-const OVERFLOWED = 1; // 1 once an entry of this bucket had to go to its second one
-const TAGS = 8;
-const BUCKET_HEAD = 16;
-// One entry. Times in tenths of a second of CLOCK_BOOTTIME, unsigned: good for 13 years of uptime.
-const ENDPOINT = 4; // protocol << 16 | port, 0 for the whole address (words 0…3); or a network
-const UNTIL = 5;
-const SINCE = 6;
-const LAST_SEEN = 7; // 0 for never
-const PACKETS = 8;
-const REASON = 9;
-const ENTRY_WORDS = 10;
-const BUCKET_WORDS = BUCKET_HEAD + WAYS * ENTRY_WORDS; // 6 lines of 64 bytes
-
-const TABLE_HEAD = 16;
-const COUNT = 0; // occupied entries
-const ENDPOINTS = 1; // of them, of one endpoint
-const SEED = 2;
-const INITIALISED = 3;
-const NETWORKS = 4; // of the occupied entries, of networks
-const LENGTHS = 5; // to 9: bit n, once a network of prefix length n was banned
-const LENGTH_WORDS = 5;
+import {
+  BanBuckets,
+  COUNT,
+  DETAIL,
+  detailOf,
+  endpointDetail,
+  ENDPOINTS,
+  entryAt,
+  isLater,
+  keyFrom,
+  LAST_SEEN,
+  LENGTH_WORDS,
+  LENGTHS,
+  networkDetail,
+  NETWORKS,
+  PACKETS,
+  REASON,
+  SINCE,
+  TAGS,
+  UNTIL,
+  WAYS,
+} from "./ban_buckets.ts";
+import type { BanKey } from "./ban_key.ts";
 
 const TICK_MS = 100;
-/** Attempts before a reader takes what stands there: the writer sleeps inside a bucket, or has died. */
-const READ_ATTEMPTS = 1000;
-/** Attempts before a writer sleeps, so that on a busy machine the one inside goes on. */
-const LOCK_ATTEMPTS = 1000;
-/** Naps of a millisecond before a writer takes the bucket of a dead one. */
-const LOCK_NAPS = 1000;
 
-/** One ban, for people. Times are milliseconds of CLOCK_BOOTTIME, rounded to tenths of a second. */
+/** One ban. Times are milliseconds of CLOCK_BOOTTIME, rounded to tenths of a second. */
 export interface BanTableEntry {
-  /** The address, 4 words. */
-  readonly words: Int32Array;
-  /** 0 for the whole address, {@link NETWORK}, else the IP protocol number of {@link port}. */
-  readonly protocol: number;
-  /** Of a network: its prefix length, of the 128-bit form. */
-  readonly port: number;
+  readonly key: BanKey;
   readonly untilMs: number;
   readonly sinceMs: number;
   /** Last packet dropped in user space; 0 for none. */
@@ -70,9 +46,8 @@ export interface BanTableEntry {
 
 /** A view of the shared table; every thread makes its own over the same buffer. */
 export class BanTable {
+  readonly #buckets: BanBuckets;
   readonly #cells: Int32Array;
-  readonly #bucketMask: number;
-  readonly #seed: number;
   readonly #network = new Int32Array(4); // an address cut to a prefix length
 
   /**
@@ -81,20 +56,13 @@ export class BanTable {
    * thousands finds both of its buckets full, and another one gives way.
    */
   static byteLength(entries: number): number {
-    return (TABLE_HEAD + bucketCount(entries) * BUCKET_WORDS) * 4;
+    return BanBuckets.byteLength(entries);
   }
 
   /** A view of `buffer` ({@link byteLength} bytes), an empty table where the buffer is zero. */
   constructor(buffer: SharedArrayBuffer) {
-    const cells = new Int32Array(buffer);
-    this.#cells = cells;
-    this.#bucketMask = Math.trunc((cells.length - TABLE_HEAD) / BUCKET_WORDS) - 1;
-    // Who cannot know the seed cannot choose addresses that share a bucket.
-    if (Atomics.compareExchange(cells, INITIALISED, 0, 1) === 0) {
-      Atomics.store(cells, SEED, crypto.getRandomValues(new Int32Array(1))[0] | 1);
-    }
-    while (Atomics.load(cells, SEED) === 0);
-    this.#seed = Atomics.load(cells, SEED);
+    this.#buckets = new BanBuckets(buffer);
+    this.#cells = this.#buckets.cells;
   }
 
   /** Bans kept, expired ones not yet swept included. */
@@ -102,28 +70,17 @@ export class BanTable {
     return Atomics.load(this.#cells, COUNT);
   }
 
-  /** Whether any endpoint is kept, expired ones not yet swept included. */
-  get hasEndpoints(): boolean {
-    return Atomics.load(this.#cells, ENDPOINTS) !== 0;
-  }
-
-  /** Whether the address in `words[at … at + 3]` is banned as a whole. */
-  has(words: Int32Array, at: number, nowMs: number): boolean {
-    if (this.#cells[COUNT] === 0) return false;
-    return this.#find(words, at, 0, toTick(nowMs)) >= 0;
-  }
-
   /**
-   * Whether a packet from this address, protocol and port is banned, by its address or its endpoint;
-   * counted as dropped if so.
+   * Whether a packet from this address, protocol and port is banned: by its address, its endpoint or
+   * a network; counted as dropped if so.
    */
   drops(words: Int32Array, at: number, protocol: number, port: number, nowMs: number): boolean {
     const cells = this.#cells;
     if (cells[COUNT] === 0) return false;
     const now = toTick(nowMs);
-    let entry = this.#find(words, at, 0, now);
+    let entry = this.#buckets.find(words, at, 0, now);
     if (entry < 0 && cells[ENDPOINTS] !== 0) {
-      entry = this.#find(words, at, (protocol << 16) | port, now);
+      entry = this.#buckets.find(words, at, endpointDetail(protocol, port), now);
     }
     if (entry < 0 && cells[NETWORKS] !== 0) entry = this.#findNetwork(words, at, now);
     if (entry < 0) return false;
@@ -133,63 +90,52 @@ export class BanTable {
   }
 
   /**
-   * Bans an address (protocol 0), one of its endpoints or a network, or gives a ban in force a new end.
-   * Returns false when it was in force already (its start and counters stay).
+   * Bans, or gives a ban in force a new end. Returns false when it was in force already (its start and
+   * counters stay).
    */
-  add(
-    words: Int32Array,
-    at: number,
-    protocol: number,
-    port: number,
-    untilMs: number,
-    nowMs: number,
-    reason: number,
-  ): boolean {
-    const endpoint = protocol === 0 ? 0 : (protocol << 16) | port;
-    const tag = this.#tag(words, at, endpoint);
+  add(key: BanKey, untilMs: number, nowMs: number, reason: number): boolean {
+    const buckets = this.#buckets;
+    const { words } = key;
+    const detail = detailOf(key);
+    const tag = buckets.tagOf(words, 0, detail);
     const now = toTick(nowMs);
     const until = Math.min(Math.ceil(untilMs / TICK_MS), 0xffff_ffff) | 0;
-    const first = this.#bucket(tag);
-    this.#lock(first);
-    let known = this.#search(first, tag, words, at, endpoint);
+    const first = buckets.bucket(tag);
+    buckets.lock(first);
+    let known = buckets.search(first, tag, words, 0, detail);
     let bucket = first;
     if (known < 0 && this.#isFull(first, now)) {
-      Atomics.store(this.#cells, first + OVERFLOWED, 1);
-      this.#unlock(first); // one lock at a time: two could wait for each other
-      bucket = this.#secondBucket(tag);
-      this.#lock(bucket);
-      known = this.#search(bucket, tag, words, at, endpoint);
+      buckets.overflows(first);
+      buckets.unlock(first); // one lock at a time: two could wait for each other
+      bucket = buckets.secondBucket(tag);
+      buckets.lock(bucket);
+      known = buckets.search(bucket, tag, words, 0, detail);
     }
     const way = known >= 0 ? known : this.#vacate(bucket, now);
     const isNew = this.#write(bucket, way, known >= 0, until, now, reason);
-    if (known < 0) this.#occupy(bucket, way, tag, words, at, endpoint);
-    this.#unlock(bucket);
+    if (known < 0) buckets.occupy(bucket, way, tag, words, 0, detail);
+    buckets.unlock(bucket);
     return isNew;
   }
 
-  /** A ban in force; null when there is none. */
-  get(
-    words: Int32Array,
-    at: number,
-    protocol: number,
-    port: number,
-    nowMs: number,
-  ): BanTableEntry | null {
-    const cell = this.#find(words, at, protocol === 0 ? 0 : (protocol << 16) | port, toTick(nowMs));
+  /** The ban in force of exactly this key; null when there is none. */
+  get(key: BanKey, nowMs: number): BanTableEntry | null {
+    const cell = this.#buckets.find(key.words, 0, detailOf(key), toTick(nowMs));
     return cell < 0 ? null : this.#read(cell);
   }
 
   /** Ends a ban. False when there was none. */
-  remove(words: Int32Array, at: number, protocol: number, port: number): boolean {
-    const endpoint = protocol === 0 ? 0 : (protocol << 16) | port;
-    const tag = this.#tag(words, at, endpoint);
+  remove(key: BanKey): boolean {
+    const buckets = this.#buckets;
+    const detail = detailOf(key);
+    const tag = buckets.tagOf(key.words, 0, detail);
     let removed = false;
     // Both: two threads that ban one address at once may have put it into both.
-    for (const bucket of [this.#bucket(tag), this.#secondBucket(tag)]) {
-      this.#lock(bucket);
-      const way = this.#search(bucket, tag, words, at, endpoint);
-      if (way >= 0) this.#free(bucket, way);
-      this.#unlock(bucket);
+    for (const bucket of [buckets.bucket(tag), buckets.secondBucket(tag)]) {
+      buckets.lock(bucket);
+      const way = buckets.search(bucket, tag, key.words, 0, detail);
+      if (way >= 0) buckets.free(bucket, way);
+      buckets.unlock(bucket);
       removed ||= way >= 0;
     }
     return removed;
@@ -211,15 +157,15 @@ export class BanTable {
     const cells = this.#cells;
     const now = toTick(nowMs);
     const list: BanTableEntry[] = [];
-    for (let index = 0; index <= this.#bucketMask; index++) {
-      const bucket = TABLE_HEAD + index * BUCKET_WORDS;
-      this.#lock(bucket);
+    for (const bucket of this.#buckets.all()) {
+      if (this.#buckets.isEmpty(bucket)) continue;
+      this.#buckets.lock(bucket);
       for (let way = 0; way < WAYS; way++) {
         const entry = entryAt(bucket, way);
         if (cells[bucket + TAGS + way] === 0 || !isLater(cells[entry + UNTIL], now)) continue;
         list.push(this.#read(entry));
       }
-      this.#unlock(bucket);
+      this.#buckets.unlock(bucket);
     }
     return list;
   }
@@ -227,9 +173,7 @@ export class BanTable {
   #read(entry: number): BanTableEntry {
     const cells = this.#cells;
     return {
-      words: cells.slice(entry, entry + 4),
-      protocol: cells[entry + ENDPOINT] >>> 16,
-      port: cells[entry + ENDPOINT] & 0xffff,
+      key: keyFrom(cells.slice(entry, entry + 4), cells[entry + DETAIL]),
       untilMs: toMs(cells[entry + UNTIL]),
       sinceMs: toMs(cells[entry + SINCE]),
       lastSeenMs: toMs(cells[entry + LAST_SEEN]),
@@ -248,67 +192,9 @@ export class BanTable {
         left &= ~(1 << bit);
         const bits = word * 32 + bit;
         for (let i = 0; i < 4; i++) network[i] = words[at + i] & maskWord(bits, i);
-        const entry = this.#find(network, 0, (NETWORK << 16) | bits, now);
+        const entry = this.#buckets.find(network, 0, networkDetail(bits), now);
         if (entry >= 0) return entry;
       }
-    }
-    return -1;
-  }
-
-  /** Cell of the entry in force, or -1. Takes no lock. */
-  #find(words: Int32Array, at: number, endpoint: number, now: number): number {
-    const tag = this.#tag(words, at, endpoint);
-    const first = this.#bucket(tag);
-    const entry = this.#findIn(first, tag, words, at, endpoint, now);
-    if (entry >= 0 || this.#cells[first + OVERFLOWED] === 0) return entry;
-    return this.#findIn(this.#secondBucket(tag), tag, words, at, endpoint, now);
-  }
-
-  #findIn(
-    bucket: number,
-    tag: number,
-    words: Int32Array,
-    at: number,
-    endpoint: number,
-    now: number,
-  ): number {
-    const cells = this.#cells;
-    for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
-      if (!hasTag(cells, bucket, tag)) return -1;
-      const sequence = Atomics.load(cells, bucket + SEQUENCE);
-      if ((sequence & 1) !== 0) continue;
-      const way = this.#search(bucket, tag, words, at, endpoint);
-      const entry = entryAt(bucket, way);
-      const inForce = way >= 0 && isLater(Atomics.load(cells, entry + UNTIL), now);
-      if (Atomics.load(cells, bucket + SEQUENCE) === sequence) return inForce ? entry : -1;
-    }
-    // What stands under a key is a ban of it, whatever the writer was about to do: the tag is written
-    // last and taken away first.
-    const way = this.#search(bucket, tag, words, at, endpoint);
-    if (way < 0) return -1;
-    const entry = entryAt(bucket, way);
-    return isLater(Atomics.load(cells, entry + UNTIL), now) ? entry : -1;
-  }
-
-  /** Way of the key in its bucket, or -1. Atomic loads: plain ones may be reordered on ARM. */
-  #search(
-    bucket: number,
-    tag: number,
-    words: Int32Array,
-    at: number,
-    endpoint: number,
-  ): number {
-    const cells = this.#cells;
-    for (let way = 0; way < WAYS; way++) {
-      if (cells[bucket + TAGS + way] !== tag) continue;
-      const entry = entryAt(bucket, way);
-      if (
-        Atomics.load(cells, entry + 3) === words[at + 3] &&
-        Atomics.load(cells, entry + 2) === words[at + 2] &&
-        Atomics.load(cells, entry + 1) === words[at + 1] &&
-        Atomics.load(cells, entry) === words[at] &&
-        Atomics.load(cells, entry + ENDPOINT) === endpoint
-      ) return way;
     }
     return -1;
   }
@@ -345,28 +231,6 @@ export class BanTable {
     return isNew;
   }
 
-  /** Gives an empty way its key; the tag last, since it makes the entry visible. */
-  #occupy(
-    bucket: number,
-    way: number,
-    tag: number,
-    words: Int32Array,
-    at: number,
-    endpoint: number,
-  ): void {
-    const cells = this.#cells;
-    const entry = entryAt(bucket, way);
-    for (let word = 0; word < 4; word++) Atomics.store(cells, entry + word, words[at + word]);
-    Atomics.store(cells, entry + ENDPOINT, endpoint);
-    Atomics.store(cells, bucket + TAGS + way, tag);
-    Atomics.add(cells, COUNT, 1);
-    if (isNetwork(endpoint)) {
-      const bits = endpoint & 0xffff;
-      Atomics.or(cells, LENGTHS + (bits >>> 5), 1 << (bits & 31));
-      Atomics.add(cells, NETWORKS, 1);
-    } else if (endpoint !== 0) Atomics.add(cells, ENDPOINTS, 1);
-  }
-
   /** A free way of a locked bucket: an empty one, else an expired ban, else the least used one. */
   #vacate(bucket: number, now: number): number {
     const cells = this.#cells;
@@ -383,103 +247,25 @@ export class BanTable {
         victim = way;
       }
     }
-    this.#free(bucket, victim);
+    this.#buckets.free(bucket, victim);
     return victim;
   }
 
-  #free(bucket: number, way: number): void {
-    const cells = this.#cells;
-    Atomics.store(cells, bucket + TAGS + way, 0);
-    Atomics.sub(cells, COUNT, 1);
-    const endpoint = cells[entryAt(bucket, way) + ENDPOINT];
-    if (isNetwork(endpoint)) Atomics.sub(cells, NETWORKS, 1);
-    else if (endpoint !== 0) Atomics.sub(cells, ENDPOINTS, 1);
-  }
-
   #freeWhere(unwanted: (entry: number) => boolean): number {
-    const cells = this.#cells;
+    const buckets = this.#buckets;
     let freed = 0;
-    for (let index = 0; index <= this.#bucketMask; index++) {
-      const bucket = TABLE_HEAD + index * BUCKET_WORDS;
-      if (isEmpty(cells, bucket)) continue;
-      this.#lock(bucket);
+    for (const bucket of buckets.all()) {
+      if (buckets.isEmpty(bucket)) continue;
+      buckets.lock(bucket);
       for (let way = 0; way < WAYS; way++) {
-        if (cells[bucket + TAGS + way] === 0 || !unwanted(entryAt(bucket, way))) continue;
-        this.#free(bucket, way);
+        if (this.#cells[bucket + TAGS + way] === 0 || !unwanted(entryAt(bucket, way))) continue;
+        buckets.free(bucket, way);
         freed++;
       }
-      this.#unlock(bucket);
+      buckets.unlock(bucket);
     }
     return freed;
   }
-
-  #lock(bucket: number): void {
-    const cells = this.#cells;
-    for (let attempt = 0; attempt < LOCK_ATTEMPTS + LOCK_NAPS; attempt++) {
-      const sequence = Atomics.load(cells, bucket + SEQUENCE);
-      if ((sequence & 1) !== 0) {
-        if (attempt >= LOCK_ATTEMPTS) Atomics.wait(cells, bucket + SEQUENCE, sequence, 1);
-        continue;
-      }
-      const before = Atomics.compareExchange(cells, bucket + SEQUENCE, sequence, sequence + 1);
-      if (before === sequence) return;
-    }
-    // A writer holds a bucket for less than a microsecond of its time: this one was terminated inside.
-  }
-
-  #unlock(bucket: number): void {
-    // From odd to even, also after a bucket was taken over while odd.
-    const cells = this.#cells;
-    Atomics.store(cells, bucket + SEQUENCE, (Atomics.load(cells, bucket + SEQUENCE) + 1) & ~1);
-  }
-
-  /** Hash of the key, never 0 (the mark of an empty way). Mixing steps of MurmurHash3 (32 bits). */
-  #tag(words: Int32Array, at: number, endpoint: number): number {
-    let hash = this.#seed ^ endpoint;
-    for (let word = 0; word < 4; word++) {
-      const block = Math.imul(words[at + word], 0xcc9e2d51);
-      hash ^= Math.imul((block << 15) | (block >>> 17), 0x1b873593);
-      hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0;
-    }
-    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-    hash ^= hash >>> 16;
-    return hash === 0 ? 1 : hash;
-  }
-
-  #bucket(tag: number): number {
-    return TABLE_HEAD + (tag & this.#bucketMask) * BUCKET_WORDS;
-  }
-
-  #secondBucket(tag: number): number {
-    const other = Math.imul(tag, 0x9e3779b1) >>> 7; // other bits than the first took
-    return TABLE_HEAD + (other & this.#bucketMask) * BUCKET_WORDS;
-  }
-}
-
-function isNetwork(endpoint: number): boolean {
-  return endpoint >>> 16 === NETWORK;
-}
-
-function bucketCount(entries: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(1, (2 * entries) / WAYS)));
-}
-
-function entryAt(bucket: number, way: number): number {
-  return bucket + BUCKET_HEAD + way * ENTRY_WORDS;
-}
-
-/** Unrolled: this is all that a packet of an address not banned pays for. */
-function hasTag(cells: Int32Array, bucket: number, tag: number): boolean {
-  const at = bucket + TAGS;
-  return cells[at] === tag || cells[at + 1] === tag || cells[at + 2] === tag ||
-    cells[at + 3] === tag || cells[at + 4] === tag || cells[at + 5] === tag ||
-    cells[at + 6] === tag || cells[at + 7] === tag;
-}
-
-function isEmpty(cells: Int32Array, bucket: number): boolean {
-  for (let way = 0; way < WAYS; way++) if (cells[bucket + TAGS + way] !== 0) return false;
-  return true;
 }
 
 function toTick(ms: number): number {
@@ -488,9 +274,4 @@ function toTick(ms: number): number {
 
 function toMs(tick: number): number {
   return (tick >>> 0) * TICK_MS;
-}
-
-/** Whether `tick` lies after `now`. */
-function isLater(tick: number, now: number): boolean {
-  return (tick >>> 0) > (now >>> 0);
 }

@@ -9,7 +9,6 @@ import {
   BpfObject,
   lookupElement,
   programName,
-  readElements,
   XDP_HAS_FRAGS,
 } from "../../../ffi/bpf.ts";
 import { EBUSY, EEXIST, EINVAL } from "../../../ffi/errno.ts";
@@ -23,11 +22,10 @@ import {
   candidates,
   type XdpMode,
 } from "./attachment.ts";
-import { BAN_VALUE_LENGTH, decodeBanValue, ENDPOINT_KEY_LENGTH } from "./ban_codec.ts";
+import { BAN_MAP_NAMES, type BanMapName } from "./ban_codec.ts";
+import { BanMap } from "./ban_map.ts";
 import type { BanScope } from "./ban_policy.ts";
 import {
-  BAN_MAP_NAMES,
-  type BanMapName,
   BPFFS,
   isSizedByLimit,
   openPinnedMap,
@@ -393,11 +391,8 @@ function constantsOf(
 function hasBans(endpointMap: number | undefined): boolean {
   if (endpointMap === undefined) return false;
   const now = bootTimeMs();
-  let found = false;
-  readElements(endpointMap, ENDPOINT_KEY_LENGTH, BAN_VALUE_LENGTH, (_keys, _at, values, at) => {
-    found ||= decodeBanValue(values, at).untilMs > now;
-  });
-  return found;
+  const kept = new BanMap("blocked_endpoints", endpointMap).entries();
+  return kept.some(({ value }) => value.untilMs > now);
 }
 
 /** CPUs that per-CPU maps have a value for: `0-7` in /sys (the same in every namespace). */

@@ -2,17 +2,15 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseAddress } from "../../../src/packet/address.ts";
 import {
-  ADDRESS_KEY_LENGTH,
   BAN_VALUE_LENGTH,
   decodeBanValue,
-  decodeKeyAddress,
-  encodeAddressKey,
+  decodeKey,
   encodeBanValue,
-  encodeEndpointKey,
-  encodeNetworkKey,
-  ENDPOINT_KEY_LENGTH,
-  NETWORK_KEY_LENGTH,
+  encodeKey,
+  KEY_LENGTHS,
+  mapOf,
 } from "../../../src/gateway/bans/ban_codec.ts";
+import { addressKey, endpointKey, networkKey } from "../../../src/gateway/bans/ban_key.ts";
 import { address, bytes, hex } from "../bytes.ts";
 
 // Typed from RFC 4291 sections 2.5.5.2 (IPv4-mapped) and 2.2, and bpf/layout.h.
@@ -25,27 +23,44 @@ const keys = [
 ] as const;
 
 for (const [text, wanted] of keys) {
-  Deno.test(`encodeAddressKey() ${text} is in network order`, () => {
-    const key = new Uint8Array(ADDRESS_KEY_LENGTH);
-    encodeAddressKey(key, address(text), 0);
+  Deno.test(`encodeKey() ${text} is in network order`, () => {
+    const key = new Uint8Array(KEY_LENGTHS.blocked_ips);
+    encodeKey(key, addressKey(address(text)));
     assert.equal(hex(key), hex(bytes(wanted)));
-    const words = new Int32Array(4);
-    decodeKeyAddress(key, 0, words, 0);
-    assert.deepEqual(words, parseAddress(text));
+    assert.deepEqual(decodeKey("blocked_ips", key, 0).words, parseAddress(text));
   });
 }
 
-Deno.test("encodeEndpointKey() has port in network order, protocol, and a zero", () => {
-  const key = new Uint8Array(ENDPOINT_KEY_LENGTH).fill(0xee);
-  encodeEndpointKey(key, address("10.9.1.2"), 0, 17, 6881);
+Deno.test("encodeKey() of an endpoint: port in network order, protocol, and a zero", () => {
+  const key = new Uint8Array(KEY_LENGTHS.blocked_endpoints).fill(0xee);
+  encodeKey(key, endpointKey(address("10.9.1.2"), 0, 17, 6881));
   assert.equal(hex(key), hex(bytes("00000000 00000000 0000ffff 0a090102 1ae1 11 00")));
 });
 
 // struct bpf_lpm_trie_key of linux/bpf.h: prefix length in host order, then the data.
-Deno.test("encodeNetworkKey() has the prefix length of the mapped form, then the address", () => {
-  const key = new Uint8Array(NETWORK_KEY_LENGTH).fill(0xee);
-  encodeNetworkKey(key, address("10.9.1.0"), 96 + 24);
+Deno.test("encodeKey() of a network: prefix length of the mapped form, then the address", () => {
+  const key = new Uint8Array(KEY_LENGTHS.blocked_networks).fill(0xee);
+  encodeKey(key, networkKey({ words: address("10.9.1.0"), bits: 96 + 24 }));
   assert.equal(hex(key), hex(bytes("78000000 00000000 00000000 0000ffff 0a090100")));
+});
+
+Deno.test("keys of all kinds survive writing and reading", () => {
+  const words = fc.array(fc.integer(), { minLength: 4, maxLength: 4 })
+    .map((words) => Int32Array.from(words));
+  const protocol = fc.constantFrom(6, 17);
+  const key = fc.oneof(
+    words.map((words) => addressKey(words)),
+    fc.tuple(words, protocol, fc.nat(65_535)).map(([words, protocol, port]) =>
+      endpointKey(words, 0, protocol, port)
+    ),
+    fc.tuple(words, fc.nat(127)).map(([words, bits]) => networkKey({ words, bits })),
+  );
+  fc.assert(fc.property(key, fc.nat(8), (key, offset) => {
+    const map = mapOf(key);
+    const bytes = new Uint8Array(offset + KEY_LENGTHS[map]);
+    encodeKey(bytes.subarray(offset), key);
+    assert.deepEqual(decodeKey(map, bytes, offset), key);
+  }));
 });
 
 Deno.test("encodeBanValue() is struct ban of bpf/layout.h", () => {

@@ -30,7 +30,7 @@ function workerBans(
   const uplinks = new SharedArrayBuffer(8);
   const table = new SharedArrayBuffer(BanTable.byteLength(64));
   return new WorkerBans({
-    handles: { table, scope, addressMap: -1, endpointMap: -1 },
+    handles: { table, scope, maps: {} },
     ...{ target, durationMs: 60_000, requiresReply, uplinks },
     ...{ never: shared("203.0.113.1"), ours: shared("192.168.0.0/16") },
   });
