@@ -3,7 +3,14 @@
  * and pcapng files (LINKTYPE_ values, https://www.tcpdump.org/linktypes.html).
  */
 import { u16be } from "./bytes.ts";
-import { parseEthernet, parseEthertype, parseLlc, parsePpp, parsePppoe } from "./ethernet.ts";
+import {
+  ETHERTYPE_IPV4,
+  parseEthernet,
+  parseEthertype,
+  parseLlc,
+  parsePpp,
+  parsePppoe,
+} from "./ethernet.ts";
 import { beginPacket, MAX_LAYERS, OTHER, type Packet, parseIpLayer } from "./packet.ts";
 
 export const LINKTYPE_NULL = 0;
@@ -55,6 +62,10 @@ export function parseLink(
   if (layers < 0) return false;
   switch (linkType) {
     case LINKTYPE_ETHERNET:
+      // Most frames of most captures, in a step less.
+      if (end - start >= 34 && u16be(bytes, start + 12) === ETHERTYPE_IPV4) {
+        return parseIpLayer(packet, bytes, start + 14, end, layers);
+      }
       return parseEthernet(packet, bytes, start, end, layers);
     case LINKTYPE_RAW:
     case LINKTYPE_RAW_BSD:

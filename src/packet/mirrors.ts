@@ -39,7 +39,6 @@ export function parseErspan(
     : parseEthernet(packet, bytes, at, end, layers);
 }
 
-export const TZSP_PORT = 37008;
 const TZSP_ETHERNET = 1;
 const TZSP_WIFI = 18;
 const TAG_PADDING = 0;

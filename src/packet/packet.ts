@@ -1,13 +1,8 @@
 import { i32be, u16be } from "./bytes.ts";
 import type { FragmentTable } from "./fragments.ts";
-import {
-  findUdpTunnel,
-  isTunnelProtocol,
-  NO_TUNNEL,
-  OPAQUE,
-  parseInUdpTunnel,
-  parseIpTunnel,
-} from "./tunnels.ts";
+import { isTunnelProtocol } from "./tunnel_protocols.ts";
+import { parseIpTunnel } from "./tunnels.ts";
+import { findUdpTunnel, mayBeTunnel, NO_TUNNEL, OPAQUE, parseInUdpTunnel } from "./udp_tunnels.ts";
 
 export const PROTOCOL_TCP = 6;
 export const PROTOCOL_UDP = 17;
@@ -83,7 +78,7 @@ export class Packet {
   payloadEnd = 0;
   /** Payload length on the wire by the IP header; larger than captured where the copy was cut. */
   payloadLength = 0;
-  /** Whether addresses and ports are those of a packet inside a tunnel (tunnels.ts lists them). */
+  /** Whether addresses and ports are those of a packet inside a tunnel (tunnels.ts, udp_tunnels.ts). */
   tunnelled = false;
   /** Of a packet in a tunnel: ends of the outermost packet, as {@link address}. */
   readonly carrierAddress: Int32Array = new Int32Array(8);
@@ -342,7 +337,7 @@ function parseFirstPart(
     return parseTransport(packet, bytes, at, end, wireEnd, protocol, layers);
   }
   const wholeEnd = Math.max(wireEnd, at + u16be(bytes, at + 4));
-  return parseUdp(packet, bytes, at, Math.min(end, wireEnd), wholeEnd, layers);
+  return parseTransport(packet, bytes, at, Math.min(end, wireEnd), wholeEnd, protocol, layers);
 }
 
 function parseTransport(
@@ -358,7 +353,8 @@ function parseTransport(
     case PROTOCOL_TCP:
       return parseTcp(packet, bytes, at, end, wireEnd);
     case PROTOCOL_UDP:
-      return parseUdp(packet, bytes, at, end, wireEnd, layers);
+      if (!parseUdp(packet, bytes, at, end, wireEnd)) return false;
+      return !mayBeTunnel(packet) || parseUdpTunnel(packet, layers - 1);
     default:
       if (isTunnelProtocol(protocol)) {
         return parseIpTunnel(packet, bytes, at, Math.min(end, wireEnd), protocol, layers - 1);
@@ -400,7 +396,6 @@ function parseUdp(
   at: number,
   end: number,
   wireEnd: number,
-  layers: number,
 ): boolean {
   if (end - at < UDP_HEADER_LENGTH) return false;
   // Length 0: segmentation offload (or an IPv6 jumbogram, RFC 2675); the IP header's length holds.
@@ -408,35 +403,27 @@ function parseUdp(
   if (length < UDP_HEADER_LENGTH) return false;
   const datagramEnd = Math.min(wireEnd, at + length);
   if (datagramEnd < at + UDP_HEADER_LENGTH) return false;
-  const sourcePort = u16be(bytes, at);
-  const destinationPort = u16be(bytes, at + 2);
-  const start = at + UDP_HEADER_LENGTH;
-  const captured = Math.min(end, datagramEnd);
-  const tunnel = findUdpTunnel(
-    bytes,
-    start,
-    captured,
-    datagramEnd,
-    sourcePort,
-    destinationPort,
-    packet.looksIntoMirrors,
-  );
-  if (tunnel !== NO_TUNNEL) {
-    if (tunnel === OPAQUE) {
-      packet.unread = OTHER;
-      return false;
-    }
-    enterTunnel(packet, sourcePort, destinationPort);
-    return parseInUdpTunnel(packet, bytes, start, captured, tunnel, layers - 1);
-  }
   packet.protocol = PROTOCOL_UDP;
-  packet.sourcePort = sourcePort;
-  packet.destinationPort = destinationPort;
+  packet.sourcePort = u16be(bytes, at);
+  packet.destinationPort = u16be(bytes, at + 2);
   packet.sequence = 0;
   packet.acknowledgement = 0;
   packet.flags = 0;
-  packet.payloadStart = start;
-  packet.payloadEnd = captured;
-  packet.payloadLength = datagramEnd - start;
+  packet.payloadStart = at + UDP_HEADER_LENGTH;
+  packet.payloadEnd = Math.min(end, datagramEnd);
+  packet.payloadLength = datagramEnd - packet.payloadStart;
   return true;
+}
+
+/** The datagram just read may be a tunnel's: then the packet becomes what is inside. */
+function parseUdpTunnel(packet: Packet, layers: number): boolean {
+  const { bytes, payloadStart, payloadEnd } = packet;
+  const found = findUdpTunnel(packet);
+  if (found === NO_TUNNEL) return true;
+  if (found === OPAQUE) {
+    packet.unread = OTHER;
+    return false;
+  }
+  enterTunnel(packet, packet.sourcePort, packet.destinationPort);
+  return parseInUdpTunnel(packet, bytes, payloadStart, payloadEnd, found, layers);
 }

@@ -159,7 +159,6 @@ for (
     ["a ping in FOU", over(5555, ICMP)],
     ["L2TP's control channel", over(1701, l2tp("c802", "0001 0000 0001 0001 8008 0000 0000 0006"))],
     ["PPP's negotiation in L2TP", over(1701, `0002 0001 0002 ff03c021 01010004`)],
-    ["encrypted PPP in L2TP", over(1701, `0002 0001 0002 00fd ${"ab".repeat(40)}`)],
     ["GTP-U's echo", over(2152, `3201 0004 00000000 00010000`)],
     ["Teredo's bubble", over(3545, ipv6("3b", ""))],
     ["a mirror on its way (ERSPAN)", outer("2f", `1000 88be 00000001 1001000500000000 ${FRAME}`)],
