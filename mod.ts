@@ -29,10 +29,12 @@ import { BITTORRENT, CLEAN, type Detection, DROP, Engine } from "./src/engine/en
 import { CAPTURE_POLICY } from "./src/engine/policy.ts";
 import { parseFrame } from "./src/packet/link.ts";
 import { Packet, PROTOCOL_TCP } from "./src/packet/packet.ts";
-import type { Method, Strength } from "./src/protocols/match.ts";
+import type { Kind, Method, Strength } from "./src/protocols/match.ts";
 
 export {
   isMatch,
+  type Kind,
+  KINDS,
   type Match,
   type Method,
   METHODS,
@@ -83,12 +85,16 @@ export interface JudgeOptions {
 export interface Finding {
   /** How it was recognised. */
   readonly method: Method;
+  /** What of it: one of the method's {@link KINDS}. */
+  readonly kind: Kind;
   /** `proof` or `strong`. */
   readonly strength: Strength;
   /** In words: "handshake", "announce request". */
   readonly reason: string;
   /** The client's name and version where the bytes tell: "qBittorrent 4.5.2". */
   readonly client: string | null;
+  /** The torrent's info-hash, 40 hexadecimal digits, where the bytes tell. */
+  readonly infoHash: string | null;
   /**
    * Whether it is enough to act against an address: that of an end that acted in BitTorrent itself, and
    * of which it was seen that nobody else has written its packets.
@@ -215,13 +221,15 @@ export async function* judgeCapture(
 }
 
 function findingOf(detection: Detection): Finding {
-  const { match, client, ban, protocol, initiatorIsSource } = detection;
+  const { match, client, infoHash, ban, protocol, initiatorIsSource } = detection;
   const { source, sourcePort, destination, destinationPort } = detection;
   return {
     method: match.method,
+    kind: match.kind,
     strength: match.strength,
     reason: match.reason,
     client,
+    infoHash,
     ban,
     transport: protocol === PROTOCOL_TCP ? "tcp" : "udp",
     source,

@@ -1,6 +1,6 @@
 /**
- * Where a capture's bytes come from: a file, standard input, or a gzip-compressed file held in
- * memory. Reads are synchronous: the reader asks for megabytes at a time.
+ * Where a capture's bytes come from: a file or standard input, or what was packed there with gzip, held
+ * in memory. Reads are synchronous: the reader asks for megabytes at a time.
  */
 
 /** Fills `target` from its start; the number of bytes read, or null at the end. */
@@ -17,19 +17,16 @@ const MAX_UNPACKED_BYTES = 1 << 30;
 
 const STANDARD_INPUT = "-";
 
+interface Stream {
+  readSync(target: Uint8Array): number | null;
+}
+
 /** Opens `path`, or standard input for `-`. Throws Deno's error when it cannot be opened. */
 export async function openSource(path: string): Promise<ByteSource> {
-  if (path === STANDARD_INPUT) return new StreamSource(Deno.stdin, null);
+  if (path === STANDARD_INPUT) return await openStream(Deno.stdin, null);
   const file = Deno.openSync(path);
   try {
-    const magic = new Uint8Array(2);
-    // A pipe or a socket cannot be read again from its start, so only files are looked into.
-    if (!file.statSync().isFile) return new StreamSource(file, file);
-    if (file.readSync(magic) === 2 && magic[0] === 0x1f && magic[1] === 0x8b) {
-      file.seekSync(0, Deno.SeekMode.Start);
-      return await unpack(file);
-    }
-    file.seekSync(0, Deno.SeekMode.Start);
+    return await openStream(file, file);
   } catch (error) {
     try {
       file.close();
@@ -38,22 +35,49 @@ export async function openSource(path: string): Promise<ByteSource> {
     }
     throw error;
   }
-  return new StreamSource(file, file);
 }
+
+/**
+ * The stream's bytes, unpacked where they are packed with gzip: its first two bytes tell, and are kept,
+ * since a pipe cannot be read again from its start.
+ *
+ * @param owned closed in the end
+ */
+export async function openStream(stream: Stream, owned: Disposable | null): Promise<ByteSource> {
+  const start = new Uint8Array(GZIP_MAGIC.length);
+  let length = 0;
+  while (length < start.length) {
+    const read = stream.readSync(start.subarray(length));
+    if (read === null) break;
+    length += read;
+  }
+  const source = new StreamSource(start.subarray(0, length), stream, owned);
+  const isPacked = length === start.length && start.every((byte, i) => byte === GZIP_MAGIC[i]);
+  return isPacked ? await unpack(source) : source;
+}
+
+const GZIP_MAGIC = [0x1f, 0x8b]; // RFC 1952, section 2.3.1
 
 class StreamSource implements ByteSource {
   readonly problem = null;
   readonly isCut = false;
-  readonly #stream: { readSync(target: Uint8Array): number | null };
+  /** Bytes that were read already. */
+  #start: Uint8Array;
+  readonly #stream: Stream;
   #owned: Disposable | null;
 
-  constructor(stream: { readSync(target: Uint8Array): number | null }, owned: Disposable | null) {
+  constructor(start: Uint8Array, stream: Stream, owned: Disposable | null) {
+    this.#start = start;
     this.#stream = stream;
     this.#owned = owned;
   }
 
   read(target: Uint8Array): number | null {
-    return this.#stream.readSync(target);
+    if (this.#start.length === 0) return this.#stream.readSync(target);
+    const length = Math.min(target.length, this.#start.length);
+    target.set(this.#start.subarray(0, length));
+    this.#start = this.#start.subarray(length);
+    return length;
   }
 
   [Symbol.dispose](): void {
@@ -63,11 +87,11 @@ class StreamSource implements ByteSource {
 }
 
 /**
- * A gzip file (RFC 1952), unpacked; what stands before a damaged place is kept. Closes the file.
+ * gzip data (RFC 1952), unpacked; what stands before a damaged place is kept. Closes the source.
  * zlib and not DecompressionStream, which cannot tell a missing end from damage and takes no file of
  * several members.
  */
-async function unpack(file: Deno.FsFile): Promise<ByteSource> {
+async function unpack(packed: ByteSource): Promise<ByteSource> {
   // Loaded for those who need them.
   const [{ Readable }, { createGunzip }] = await Promise.all([
     import("node:stream"),
@@ -76,7 +100,7 @@ async function unpack(file: Deno.FsFile): Promise<ByteSource> {
   const chunks: Uint8Array[] = [];
   let total = 0;
   const gunzip = createGunzip();
-  const input = Readable.from(pieces(file));
+  const input = Readable.from(pieces(packed));
   const failure = await new Promise<Error & { code?: string } | null>((resolve) => {
     input.on("error", resolve);
     gunzip.on("error", resolve);
@@ -106,12 +130,12 @@ async function unpack(file: Deno.FsFile): Promise<ByteSource> {
 
 const PIECE_BYTES = 64 << 10;
 
-/** The file's bytes; closes it in the end. */
-function* pieces(file: Deno.FsFile): Generator<Uint8Array> {
-  using open = file;
+/** The source's bytes; closes it in the end. */
+function* pieces(source: ByteSource): Generator<Uint8Array> {
+  using open = source;
   for (;;) {
     const piece = new Uint8Array(PIECE_BYTES);
-    const length = open.readSync(piece);
+    const length = open.read(piece);
     if (length === null) return;
     yield piece.subarray(0, length);
   }

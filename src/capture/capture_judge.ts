@@ -4,7 +4,7 @@ import { HostEvidence } from "../engine/host_evidence.ts";
 import type { EnginePolicy } from "../engine/policy.ts";
 import { FragmentTable } from "../packet/fragments.ts";
 import { isKnownLinkType, parseFrame } from "../packet/link.ts";
-import { Packet } from "../packet/packet.ts";
+import { Packet, UNREADABLE } from "../packet/packet.ts";
 import { CaptureClock } from "./capture_clock.ts";
 import type { CaptureReader } from "./reader.ts";
 
@@ -30,17 +30,21 @@ export class CaptureJudge {
   hasPacket = false;
   /** Captured bytes of the frames so far. */
   bytes = 0;
+  /** Frames of which the recorder kept only a part; what is there was judged. */
+  cutFrames = 0;
   /** Frames of a link type that nobody here knows, and the last such type. */
   unknownFrames = 0;
   unknownLinkType = 0;
+  #unreadableFrames = 0;
   readonly #reader: CaptureReader;
   readonly #engine: Engine;
   readonly #clock = new CaptureClock();
+  readonly #fragments = new FragmentTable();
 
   /** @param reader stays the caller's to close */
   constructor(reader: CaptureReader, { policy, flows }: CaptureJudgeOptions) {
     this.#reader = reader;
-    this.packet.fragments = new FragmentTable();
+    this.packet.fragments = this.#fragments;
     const evidence = new HostEvidence();
     this.#engine = new Engine({ policy, evidence, ...flows === undefined ? {} : { flows } });
   }
@@ -66,15 +70,30 @@ export class CaptureJudge {
     if (!reader.next()) return this.hasPacket = false;
     const { packet } = this;
     this.bytes += reader.end - reader.start;
+    if (reader.wireLength > reader.end - reader.start) this.cutFrames++;
     packet.timeMs = this.#clock.advance(reader.timeMs);
     this.hasPacket = parseFrame(packet, reader.bytes, reader.start, reader.end, reader.linkType);
     if (this.hasPacket) {
       this.#engine.judge(packet);
-    } else if (!isKnownLinkType(reader.linkType)) {
-      this.unknownFrames++;
-      this.unknownLinkType = reader.linkType;
+    } else {
+      this.#countUnread();
     }
     return true;
+  }
+
+  /**
+   * Frames that could not be read: cut inside a header, malformed, encrypted on their link, or of an
+   * unknown link type; and IP packets of which a fragment is missing.
+   */
+  get unreadableFrames(): number {
+    return this.#unreadableFrames + this.#fragments.incomplete + this.#fragments.waiting;
+  }
+
+  #countUnread(): void {
+    if (this.packet.unread === UNREADABLE) this.#unreadableFrames++;
+    if (isKnownLinkType(this.#reader.linkType)) return;
+    this.unknownFrames++;
+    this.unknownLinkType = this.#reader.linkType;
   }
 
   /** Length of the last packet on the wire: without what the link layer put before it. */

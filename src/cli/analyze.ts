@@ -215,6 +215,8 @@ function judgeCapture(
       file: path,
       packets: reader.frameNumber,
       bytes: judge.bytes,
+      cutFrames: judge.cutFrames,
+      unreadableFrames: judge.unreadableFrames,
       flows: judge.flows,
       payloadFlows: judge.payloadFlows,
       detections,

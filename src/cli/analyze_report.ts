@@ -29,6 +29,9 @@ export interface FileSummary {
   packets: number;
   /** Captured bytes of all packets. */
   bytes: number;
+  /** Frames of which only a part was recorded, and those that could not be read at all. */
+  cutFrames: number;
+  unreadableFrames: number;
   flows: number;
   /** Flows with at least one byte of payload. */
   payloadFlows: number;
@@ -75,12 +78,15 @@ export class JsonReport implements AnalyzeReport {
   }
 
   summary(summary: FileSummary): void {
-    const { file, packets, bytes, flows, payloadFlows, detections, seconds } = summary;
+    const { file, packets, bytes, cutFrames, unreadableFrames, flows, payloadFlows } = summary;
+    const { detections, seconds } = summary;
     this.#output.line(JSON.stringify({
       type: "summary",
       file,
       packets,
       bytes,
+      cutFrames,
+      unreadableFrames,
       flows,
       payloadFlows,
       detections,
@@ -141,10 +147,13 @@ export class TableReport implements AnalyzeReport {
   summary(summary: FileSummary): void {
     this.#printRows();
     this.#widths = [];
-    const size = `${formatCount(summary.packets, "packet")}, ${formatBytes(summary.bytes)}, ` +
-      `${formatCount(summary.flows, "flow")}, ${
-        summary.payloadFlows.toLocaleString("en-US")
-      } with payload`;
+    const size = [
+      formatCount(summary.packets, "packet"),
+      formatBytes(summary.bytes),
+      formatCount(summary.flows, "flow"),
+      `${summary.payloadFlows.toLocaleString("en-US")} with payload`,
+      ...lossOf(summary),
+    ].join(", ");
     if (summary.detections === 0) {
       this.#output.line(`${printable(summary.file)}: no BitTorrent found (${size})`);
     } else {
@@ -190,4 +199,14 @@ export class TableReport implements AnalyzeReport {
     );
     this.#output.line(`  ${text.join("  ")}`.trimEnd());
   }
+}
+
+/** In words, what of the frames was not there to be judged; nothing where all was. */
+export function lossOf(
+  { cutFrames, unreadableFrames }: Pick<FileSummary, "cutFrames" | "unreadableFrames">,
+): string[] {
+  return [
+    ...cutFrames === 0 ? [] : [`${formatCount(cutFrames, "frame")} cut`],
+    ...unreadableFrames === 0 ? [] : [`${formatCount(unreadableFrames, "frame")} unreadable`],
+  ];
 }

@@ -1,6 +1,8 @@
 /** Captures packed with gzip: whole, cut as by a recorder that was killed, and damaged. */
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
+import fc from "fast-check";
+import { openStream } from "../../src/capture/byte_source.ts";
 import { CaptureReader } from "../../src/capture/reader.ts";
 
 function bytes(hex: string): Uint8Array {
@@ -80,4 +82,53 @@ Deno.test("CaptureReader says why nothing can be unpacked", async () => {
   } finally {
     Deno.removeSync(path);
   }
+});
+
+/** A pipe that gives its bytes in pieces of these lengths, over and over. */
+function pipeOf(content: Uint8Array, lengths: readonly number[]) {
+  let at = 0;
+  let turn = 0;
+  return {
+    readSync(target: Uint8Array): number | null {
+      if (at === content.length) return null;
+      const piece = Math.min(lengths[turn++ % lengths.length], target.length, content.length - at);
+      target.set(content.subarray(at, at + piece));
+      at += piece;
+      return piece;
+    },
+  };
+}
+
+Deno.test("a pipe in pieces of any length, packed or not, gives its bytes", async () => {
+  const lengths = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 5 });
+  const content = fc.oneof(fc.uint8Array({ maxLength: 600 }), fc.constant(bytes("1f")));
+  await fc.assert(
+    fc.asyncProperty(content, fc.boolean(), lengths, async (plain, isPacked, lengths) => {
+      fc.pre(isPacked || plain[0] !== 0x1f || plain[1] !== 0x8b);
+      const piped = isPacked ? new Uint8Array(gzipSync(plain)) : plain;
+      using source = await openStream(pipeOf(piped, lengths), null);
+      const read = new Uint8Array(plain.length + 100);
+      let length = 0;
+      for (;;) {
+        const count = source.read(read.subarray(length, length + 7));
+        if (count === null) break;
+        length += count;
+      }
+      assert.deepEqual(read.subarray(0, length), plain);
+      assert.equal(source.problem, null);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+Deno.test("what begins like gzip and is none is damaged, not endless and not thrown", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 400 }), async (rest) => {
+      using source = await openStream(pipeOf(joined(bytes("1f8b"), rest), [64]), null);
+      const target = new Uint8Array(1 << 16);
+      while (source.read(target) !== null);
+      assert.ok(source.problem !== null);
+    }),
+    { numRuns: 200 },
+  );
 });

@@ -116,6 +116,8 @@ Deno.test("analyze --json prints the first detection of each flow and a summary 
           file: files[0],
           packets: 4,
           bytes: 40 + 84 + 84 + 104,
+          cutFrames: 0,
+          unreadableFrames: 0,
           flows: 3,
           payloadFlows: 3,
           detections: 2,
@@ -125,6 +127,8 @@ Deno.test("analyze --json prints the first detection of each flow and a summary 
           file: files[1],
           packets: 1,
           bytes: 40,
+          cutFrames: 0,
+          unreadableFrames: 0,
           flows: 1,
           payloadFlows: 1,
           detections: 0,
@@ -276,6 +280,19 @@ Deno.test("analyze says which frames it cannot look into", async () => {
   });
 });
 
+Deno.test("analyze says how much of the frames was not there, in JSON and in the table", async () => {
+  const cut = TORRENT.slice();
+  cut[24 + 12] = 0xff; // the first record's length on the wire
+  cut[24 + 16] = 0x4f; // of its IPv4 header a length that cannot be
+  await inDirectory({ "a.pcap": cut }, async (directory) => {
+    const path = `${directory}/a.pcap`;
+    const summary = objects((await btblocker(["analyze", "--json", path])).stdout).at(-1)!;
+    assert.deepEqual([summary.cutFrames, summary.unreadableFrames], [1, 1]);
+    const { stdout } = await btblocker(["analyze", path]);
+    assert.match(stdout, /with payload, 1 frame cut, 1 frame unreadable\)$/m);
+  });
+});
+
 Deno.test("analyze reads standard input", async () => {
   const { code, stdout } = await btblocker(["analyze", "--json", "-"], { stdin: TORRENT });
   assert.equal(code, 0);
@@ -284,6 +301,14 @@ Deno.test("analyze reads standard input", async () => {
     ["detection", "-"],
     ["summary", "-"],
   ]);
+});
+
+Deno.test("analyze reads standard input that is packed", async () => {
+  const stdin = new Uint8Array(gzipSync(TORRENT));
+  const { code, stdout, stderr } = await btblocker(["analyze", "--json", "-"], { stdin });
+  assert.equal(stderr, "");
+  assert.equal(code, 0);
+  assert.equal(objects(stdout).at(-1)!.detections, 2);
 });
 
 Deno.test("analyze passes over ports only when told to", async () => {

@@ -33,6 +33,17 @@ const colourOf = (method) => {
   return `series-${rank >= 0 && rank < COLOURS ? rank + 1 : 0}`;
 };
 
+/** What of the frames was not there to be judged. */
+function lossOf(captures) {
+  const cut = sum(captures, "cutFrames");
+  const unreadable = sum(captures, "unreadableFrames");
+  if (cut === 0 && unreadable === 0) return "in all captures";
+  return [
+    ...cut === 0 ? [] : [`${amount(cut)} cut`],
+    ...unreadable === 0 ? [] : [`${amount(unreadable)} unreadable`],
+  ].join(", ");
+}
+
 function showHead() {
   setState(found > 0 ? "warn" : "good", found > 0 ? counted(found, "detection") : "Nothing found");
   document.title = `btblocker analysis: ${files.map(({ path }) => fileName(path)).join(", ")}`
@@ -50,7 +61,7 @@ function showHead() {
   const flowCount = sum(files, "flows");
   at("figures").append(
     figure("Captures", amount(files.length), `${amount(withDetections)} with detections`),
-    figure("Packets", amount(sum(files, "packets")), "in all captures"),
+    figure("Packets", amount(sum(files, "packets")), lossOf(files)),
     figure("Bytes", bytes(sum(files, "bytes")), "captured"),
     figure("Flows", amount(flowCount), `${hostCount} addresses`),
     figure("Detections", amount(found), `of ${counted(flowCount, "flow")}`),

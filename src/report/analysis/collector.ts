@@ -30,6 +30,9 @@ export interface AnalysedFile {
   packets: number;
   /** Captured bytes. */
   bytes: number;
+  /** Frames of which only a part was recorded, and those that could not be read at all. */
+  cutFrames: number;
+  unreadableFrames: number;
   flows: number;
   detections: number;
   /** Times of the first and last TCP or UDP packet, ms; null where there is none. */
@@ -38,6 +41,12 @@ export interface AnalysedFile {
   /** What could not be read or judged of it. */
   readonly problems: string[];
 }
+
+/** What is known of a capture once it is read. */
+export type CaptureFigures = Pick<
+  AnalysedFile,
+  "packets" | "bytes" | "cutFrames" | "unreadableFrames" | "flows" | "detections"
+>;
 
 /** One detection with the bytes that decided. */
 export interface AnalysedDetection extends MatchedFields {
@@ -98,7 +107,8 @@ export class AnalysisCollector {
   /** What follows is of this capture. */
   beginFile(path: string): void {
     this.#files.push({
-      ...{ path, packets: 0, bytes: 0, flows: 0, detections: 0, firstMs: null, lastMs: null },
+      ...{ path, packets: 0, bytes: 0, cutFrames: 0, unreadableFrames: 0 },
+      ...{ flows: 0, detections: 0, firstMs: null, lastMs: null },
       problems: [],
     });
   }
@@ -138,9 +148,9 @@ export class AnalysisCollector {
   }
 
   /** The capture's own figures, when it was read. */
-  summary(figures: { packets: number; bytes: number; flows: number; detections: number }): void {
-    const { packets, bytes, flows, detections } = figures;
-    Object.assign(this.#file, { packets, bytes, flows, detections });
+  summary(figures: CaptureFigures): void {
+    const { packets, bytes, cutFrames, unreadableFrames, flows, detections } = figures;
+    Object.assign(this.#file, { packets, bytes, cutFrames, unreadableFrames, flows, detections });
   }
 
   /** Something of the capture last begun could not be read or judged. */

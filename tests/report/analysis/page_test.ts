@@ -260,10 +260,14 @@ pageTest("says what it leaves out", async (browser, directory) => {
     collector.packet(packet, i);
     if (i % 30 === 0) collector.detection(detection({ source: `10.0.0.${i & 63}` }), i + 1, i);
   }
-  collector.summary({ packets: 12_000, bytes: 1e6, flows: 12_000, detections: 400 });
+  collector.summary({
+    ...{ packets: 12_000, bytes: 1e6, cutFrames: 1_234, unreadableFrames: 5 },
+    ...{ flows: 12_000, detections: 400 },
+  });
   const origin = { program: "btblocker", createdMs: 0, policy: CAPTURE_POLICY };
   await Deno.writeTextFile(path, analysisPage(collector.finish(), origin));
   const { page, complaints } = await open(browser, path);
+  assert.match((await page.textContent("#figures"))!, /1,234 cut, 5 unreadable/);
   const shapes = await page.locator("#timeline rect.flow").count();
   assert.ok(shapes > 100 && shapes <= 3_000, `${shapes} flows drawn`);
   assert.match(
