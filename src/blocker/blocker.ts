@@ -57,7 +57,7 @@ export class Blocker implements AsyncDisposable {
     const kept = Object.fromEntries(restart.map((name) => [name, this.#config[name]]));
     const config: Config = { ...asked, ...kept };
     checkWhitelist(config.whitelistIps);
-    await rules?.setMonitorOnly(config.monitorOnly);
+    await rules?.change(config);
     settings.config = config;
     setupLog({ level: config.logLevel, format: config.logFormat });
     bans.setWhitelist(config.whitelistIps);

@@ -2,18 +2,19 @@
 import type { Config } from "../config/options.ts";
 import type { BanSide, BanSideOptions } from "../gateway/bans/ban_side.ts";
 import type { JudgeSettings } from "../gateway/queue/worker_protocol.ts";
-import { marksOf } from "../gateway/rules/marks.ts";
+import type { AgreedMarks } from "../gateway/rules/agreed_marks.ts";
 import type { GuardedTraffic } from "../gateway/rules/rule_text.ts";
 
 /** What is to be guarded. */
-export function guardedTraffic(config: Config): GuardedTraffic {
+export function guardedTraffic(config: Config, marks: AgreedMarks): GuardedTraffic {
   return {
     chains: config.chains,
     queueNumber: config.queueNum,
     queueCount: config.queueCount,
-    marks: marksOf(config.markMask),
+    ...marks,
     recheck: config.recheck,
     monitorOnly: config.monitorOnly,
+    whitelistPorts: config.whitelistPorts,
   };
 }
 

@@ -12,9 +12,11 @@ import type { Fleet } from "../fleet/fleet.ts";
 import { fleetSettings, readSecret } from "../fleet/settings.ts";
 import { BanSide } from "../gateway/bans/ban_side.ts";
 import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
+import { COUNTER_INDEX, workerCounters } from "../gateway/queue/counters.ts";
 import { watchOverload } from "../gateway/queue/overload.ts";
 import { QueueWorkers } from "../gateway/queue/queue_workers.ts";
 import { requireNetAdmin } from "../gateway/rights.ts";
+import { agreeOnMarks, marksOfInstalled } from "../gateway/rules/agreed_marks.ts";
 import { chainOf } from "../gateway/rules/chain.ts";
 import { type Backend, Firewall } from "../gateway/rules/firewall.ts";
 import { KeptRules } from "../gateway/rules/kept_rules.ts";
@@ -45,7 +47,6 @@ export interface StartOptions {
 /** Starts it; throws where the machine does not allow it, and then nothing is left. */
 export async function start(config: Config, options: StartOptions = {}): Promise<Blocker> {
   const settings = { config }; // a reload replaces it
-  const traffic = guardedTraffic(config);
   const joins = fleetSettings(config);
   requireNetAdmin();
   warnOfDirections(config);
@@ -79,7 +80,12 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   // The queues.
   loadNetfilterQueue();
   const firewall = await openFirewall(config, options);
+  const marks = config.manageRules && firewall !== null
+    ? await agreeOnMarks(firewall, config.markMask, logLine)
+    : await marksOfInstalled(firewall, config.markMask);
+  const traffic = guardedTraffic(config, marks);
   const chain = await chainOf(firewall, traffic, config.manageRules);
+  let rules: KeptRules | null = null;
   const webhook = config.webhookUrl === "" ? null : undo.use(openWebhook(config.webhookUrl));
   const who = new Who(thisMachine());
   const readers = { files: detectionFiles, history, fleet: () => fleet, who, webhook };
@@ -91,6 +97,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       settings: judgeSettings(config, bans),
       flows: DEFAULT_FLOWS,
       onDetection: (report) => tellDetection(report, settings.config, readers),
+      onForeignMark: (mark) => rules?.reportForeignMark(mark),
       log: logLine,
       ...options.workerModule === undefined ? {} : { module: options.workerModule },
     }),
@@ -100,9 +107,11 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   bans.attach();
 
   // The rules.
-  const rules = config.manageRules && firewall !== null
-    ? undo.use(await KeptRules.install(firewall, traffic, logLine))
-    : null;
+  if (config.manageRules && firewall !== null) {
+    const counters = workerCounters(workers.counters, 0);
+    const onServices = (packets: number) => counters[COUNTER_INDEX.servicePackets] = packets;
+    rules = undo.use(await KeptRules.install(firewall, traffic, logLine, onServices));
+  }
   undo.use(watchOverload(workers.counters, config.queueCount, logLine));
 
   // The fleet.

@@ -100,22 +100,24 @@ export function duration(min: number, max: number): Kind<number> {
   };
 }
 
-/** A 32-bit mask, hexadecimal with 0x or decimal, with exactly `bits` bits set. */
-export function mask(bits: number): Kind<number> {
+/** `auto`, or a 32-bit mask, hexadecimal with 0x or decimal, with exactly `bits` bits set. */
+export function maskOrAuto(bits: number): Kind<number | "auto"> {
+  const mask = v.pipe(
+    v.union([
+      v.number(),
+      v.pipe(trimmed, v.regex(/^(0[xX][\da-fA-F]{1,8}|\d{1,10})$/), v.transform(Number)),
+    ]),
+    v.integer(),
+    v.minValue(1),
+    v.maxValue(0xffff_ffff),
+    v.check((value) => countBits(value) === bits),
+  );
   return {
-    schema: v.pipe(
-      v.union([
-        v.number(),
-        v.pipe(trimmed, v.regex(/^(0[xX][\da-fA-F]{1,8}|\d{1,10})$/), v.transform(Number)),
-      ]),
-      v.integer(),
-      v.minValue(1),
-      v.maxValue(0xffff_ffff),
-      v.check((value) => countBits(value) === bits),
-    ),
-    expected: `a 32-bit mask with exactly ${bits} bits, such as 0x30000000`,
+    schema: v.union([v.pipe(trimmed, v.toLowerCase(), v.literal("auto")), mask]),
+    expected: `auto, or a 32-bit mask with exactly ${bits} bits, such as 0x30000000`,
     placeholder: "<mask>",
-    toml: (value) => `0x${value.toString(16).padStart(8, "0")}`,
+    toml: (value) =>
+      value === "auto" ? JSON.stringify(value) : `0x${value.toString(16).padStart(8, "0")}`,
   };
 }
 

@@ -5,7 +5,9 @@ import { hardwareType, interfaceDriver, interfaceMtu } from "../../ffi/libc_net.
 import { queueOwner } from "../../ffi/netfilter_queue.ts";
 import type { Config } from "../config/options.ts";
 import { Firewall } from "../gateway/rules/firewall.ts";
-import { marksOf } from "../gateway/rules/marks.ts";
+import { chooseMask, type MarkUser } from "../gateway/rules/mark_users.ts";
+import { overwriters } from "../gateway/rules/agreed_marks.ts";
+import { hex, marksOf } from "../gateway/rules/marks.ts";
 import { NFT_TABLE } from "../gateway/rules/nft_text.ts";
 import { CHAIN } from "../gateway/rules/rule_text.ts";
 import { guardedByDefault } from "../gateway/network/links.ts";
@@ -96,20 +98,26 @@ async function tables(config: Config): Promise<Finding> {
 }
 
 async function marks({ markMask, manageRules }: Config): Promise<Finding> {
-  const mask = `0x${(markMask >>> 0).toString(16)}`;
   if (!capabilities().has("CAP_NET_ADMIN")) return warning("marks", NEEDS_ADMIN);
-  let conflicts: string[];
+  let users: MarkUser[];
   try {
-    conflicts = await (await Firewall.open()).conflicts(marksOf(markMask));
+    users = await (await Firewall.open()).markUsers();
   } catch (error) {
     if (manageRules) throw error;
     return ok("marks", "not looked at: MANAGE_RULES is false and there is no iptables");
   }
-  if (conflicts.length === 0) return ok("marks", `nobody else uses the bits ${mask}`);
+  let mask: number;
+  try {
+    mask = chooseMask(markMask, users);
+  } catch (error) {
+    return problem("marks", (error as Error).message, "MARK_MASK=auto takes two free bits");
+  }
+  const wiping = overwriters(users, marksOf(mask)).map(({ who }) => who);
+  if (wiping.length === 0) return ok("marks", `nobody else uses the bits ${hex(mask)}`);
   return warning(
     "marks",
-    `other rules use bits of ${mask}: ${conflicts.join("; ")}`,
-    "choose two free bits by MARK_MASK, such as 0x00030000",
+    `other rules overwrite whole marks of connections: ${wiping.join("; ")}`,
+    "flows are judged again and again: give these rules a mask, such as --mask 0xff",
   );
 }
 

@@ -35,6 +35,10 @@ export const COUNTERS = [
   "payloadFlows",
   /** The engine's: packets passed for a port of the white list; the kernel passes on what follows. */
   "whitelisted",
+  /** Packets that came with bits of our seal in their mark, set by another program. */
+  "foreignMarks",
+  /** Packets of whitelisted services, which the rules let pass; written by the main thread. */
+  "servicePackets",
 ] as const;
 
 export type Counter = typeof COUNTERS[number];

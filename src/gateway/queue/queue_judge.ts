@@ -21,6 +21,7 @@ const DROPPED = COUNTER_INDEX.dropped;
 const BANNED_DROPS = COUNTER_INDEX.bannedDrops;
 const UNPARSED = COUNTER_INDEX.unparsed;
 const FAULTS = COUNTER_INDEX.faults;
+const FOREIGN_MARKS = COUNTER_INDEX.foreignMarks;
 
 /** The part of the engine that a judge needs. */
 export type FlowJudge = Pick<Engine, "judge" | "detection">;
@@ -42,6 +43,8 @@ export interface QueueJudgeOptions {
   readonly onDetection: (detection: Detection, message: QueueMessage, bytes: Uint8Array) => void;
   /** The engine threw on a packet, which is accepted. */
   readonly onFault: (error: unknown) => void;
+  /** A packet came with bits of our seal in its mark, set by another program. */
+  readonly onForeignMark?: (mark: number) => void;
 }
 
 /** Judges packets one at a time; the answer is in {@link verdict} and {@link mark}. */
@@ -55,20 +58,28 @@ export class QueueJudge {
   readonly #counters: Float64Array;
   readonly #packet = new Packet();
   readonly #keep: number;
+  /** Whether the present packet's mark has room for a verdict: another program uses none of our bits. */
+  #carriesMark = true;
 
   constructor(options: QueueJudgeOptions, counters: Float64Array) {
     this.#options = options;
     this.#counters = counters;
-    this.#keep = ~options.chain.marks.mask;
+    this.#keep = ~options.chain.marks.sealMask;
   }
 
   /** @param timeMs milliseconds of the boot clock */
   judge(message: QueueMessage, bytes: Uint8Array, timeMs: number): void {
     const counters = this.#counters;
-    const { bans, engine, monitorOnly, chain: { marks } } = this.#options;
+    const { bans, engine, monitorOnly, chain: { marks, savesMarks } } = this.#options;
     const packet = this.#packet;
     counters[PACKETS]++;
     counters[BYTES] += message.payloadEnd - message.payloadStart;
+    const ours = message.mark & marks.sealMask;
+    this.#carriesMark = ours === 0 || ours === marks.sealedPass;
+    if (savesMarks && !this.#carriesMark) {
+      counters[FOREIGN_MARKS]++;
+      this.#options.onForeignMark?.(message.mark);
+    }
     try {
       if (!parseIp(packet, bytes, message.payloadStart, message.payloadEnd)) {
         counters[UNPARSED]++;
@@ -78,7 +89,7 @@ export class QueueJudge {
       packet.inputInterface = message.inputInterface;
       packet.inputLink = message.inputPort || message.inputInterface;
       packet.outputLink = message.outputPort || message.outputInterface;
-      packet.isRecalled = (message.mark & marks.mask) === marks.pass;
+      packet.isRecalled = ours === marks.sealedPass;
       if (bans !== null && !monitorOnly && bans.drops(packet)) {
         counters[BANNED_DROPS]++;
         return this.#drop(message);
@@ -96,17 +107,18 @@ export class QueueJudge {
   }
 
   #answer(message: QueueMessage, verdict: Verdict): void {
-    const { monitorOnly, chain: { marks, savesMarks } } = this.#options;
+    const { monitorOnly, chain: { marks, monitors } } = this.#options;
     switch (verdict) {
       case CLEAN:
-        return this.#release(message);
+        return this.#release(message, marks.sealedClear);
       case BITTORRENT:
-        if (monitorOnly) return this.#watch(message);
+        // In a monitor the flow has told what it is, and passes; where it can, that is remembered.
+        if (monitorOnly) {
+          return this.#release(message, monitors ? marks.sealedDrop : marks.sealedClear);
+        }
         this.#counters[DROPPED]++;
-        if (!savesMarks) return this.#drop(message);
-        this.verdict = NF_REPEAT; // the chain saves the state for the flow and drops the packet
-        this.mark = (message.mark & this.#keep) | marks.drop;
-        return;
+        if (!this.#savesState) return this.#drop(message);
+        return this.#repeat(message, marks.sealedDrop); // the chain saves the state and drops
       case DROP:
         if (monitorOnly) return this.#accept(message);
         this.#counters[DROPPED]++;
@@ -116,27 +128,28 @@ export class QueueJudge {
     }
   }
 
-  #release(message: QueueMessage): void {
-    const { marks, savesMarks } = this.#options.chain;
-    if (!savesMarks) return this.#accept(message);
-    this.#counters[RELEASED]++;
-    this.verdict = NF_REPEAT;
-    this.mark = (message.mark & this.#keep) | marks.clear;
+  /** Whether the chain can be told the flow's state with this packet. */
+  get #savesState(): boolean {
+    return this.#options.chain.savesMarks && this.#carriesMark;
   }
 
-  /** The flow has told what it is, and passes; where it can, that is remembered for later. */
-  #watch(message: QueueMessage): void {
-    this.#release(message);
-    const { marks, savesMarks, monitors } = this.#options.chain;
-    if (savesMarks && monitors) this.mark = (message.mark & this.#keep) | marks.drop;
+  #release(message: QueueMessage, sealed: number): void {
+    if (!this.#savesState) return this.#accept(message);
+    this.#counters[RELEASED]++;
+    this.#repeat(message, sealed);
   }
 
   #accept(message: QueueMessage): void {
-    const { marks, savesMarks, sharesTable } = this.#options.chain;
+    const { marks, sharesTable } = this.#options.chain;
     this.#counters[ACCEPTED]++;
-    const passOn = savesMarks && sharesTable;
-    this.verdict = passOn ? NF_REPEAT : NF_ACCEPT;
-    this.mark = (message.mark & this.#keep) | (passOn ? marks.pass : 0);
+    if (this.#savesState && sharesTable) return this.#repeat(message, marks.sealedPass);
+    this.verdict = NF_ACCEPT;
+    this.mark = this.#savesState ? message.mark & this.#keep : message.mark;
+  }
+
+  #repeat(message: QueueMessage, sealed: number): void {
+    this.verdict = NF_REPEAT;
+    this.mark = (message.mark & this.#keep) | sealed;
   }
 
   #drop(message: QueueMessage): void {

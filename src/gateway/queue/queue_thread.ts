@@ -29,6 +29,9 @@ const QUEUE_LENGTH = 131_072;
 /** Asked for; the kernel gives twice as much for its own bookkeeping. */
 const RECEIVE_BUFFER = 16 << 20;
 
+/** Some programs give each connection a mark of its own: a few tell enough. */
+const FOREIGN_MARKS_TOLD = 8;
+
 /** The part of the engine that a worker uses. */
 export type WorkerEngine = FlowJudge & Pick<Engine, "setPolicy" | "counters">;
 
@@ -73,6 +76,12 @@ async function serve(
     const text = error instanceof Error ? error.stack ?? error.message : String(error);
     post({ type: "fault", error: text });
   };
+  const foreignMarks = new Set<number>();
+  const onForeignMark = (mark: number) => {
+    if (foreignMarks.has(mark) || foreignMarks.size === FOREIGN_MARKS_TOLD) return;
+    foreignMarks.add(mark);
+    post({ type: "foreign mark", mark });
+  };
   const newJudge = () => {
     const { monitorOnly, copiesPackets } = settings;
     const bans = settings.bans === null ? null : new WorkerBans(settings.bans);
@@ -92,7 +101,8 @@ async function serve(
       });
     };
     const { chain } = setup;
-    return new QueueJudge({ chain, monitorOnly, engine, bans, onDetection, onFault }, counters);
+    const told = { onDetection, onFault, onForeignMark };
+    return new QueueJudge({ chain, monitorOnly, engine, bans, ...told }, counters);
   };
 
   using queue = NetfilterQueue.open({

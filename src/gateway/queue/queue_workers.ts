@@ -28,6 +28,8 @@ export interface QueueWorkersOptions {
   /** Flows kept by each worker, a power of two. */
   readonly flows: number;
   readonly onDetection: (report: DetectionReport) => void;
+  /** Packets came with bits of our seal in their mark, which another program has set. */
+  readonly onForeignMark?: (mark: number) => void;
   readonly log: LogLine;
   /** The module of the workers; for tests. */
   readonly module?: URL;
@@ -147,6 +149,7 @@ class QueueWorker {
 
   #receive(message: FromWorker): void {
     if (message.type === "detection") this.#options.onDetection(message);
+    else if (message.type === "foreign mark") this.#options.onForeignMark?.(message.mark);
     else if (message.type === "fault") {
       this.#options.log("error", `A packet could not be judged and was accepted: ${message.error}`);
     }

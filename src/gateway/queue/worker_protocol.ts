@@ -58,6 +58,8 @@ export type FromWorker =
   /** The queue is bound; `refused` are settings the kernel did not take. */
   | { readonly type: "bound"; readonly refused: readonly string[] }
   | DetectionReport
+  /** A packet came with bits of our seal in its mark; told once of each such mark, of a few. */
+  | { readonly type: "foreign mark"; readonly mark: number }
   /** The engine threw on a packet; further such are only counted. */
   | { readonly type: "fault"; readonly error: string }
   /** The worker ends for this error; `environment`: it is an EnvironmentError. */

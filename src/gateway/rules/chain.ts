@@ -26,7 +26,7 @@ export async function chainOf(
 ): Promise<Chain> {
   return {
     marks: traffic.marks,
-    savesMarks: manageRules || (await firewall?.isInstalled(traffic) ?? false),
+    savesMarks: manageRules || ((await firewall?.look(traffic))?.isInstalled ?? false),
     monitors: manageRules,
     sharesTable: firewall?.sharesTable ?? false,
   };

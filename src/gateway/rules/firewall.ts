@@ -5,16 +5,23 @@
  */
 
 import { EnvironmentError } from "../../errors.ts";
-import type { Marks } from "./marks.ts";
-import { holdsNftRules, NFT_TABLE, nftText } from "./nft_text.ts";
+import { CommandError, commandFailure, execute, run } from "./command.ts";
+import { COPIES_CHAIN, COPIES_TABLE, copiesText } from "./copy_strip.ts";
+import { readMarkListings } from "./mark_listings.ts";
+import { findMarkUsers, type MarkUser } from "./mark_users.ts";
+import { hex, type Marks } from "./marks.ts";
+import { holdsNftRules, NFT_TABLE, nftMarks, nftText } from "./nft_text.ts";
 import {
-  CHAIN,
+  ALL_MATCHES,
   findOwnRules,
   type GuardedTraffic,
   installText,
   isEmptyTable,
-  markConflicts,
+  MARKED_CHAIN,
+  type Matches,
+  QUEUE_CHAIN,
   removalText,
+  savedMarks,
   type Table,
   TABLES,
 } from "./rule_text.ts";
@@ -35,7 +42,13 @@ const ALL_COMMANDS = ["iptables-nft", "iptables-legacy"];
 const LOCK_SECONDS = "5";
 /** Another program may change its rules between our look and our change. */
 const ATTEMPTS = 3;
-const TIMEOUT_MS = 15_000;
+/** What to do without, in this order, where the kernel refuses the rules. */
+const MATCHES_TO_TRY: readonly Matches[] = [
+  ALL_MATCHES,
+  { u32: false, services: true },
+  { u32: true, services: false },
+  { u32: false, services: false },
+];
 
 /** One family's tool: `iptables` or `ip6tables`, of one back end. */
 interface Iptables {
@@ -52,6 +65,8 @@ export class Firewall {
     /** What could not be had, in words for the log. */
     readonly warnings: readonly string[],
     private readonly warn: (message: string) => void,
+    /** Whether copies of our state can be taken out of packets' marks by nft. */
+    private readonly hasNft: boolean,
   ) {}
 
   /** What the kernel lacks has been told. */
@@ -61,17 +76,19 @@ export class Firewall {
    * Looks for the tools; the first of `tables` that the kernel has. Throws when none works.
    *
    * @param warn told once when rules had to be installed without a match that the kernel lacks
+   * @param withNft false: as on a machine without nft; for tests
    */
   static async open(
     backend: Backend = "system",
     tables: readonly Table[] = TABLES,
     warn: (message: string) => void = () => {},
+    withNft = true,
   ): Promise<Firewall> {
     const tools: Iptables[] = [];
     const warnings: string[] = [];
     const ipv4 = await findIptables(4, backend, tables);
     if (ipv4 instanceof EnvironmentError) {
-      if (backend === "system" && await nftWorks()) return new Firewall([], warnings, warn);
+      if (backend === "system" && await nftWorks()) return new Firewall([], warnings, warn, true);
       throw ipv4;
     }
     tools.push(ipv4);
@@ -81,7 +98,7 @@ export class Firewall {
         warnings.push(`IPv6 is on but not guarded: ${ipv6.message}`);
       } else tools.push(ipv6);
     }
-    return new Firewall(tools, warnings, warn);
+    return new Firewall(tools, warnings, warn, withNft && await nftLists());
   }
 
   /** Whether judged packets must run on through further rules of their chain (see {@link Table}). */
@@ -97,12 +114,16 @@ export class Firewall {
     return `${families}, iptables (${variant}), table ${table}`;
   }
 
-  /** Rules of others that use our mark bits. */
-  async conflicts(marks: Marks): Promise<string[]> {
-    const lists = await Promise.all(
-      this.tools.map(async (tool) => markConflicts(await save(tool), marks)),
-    );
-    return [...new Set(lists.flat())];
+  /** Everybody else on this machine who uses marks. */
+  async markUsers(): Promise<MarkUser[]> {
+    return findMarkUsers(await readMarkListings());
+  }
+
+  /** The marks of the rules that are installed, by an earlier run or `rules install`; null for none. */
+  async installedMarks(): Promise<Marks | null> {
+    if (this.tools.length > 0) return savedMarks(await save(this.tools[0]));
+    const { success, stdout } = await execute("nft", ["list", "table", "inet", NFT_TABLE]);
+    return success ? nftMarks(stdout) : null;
   }
 
   /** Installs the rules of all families, or none. Disposing of the result removes them. */
@@ -121,29 +142,54 @@ export class Firewall {
       return;
     }
     for (const tool of this.tools) {
-      const install = (hasU32: boolean) =>
-        change(tool, "install the firewall rules", (saved) => {
-          return installText(traffic, tool.family, tool.table, saved, hasU32);
-        });
-      try {
-        await install(true);
-      } catch (error) {
-        if (!(error instanceof CommandError) || !mayLackU32(error.stderr)) throw error;
-        await install(false);
-        this.#warnOfU32(traffic);
-      }
+      await this.#restoreWith(tool, traffic);
+    }
+    if (this.hasNft && (traffic.stripsCopies || await this.#stripsByNft())) {
+      const text = copiesText(traffic.stripsCopies ? traffic.marks : null);
+      await run("nft", ["-f", "-"], text, "install the rules against copied marks");
     }
   }
 
-  #warnOfU32({ recheck }: GuardedTraffic): void {
-    if (this.#hasWarned) return;
+  /** Without what the kernel lacks, which is told once. */
+  async #restoreWith(tool: Iptables, traffic: GuardedTraffic): Promise<void> {
+    const strips = traffic.stripsCopies && !this.hasNft;
+    let refusal: unknown;
+    for (const matches of MATCHES_TO_TRY) {
+      try {
+        await change(
+          tool,
+          "install the firewall rules",
+          (saved) => installText(traffic, tool.family, tool.table, saved, { matches, strips }),
+        );
+        this.#warnOfMissing(traffic, matches);
+        return;
+      } catch (error) {
+        refusal ??= error;
+        if (!(error instanceof CommandError) || !mayLackMatch(error.stderr)) throw error;
+      }
+    }
+    throw refusal;
+  }
+
+  async #stripsByNft(): Promise<boolean> {
+    return (await execute("nft", ["list", "table", "inet", COPIES_TABLE])).success;
+  }
+
+  #warnOfMissing({ recheck }: GuardedTraffic, { u32, services }: Matches): void {
+    if (this.#hasWarned || (u32 && services)) return;
     this.#hasWarned = true;
     const lost = [
       "segments without payload are queued too",
       "all flows between two addresses go to one worker",
       ...recheck > 0 ? ["RECHECK looks at UDP only"] : [],
     ];
-    this.warn(`The kernel has no u32 match (module xt_u32): ${lost.join(", ")}`);
+    if (!u32) this.warn(`The kernel has no u32 match (module xt_u32): ${lost.join(", ")}`);
+    if (!services) {
+      this.warn(
+        "The kernel has no conntrack or multiport match (modules xt_conntrack, xt_multiport): " +
+          "connections to WHITELIST_PORTS make the trip to user space",
+      );
+    }
   }
 
   /** Removes all that is ours, in both families; nothing there is no error. */
@@ -154,6 +200,7 @@ export class Firewall {
       return;
     }
     const failures: unknown[] = [];
+    if (await this.#stripsByNft()) await execute("nft", ["-f", "-"], copiesText(null));
     for (const tool of this.tools) {
       try {
         await change(tool, "remove the firewall rules", removalText);
@@ -173,19 +220,36 @@ export class Firewall {
     });
   }
 
-  /** Whether all families hold our chain with just these rules, as `rules install` leaves it. */
-  async isInstalled(traffic: GuardedTraffic): Promise<boolean> {
+  /**
+   * Whether all families hold our chain with just these rules, as `rules install` leaves it, and how
+   * many packets have passed by the rules for whitelisted services since they were put there.
+   */
+  async look(traffic: GuardedTraffic): Promise<InstalledRules> {
     if (this.tools.length === 0) {
       const { success, stdout } = await execute("nft", ["list", "table", "inet", NFT_TABLE]);
-      return success && holdsNftRules(stdout, traffic);
+      const isInstalled = success && holdsNftRules(stdout, traffic);
+      return { isInstalled, servicePackets: sumOf(stdout, /counter packets (\d+) .* return$/gm) };
     }
+    let servicePackets = 0;
+    let isInstalled = !traffic.stripsCopies || !this.hasNft || await this.#stripsByNft();
     for (const tool of this.tools) {
-      const saved = await save(tool);
-      const own = findOwnRules(saved).find((rules) => rules.table === tool.table);
-      if (own === undefined || own.jumps.length < traffic.chains.length) return false;
-      if (!tableSection(saved, tool.table).some((line) => queuesFor(line, traffic))) return false;
+      const counted = await save(tool, ["-c"]);
+      servicePackets += sumOf(counted, /^\[(\d+):\d+\] -A BTBLOCKER\S* .*--ctdir .*-j RETURN$/gm);
+      const saved = counted.replaceAll(/^\[\d+:\d+\] /gm, "");
+      isInstalled &&= this.#holds(tool, saved, traffic);
     }
-    return true;
+    return { isInstalled, servicePackets };
+  }
+
+  #holds(tool: Iptables, saved: string, traffic: GuardedTraffic): boolean {
+    const own = findOwnRules(saved);
+    const here = own.find((rules) => rules.table === tool.table);
+    if (here === undefined || here.jumps.length < traffic.chains.length) return false;
+    const strips = traffic.stripsCopies && !this.hasNft;
+    if (strips && !own.some(({ chains }) => chains.includes(COPIES_CHAIN))) return false;
+    const section = tableSection(saved, tool.table);
+    return section.some((line) => savesFor(line, traffic)) &&
+      section.some((line) => queuesFor(line, traffic));
   }
 
   private async removeOtherBackends(): Promise<void> {
@@ -204,14 +268,28 @@ export class Firewall {
   }
 }
 
-/** A rule of our chain that queues to these queues under this mask. */
-function queuesFor(line: string, { queueNumber, queueCount, marks }: GuardedTraffic): boolean {
-  if (!line.startsWith(`-A ${CHAIN} `) || !line.includes("-j NFQUEUE")) return false;
-  const mask = `/0x${(marks.mask >>> 0).toString(16)}`;
+/** What stands in the kernel of our rules. */
+export interface InstalledRules {
+  readonly isInstalled: boolean;
+  readonly servicePackets: number;
+}
+
+function sumOf(text: string, count: RegExp): number {
+  return [...text.matchAll(count)].reduce((sum, [, number]) => sum + Number(number), 0);
+}
+
+/** A rule of ours that queues to these queues. */
+function queuesFor(line: string, { queueNumber, queueCount }: GuardedTraffic): boolean {
   const wanted = queueCount > 1
     ? `--queue-balance ${queueNumber}:${queueNumber + queueCount - 1}`
     : `--queue-num ${queueNumber}`;
-  return line.includes(mask) && line.includes(wanted);
+  return line.startsWith(`-A ${QUEUE_CHAIN} `) && line.includes(`-j NFQUEUE ${wanted} `);
+}
+
+/** The rule of ours that saves these states, under this seal. */
+function savesFor(line: string, { marks }: GuardedTraffic): boolean {
+  const sealed = `--mark ${hex(marks.sealedClear)}/${hex(marks.sealMask)} `;
+  return line.startsWith(`-A ${MARKED_CHAIN} `) && line.includes(sealed);
 }
 
 function tableSection(saved: string, table: string): string[] {
@@ -264,14 +342,19 @@ async function nftWorks(): Promise<boolean> {
   return (await execute("nft", ["--check", "-f", "-"], probe)).success;
 }
 
-async function save(tool: Iptables): Promise<string> {
+/** Whether nft is there and the kernel has it. */
+async function nftLists(): Promise<boolean> {
+  return (await execute("nft", ["list", "tables"])).success;
+}
+
+async function save(tool: Iptables, args: readonly string[] = []): Promise<string> {
   const command = `${tool.command}-save`;
-  const all = await execute(command, []);
+  const all = await execute(command, args);
   if (all.success) return all.stdout;
   // The list of the legacy back end's tables is root's to read; the tables themselves are not.
   const sections: string[] = [];
   for (const table of TABLES) {
-    const { success, stdout } = await execute(command, ["-t", table]);
+    const { success, stdout } = await execute(command, [...args, "-t", table]);
     if (success) sections.push(stdout);
   }
   if (sections.length > 0) return sections.join("");
@@ -310,74 +393,15 @@ async function removeEmptyTable(tool: Iptables): Promise<void> {
   }
 }
 
-async function run(
-  command: string,
-  args: readonly string[],
-  input: string | undefined,
-  action: string,
-): Promise<string> {
-  const { success, stdout, stderr } = await execute(command, args, input);
-  if (!success) throw commandFailure(`${action} with ${command}`, stderr);
-  return stdout;
-}
-
-/** A command of the system failed. */
-class CommandError extends EnvironmentError {
-  constructor(message: string, hint: string | undefined, readonly stderr: string) {
-    super(message, hint);
-  }
-}
-
 /**
- * Whether iptables-restore may have failed for want of xt_u32: what its back ends say where they or
- * the kernel lack a match. Not all of them name it.
+ * Whether iptables-restore may have failed for want of a match: what its back ends say where they or
+ * the kernel lack one. Not all of them name it.
  */
-export function mayLackU32(stderr: string): boolean {
-  return /Couldn't load match [`']u32|Extension u32 |No chain\/target\/match by that name/
-    .test(stderr) || /RULE_\w+ failed \(No such file or directory\)/.test(stderr);
-}
-
-function commandFailure(action: string, stderr: string): CommandError {
-  const reason = stderr.trim().split("\n")[0] || "it gave no reason";
-  const hint = /permission denied|must be root/i.test(stderr)
-    ? "grant CAP_NET_ADMIN or run as root"
-    : undefined;
-  return new CommandError(`Cannot ${action}: ${reason}`, hint, stderr);
-}
-
-interface Result {
-  success: boolean;
-  stdout: string;
-  stderr: string;
-}
-
-/** Runs a command without a shell; one that is not there is a failure like another. */
-async function execute(command: string, args: readonly string[], input?: string): Promise<Result> {
-  try {
-    const child = new Deno.Command(command, {
-      args: [...args],
-      stdin: input === undefined ? "null" : "piped",
-      stdout: "piped",
-      stderr: "piped",
-      env: { LC_ALL: "C", PATH: `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin` },
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    }).spawn();
-    const output = child.output();
-    if (input !== undefined) {
-      const writer = child.stdin.getWriter();
-      // A command that fails early does not read its input; its own message says more.
-      await writer.write(new TextEncoder().encode(input)).catch(() => {});
-      await writer.close().catch(() => {});
-    }
-    const { success, stdout, stderr } = await output;
-    const decoder = new TextDecoder();
-    return { success, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
-      return { success: false, stdout: "", stderr: `${command} not found` };
-    }
-    throw error;
-  }
+export function mayLackMatch(stderr: string): boolean {
+  const named =
+    /Couldn't load match [`'](u32|conntrack|multiport)|Extension (u32|conntrack|multiport) /;
+  return named.test(stderr) || /No chain\/target\/match by that name/.test(stderr) ||
+    /RULE_\w+ failed \(No such file or directory\)/.test(stderr);
 }
 
 async function exists(path: string): Promise<boolean> {

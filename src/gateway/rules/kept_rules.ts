@@ -1,70 +1,108 @@
-/** The rules while the blocker runs: in step with the mode, and back when another flushed them. */
+/**
+ * The rules while the blocker runs: in step with the settings, back when another program flushed
+ * them, and aware of who else uses marks.
+ */
 import type { LogLine } from "../../log_line.ts";
+import { copiesOurs, describeForeignMark } from "./agreed_marks.ts";
 import type { Firewall } from "./firewall.ts";
 import type { GuardedTraffic } from "./rule_text.ts";
 
-/** How often it is looked whether the rules still stand. */
+/** How often it is looked whether the rules still stand… */
 const CHECK_MS = 8_000;
+/** …and who uses marks: that is much to list where there are many rules. */
+const USERS_CHECK_MS = 300_000;
+/** Foreign marks ask for it at once, but not each time when they keep coming. */
+const USERS_AGAIN_MS = 5_000;
+
+/** What of the rules can change while they stand. */
+export type LiveTraffic = Pick<GuardedTraffic, "monitorOnly" | "whitelistPorts">;
 
 export class KeptRules implements AsyncDisposable {
   #traffic: GuardedTraffic;
   readonly #firewall: Firewall;
   readonly #installed: AsyncDisposable;
   readonly #log: LogLine;
-  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #onServices: (packets: number) => void;
+  readonly #timers: readonly ReturnType<typeof setInterval>[];
   /** One change of the rules after the other. */
   #changing: Promise<void> = Promise.resolve();
   #isLooking = false;
   #isFailing = false;
   /** A change failed half way: they may be anything. */
   #isTorn = false;
+  /** Packets of whitelisted services by rules that were replaced meanwhile. */
+  #servicesBefore = 0;
+  /** Foreign marks that were reported and are not told yet. */
+  readonly #foreign = new Set<number>();
+  readonly #told = new Set<number>();
+  #usersTimer: ReturnType<typeof setTimeout> | undefined;
+  #usersAtMs = -Infinity;
 
   private constructor(
     firewall: Firewall,
     installed: AsyncDisposable,
     traffic: GuardedTraffic,
     log: LogLine,
+    onServices: (packets: number) => void,
   ) {
     this.#firewall = firewall;
     this.#installed = installed;
     this.#traffic = traffic;
     this.#log = log;
-    this.#timer = setInterval(() => {
+    this.#onServices = onServices;
+    const look = () => {
       if (this.#isLooking) return;
       this.#isLooking = true;
       this.#changing = this.#changing.then(() => this.#look());
-    }, CHECK_MS);
+    };
+    this.#timers = [
+      setInterval(look, CHECK_MS),
+      setInterval(() => this.#lookAtUsers(), USERS_CHECK_MS),
+    ];
   }
 
-  /** Installs the rules of all families, or none. Disposing of the result removes them. */
+  /**
+   * Installs the rules of all families, or none. Disposing of the result removes them.
+   *
+   * @param onServices told now and then how many packets the rules for whitelisted services passed
+   */
   static async install(
     firewall: Firewall,
     traffic: GuardedTraffic,
     log: LogLine,
+    onServices: (packets: number) => void = () => {},
   ): Promise<KeptRules> {
-    for (const rule of await firewall.conflicts(traffic.marks)) {
-      log(
-        "warn",
-        `A rule uses the bits of MARK_MASK, so flows may be judged again and again: ${rule}`,
-      );
-    }
-    return new KeptRules(firewall, await firewall.install(traffic), traffic, log);
+    const installed = await firewall.install(traffic);
+    return new KeptRules(firewall, installed, traffic, log, onServices);
   }
 
-  /**
-   * Lets flows that are known as BitTorrent pass, or drops them from now on. Throws where that cannot
-   * be done in every family; then all are as they were.
-   */
-  async setMonitorOnly(monitorOnly: boolean): Promise<void> {
-    if (monitorOnly === this.#traffic.monitorOnly) return;
-    const change = this.#changing.then(() => this.#change({ ...this.#traffic, monitorOnly }));
+  /** Puts the rules for changed settings in place; where that fails in a family, all are as they were. */
+  async change({ monitorOnly, whitelistPorts }: LiveTraffic): Promise<void> {
+    const old = this.#traffic;
+    const isSame = monitorOnly === old.monitorOnly &&
+      whitelistPorts.join() === old.whitelistPorts.join();
+    if (!isSame) await this.#replace({ monitorOnly, whitelistPorts });
+  }
+
+  /** Packets came with bits of ours in their mark: tells who sets them, and mends what can be. */
+  reportForeignMark(mark: number): void {
+    if (this.#told.has(mark)) return; // by another worker
+    this.#told.add(mark);
+    this.#foreign.add(mark);
+    this.#lookAtUsers();
+  }
+
+  async #replace(changes: Partial<GuardedTraffic>): Promise<void> {
+    const change = this.#changing.then(() => this.#change({ ...this.#traffic, ...changes }));
     this.#changing = change.catch(() => {});
     await change;
   }
 
   async #change(traffic: GuardedTraffic): Promise<void> {
+    const { servicePackets } = await this.#firewall.look(this.#traffic);
     try {
       await this.#firewall.restore(traffic);
+      this.#servicesBefore += servicePackets; // the new rules count from 0
       this.#traffic = traffic;
     } catch (error) {
       this.#isTorn = true; // one family may have changed
@@ -76,7 +114,10 @@ export class KeptRules implements AsyncDisposable {
   async #look(): Promise<void> {
     try {
       const wasTorn = this.#isTorn;
-      if (wasTorn || !await this.#firewall.isInstalled(this.#traffic)) {
+      const { isInstalled, servicePackets } = await this.#firewall.look(this.#traffic);
+      if (isInstalled && !wasTorn) {
+        this.#onServices(this.#servicesBefore + servicePackets);
+      } else {
         await this.#firewall.restore(this.#traffic);
         this.#isTorn = false;
         const why = wasTorn
@@ -92,8 +133,45 @@ export class KeptRules implements AsyncDisposable {
     this.#isLooking = false;
   }
 
+  #lookAtUsers(): void {
+    if (this.#usersTimer !== undefined) return;
+    const waitMs = Math.max(0, this.#usersAtMs + USERS_AGAIN_MS - performance.now());
+    this.#usersTimer = setTimeout(async () => {
+      this.#usersAtMs = performance.now();
+      this.#usersTimer = undefined;
+      try {
+        await this.#mendMarks();
+      } catch (error) {
+        this.#log("error", (error as Error).message);
+      }
+    }, waitMs);
+  }
+
+  /** Copies of our bits are taken out from now on; what another program sets itself is told. */
+  async #mendMarks(): Promise<void> {
+    const reported = [...this.#foreign];
+    this.#foreign.clear();
+    const users = await this.#firewall.markUsers();
+    const { marks, stripsCopies } = this.#traffic;
+    const areCopied = copiesOurs(users, marks);
+    if (areCopied !== stripsCopies) {
+      await this.#replace({ stripsCopies: areCopied });
+      this.#log(
+        "info",
+        areCopied
+          ? "A rule copies connections' marks into packets': our bits are taken out of them"
+          : "No rule copies connections' marks into packets' any more",
+      );
+    }
+    for (const mark of reported) {
+      const isCopy = areCopied && (mark & marks.mask) === marks.clear;
+      if (!isCopy) this.#log("error", describeForeignMark(mark, marks, users));
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#usersTimer);
     await this.#changing; // else it would restore what is being removed
     await this.#installed[Symbol.asyncDispose]();
   }

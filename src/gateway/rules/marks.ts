@@ -1,23 +1,50 @@
 /**
- * The two bits that carry a flow's state between user space and the kernel: in the packet's mark
- * with a verdict, in the connection's mark afterwards. All other bits are somebody else's.
+ * How a flow's state travels between user space and the kernel. In the connection's mark it is two
+ * bits, MARK_MASK; all others are somebody else's. A verdict carries it in the packet's mark, for the
+ * moment until our chain sees the packet again (NF_REPEAT), under a seal: a random number of this run
+ * in bits that the packet itself leaves empty. The chain believes only what is sealed and takes the
+ * seal off, so no mark of another program is ever taken for a verdict, and none is changed.
+ *
+ * Where the kernel takes conntrack's attribute in a verdict (NFQA_CT, CONFIG_NETFILTER_NETLINK_GLUE_CT)
+ * the worker could write the connection's mark itself and a packet would need none; it is not in every
+ * kernel, nor in the one this was built on, and the seal needs nothing of it.
  */
 
 import { UsageError } from "../../errors.ts";
 
 /** Numbers are signed 32 bits, as bit operations give them; compare with `===` only among such. */
 export interface Marks {
+  /** The two bits of the connection's mark. */
   readonly mask: number;
   /** Clean: the flow's packets are not queued any more. */
   readonly clear: number;
   /** BitTorrent: the flow's packets die in the kernel. */
   readonly drop: number;
-  /** Both bits, in a packet's mark only: judged, run on through the remaining rules. */
-  readonly pass: number;
+  readonly seal: Seal;
+  /** {@link mask} and the seal's bits: what a verdict may change in a packet's mark. */
+  readonly sealMask: number;
+  /** What a packet's mark has under {@link sealMask} when it comes back with a verdict. */
+  readonly sealedClear: number;
+  readonly sealedDrop: number;
+  /** Judged, run on through the remaining rules; from the chain to the worker: called back. */
+  readonly sealedPass: number;
 }
 
-/** Reads the states from a mask of exactly two bits. */
-export function marksOf(mask: number): Marks {
+/** A number of this run in some bits of packets' marks, none of them of the mask. */
+export interface Seal {
+  readonly bits: number;
+  readonly value: number;
+}
+
+/** Of so many bits: one foreign mark in 4096 looks sealed if it has bits of ours at all. */
+const SEAL_BITS = 12;
+
+/**
+ * Reads the states from a mask of exactly two bits.
+ *
+ * @param seal by default a new one that spares no bit in particular
+ */
+export function marksOf(mask: number, seal: Seal = newSeal(mask, [])): Marks {
   const clear = mask & -mask;
   const drop = (mask & ~clear) | 0;
   if (!Number.isInteger(mask) || mask <= 0 || mask > 0xffff_ffff || !isOneBit(drop)) {
@@ -25,7 +52,39 @@ export function marksOf(mask: number): Marks {
       `Cannot use the mark mask ${hex(mask)}: expected a number of 32 bits, two of them set`,
     );
   }
-  return { mask: mask | 0, clear: clear | 0, drop, pass: mask | 0 };
+  return {
+    mask: mask | 0,
+    clear: clear | 0,
+    drop,
+    seal,
+    sealMask: mask | seal.bits,
+    sealedClear: seal.value | clear,
+    sealedDrop: seal.value | drop,
+    sealedPass: seal.value | mask,
+  };
+}
+
+/**
+ * A seal outside of a mask.
+ *
+ * @param foreign marks that others set: their bits are spared as far as possible, since a packet that
+ * has one of them set cannot carry a verdict, and none of them looks sealed
+ */
+export function newSeal(mask: number, foreign: readonly number[], random = randomWord): Seal {
+  const uses = (bit: number) => foreign.filter((mark) => (mark >>> bit & 1) === 1).length;
+  const free = Array.from({ length: 32 }, (_, bit) => bit).filter((bit) =>
+    (mask >>> bit & 1) === 0
+  );
+  const chosen = free.sort((a, b) => uses(a) - uses(b) || b - a).slice(0, SEAL_BITS);
+  const bits = chosen.reduce((word, bit) => word | (1 << bit), 0);
+  for (;;) {
+    const value = random() & bits;
+    if (value !== 0 && foreign.every((mark) => (mark & bits) !== value)) return { bits, value };
+  }
+}
+
+function randomWord(): number {
+  return crypto.getRandomValues(new Int32Array(1))[0];
 }
 
 function isOneBit(value: number): boolean {

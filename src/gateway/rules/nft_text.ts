@@ -7,12 +7,15 @@
  * does it, is from the kernel's source (nft_queue.c and xt_NFQUEUE.c call the same nfqueue_hash).
  */
 
-import { hex } from "./marks.ts";
+import { stripChains } from "./copy_strip.ts";
+import { hex, type Marks, marksOf } from "./marks.ts";
 import {
   CHAIN,
   DATAGRAM,
   type GuardedTraffic,
   HEADERS_ONLY,
+  MARKED_CHAIN,
+  QUEUE_CHAIN,
   queueGroups,
   RECHECK_CHAIN,
   recheckBits,
@@ -23,43 +26,86 @@ export const NFT_TABLE = "btblocker";
 
 /** Input of `nft -f` that makes the table, or replaces it as a whole. */
 export function nftText(traffic: GuardedTraffic): string {
-  const { marks, recheck, monitorOnly } = traffic;
-  const mask = hex(marks.mask);
-  const rest = hex(~marks.mask);
-  const connection = (state: number) => `ct mark & ${mask} == ${hex(state)}`;
-  const packet = (state: number) => `meta mark & ${mask} == ${hex(state)}`;
-  const save = (state: number) => `ct mark set ct mark & ${rest} | ${hex(state)}`;
-  const rules = [
-    `tcp flags & (fin | syn | rst | ack) == syn ct mark & ${mask} != 0 ${save(0)}`,
-    `${connection(marks.clear)} ${packet(0)} ` +
-    (recheck > 0 ? `goto ${RECHECK_CHAIN}` : "return"),
-    monitorOnly
-      ? `${connection(marks.drop)} ${packet(0)} return`
-      : `${connection(marks.drop)} drop`,
-    `${packet(marks.clear)} ${save(marks.clear)}`,
-    `${packet(marks.drop)} ${save(marks.drop)}`,
-    ...monitorOnly ? [] : [`${packet(marks.drop)} drop`],
-    ...EMPTY_SEGMENTS.map((match) => `${packet(0)} ${match} return`),
-    ...queueRules(traffic).map((rule) => `${packet(0)} ${rule}`),
-    `meta mark set meta mark & ${rest}`,
+  const chains = [
+    ...traffic.recheck > 0 ? [chain(RECHECK_CHAIN, recheckRules(traffic))] : [],
+    chain(QUEUE_CHAIN, [
+      ...EMPTY_SEGMENTS.map((match) => `${match} return`),
+      ...queueRules(traffic),
+    ]),
+    ...mainChains(traffic),
+    ...traffic.stripsCopies ? stripChains(traffic.marks) : [],
+    ...traffic.chains.map((hook) => {
+      const lo = hook === "INPUT"
+        ? 'iifname != "lo" '
+        : hook === "OUTPUT"
+        ? 'oifname != "lo" '
+        : "";
+      const type = `type filter hook ${hook.toLowerCase()} priority 50; policy accept;`;
+      return chain(hook, [type, `${lo}jump ${CHAIN}`]);
+    }),
   ];
-  const recall = `meta mark set meta mark | ${mask}`;
-  const recheckRules = recheck <= 0 ? [] : [
+  return `table inet ${NFT_TABLE}\ndelete table inet ${NFT_TABLE}\ntable inet ${NFT_TABLE} {\n` +
+    `${chains.join("")}}\n`;
+}
+
+function chain(name: string, lines: readonly string[]): string {
+  return `\tchain ${name} {\n${lines.map((line) => `\t\t${line}\n`).join("")}\t}\n`;
+}
+
+/** What `chainRules` has for iptables; a chain that is jumped to stands before those that jump. */
+function mainChains(traffic: GuardedTraffic): string[] {
+  const { marks, recheck, monitorOnly } = traffic;
+  const { mask, clear, drop, seal, sealMask, sealedClear, sealedDrop } = marks;
+  const connection = (state: number) => `ct mark & ${hex(mask)} == ${hex(state)}`;
+  const packet = (state: number) => `meta mark & ${hex(sealMask)} == ${hex(state)}`;
+  const save = (state: number) => `ct mark set ct mark & ${hex(~mask)} | ${hex(state)}`;
+  const forget = `ct mark & ${hex(mask)} != 0 ${save(0)}`;
+  const dropped = `${connection(drop)} ${monitorOnly ? "return" : "drop"}`;
+  const services = serviceRules(traffic.whitelistPorts);
+  const foreign = `meta mark & ${hex(mask)} == 0`;
+  return [
+    chain(MARKED_CHAIN, [
+      `${packet(sealedClear)} ${save(clear)}`,
+      `${packet(sealedDrop)} ${save(drop)}`,
+      ...monitorOnly ? [] : [`${packet(sealedDrop)} drop`],
+      `meta mark & ${hex(seal.bits)} == ${hex(seal.value)} ` +
+      `meta mark set meta mark & ${hex(~sealMask)}`,
+      `${packet(0)} return`,
+      ...services,
+      `${foreign} ${connection(clear)} return`,
+      `${foreign} ${dropped}`,
+      `goto ${QUEUE_CHAIN}`,
+    ]),
+    chain(CHAIN, [
+      `tcp flags & (fin | syn | rst | ack) == syn ${forget}`,
+      `meta l4proto udp ct state related ct status & confirmed == 0 ${packet(0)} ${forget}`,
+      `${connection(clear)} ${packet(0)} ` + (recheck > 0 ? `goto ${RECHECK_CHAIN}` : "return"),
+      `meta mark & ${hex(sealMask)} != 0 goto ${MARKED_CHAIN}`,
+      ...services,
+      dropped,
+      `goto ${QUEUE_CHAIN}`,
+    ]),
+  ];
+}
+
+/** As `serviceRules` for iptables; a set takes any number of ports. */
+function serviceRules(ports: readonly number[]): string[] {
+  if (ports.length === 0) return [];
+  const set = `{ ${ports.join(", ")} }`;
+  return [["original", "dport"], ["reply", "sport"]].map(([direction, end]) =>
+    `meta l4proto { tcp, udp } th ${end} ${set} ct direction ${direction} counter return`
+  );
+}
+
+function recheckRules(traffic: GuardedTraffic): string[] {
+  const { recheck, marks: { sealedPass, sealMask } } = traffic;
+  const recall = `meta mark set meta mark & ${hex(~sealMask)} | ${hex(sealedPass)}`;
+  return [
     `meta length <= ${HEADERS_ONLY} return`,
     `meta l4proto tcp @th,32,32 & ${hex(recheckBits(recheck))} == 0 ${recall}`,
     `meta l4proto udp numgen random mod ${Math.max(1, Math.round(recheck / DATAGRAM))} 0 ${recall}`,
-    ...queueRules(traffic).map((rule) => `${packet(marks.pass)} ${rule}`),
+    `meta mark & ${hex(sealMask)} == ${hex(sealedPass)} goto ${QUEUE_CHAIN}`,
   ];
-  const chain = (name: string, lines: readonly string[]) =>
-    `\tchain ${name} {\n${lines.map((line) => `\t\t${line}\n`).join("")}\t}\n`;
-  const hooks = traffic.chains.map((hook) => {
-    const lo = hook === "INPUT" ? 'iifname != "lo" ' : hook === "OUTPUT" ? 'oifname != "lo" ' : "";
-    const type = `type filter hook ${hook.toLowerCase()} priority 50; policy accept;`;
-    return chain(hook, [type, `${lo}jump ${CHAIN}`]);
-  });
-  return `table inet ${NFT_TABLE}\ndelete table inet ${NFT_TABLE}\ntable inet ${NFT_TABLE} {\n` +
-    (recheck > 0 ? chain(RECHECK_CHAIN, recheckRules) : "") + chain(CHAIN, rules) +
-    hooks.join("") + "}\n";
 }
 
 /**
@@ -116,17 +162,32 @@ function outlineOf(text: string): Map<string, string[]> {
   return chains;
 }
 
-/** `queue 0-3 0x30000000`, `hook forward`, `jump BTBLOCKER`, `drop`, or `set` for what goes on. */
+/** `queue 0-3`, `hook forward`, `jump BTBLOCKER`, `drop`, or `set 0x30000000` for what goes on. */
 function outlineOfRule(rule: string): string {
   const hook = /^type filter (hook \w+) /.exec(rule)?.[1];
   if (hook !== undefined) return hook;
   const queue = /\bqueue (.*)$/.exec(rule)?.[1];
   if (queue === undefined) {
-    return /(?:drop|return|accept|(?:jump|goto) \S+)$/.exec(rule)?.[0] ?? "set";
+    const end = /(?:drop|return|accept|(?:jump|goto) \S+)$/.exec(rule)?.[0] ?? "set";
+    const mask = /meta mark & (0x[0-9a-f]+) /.exec(rule)?.[1];
+    const ports = /th [ds]port (?:\{ )?([\d, -]+)/.exec(rule)?.[1] ?? "";
+    return `${end} ${mask === undefined ? "" : hex(Number(mask))} ${ports.trim()}`;
   }
   // `num 0-3 bypass`; since nft 0.9.9 `flags bypass to 0-3`.
   const numbers = /\d+(?:-\d+)?/.exec(queue)?.[0];
-  if (!queue.includes("bypass") || queue.includes("fanout")) return `queue ${queue}`;
-  const mask = Number(/meta mark & (0x[0-9a-f]+) /.exec(rule)?.[1]);
-  return `queue ${numbers} ${hex(mask)}`;
+  return queue.includes("bypass") && !queue.includes("fanout")
+    ? `queue ${numbers}`
+    : `queue ${queue}`;
+}
+
+/** The marks of a table as `nft list table` prints it, null where it has no rules of ours. */
+export function nftMarks(listing: string): Marks | null {
+  const [, sealMask, state] = /meta mark & (0x\w+) == (0x\w+) ct mark set/.exec(listing) ?? [];
+  const [, mask] = /\bct mark & (0x\w+) == 0x\w+ meta mark & /.exec(listing) ?? [];
+  if (sealMask === undefined || mask === undefined) return null;
+  const others = ~Number(mask);
+  return marksOf(Number(mask), {
+    bits: Number(sealMask) & others,
+    value: Number(state) & others,
+  });
 }

@@ -2,26 +2,36 @@
  * The rules as text: pure functions from what is to be guarded to the input of iptables-restore, and
  * from the output of iptables-save to what of it is ours.
  *
- * A judged packet comes back by NF_REPEAT with a state in its mark and runs through the chain once
- * more; the chain moves the state into the connection's mark:
+ * A judged packet comes back by NF_REPEAT with a sealed state in its mark (marks.ts) and runs through
+ * the chain once more; the chain moves the state into the connection's mark:
  *
- *     new connection on an old 5-tuple (SYN)  → forget the old one's state
- *     connection clean, packet not just judged → RETURN       the fast path
- *     connection BitTorrent                    → DROP         MONITOR_ONLY: RETURN
- *     packet's mark clean or BitTorrent        → save it in the connection's mark; BitTorrent: DROP
- *     packet's mark empty, TCP without payload → RETURN      nothing to judge
- *     packet's mark empty, TCP, UDP or tunnel  → NFQUEUE      nobody listens: on to the next hook
- *     strip the state from the packet's mark
+ *     new connection on an old 5-tuple (SYN), or a helper's child → forget the state it was born with
+ *     connection clean, nothing of ours in the packet's mark → RETURN    the fast path
+ *     something of ours in the packet's mark → BTBLOCKER_MARKED
+ *     the service called is whitelisted      → RETURN
+ *     connection BitTorrent                  → DROP         MONITOR_ONLY: RETURN
+ *     anything else                          → BTBLOCKER_QUEUE: no payload: RETURN; NFQUEUE
  *
- * The packet's state is looked at after the fast path only when it is there, and every judged packet
- * ends in this pass, whether or not conntrack knows it: no packet is queued twice.
+ *     BTBLOCKER_MARKED: a sealed state       → save it in the connection's mark, take the seal off;
+ *                                              BitTorrent: DROP, else RETURN
+ *                       another program's mark → as above, but where it has bits of MARK_MASK the
+ *                                              connection's are not believed either: it may have copied
+ *                                              its own there. The worker judges, and saves nothing
+ *
+ * Every judged packet ends in this pass, whether or not conntrack knows it: no packet is queued twice.
  */
 
-import { hex, type Marks } from "./marks.ts";
+import { COPIES_CHAIN, MARKING_HOOKS, stripRule } from "./copy_strip.ts";
+import { hex, type Marks, marksOf } from "./marks.ts";
 
 export const CHAIN = "BTBLOCKER";
+/** Packets with something in the bits of our seal: verdicts that come back, and foreign marks. */
+export const MARKED_CHAIN = "BTBLOCKER_MARKED";
+/** What is judged. */
+export const QUEUE_CHAIN = "BTBLOCKER_QUEUE";
 /** Calls packets of released flows back to the queue (RECHECK). */
 export const RECHECK_CHAIN = "BTBLOCKER_RECHECK";
+const JUDGING_CHAINS: readonly string[] = [CHAIN, MARKED_CHAIN, QUEUE_CHAIN, RECHECK_CHAIN];
 
 export const HOOK_CHAINS = ["INPUT", "FORWARD", "OUTPUT"] as const;
 export type HookChain = typeof HOOK_CHAINS[number];
@@ -45,7 +55,22 @@ export interface GuardedTraffic {
   readonly recheck: number;
   /** Flows known as BitTorrent pass: MONITOR_ONLY. They are dropped once it is off. */
   readonly monitorOnly: boolean;
+  /** WHITELIST_PORTS: connections to these are not judged. */
+  readonly whitelistPorts: readonly number[];
+  /** Another program copies connections' marks into packets': take our state out again. */
+  readonly stripsCopies: boolean;
 }
+
+/** Matches of iptables that a kernel may lack. */
+export interface Matches {
+  /** xt_u32: without it segments without payload are queued too, the flows between two addresses are
+   * one worker's, and no TCP is called back by RECHECK. */
+  readonly u32: boolean;
+  /** xt_conntrack and xt_multiport: without them connections to whitelisted services make the trip to
+   * user space, and the children of conntrack's helpers keep the state of their parents. */
+  readonly services: boolean;
+}
+export const ALL_MATCHES: Matches = { u32: true, services: true };
 
 /** What is queued: protocols with ports, by name and number… */
 const PORT_PROTOCOLS = [["tcp", 6], ["udp", 17]] as const;
@@ -59,47 +84,104 @@ export const DATAGRAM = 1_400;
 /** Packets of IP and TCP headers alone; they are not worth a trip. */
 export const HEADERS_ONLY = 99;
 
-/**
- * The rules of {@link CHAIN} and {@link RECHECK_CHAIN}, in iptables' words.
- *
- * @param hasU32 whether the kernel has xt_u32: without it segments without payload are queued too, the
- * flows between two addresses are one worker's, and no TCP is called back by RECHECK
- */
+/** The rules of our chains, in iptables' words. */
 export function chainRules(
   traffic: GuardedTraffic,
   family: 4 | 6,
-  hasU32 = true,
+  matches: Matches = ALL_MATCHES,
 ): string[] {
   const { marks, recheck, monitorOnly } = traffic;
-  const mask = hex(marks.mask);
-  const is = (state: number) => `--mark ${hex(state)}/${mask}`;
-  const save = `-j CONNMARK --save-mark --nfmask ${mask} --ctmask ${mask}`;
-  const rules = [
-    `-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m connmark ! ${is(0)} ` +
-    `-j CONNMARK --set-xmark 0x0/${mask}`,
-    `-m connmark ${is(marks.clear)} -m mark ${is(0)} ` +
-    (recheck > 0 ? `-g ${RECHECK_CHAIN}` : "-j RETURN"),
-    monitorOnly
-      ? `-m connmark ${is(marks.drop)} -m mark ${is(0)} -j RETURN`
-      : `-m connmark ${is(marks.drop)} -j DROP`,
-    `-m mark ${is(marks.clear)} ${save}`,
-    `-m mark ${is(marks.drop)} ${save}`,
-    ...monitorOnly ? [] : [`-m mark ${is(marks.drop)} -j DROP`],
-    ...(hasU32 ? emptySegments(family) : []).map((match) =>
-      `-p tcp -m mark ${is(0)} -m tcp --tcp-flags FIN,SYN,RST NONE ${match} -j RETURN`
-    ),
-    ...queueRules(traffic, family, hasU32).map((rule) => `-m mark ${is(0)} ${rule}`),
-    `-j MARK --set-xmark 0x0/${mask}`,
-  ].map((rule) => `-A ${CHAIN} ${rule}`);
-  if (recheck <= 0) return rules;
-  const recall = `-j MARK --set-xmark ${mask}/${mask}`; // both bits tell the worker why it comes
-  const recheckRules = [
-    `-m length --length 0:${HEADERS_ONLY} -j RETURN`,
-    ...hasU32 ? [`-p tcp -m u32 --u32 "${sequenceInWindow(recheck, family)}" ${recall}`] : [],
-    `-p udp -m statistic --mode random --probability ${probability(recheck)} ${recall}`,
-    ...queueRules(traffic, family, hasU32).map((rule) => `-m mark ${is(marks.pass)} ${rule}`),
+  const { mask, clear, drop } = marks;
+  const connection = (state: number) => `-m connmark --mark ${hex(state)}/${hex(mask)}`;
+  const forget = `-m connmark ! --mark 0x0/${hex(mask)} -j CONNMARK --set-xmark 0x0/${hex(mask)}`;
+  const unmarked = `-m mark --mark 0x0/${hex(marks.sealMask)}`;
+  const dropped = `${connection(drop)} -j ${monitorOnly ? "RETURN" : "DROP"}`;
+  const services = matches.services ? serviceRules(traffic.whitelistPorts) : [];
+  const main = [
+    `-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN ${forget}`,
+    // Connections that a helper (SIP, TFTP) expected begin with their parent's mark.
+    ...matches.services
+      ? [`-p udp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED ${unmarked} ${forget}`]
+      : [],
+    `${connection(clear)} ${unmarked} ` + (recheck > 0 ? `-g ${RECHECK_CHAIN}` : "-j RETURN"),
+    `-m mark ! --mark 0x0/${hex(marks.sealMask)} -g ${MARKED_CHAIN}`,
+    ...services,
+    dropped,
+    `-g ${QUEUE_CHAIN}`,
   ];
-  return [...rules, ...recheckRules.map((rule) => `-A ${RECHECK_CHAIN} ${rule}`)];
+  const foreign = `-m mark --mark 0x0/${hex(mask)}`;
+  const marked = [
+    ...verdictRules(traffic),
+    ...services,
+    `${foreign} ${connection(clear)} -j RETURN`,
+    `${foreign} ${dropped}`,
+    `-g ${QUEUE_CHAIN}`,
+  ];
+  const queue = [
+    ...(matches.u32 ? emptySegments(family) : []).map((match) =>
+      `-p tcp -m tcp --tcp-flags FIN,SYN,RST NONE ${match} -j RETURN`
+    ),
+    ...queueRules(traffic, family, matches.u32),
+  ];
+  return [
+    ...inChain(CHAIN, main),
+    ...inChain(MARKED_CHAIN, marked),
+    ...inChain(QUEUE_CHAIN, queue),
+    ...recheck > 0 ? inChain(RECHECK_CHAIN, recheckRules(traffic, family, matches)) : [],
+  ];
+}
+
+function inChain(chain: string, rules: readonly string[]): string[] {
+  return rules.map((rule) => `-A ${chain} ${rule}`);
+}
+
+/** A packet that comes back with a verdict leaves these without its seal. */
+function verdictRules({ marks, monitorOnly }: GuardedTraffic): string[] {
+  const { mask, clear, drop, seal, sealMask, sealedClear, sealedDrop } = marks;
+  const sealed = (state: number) => `-m mark --mark ${hex(state)}/${hex(sealMask)}`;
+  const save = (state: number) => `-j CONNMARK --set-xmark ${hex(state)}/${hex(mask)}`;
+  return [
+    `${sealed(sealedClear)} ${save(clear)}`,
+    `${sealed(sealedDrop)} ${save(drop)}`,
+    ...monitorOnly ? [] : [`${sealed(sealedDrop)} -j DROP`],
+    `-m mark --mark ${hex(seal.value)}/${hex(seal.bits)} -j MARK --set-xmark 0x0/${hex(sealMask)}`,
+    `${sealed(0)} -j RETURN`,
+  ];
+}
+
+/** xt_multiport takes so many ports. */
+const PORTS_A_RULE = 15;
+
+/**
+ * Connections to these ports return. Conntrack knows who called whom: in the direction of the first
+ * packet the service is the destination, in the other the source. A caller's own port counts for
+ * nothing: what listens on 443 to hide is judged in the connections that it opens.
+ */
+function serviceRules(ports: readonly number[]): string[] {
+  const rules: string[] = [];
+  for (let at = 0; at < ports.length; at += PORTS_A_RULE) {
+    const some = ports.slice(at, at + PORTS_A_RULE).join(",");
+    for (const [protocol] of PORT_PROTOCOLS) {
+      for (const [direction, end] of [["ORIGINAL", "dports"], ["REPLY", "sports"]]) {
+        rules.push(
+          `-p ${protocol} -m multiport --${end} ${some} -m conntrack --ctdir ${direction} -j RETURN`,
+        );
+      }
+    }
+  }
+  return rules;
+}
+
+/** Packets of released flows that are judged again; the seal tells the worker why they come. */
+function recheckRules(traffic: GuardedTraffic, family: 4 | 6, { u32 }: Matches): string[] {
+  const { recheck, marks: { sealedPass, sealMask } } = traffic;
+  const recall = `-j MARK --set-xmark ${hex(sealedPass)}/${hex(sealMask)}`;
+  return [
+    `-m length --length 0:${HEADERS_ONLY} -j RETURN`,
+    ...u32 ? [`-p tcp -m u32 --u32 "${sequenceInWindow(recheck, family)}" ${recall}`] : [],
+    `-p udp -m statistic --mode random --probability ${probability(recheck)} ${recall}`,
+    `-m mark --mark ${hex(sealedPass)}/${hex(sealMask)} -g ${QUEUE_CHAIN}`,
+  ];
 }
 
 /**
@@ -244,35 +326,50 @@ export function findOwnRules(saved: string): OwnRules[] {
   return found.filter(({ jumps, chains }) => jumps.length + chains.length > 0);
 }
 
-function isOwnChain(name: string): boolean {
-  return name === CHAIN || name === RECHECK_CHAIN;
+/** Whether a chain of iptables, or of our table of nft, is ours. */
+export function isOwnChain(name: string): boolean {
+  return JUDGING_CHAINS.includes(name) || name === COPIES_CHAIN;
 }
 
-/** Input of iptables-restore --noflush that puts the rules in place of whatever is ours already. */
+/**
+ * Input of iptables-restore --noflush that puts the rules in place of whatever is ours already.
+ *
+ * @param strips whether copies of our state are taken out of packets' marks by iptables: copy_strip.ts
+ */
 export function installText(
   traffic: GuardedTraffic,
   family: 4 | 6,
   table: Table,
   saved: string,
-  hasU32 = true,
+  { matches = ALL_MATCHES, strips = false }: { matches?: Matches; strips?: boolean } = {},
 ): string {
   const own = findOwnRules(saved);
   const here = own.find((rules) => rules.table === table);
-  const chains = traffic.recheck > 0 ? [CHAIN, RECHECK_CHAIN] : [CHAIN];
+  const chains = JUDGING_CHAINS.filter((chain) => chain !== RECHECK_CHAIN || traffic.recheck > 0);
   const stale = (here?.chains ?? []).filter((chain) => !chains.includes(chain));
   const lines = [
     `*${table}`,
     ...chains.map((chain) => `:${chain} - [0:0]`), // makes the chain, or empties it
     ...(here?.jumps ?? []).map(deletion),
     ...stale.flatMap((chain) => [`-F ${chain}`, `-X ${chain}`]),
-    ...chainRules(traffic, family, hasU32),
+    ...chainRules(traffic, family, matches),
     ...traffic.chains.map((chain) =>
       table === "mangle" ? `-I ${chain} 1 ${jump(chain)}` : `-A ${chain} ${jump(chain)}`
     ),
     "COMMIT",
   ];
   const elsewhere = own.filter((rules) => rules.table !== table).flatMap(removalLines);
-  return [...lines, ...elsewhere, ""].join("\n");
+  return [...lines, ...elsewhere, ...strips ? stripLines(traffic.marks) : [], ""].join("\n");
+}
+
+function stripLines(marks: Marks): string[] {
+  return [
+    "*mangle",
+    `:${COPIES_CHAIN} - [0:0]`,
+    stripRule(marks),
+    ...MARKING_HOOKS.map((hook) => `-A ${hook} -j ${COPIES_CHAIN}`),
+    "COMMIT",
+  ];
 }
 
 /** Input of iptables-restore --noflush that removes what is ours; null when nothing is. */
@@ -304,28 +401,13 @@ export function isEmptyTable(saved: string, table: string): boolean {
   return lines.slice(start + 1, end).every((line) => /^:[A-Z]+ ACCEPT/.test(line));
 }
 
-/**
- * Rules of others that copy or set the bits of our mask: they would show our state to others, or
- * make flows be judged again and again.
- */
-export function markConflicts(saved: string, marks: Marks): string[] {
-  const conflicts: string[] = [];
-  for (const line of saved.split("\n")) {
-    if (!line.startsWith("-A ") || isOwnChain(line.split(" ", 2)[1])) continue;
-    if (/ -j (CONNMARK|MARK) /.test(line) && (touchedBits(line) & marks.mask) !== 0) {
-      conflicts.push(line);
-    }
-  }
-  return conflicts;
-}
-
-/** Bits that a rule copies between marks, sets in packets, or overwrites in connections. */
-function touchedBits(rule: string): number {
-  const copied = /--(?:save|restore)-mark(?: --nfmask (\S+) --ctmask (\S+))?/.exec(rule);
-  if (copied) return copied[1] === undefined ? -1 : Number(copied[1]) & Number(copied[2]);
-  const set = /-j (\w+) --set-xmark (\w+)\/(\w+)/.exec(rule);
-  if (set === null) return 0;
-  const [, target, value, mask] = set;
-  // Clearing our bits in a packet does no harm: it comes to our chain without them anyway.
-  return target === "CONNMARK" ? Number(value) | Number(mask) : Number(value);
+/** The marks of the rules of ours that are there, null where none are. */
+export function savedMarks(saved: string): Marks | null {
+  const save = new RegExp(
+    `^-A ${MARKED_CHAIN} -m mark --mark (\\w+)/(\\w+) -j CONNMARK --set-xmark \\w+/(\\w+)$`,
+    "m",
+  );
+  const [, state, sealMask, mask] = save.exec(saved)?.map(Number) ?? [];
+  if (mask === undefined) return null;
+  return marksOf(mask, { bits: sealMask & ~mask, value: state & ~mask });
 }

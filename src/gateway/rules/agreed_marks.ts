@@ -1,0 +1,82 @@
+/** Which marks this run uses, beside everybody else who uses some; and what is to be told of it. */
+
+import type { LogLine } from "../../log_line.ts";
+import type { Firewall } from "./firewall.ts";
+import { chooseMask, marksToSpare, type MarkUser } from "./mark_users.ts";
+import { hex, type Marks, marksOf, newSeal } from "./marks.ts";
+
+export interface AgreedMarks {
+  readonly marks: Marks;
+  /** Somebody copies our bits from connections' marks into packets'. */
+  readonly stripsCopies: boolean;
+}
+
+/**
+ * The marks for rules that are to be installed.
+ *
+ * @param asked MARK_MASK
+ * @throws UsageError for a mask that others use
+ */
+export async function agreeOnMarks(
+  firewall: Pick<Firewall, "markUsers">,
+  asked: number | "auto",
+  log: LogLine,
+): Promise<AgreedMarks> {
+  const users = await firewall.markUsers();
+  const mask = chooseMask(asked, users);
+  const marks = marksOf(mask, newSeal(mask, marksToSpare(users)));
+  for (const { who } of overwriters(users, marks)) {
+    log(
+      "warn",
+      `A rule overwrites the bits ${hex(mask)} of connections' marks, so flows are judged again ` +
+        `and again: ${who}`,
+    );
+  }
+  return { marks, stripsCopies: copiesOurs(users, marks) };
+}
+
+/**
+ * The marks of rules that are there already, by `rules install`, or those that such a run would have.
+ * Rules of others have no place for ours.
+ */
+export async function marksOfInstalled(
+  firewall: Pick<Firewall, "installedMarks" | "markUsers"> | null,
+  asked: number | "auto",
+): Promise<AgreedMarks> {
+  const installed = await firewall?.installedMarks() ?? null;
+  const isAsked = installed !== null && (asked === "auto" || (asked | 0) === installed.mask);
+  const marks = isAsked ? installed : marksOf(asked === "auto" ? chooseMask(asked, []) : asked);
+  return { marks, stripsCopies: false };
+}
+
+/** Who overwrites our bits in connections' marks: no other bits help where it is all of them. */
+export function overwriters(users: readonly MarkUser[], { mask }: Marks): MarkUser[] {
+  return users.filter(({ connections }) => (connections & mask) !== 0);
+}
+
+export function copiesOurs(users: readonly MarkUser[], { mask }: Marks): boolean {
+  return users.some(({ copies }) => (copies & mask) !== 0);
+}
+
+/**
+ * What to say of packets that come with such a mark.
+ *
+ * @param users everybody who uses marks now
+ */
+export function describeForeignMark(
+  mark: number,
+  { mask, sealMask }: Marks,
+  users: readonly MarkUser[],
+): string {
+  const shared = mark & mask;
+  const setters = users.filter(({ packets }) => (packets & mark & sealMask) !== 0);
+  const by = setters.length === 0 ? "another program" : setters.map(({ who }) => who).join("; ");
+  const begin = `Packets come with the mark ${hex(mark)}, set by ${by}: `;
+  const judged =
+    "these are judged one by one, which is slow, and nothing is remembered of their flows";
+  return shared === 0
+    ? `${begin}its bits ${hex(mark & sealMask)} are those by which verdicts are told; ${judged} ` +
+      "(a restart takes other bits)"
+    : `${begin}its bits ${hex(shared)} are of MARK_MASK (${hex(mask)}), so what the connection's ` +
+      `mark says is not believed; ${judged} (a restart with MARK_MASK=auto takes other bits)`;
+}

@@ -1,0 +1,53 @@
+/** Asks the tools of this machine who uses marks; a tool that is not there lists nothing. */
+
+import { execute } from "./command.ts";
+import type { MarkListings } from "./mark_users.ts";
+
+const SAVES = ["iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"];
+/** Before iptables had two back ends. */
+const OLD_SAVES = ["iptables", "ip6tables"];
+
+/** A container host has hundreds of devices; filters by mark are on few. */
+const DEVICES = 256;
+
+export async function readMarkListings(): Promise<MarkListings> {
+  const interfaces = readInterfaces();
+  const [iptables, nft, ipRule, tc, wireGuard] = await Promise.all([
+    listTables(),
+    output("nft", ["list", "ruleset"]),
+    listRules(),
+    listFilters(interfaces.slice(0, DEVICES)),
+    output("wg", ["show", "all", "fwmark"]),
+  ]);
+  return { iptables, nft, ipRule, tc, wireGuard, interfaces };
+}
+
+async function listTables(): Promise<string> {
+  const saves = await Promise.all(SAVES.map((name) => output(`${name}-save`, [])));
+  if (saves.some((text) => text !== "")) return saves.join("\n");
+  return (await Promise.all(OLD_SAVES.map((name) => output(`${name}-save`, [])))).join("\n");
+}
+
+async function listRules(): Promise<string> {
+  return await output("ip", ["-4", "rule"]) + "\n" + await output("ip", ["-6", "rule"]);
+}
+
+/** All in one run of tc: it is started once for hundreds of devices. */
+async function listFilters(interfaces: readonly string[]): Promise<string> {
+  const lines = interfaces.flatMap((name) =>
+    ["", " ingress", " egress"].map((where) => `filter show dev ${name}${where}\n`)
+  );
+  return (await execute("tc", ["-force", "-batch", "-"], lines.join(""))).stdout;
+}
+
+function readInterfaces(): string[] {
+  try {
+    return [...Deno.readDirSync("/sys/class/net")].map(({ name }) => name);
+  } catch {
+    return [];
+  }
+}
+
+async function output(command: string, args: readonly string[]): Promise<string> {
+  return (await execute(command, args)).stdout;
+}

@@ -1,0 +1,234 @@
+/**
+ * Who else uses marks, and which bits: read from the listings of the tools, pure; and which two bits
+ * are then left for us.
+ */
+
+import { EnvironmentError, UsageError } from "../../errors.ts";
+import { hex } from "./marks.ts";
+import { isOwnChain } from "./rule_text.ts";
+
+/** One rule, filter or device that uses marks; bits as signed words. */
+export interface MarkUser {
+  /** As its tool lists it, with the tool's name where that is not plain. */
+  readonly who: string;
+  /** Bits that it sets in packets' marks, or asks for there. */
+  readonly packets: number;
+  /** Bits that it overwrites in connections' marks. */
+  readonly connections: number;
+  /** Bits that it copies from connections' marks into packets'. */
+  readonly copies: number;
+}
+
+/** Listings by tool; what is not there is empty. */
+export interface MarkListings {
+  /** Of iptables-save, all families and back ends, one after another. */
+  readonly iptables: string;
+  /** nft list ruleset */
+  readonly nft: string;
+  /** ip rule, both families */
+  readonly ipRule: string;
+  /** tc filter show, all devices */
+  readonly tc: string;
+  /** wg show all fwmark */
+  readonly wireGuard: string;
+  /** Names of the network interfaces. */
+  readonly interfaces: readonly string[];
+}
+
+const ALL = -1;
+
+/** Everybody of these listings who uses marks. */
+export function findMarkUsers(listings: MarkListings): MarkUser[] {
+  return [
+    ...listings.iptables.split("\n").flatMap(readIptablesRule),
+    ...readRuleset(listings.nft),
+    ...listings.ipRule.split("\n").flatMap(readIpRule),
+    ...listings.tc.split("\n").flatMap(readTcLine),
+    ...listings.wireGuard.split("\n").flatMap(readWireGuard),
+    // Its programs in the kernel mark packets with identities, and no rule shows it.
+    ...listings.interfaces.some((name) => name.startsWith("cilium"))
+      ? [userOf("Cilium", { packets: 0xffff_0f00 })]
+      : [],
+  ];
+}
+
+function userOf(who: string, bits: Partial<Omit<MarkUser, "who">>): MarkUser {
+  const { packets = 0, connections = 0, copies = 0 } = bits;
+  return { who, packets: packets | 0, connections: connections | 0, copies: copies | 0 };
+}
+
+/** One user, or none where no bit is used. */
+function user(who: string, bits: Partial<Omit<MarkUser, "who">>): MarkUser[] {
+  const one = userOf(who.trim(), bits);
+  return (one.packets | one.connections | one.copies) === 0 ? [] : [one];
+}
+
+/** The bits of `VALUE` or `VALUE/MASK` as something asked for: a mask is somebody's field. */
+function fieldOf(text: string): number {
+  const [value, mask] = text.split("/").map(Number);
+  return mask === undefined || mask === 0xffff_ffff ? value : mask;
+}
+
+function readIptablesRule(line: string): MarkUser[] {
+  if (!line.startsWith("-A ") || isOwnChain(line.split(" ", 2)[1])) return [];
+  let packets = 0;
+  for (const [, field] of line.matchAll(/ -m mark (?:! )?--mark (\S+)/g)) packets |= fieldOf(field);
+  const set = /-j MARK --set-xmark (\w+)\//.exec(line);
+  const tproxy = /--tproxy-mark (\w+)\//.exec(line);
+  packets |= Number(set?.[1] ?? 0) | Number(tproxy?.[1] ?? 0);
+  const overwritten = /-j CONNMARK --set-xmark (\w+)\/(\w+)/.exec(line);
+  const copied = /--(save|restore)-mark(?: --nfmask (\S+) --ctmask (\S+))?/.exec(line);
+  const [, direction, nfMask = ALL, ctMask = ALL] = copied ?? [];
+  return user(line, {
+    packets,
+    connections: overwritten !== null
+      ? Number(overwritten[1]) | Number(overwritten[2])
+      : direction === "save"
+      ? Number(ctMask)
+      : 0,
+    copies: direction === "restore" ? Number(nfMask) & Number(ctMask) : 0,
+  });
+}
+
+/** nft's rules, those of our own chains and tables left out. */
+function readRuleset(listing: string): MarkUser[] {
+  const users: MarkUser[] = [];
+  let table = "";
+  let isOurs = false;
+  for (const line of listing.split("\n").map((line) => line.trim())) {
+    const [, kind, name] = /^(table|chain) (?:\w+ )?(\S+) \{/.exec(line) ?? [];
+    if (kind === "table") table = name;
+    if (kind !== undefined) isOurs = table.startsWith("btblocker") || isOwnChain(name);
+    else if (!isOurs) users.push(...readNftRule(line, table));
+  }
+  return users;
+}
+
+const NUMBER = "(?:0x[0-9a-f]+|\\d+)";
+const AND = "(?:and|&)";
+
+function readNftRule(line: string, table: string): MarkUser[] {
+  if (!/\bmark\b/.test(line)) return [];
+  // What is set: up to the next statement, which no number or operator begins.
+  const packetSet = /(?<!ct )(?:meta )?\bmark set (.*)/.exec(line)?.[1] ?? "";
+  const connectionSet = /\bct mark set (.*)/.exec(line)?.[1] ?? "";
+  let packets = line.includes("ct mark set") && packetSet === connectionSet
+    ? 0
+    : valueOf(packetSet);
+  const match = new RegExp(
+    `(?<!ct )(?:meta )?\\bmark (?:${AND} (${NUMBER}) )?(?:[!=]= ?)?(${NUMBER})(?! [|^&])`,
+    "g",
+  );
+  const tests = line.replace(/\bmark set .*?(?=(?:ct|meta) mark|$)/g, "");
+  for (const [, mask, value] of tests.matchAll(match)) packets |= Number(mask ?? value);
+  return user(`nft, table ${table}: ${line}`, {
+    packets,
+    connections: connectionSet === "" ? 0 : overwrittenBy(connectionSet),
+    copies: /^ct mark\b/.test(packetSet) ? copiedBy(packetSet) : 0,
+  });
+}
+
+/** Bits that an expression may bring into a mark: what remains of the old one brings none. */
+function valueOf(expression: string): number {
+  const map = /\bmap \{([^}]*)\}/.exec(expression)?.[1];
+  if (map !== undefined) {
+    const values = [...map.matchAll(new RegExp(`: (${NUMBER})`, "g"))];
+    return values.reduce((bits, [, value]) => bits | Number(value), 0);
+  }
+  const kept = new RegExp(
+    `^(?:ct|meta)? ?mark(?: ${AND} ${NUMBER})?(?: (?:or|\\||xor|\\^) (${NUMBER}))?`,
+  )
+    .exec(expression);
+  if (kept !== null) return Number(kept[1] ?? 0);
+  return Number(new RegExp(`^${NUMBER}`).exec(expression)?.[0] ?? 0);
+}
+
+/** Bits of a connection's mark that do not outlive `ct mark set EXPRESSION`. */
+function overwrittenBy(expression: string): number {
+  const kept = new RegExp(`^ct mark ${AND} (${NUMBER})`).exec(expression);
+  if (kept !== null) return ~Number(kept[1]) | valueOf(expression);
+  return /^ct mark (?:or|\||xor|\^)/.test(expression) ? valueOf(expression) : ALL;
+}
+
+function copiedBy(expression: string): number {
+  const mask = new RegExp(`^ct mark ${AND} (${NUMBER})`).exec(expression);
+  return mask === null ? ALL : Number(mask[1]);
+}
+
+function readIpRule(line: string): MarkUser[] {
+  const field = /\bfwmark (\S+)/.exec(line)?.[1];
+  return field === undefined ? [] : user(`ip rule ${line.trim()}`, { packets: fieldOf(field) });
+}
+
+/** fw(8), skbedit and connmark of tc. */
+function readTcLine(line: string): MarkUser[] {
+  const handle = /\bfw\b.* handle (\S+)/.exec(line)?.[1];
+  const edit = /\bskbedit\b.* mark (\S+)/.exec(line)?.[1];
+  return user(`tc ${line.trim()}`, {
+    packets: (handle === undefined ? 0 : fieldOf(handle)) |
+      (edit === undefined ? 0 : fieldOf(edit)),
+    copies: /\baction order \d+: connmark\b/.test(line) ? ALL : 0,
+  });
+}
+
+function readWireGuard(line: string): MarkUser[] {
+  const [name, mark] = line.split("\t");
+  return /^0x/.test(mark ?? "") ? user(`WireGuard ${name}`, { packets: Number(mark) }) : [];
+}
+
+/**
+ * Marks of programs that may come later: a start beside them must not depend on who was first. Of
+ * each what it sets in packets, from its documentation or source.
+ */
+const WELL_KNOWN: readonly number[] = [
+  0x00ff_0000, // Tailscale, and OpenWrt's pbr
+  0x0000_c000, // Kubernetes: kube-proxy's masquerade and drop
+  0xffff_0f00, // Cilium
+  0xffff_0000, // Calico
+  0x6d6f_6c65, // Mullvad
+  0x696a_f100, // UniFi split-vpn
+  0x7000_0000, // zapret: nfqws, tpws and its filter
+  0x0000_3f00, // mwan3
+  0x0000_00ff, // fw4 and qos scripts
+  0x0000_ca6c, // wg-quick: 51820
+  0x0000_e1f1, // NordVPN
+  0x0000_2000, // container port mappings (CNI, netavark)
+  ...[0xff, 0xfff, 0xffff], // numbers that people choose
+];
+
+/**
+ * The two bits that are best left to us.
+ *
+ * @param asked MARK_MASK; `auto`: two that nobody uses, and well-known programs seldom
+ * @throws UsageError for a mask that others use, naming them; EnvironmentError where none is left
+ */
+export function chooseMask(asked: number | "auto", users: readonly MarkUser[]): number {
+  if (asked === "auto") return freeMask(users);
+  const others = users.filter(({ packets }) => (packets & asked) !== 0).map(({ who }) => who);
+  if (others.length === 0) return asked;
+  throw new UsageError(
+    `Cannot use MARK_MASK=${hex(asked)}: others use these bits (${others.join("; ")}); ` +
+      `MARK_MASK=auto takes two that are free`,
+  );
+}
+
+function freeMask(users: readonly MarkUser[]): number {
+  const taken = users.reduce((bits, { packets }) => bits | packets, 0);
+  const timesKnown = (bit: number) => WELL_KNOWN.filter((bits) => (bits >>> bit & 1) === 1).length;
+  const free = Array.from({ length: 32 }, (_, bit) => bit)
+    .filter((bit) => (taken >>> bit & 1) === 0)
+    .sort((a, b) => timesKnown(a) - timesKnown(b) || b - a);
+  if (free.length < 2) {
+    const who = users.filter(({ packets }) => packets !== 0).map((one) => one.who).join("; ");
+    throw new EnvironmentError(
+      `Cannot find two bits of the packet mark that nobody uses: ${who}`,
+      "free two, or set MARK_MASK to two that do not matter",
+    );
+  }
+  return ((1 << free[0]) | (1 << free[1])) >>> 0;
+}
+
+/** Marks that a seal is to spare: those in use, then those of well-known programs. */
+export function marksToSpare(users: readonly MarkUser[]): number[] {
+  return [...users.flatMap(({ packets }) => [packets, packets]), ...WELL_KNOWN];
+}
