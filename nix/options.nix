@@ -40,9 +40,9 @@ lib: with lib.types; {
   markMask = {
     variable = "MARK_MASK";
     type = str;
-    default = "0x30000000";
+    default = "auto";
     example = "0x00030000";
-    description = "The two bits of the packet and connection mark that carry the decision of a flow: a 32-bit mask with exactly 2 bits, such as 0x30000000.";
+    description = "The two bits of the connection mark that keep the decision of a flow (auto: free ones): auto, or a 32-bit mask with exactly 2 bits, such as 0x30000000.";
   };
   policy = {
     variable = "POLICY";

@@ -54,7 +54,7 @@ Deno.test("loadConfig() gives the original's defaults", () => {
   assert.equal(config.cleanupInterval, 300);
   assert.deepEqual(config.whitelistPorts, [22, 53, 80, 443, 853, 5222, 5269]);
   assert.deepEqual(config.chains, ["FORWARD"]);
-  assert.equal(config.markMask, 0x30000000);
+  assert.equal(config.markMask, "auto");
   assert.ok(config.queueCount >= 1 && config.queueCount <= 8);
   assert.equal(file, null);
   assert.ok(Object.values(origins).every((origin) => origin === "default"));
@@ -72,6 +72,7 @@ const accepted: readonly (readonly [string, string, OptionName, Config[OptionNam
   ["MANAGE_RULES", "0", "manageRules", false],
   ["MARK_MASK", "0xC0000000", "markMask", 0xc0000000],
   ["MARK_MASK", "3", "markMask", 3],
+  ["MARK_MASK", "AUTO", "markMask", "auto"],
   ["POLICY", "Strict", "policy", "strict"],
   ["BAN_TARGET", "both", "banTarget", "both"],
   ["BAN_SCOPE", "endpoint", "banScope", "endpoint"],
@@ -129,9 +130,9 @@ const refused = [
   ["INTERFACE", "eth0,,eth1", "expected a comma-separated list of interface names"],
   ["INTERFACE", "../../etc", "expected a comma-separated list of interface names"],
   ["CHAINS", "FORWARD,POSTROUTING", "expected a comma-separated list of INPUT, FORWARD, OUTPUT"],
-  ["MARK_MASK", "0x40000000", "expected a 32-bit mask with exactly 2 bits"],
-  ["MARK_MASK", "0x70000000", "expected a 32-bit mask with exactly 2 bits"],
-  ["MARK_MASK", "0x130000000", "expected a 32-bit mask"],
+  ["MARK_MASK", "0x40000000", "expected auto, or a 32-bit mask with exactly 2 bits"],
+  ["MARK_MASK", "0x70000000", "expected auto, or a 32-bit mask with exactly 2 bits"],
+  ["MARK_MASK", "0x130000000", "expected auto, or a 32-bit mask"],
   ["BAN_DURATION", "0", "expected a duration from 1 to"],
   ["BAN_DURATION", "5 hours", "expected a duration from 1 to"],
   ["BAN_DURATION", "-5m", "expected a duration from 1 to"],

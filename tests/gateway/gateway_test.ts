@@ -92,7 +92,7 @@ for (const backend of ["nft", "legacy"] as const) {
           assert.equal(await talk(lab, "udp", INSPECTED, { family, rounds: 5 }), 5);
           const inspected = await countersOf(gateway, ({ packets }) => packets >= 20);
           assert.equal(inspected.accepted, inspected.packets);
-          assert.equal(await through(/-m connmark --mark 0x10000000.* -j RETURN/), 0);
+          assert.equal(await through(/-A BTBLOCKER -m connmark --mark 0x2000000\/.* -j RETURN/), 0);
 
           for (const how of ["tcp", "udp"] as const) {
             assert.equal(await talk(lab, how, CLEAN, { family, rounds: 200 }), 200);
@@ -100,10 +100,10 @@ for (const backend of ["nft", "legacy"] as const) {
           const released = await countersOf(gateway, ({ released }) => released >= 2);
           // TCP: handshake and the first segments; UDP: what came before the first mark was saved.
           assert(released.packets - inspected.packets < 20, JSON.stringify(released));
-          assert(await through(/-m connmark --mark 0x10000000.* -j RETURN/) > 700);
+          assert(await through(/-A BTBLOCKER -m connmark --mark 0x2000000\/.* -j RETURN/) > 700);
 
           assert.equal(await talkInVain(lab, "tcp", BITTORRENT, { family }), 0);
-          const inKernel = () => through(/-m connmark --mark 0x20000000.* -j DROP/);
+          const inKernel = () => through(/-A BTBLOCKER -m connmark --mark 0x80000000\/.* -j DROP/);
           await until(async () => await inKernel() > 0, () => "nothing is dropped in the kernel");
           const { dropped } = await countersOf(gateway);
           // The rest dies in the kernel, but for what was sent again while the first one waited.

@@ -135,7 +135,7 @@ export class Bed implements AsyncDisposable {
     let sum = 0;
     for (const command of ["iptables-save", "ip6tables-save"]) {
       const saved = await this.router.run([command, "-c"]);
-      for (const [, count] of saved.matchAll(/^\[(\d+):\d+\] -A BTBLOCKER .*-j NFQUEUE/gm)) {
+      for (const [, count] of saved.matchAll(/^\[(\d+):\d+\] -A BTBLOCKER_QUEUE .*-j NFQUEUE/gm)) {
         sum += Number(count);
       }
     }

@@ -4,7 +4,7 @@
  */
 
 import { EnvironmentError, UsageError } from "../../errors.ts";
-import { hex } from "./marks.ts";
+import { hex, withMasks } from "./marks.ts";
 import { isOwnChain } from "./rule_text.ts";
 
 /** One rule, filter or device that uses marks; bits as signed words. */
@@ -95,7 +95,7 @@ function readRuleset(listing: string): MarkUser[] {
   const users: MarkUser[] = [];
   let table = "";
   let isOurs = false;
-  for (const line of listing.split("\n").map((line) => line.trim())) {
+  for (const line of withMasks(listing).split("\n").map((line) => line.trim())) {
     const [, kind, name] = /^(table|chain) (?:\w+ )?(\S+) \{/.exec(line) ?? [];
     if (kind === "table") table = name;
     if (kind !== undefined) isOurs = table.startsWith("btblocker") || isOwnChain(name);

@@ -44,7 +44,7 @@ const SEAL_BITS = 12;
  *
  * @param seal by default a new one that spares no bit in particular
  */
-export function marksOf(mask: number, seal: Seal = newSeal(mask, [])): Marks {
+export function marksOf(mask: number, seal?: Seal): Marks {
   const clear = mask & -mask;
   const drop = (mask & ~clear) | 0;
   if (!Number.isInteger(mask) || mask <= 0 || mask > 0xffff_ffff || !isOneBit(drop)) {
@@ -52,15 +52,16 @@ export function marksOf(mask: number, seal: Seal = newSeal(mask, [])): Marks {
       `Cannot use the mark mask ${hex(mask)}: expected a number of 32 bits, two of them set`,
     );
   }
+  const { bits, value } = seal ?? newSeal(mask, []);
   return {
     mask: mask | 0,
     clear: clear | 0,
     drop,
-    seal,
-    sealMask: mask | seal.bits,
-    sealedClear: seal.value | clear,
-    sealedDrop: seal.value | drop,
-    sealedPass: seal.value | mask,
+    seal: { bits, value },
+    sealMask: mask | bits,
+    sealedClear: value | clear,
+    sealedDrop: value | drop,
+    sealedPass: value | mask,
   };
 }
 
@@ -94,4 +95,16 @@ function isOneBit(value: number): boolean {
 /** The form in which iptables prints marks. */
 export function hex(value: number): string {
   return `0x${(value >>> 0).toString(16)}`;
+}
+
+/**
+ * A listing of nft with masks in full: a mask of the highest bits it writes as a prefix, `meta mark
+ * 0x40000000/2`.
+ */
+export function withMasks(listing: string): string {
+  return listing.replaceAll(
+    /\bmark (!= )?(0x[0-9a-f]+)\/(\d+)/g,
+    (_, not: string | undefined, value: string, bits: string) =>
+      `mark & ${hex(~0 << (32 - Number(bits)))} ${not ?? "== "}${value}`,
+  );
 }

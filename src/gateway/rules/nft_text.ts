@@ -8,7 +8,7 @@
  */
 
 import { stripChains } from "./copy_strip.ts";
-import { hex, type Marks, marksOf } from "./marks.ts";
+import { hex, type Marks, marksOf, withMasks } from "./marks.ts";
 import {
   CHAIN,
   DATAGRAM,
@@ -91,7 +91,7 @@ function mainChains(traffic: GuardedTraffic): string[] {
 /** As `serviceRules` for iptables; a set takes any number of ports. */
 function serviceRules(ports: readonly number[]): string[] {
   if (ports.length === 0) return [];
-  const set = `{ ${ports.join(", ")} }`;
+  const set = `{ ${ports.toSorted((a, b) => a - b).join(", ")} }`; // as nft lists it
   return [["original", "dport"], ["reply", "sport"]].map(([direction, end]) =>
     `meta l4proto { tcp, udp } th ${end} ${set} ct direction ${direction} counter return`
   );
@@ -153,7 +153,7 @@ export function holdsNftRules(listing: string, traffic: GuardedTraffic): boolean
 function outlineOf(text: string): Map<string, string[]> {
   const chains = new Map<string, string[]>();
   let rules: string[] | null = null;
-  for (const line of text.split("\n").map((line) => line.trim())) {
+  for (const line of withMasks(text).split("\n").map((line) => line.trim())) {
     const chain = /^chain (\S+) \{$/.exec(line)?.[1];
     if (chain !== undefined) chains.set(chain, rules = []);
     else if (line === "}") rules = null;
@@ -164,12 +164,12 @@ function outlineOf(text: string): Map<string, string[]> {
 
 /** `queue 0-3`, `hook forward`, `jump BTBLOCKER`, `drop`, or `set 0x30000000` for what goes on. */
 function outlineOfRule(rule: string): string {
-  const hook = /^type filter (hook \w+) /.exec(rule)?.[1];
+  const hook = /^type \w+ (hook \w+) /.exec(rule)?.[1];
   if (hook !== undefined) return hook;
   const queue = /\bqueue (.*)$/.exec(rule)?.[1];
   if (queue === undefined) {
     const end = /(?:drop|return|accept|(?:jump|goto) \S+)$/.exec(rule)?.[0] ?? "set";
-    const mask = /meta mark & (0x[0-9a-f]+) /.exec(rule)?.[1];
+    const mask = /meta mark & (0x[0-9a-f]+) [!=]= /.exec(rule)?.[1];
     const ports = /th [ds]port (?:\{ )?([\d, -]+)/.exec(rule)?.[1] ?? "";
     return `${end} ${mask === undefined ? "" : hex(Number(mask))} ${ports.trim()}`;
   }
@@ -181,7 +181,8 @@ function outlineOfRule(rule: string): string {
 }
 
 /** The marks of a table as `nft list table` prints it, null where it has no rules of ours. */
-export function nftMarks(listing: string): Marks | null {
+export function nftMarks(listed: string): Marks | null {
+  const listing = withMasks(listed);
   const [, sealMask, state] = /meta mark & (0x\w+) == (0x\w+) ct mark set/.exec(listing) ?? [];
   const [, mask] = /\bct mark & (0x\w+) == 0x\w+ meta mark & /.exec(listing) ?? [];
   if (sealMask === undefined || mask === undefined) return null;

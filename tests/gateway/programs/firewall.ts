@@ -1,22 +1,20 @@
 /** Firewall in the namespace it is started in: firewall.ts BACKEND TABLE ACTION TRAFFIC-JSON */
 
 import { type Backend, Firewall } from "../../../src/gateway/rules/firewall.ts";
-import { marksOf } from "../../../src/gateway/rules/marks.ts";
 import { type GuardedTraffic, type Table, TABLES } from "../../../src/gateway/rules/rule_text.ts";
+import { TRAFFIC } from "../rules/traffic.ts";
 
 const [backend, table, action, given] = Deno.args;
-const traffic: GuardedTraffic = {
-  chains: ["FORWARD"],
-  queueNumber: 0,
-  queueCount: 1,
-  marks: marksOf(0x3000_0000),
-  recheck: 0,
-  monitorOnly: false,
-  ...JSON.parse(given ?? "{}"),
-};
+const { withNft = true, ...changes } = JSON.parse(given ?? "{}");
+const traffic: GuardedTraffic = { ...TRAFFIC, ...changes };
 const tables = table === "any" ? TABLES : [table as Table];
 const told: string[] = [];
-const firewall = await Firewall.open(backend as Backend, tables, (message) => told.push(message));
+const firewall = await Firewall.open(
+  backend as Backend,
+  tables,
+  (message) => told.push(message),
+  withNft,
+);
 switch (action) {
   case "install":
     await firewall.install(traffic);
@@ -29,9 +27,10 @@ switch (action) {
     break;
 }
 console.log(JSON.stringify({
-  installed: await firewall.isInstalled(traffic),
+  installed: (await firewall.look(traffic)).isInstalled,
   description: firewall.describe(),
   warnings: firewall.warnings,
   told,
-  conflicts: await firewall.conflicts(traffic.marks),
+  marks: await firewall.installedMarks(),
+  users: await firewall.markUsers(),
 }));

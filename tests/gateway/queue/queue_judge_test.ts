@@ -17,7 +17,7 @@ import {
   workerCounters,
 } from "../../../src/gateway/queue/counters.ts";
 import type { Chain } from "../../../src/gateway/rules/chain.ts";
-import { marksOf } from "../../../src/gateway/rules/marks.ts";
+import { hex, marksOf } from "../../../src/gateway/rules/marks.ts";
 import { QueueJudge, type QueueJudgeOptions } from "../../../src/gateway/queue/queue_judge.ts";
 import {
   NF_ACCEPT,
@@ -31,7 +31,7 @@ const PACKET = Uint8Array.fromHex(
   "45000020000040004011" + "0000" + "c0a80164" + "08080808" + "c8221ae1000c0000" + "64313a61",
 );
 const FOREIGN = 0x0004_0001; // bits of somebody else
-const MARKS = marksOf(0x3000_0000);
+const MARKS = marksOf(0x3000_0000, { bits: 0x0ff0_0000, value: 0x05a0_0000 });
 const CHAIN: Chain = { marks: MARKS, savesMarks: true, monitors: true, sharesTable: false };
 const NO_CHAIN: Chain = { ...CHAIN, savesMarks: false };
 
@@ -76,8 +76,8 @@ const rows: readonly [
   string,
 ][] = [
   ["wanted more of", INSPECT, {}, NF_ACCEPT, FOREIGN, "accepted"],
-  ["clean", CLEAN, {}, NF_REPEAT, FOREIGN | MARKS.clear, "released"],
-  ["BitTorrent", BITTORRENT, {}, NF_REPEAT, FOREIGN | MARKS.drop, "dropped"],
+  ["clean", CLEAN, {}, NF_REPEAT, FOREIGN | MARKS.sealedClear, "released"],
+  ["BitTorrent", BITTORRENT, {}, NF_REPEAT, FOREIGN | MARKS.sealedDrop, "dropped"],
   ["to be dropped alone", DROP, {}, NF_DROP, FOREIGN, "dropped"],
   ["the engine's fault", "throw", {}, NF_ACCEPT, FOREIGN, "faults"],
   ["banned", INSPECT, { bans: banned }, NF_DROP, FOREIGN, "bannedDrops"],
@@ -94,7 +94,7 @@ const rows: readonly [
     BITTORRENT,
     { monitorOnly: true },
     NF_REPEAT,
-    FOREIGN | MARKS.drop,
+    FOREIGN | MARKS.sealedDrop,
     "released",
   ],
   [
@@ -102,7 +102,7 @@ const rows: readonly [
     BITTORRENT,
     { monitorOnly: true, chain: { ...CHAIN, monitors: false } },
     NF_REPEAT,
-    FOREIGN | MARKS.clear,
+    FOREIGN | MARKS.sealedClear,
     "released",
   ],
   ["to be dropped alone, monitored", DROP, { monitorOnly: true }, NF_ACCEPT, FOREIGN, "accepted"],
@@ -120,7 +120,7 @@ const rows: readonly [
     INSPECT,
     { chain: { ...CHAIN, sharesTable: true } },
     NF_REPEAT,
-    FOREIGN | MARKS.pass,
+    FOREIGN | MARKS.sealedPass,
     "accepted",
   ],
   [
@@ -128,7 +128,7 @@ const rows: readonly [
     CLEAN,
     { chain: { ...CHAIN, sharesTable: true } },
     NF_REPEAT,
-    FOREIGN | MARKS.clear,
+    FOREIGN | MARKS.sealedClear,
     "released",
   ],
 ];
@@ -148,9 +148,42 @@ for (const [name, engineSays, options, verdict, mark, counter] of rows) {
 
 Deno.test("QueueJudge strips the mark of a packet that RECHECK called back", () => {
   const { judge } = judgeOf(INSPECT);
-  judge.judge(messageOf(PACKET, FOREIGN | MARKS.pass), PACKET, 1000);
+  judge.judge(messageOf(PACKET, FOREIGN | MARKS.sealedPass), PACKET, 1000);
   assert.equal(judge.verdict, NF_ACCEPT);
   assert.equal(judge.mark, FOREIGN);
+});
+
+/** Mullvad, UniFi split-vpn, zapret; one in the seal's bits alone; one that is all but sealed. */
+const FOREIGN_MARKS = [0x6d6f_6c65, 0x696a_f100, 0x1000_0000, 0x0010_0000, 0x15b0_0000];
+const direct = [
+  ["clean", CLEAN, {}, NF_ACCEPT, "accepted"],
+  ["BitTorrent", BITTORRENT, {}, NF_DROP, "dropped"],
+  ["BitTorrent, monitored", BITTORRENT, { monitorOnly: true }, NF_ACCEPT, "accepted"],
+  ["wanted more of", INSPECT, { chain: { ...CHAIN, sharesTable: true } }, NF_ACCEPT, "accepted"],
+] as const;
+
+for (const mark of FOREIGN_MARKS) {
+  for (const [name, engineSays, options, verdict, counter] of direct) {
+    Deno.test(`QueueJudge takes ${hex(mark)} for no verdict and gives none by it: ${name}`, () => {
+      const told: number[] = [];
+      const onForeignMark = (foreign: number) => told.push(foreign);
+      const { judge, counts } = judgeOf(engineSays, { ...options, onForeignMark });
+      judge.judge(messageOf(PACKET, mark), PACKET, 1000);
+      assert.equal(judge.verdict, verdict);
+      assert.equal(judge.mark, mark); // as it was
+      assert.equal(counts()[counter], 1);
+      assert.equal(counts().foreignMarks, 1);
+      assert.deepEqual(told, [mark]);
+    });
+  }
+}
+
+Deno.test("QueueJudge behind rules of others leaves all marks alone", () => {
+  const chain = { ...CHAIN, savesMarks: false };
+  const { judge, counts } = judgeOf(CLEAN, { chain });
+  judge.judge(messageOf(PACKET, 0x6d6f_6c65), PACKET, 1000);
+  assert.equal(judge.mark, 0x6d6f_6c65);
+  assert.equal(counts().foreignMarks, 0);
 });
 
 Deno.test("QueueJudge accepts and counts what is no TCP or UDP packet", () => {
@@ -181,7 +214,7 @@ Deno.test("QueueJudge with the real engine: any bytes get a verdict and no fault
       if (framed) packet[3] = packet.length;
       judge.judge(messageOf(packet), packet, time += 10);
       assert([NF_ACCEPT, NF_DROP, NF_REPEAT].includes(judge.verdict));
-      assert.equal(judge.mark & ~MARKS.mask, FOREIGN);
+      assert.equal(judge.mark & ~MARKS.sealMask, FOREIGN);
     }),
     { numRuns: 3000 },
   );

@@ -2,6 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { Host } from "../../../src/demo/network.ts";
+import type { MarkUser } from "../../../src/gateway/rules/mark_users.ts";
+import type { Marks } from "../../../src/gateway/rules/marks.ts";
+import { MARKS } from "./traffic.ts";
 import { createRouter, liveImpossible, program, savedRules } from "../live.ts";
 
 const impossible = liveImpossible("iptables-nft", "iptables-legacy");
@@ -23,7 +26,8 @@ interface Answer {
   installed: boolean;
   description: string;
   warnings: string[];
-  conflicts: string[];
+  marks: Marks | null;
+  users: MarkUser[];
 }
 
 async function firewall(
@@ -55,14 +59,15 @@ for (const backend of ["nft", "legacy"]) {
       const before = await savedRules(router);
       assert.equal((await firewall(router, backend, "look")).installed, false);
 
-      const { installed, description, warnings, conflicts } = await firewall(
+      const { installed, description, warnings, marks } = await firewall(
         router,
         backend,
         "install",
       );
       assert(installed);
       assert.match(description, /^IPv4 and IPv6, iptables \(\w+\), table security$/);
-      assert.deepEqual([warnings, conflicts], [[], []]);
+      assert.deepEqual(warnings, []);
+      assert.deepEqual(marks, MARKS);
       const once = await savedRules(router);
       assert.equal(once.match(/^-A FORWARD -j BTBLOCKER$/gm)?.length, 2);
       for (const line of before.split("\n")) assert(once.includes(line), line);
@@ -128,26 +133,71 @@ Deno.test({
   },
 });
 
+for (const withNft of [true, false]) {
+  Deno.test({
+    name: `copied marks are stripped ${
+      withNft ? "by nft" : "by iptables"
+    }, come, stay single and go`,
+    ignore,
+    async fn() {
+      await using lab = await createRouter();
+      const { router } = lab;
+      const before = await savedRules(router);
+      const strips = { stripsCopies: true, withNft };
+      const copies = async () => {
+        const nft = await router.run(["nft", "list", "tables"]);
+        const saved = await savedRules(router);
+        return {
+          nft: nft.match(/btblocker_copies/g)?.length ?? 0,
+          iptables: saved.match(/^-A (PREROUTING|OUTPUT) -j BTBLOCKER_COPIES$/gm)?.length ?? 0,
+        };
+      };
+      const present = withNft ? { nft: 1, iptables: 0 } : { nft: 0, iptables: 4 };
+      for (let run = 0; run < 2; run++) {
+        assert((await firewall(router, "nft", "install", strips)).installed);
+        assert.deepEqual(await copies(), present);
+      }
+      assert.equal((await firewall(router, "nft", "install", { withNft })).installed, true);
+      assert.deepEqual(await copies(), { nft: 0, iptables: 0 });
+      await firewall(router, "nft", "install", strips);
+      await firewall(router, "nft", "remove", { withNft });
+      assert.deepEqual(await copies(), { nft: 0, iptables: 0 });
+      assert.equal(withoutEmptyTables(await savedRules(router)), withoutEmptyTables(before));
+    },
+  });
+}
+
 Deno.test({
-  name: "rules of others that use our mark bits are named",
+  name: "whoever uses marks on this machine is found: iptables, nft, ip rule",
   ignore,
   async fn() {
     await using lab = await createRouter();
     const { router } = lab;
+    const mangle = ["iptables", "-w", "-t", "mangle", "-A"];
+    await router.run([...mangle, "PREROUTING", "-j", "CONNMARK", "--restore-mark"]);
     await router.run([
-      "iptables",
-      "-w",
-      "-t",
-      "mangle",
-      "-A",
-      "PREROUTING",
-      "-j",
-      "CONNMARK",
-      "--restore-mark",
+      ...["iptables-legacy", "-w", "-t", "mangle", "-A", "PREROUTING"],
+      ...["-j", "MARK", "--set-mark", "0x100/0xff00"],
     ]);
-    const { conflicts } = await firewall(router, "system", "look");
-    assert.equal(conflicts.length, 1);
-    assert.match(conflicts[0], /^-A PREROUTING -j CONNMARK --restore-mark/);
+    await router.run([
+      "sh",
+      "-c",
+      `printf %s "$0" | nft -f -`,
+      "table inet vpn { chain out { type route hook output priority 0; meta mark set 0x6d6f6c65; }; }",
+    ]);
+    await router.run(["ip", "rule", "add", "fwmark", "0x40000/0xff0000", "table", "52"]);
+    const { users } = await firewall(router, "system", "look");
+    const bits = users.map(({ packets, copies }) => [packets >>> 0, copies >>> 0]);
+    assert.deepEqual(
+      [...new Set(bits.map(String))].toSorted(), // nft lists the rules of iptables-nft once more
+      [
+        [0, 0xffff_ffff], // restores
+        [0x100, 0],
+        [0x6d6f_6c65, 0],
+        [0x00ff_0000, 0],
+      ].map(String).toSorted(),
+      JSON.stringify(users),
+    );
   },
 });
 

@@ -1,35 +1,44 @@
 /** Whether nft's listing of a table shows that it holds our rules. */
 import assert from "node:assert/strict";
-import { marksOf } from "../../../src/gateway/rules/marks.ts";
-import { holdsNftRules, nftText } from "../../../src/gateway/rules/nft_text.ts";
+import { holdsNftRules, nftMarks, nftText } from "../../../src/gateway/rules/nft_text.ts";
 import type { GuardedTraffic } from "../../../src/gateway/rules/rule_text.ts";
 import { createRouter, liveImpossible } from "../live.ts";
-
-const TRAFFIC: GuardedTraffic = {
-  chains: ["FORWARD"],
-  queueNumber: 0,
-  queueCount: 3,
-  marks: marksOf(0x3000_0000),
-  recheck: 0,
-  monitorOnly: false,
-};
+import { marksOf } from "../../../src/gateway/rules/marks.ts";
+import { MARKS, TRAFFIC } from "./traffic.ts";
 
 /** As nft 1.0.6 lists the table, and as nft(8) and its source have the queue statement. */
 const LISTING = `table inet btblocker {
+	chain BTBLOCKER_QUEUE {
+		meta nfproto ipv4 meta length 40 tcp flags ! fin,syn,rst tcp doff 5 return
+		meta nfproto ipv4 meta length 52 tcp flags ! fin,syn,rst tcp doff 8 return
+		meta nfproto ipv6 meta length 60 tcp flags ! fin,syn,rst tcp doff 5 return
+		meta nfproto ipv6 meta length 72 tcp flags ! fin,syn,rst tcp doff 8 return
+		meta l4proto { tcp, udp } queue flags bypass to 0-2
+		meta l4proto { ipencap, ipv6, gre } queue flags bypass to 0-2
+	}
+
+	chain BTBLOCKER_MARKED {
+		meta mark & 0x3ff00000 == 0x15a00000 ct mark set ct mark & 0xdfffffff | 0x10000000
+		meta mark & 0x3ff00000 == 0x25a00000 ct mark set ct mark & 0xefffffff | 0x20000000
+		meta mark & 0x3ff00000 == 0x25a00000 drop
+		meta mark & 0x0ff00000 == 0x05a00000 meta mark set meta mark & 0xc00fffff
+		meta mark & 0x3ff00000 == 0x00000000 return
+		meta l4proto { tcp, udp } th dport { 53, 443 } ct direction original counter packets 0 bytes 0 return
+		meta l4proto { tcp, udp } th sport { 53, 443 } ct direction reply counter packets 0 bytes 0 return
+		meta mark & 0x30000000 == 0x00000000 ct mark & 0x30000000 == 0x10000000 return
+		meta mark & 0x30000000 == 0x00000000 ct mark & 0x30000000 == 0x20000000 drop
+		goto BTBLOCKER_QUEUE
+	}
+
 	chain BTBLOCKER {
 		tcp flags syn / fin,syn,rst,ack ct mark & 0x30000000 != 0x00000000 ct mark set ct mark & 0xcfffffff
-		ct mark & 0x30000000 == 0x10000000 meta mark & 0x30000000 == 0x00000000 return
+		meta l4proto udp ct state related ct status ! confirmed meta mark & 0x3ff00000 == 0x00000000 ct mark & 0x30000000 != 0x00000000 ct mark set ct mark & 0xcfffffff
+		ct mark & 0x30000000 == 0x10000000 meta mark & 0x3ff00000 == 0x00000000 return
+		meta mark & 0x3ff00000 != 0x00000000 goto BTBLOCKER_MARKED
+		meta l4proto { tcp, udp } th dport { 53, 443 } ct direction original counter packets 0 bytes 0 return
+		meta l4proto { tcp, udp } th sport { 53, 443 } ct direction reply counter packets 0 bytes 0 return
 		ct mark & 0x30000000 == 0x20000000 drop
-		meta mark & 0x30000000 == 0x10000000 ct mark set ct mark & 0xdfffffff | 0x10000000
-		meta mark & 0x30000000 == 0x20000000 ct mark set ct mark & 0xefffffff | 0x20000000
-		meta mark & 0x30000000 == 0x20000000 drop
-		meta mark & 0x30000000 == 0x00000000 meta nfproto ipv4 meta length 40 tcp flags ! fin,syn,rst tcp doff 5 return
-		meta mark & 0x30000000 == 0x00000000 meta nfproto ipv4 meta length 52 tcp flags ! fin,syn,rst tcp doff 8 return
-		meta mark & 0x30000000 == 0x00000000 meta nfproto ipv6 meta length 60 tcp flags ! fin,syn,rst tcp doff 5 return
-		meta mark & 0x30000000 == 0x00000000 meta nfproto ipv6 meta length 72 tcp flags ! fin,syn,rst tcp doff 8 return
-		meta mark & 0x30000000 == 0x00000000 meta l4proto { tcp, udp } queue flags bypass to 0-2
-		meta mark & 0x30000000 == 0x00000000 meta l4proto { ipencap, ipv6, gre } queue flags bypass to 0-2
-		meta mark set meta mark & 0xcfffffff
+		goto BTBLOCKER_QUEUE
 	}
 
 	chain FORWARD {
@@ -38,13 +47,14 @@ const LISTING = `table inet btblocker {
 	}
 }
 `;
+const LISTED = { ...TRAFFIC, queueCount: 3, whitelistPorts: [443, 53] };
 
 Deno.test("holdsNftRules() knows its rules in the words of either nft", () => {
-  assert(holdsNftRules(LISTING, TRAFFIC));
+  assert(holdsNftRules(LISTING, LISTED));
   const old = LISTING.replaceAll("queue flags bypass to 0-2", "queue num 0-2 bypass");
-  assert(holdsNftRules(old, TRAFFIC));
+  assert(holdsNftRules(old, LISTED));
   const one = LISTING.replaceAll("to 0-2", "to 7");
-  assert(holdsNftRules(one, { ...TRAFFIC, queueNumber: 7, queueCount: 1 }));
+  assert(holdsNftRules(one, { ...LISTED, queueNumber: 7, queueCount: 1 }));
 });
 
 const others: readonly [string, string][] = [
@@ -56,22 +66,31 @@ const others: readonly [string, string][] = [
   ["another hook", LISTING.replace("FORWARD", "INPUT").replace("hook forward", "hook input")],
   ["other queues", LISTING.replaceAll("to 0-2", "to 0-3")],
   ["a queue that drops where nobody listens", LISTING.replaceAll("flags bypass to", "to")],
-  ["another mask", LISTING.replaceAll("0x30000000", "0xc0000000")],
+  ["another mask", LISTING.replaceAll("meta mark & 0x30000000", "meta mark & 0xc0000000")],
+  ["another seal", LISTING.replaceAll("0x0ff00000", "0x000ff000")],
+  ["other services", LISTING.replaceAll("{ 53, 443 }", "{ 53, 444 }")],
   ["a rule that was removed", LISTING.replace(/\t\tct mark .* drop\n/, "")],
 ];
 
 for (const [name, listing] of others) {
   Deno.test(`holdsNftRules() is false of ${name}`, () => {
     assert.notEqual(listing, LISTING);
-    assert.equal(holdsNftRules(listing, TRAFFIC), false);
+    assert.equal(holdsNftRules(listing, LISTED), false);
   });
 }
 
+Deno.test("nftMarks() reads the marks of a listed table", () => {
+  assert.deepEqual(nftMarks(LISTING), MARKS);
+  assert.equal(nftMarks("table inet btblocker {\n}\n"), null);
+});
+
 Deno.test("holdsNftRules() is false of the rules for other settings", () => {
-  assert.equal(holdsNftRules(LISTING, { ...TRAFFIC, monitorOnly: true }), false);
-  assert.equal(holdsNftRules(LISTING, { ...TRAFFIC, recheck: 1 << 20 }), false);
-  assert.equal(holdsNftRules(LISTING, { ...TRAFFIC, chains: ["FORWARD", "INPUT"] }), false);
-  assert.equal(holdsNftRules(LISTING, { ...TRAFFIC, queueCount: 2 }), false);
+  assert.equal(holdsNftRules(LISTING, { ...LISTED, monitorOnly: true }), false);
+  assert.equal(holdsNftRules(LISTING, { ...LISTED, recheck: 1 << 20 }), false);
+  assert.equal(holdsNftRules(LISTING, { ...LISTED, chains: ["FORWARD", "INPUT"] }), false);
+  assert.equal(holdsNftRules(LISTING, { ...LISTED, queueCount: 2 }), false);
+  assert.equal(holdsNftRules(LISTING, { ...LISTED, whitelistPorts: [443] }), false);
+  assert.equal(holdsNftRules(LISTING, { ...LISTED, stripsCopies: true }), false);
 });
 
 const impossible = liveImpossible("nft");
@@ -87,6 +106,8 @@ Deno.test({
       { queueCount: 1 },
       { chains: ["INPUT", "OUTPUT"], queueCount: 4, recheck: 1 << 20 },
       { monitorOnly: true, marks: marksOf(0x0300) },
+      { whitelistPorts: [443, 22, 8443], stripsCopies: true },
+      { whitelistPorts: [443], marks: marksOf(0xc000_0000, { bits: 0x3ff0_0000, value: 1 << 20 }) },
     ];
     for (const changes of settings) {
       const traffic = { ...TRAFFIC, ...changes };
@@ -97,6 +118,7 @@ Deno.test({
       const queueing = listed
         .replaceAll(/counter packets .* comment "(\S+)"/g, "queue flags bypass to $1");
       assert(holdsNftRules(queueing, traffic), listed);
+      assert.deepEqual(nftMarks(listed), traffic.marks);
       assert.equal(holdsNftRules(listed, traffic), false);
     }
   },
