@@ -6,7 +6,7 @@ _btblocker() {
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "${path:+$path }$word" in
-    "run" | "analyze" | "bans" | "bans list" | "bans add" | "bans remove" | "bans clear" | "rules" | "rules install" | "rules remove" | "rules show" | "doctor" | "status" | "demo") path="${path:+$path }$word" ;;
+    "run" | "analyze" | "bans" | "bans list" | "bans add" | "bans remove" | "bans clear" | "log" | "log find" | "rules" | "rules install" | "rules remove" | "rules show" | "doctor" | "status" | "demo") path="${path:+$path }$word" ;;
     esac
   done
   case $prev in
@@ -53,10 +53,14 @@ _btblocker() {
     --fleet-spool) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --html) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --duration) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
+    --info-hash) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
+    --port) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
+    --address) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
+    --between) mapfile -t COMPREPLY < <(compgen -W "" -- "$cur"); return ;;
   esac
   case $path in
     "")
-      words="run analyze bans rules doctor status demo -V --version -h --help --show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --who --webhook-url --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool"
+      words="run analyze bans log rules doctor status demo -V --version -h --help --show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --who --webhook-url --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool"
       ;;
     "run")
       words="--show-config --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --ban-target --ban-scope --ban-duration --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --who --webhook-url --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
@@ -79,6 +83,13 @@ _btblocker() {
       ;;
     "bans clear")
       words="--json -h --help"
+      ;;
+    "log")
+      words="find -h --help"
+      ;;
+    "log find")
+      words="--info-hash --port --address --between --json --config -h --help"
+      files=yes
       ;;
     "rules")
       words="install remove show -h --help"

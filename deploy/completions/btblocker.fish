@@ -5,7 +5,7 @@ function __btblocker_at
     set -l words (commandline -opc)[2..]
     set -l commands
     for word in $words
-        contains -- $word run analyze bans list add remove clear rules install show doctor status demo
+        contains -- $word run analyze bans list add remove clear log find rules install show doctor status demo
         and set -a commands $word
     end
     test "$commands" = "$argv"
@@ -15,6 +15,7 @@ complete -c btblocker -f
 complete -c btblocker -n '__btblocker_at' -f -a run -d 'block (root, or CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON)'
 complete -c btblocker -n '__btblocker_at' -f -a analyze -d 'judge captures (pcap, pcapng), no privileges, any platform'
 complete -c btblocker -n '__btblocker_at' -f -a bans -d 'list, add or lift bans'
+complete -c btblocker -n '__btblocker_at' -f -a log -d 'answer questions about past detections'
 complete -c btblocker -n '__btblocker_at' -f -a rules -d 'install, remove or show the firewall rules'
 complete -c btblocker -n '__btblocker_at' -f -a doctor -d 'can this machine run it: kernel, libraries, rights, rules'
 complete -c btblocker -n '__btblocker_at' -f -a status -d 'counters of the running one'
@@ -133,6 +134,16 @@ complete -c btblocker -n '__btblocker_at bans remove' -l fleet -d 'on all machin
 complete -c btblocker -n '__btblocker_at bans remove' -s h -l help -d 'print this help'
 complete -c btblocker -n '__btblocker_at bans clear' -l json -d 'one JSON object'
 complete -c btblocker -n '__btblocker_at bans clear' -s h -l help -d 'print this help'
+complete -c btblocker -n '__btblocker_at log' -f -a find -d 'find what a complaint names in the detection log, rotated files too'
+complete -c btblocker -n '__btblocker_at log' -s h -l help -d 'print this help'
+complete -c btblocker -n '__btblocker_at log find' -l info-hash -x -d 'of the torrent: 40 or 64 hexadecimal digits, or base 32'
+complete -c btblocker -n '__btblocker_at log find' -l port -x -d 'of either end'
+complete -c btblocker -n '__btblocker_at log find' -l address -x -d 'of either end'
+complete -c btblocker -n '__btblocker_at log find' -l between -x -d 'FROM/UNTIL (ISO 8601, local unless it says), or one day'
+complete -c btblocker -n '__btblocker_at log find' -l json -d 'one JSON object a line'
+complete -c btblocker -n '__btblocker_at log find' -l config -r -F -d 'TOML file (default: /etc/btblocker/config.toml, if there)'
+complete -c btblocker -n '__btblocker_at log find' -s h -l help -d 'print this help'
+complete -c btblocker -n '__btblocker_at log find' -F
 complete -c btblocker -n '__btblocker_at rules' -f -a install -d 'install the rules'
 complete -c btblocker -n '__btblocker_at rules' -f -a remove -d 'remove the rules'
 complete -c btblocker -n '__btblocker_at rules' -f -a show -d 'print the rules as they would be installed'

@@ -204,6 +204,32 @@ export function buildProgram(
       exit(await (await import("./bans.ts")).bans("clear", [], { json: json === true }));
     });
 
+  const log = program.command("log").description("answer questions about past detections");
+  const find = log.command("find")
+    .description("find what a complaint names in the detection log, rotated files too")
+    .argument(
+      "[files...]",
+      "logs (default: DETECTION_LOG and its rotated files), text, JSON or gzip",
+    )
+    .option("--info-hash <hash>", "of the torrent: 40 or 64 hexadecimal digits, or base 32")
+    .option("--port <port>", "of either end")
+    .option("--address <address>", "of either end")
+    .option("--between <times>", "FROM/UNTIL (ISO 8601, local unless it says), or one day")
+    .option("--json", "one JSON object a line")
+    .option("--config <path>", "TOML file (default: /etc/btblocker/config.toml, if there)")
+    .action(async (files, flags) => {
+      const { findInLog } = await import("./log.ts");
+      const setting = async () => {
+        const { config } = flags;
+        return (await loadFrom(config === undefined ? {} : { config })).config.detectionLog;
+      };
+      exit(await findInLog(files, flags, setting));
+    });
+  find.addHelpText(
+    "after",
+    "\nExit codes: 0 found, 1 nothing found or a file cannot be read, 2 usage.",
+  );
+
   const rules = program.command("rules").description("install, remove or show the firewall rules");
   for (
     const [action, help] of [
