@@ -102,6 +102,7 @@ in
     systemd.services.btblocker = {
       description = "btblocker, keeps BitTorrent off this machine and the networks behind it";
       wantedBy = [ "multi-user.target" ];
+      startLimitIntervalSec = 0;
       after = [
         "network.target"
         "firewall.service"

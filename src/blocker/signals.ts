@@ -3,10 +3,13 @@ export class Signals implements Disposable {
   #waiting: ((event: "stop" | "reload") => void) | null = null;
   #stop = false;
   #reload = false;
-  readonly #onStop = () => this.#deliver("stop");
+  readonly #stopping: () => void;
+  readonly #onStop = () => this.stop();
   readonly #onReload = () => this.#deliver("reload");
 
-  constructor() {
+  /** @param stopping called as soon as a stop is asked for, whatever is going on then */
+  constructor(stopping: () => void) {
+    this.#stopping = stopping;
     Deno.addSignalListener("SIGINT", this.#onStop);
     Deno.addSignalListener("SIGTERM", this.#onStop);
     Deno.addSignalListener("SIGHUP", this.#onReload);
@@ -18,6 +21,12 @@ export class Signals implements Disposable {
     if (waiting !== null) waiting(event);
     else if (event === "stop") this.#stop = true;
     else this.#reload = true; // several in a row are one
+  }
+
+  /** As a signal would: whoever started us is gone. */
+  stop(): void {
+    this.#stopping();
+    this.#deliver("stop");
   }
 
   next(): Promise<"stop" | "reload"> {

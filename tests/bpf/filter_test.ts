@@ -445,15 +445,17 @@ Deno.test("a driver that refuses the mode asked for is an error; auto takes tc",
   );
 });
 
-Deno.test("an interface that does not exist is an error when there is no other", {
+Deno.test("no interface of those named is there at the start: waited for with a warning", {
   ignore,
 }, async () => {
   await using hosts = await Namespaces.create();
-  const filter = await hosts.startFilter({ interfaces: ["nope0"] });
+  const filter = await hosts.startFilter({ interfaces: ["late0"] });
   assert.match(
     filter.messages(),
-    /fatal: Cannot guard nope0: no such network interface \(/,
+    /warn: None of INTERFACE \(late0\) is there yet, (none is up|there are .*): waiting for it/,
   );
+  await hosts.connect("late0", ADDRESSES);
+  await until(() => /dropped on late0 by/.test(filter.messages()), () => filter.messages());
 });
 
 Deno.test("a second blocker in the namespace is refused, naming the first", {

@@ -76,7 +76,7 @@ export class BanSide implements Disposable {
 
   /** Makes the maps; nothing is attached yet. */
   static open(options: BanSideOptions): BanSide {
-    requireAnyInterface(options.interfaces);
+    if (options.xdpMode !== "off") warnWhereNoneIs(options);
     using undo = new DisposableStack();
     const local = undo.use(new LocalAddresses(options.whitelistIps));
     const monitoring = { on: options.monitorOnly };
@@ -172,16 +172,14 @@ export class BanSide implements Disposable {
 }
 
 /**
- * Names of which none is there are a mistake. A single missing one is waited for: wg0 may come up
- * after boot.
+ * Interfaces are waited for: wg0 may come up long after the boot. Where none is there they may be
+ * misspelt too, so what is there is said.
  */
-function requireAnyInterface(names: readonly string[]): void {
+function warnWhereNoneIs({ interfaces: names, log }: BanSideOptions): void {
   if (names.length === 0 || names.some((name) => interfaceIndex(name) !== 0)) return;
   const present = [...new Set(Deno.networkInterfaces().map(({ name }) => name))];
-  throw new EnvironmentError(
-    `Cannot guard ${names.join(", ")}: no such network interface`,
-    present.length === 0 ? "none is up" : `there are ${present.join(", ")}; set INTERFACE`,
-  );
+  const there = present.length === 0 ? "none is up" : `there are ${present.join(", ")}`;
+  log("warn", `None of INTERFACE (${names.join(", ")}) is there yet, ${there}: waiting for it`);
 }
 
 /** Looks of so many seconds share one answer about forwarding, unless something changed. */

@@ -4,6 +4,7 @@
  */
 import type { LogLine } from "../../log_line.ts";
 import { copiesOurs, describeForeignMark } from "./agreed_marks.ts";
+import { EnvironmentError } from "../../errors.ts";
 import type { Firewall } from "./firewall.ts";
 import type { GuardedTraffic } from "./rule_text.ts";
 
@@ -16,6 +17,8 @@ const USERS_AGAIN_MS = 5_000;
 
 /** What of the rules can change while they stand. */
 export type LiveTraffic = Pick<GuardedTraffic, "monitorOnly" | "whitelistPorts">;
+/** A service manager ends a stop that takes too long (TimeoutStopSec= of our unit: 15 s). */
+const REMOVAL_MS = 7_000;
 
 export class KeptRules implements AsyncDisposable {
   #traffic: GuardedTraffic;
@@ -169,10 +172,32 @@ export class KeptRules implements AsyncDisposable {
     }
   }
 
+  /**
+   * Removes the rules. Another program may hold the lock of iptables: then they stay, which harms
+   * nobody, since packets pass where no queue is served, and that is an error.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#usersTimer);
-    await this.#changing; // else it would restore what is being removed
-    await this.#installed[Symbol.asyncDispose]();
+    const removal = this.#changing // else it would restore what is being removed
+      .then(() => this.#installed[Symbol.asyncDispose]());
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(tooLate()), REMOVAL_MS);
+    });
+    try {
+      await Promise.race([removal, late]);
+    } finally {
+      clearTimeout(timer);
+      removal.catch(() => {}); // told, or too late to be told
+    }
   }
+}
+
+function tooLate(): EnvironmentError {
+  return new EnvironmentError(
+    `Cannot remove the firewall rules in ${REMOVAL_MS / 1000} seconds: does another program hold ` +
+      "the lock of iptables? They stay, and let all packets pass",
+    "btblocker rules remove",
+  );
 }
