@@ -1,5 +1,6 @@
 import type { Packet } from "../packet/packet.ts";
 import { isMatch, type Match, NEED_MORE } from "../protocols/match.ts";
+import { detectCutRequest } from "../protocols/http_tracker/detect_cut.ts";
 import { kindRow } from "../protocols/methods.ts";
 import { negotiationLength } from "../protocols/socks/negotiation.ts";
 import { detectWebsocketFrame } from "../protocols/websocket_tracker/detect.ts";
@@ -45,6 +46,8 @@ export class TcpInspector {
   readonly #encrypted: EncryptedFlows;
   readonly #finding: Finding;
   #policy: EnginePolicy;
+  /** Whether the end of the packet's payload was not recorded. */
+  #isCut = false;
 
   constructor(
     flow: FlowRecord,
@@ -77,6 +80,7 @@ export class TcpInspector {
   inspect(slot: number, direction: number, packet: Packet): Outcome {
     const flow = this.#flow;
     const { bytes, payloadStart, payloadEnd, payloadLength } = packet;
+    this.#isCut = payloadLength > payloadEnd - payloadStart;
     const sequence = payloadSequence(packet);
     let offset = offsetOf(flow, direction, sequence);
     if (offset !== 0 && flow.packets(direction) === 0) {
@@ -254,7 +258,11 @@ export class TcpInspector {
     }
     if (negotiation < 0) return this.#wantsMore(direction, from - start);
     const answer = judgeOpening(bytes, from, end, blockSocks, blockMentions);
-    if (answer === NEED_MORE) return this.#wantsMore(direction, from - start);
+    if (answer === NEED_MORE) {
+      const cut = this.#isCut ? detectCutRequest(bytes, from, end) : null;
+      if (cut !== null) return this.#found(direction, cut, bytes, from, end);
+      return this.#wantsMore(direction, from - start);
+    }
     if (isMatch(answer) && answer.strength !== "hint") {
       return this.#found(direction, answer, bytes, from, end);
     }
@@ -323,6 +331,8 @@ export class TcpInspector {
       if (answer.strength === "hint") return WAIT;
       return this.#found(direction, answer, bytes, payloadStart, payloadEnd);
     }
+    const cut = this.#isCut ? detectCutRequest(bytes, payloadStart, payloadEnd) : null;
+    if (cut !== null) return this.#found(direction, cut, bytes, payloadStart, payloadEnd);
     this.#flow.setBase(direction, sequence);
     this.#reopen(direction, packet);
     return WAIT;

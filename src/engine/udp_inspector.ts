@@ -1,4 +1,5 @@
 import type { Packet } from "../packet/packet.ts";
+import { detectCutDatagram } from "../protocols/cut_datagram.ts";
 import { detectDht } from "../protocols/dht/detect.ts";
 import { detectLsd } from "../protocols/lsd/detect.ts";
 import type { Match } from "../protocols/match.ts";
@@ -67,7 +68,10 @@ export class UdpInspector {
     }
     match = this.#trackers.observe(slot, direction as 0 | 1, bytes, start, end);
     if (this.#isDecisive(match)) return this.#finding.set(match!, bytes, start, end);
-    return WAIT;
+    const wireLength = packet.payloadLength - (start - packet.payloadStart);
+    if (wireLength <= end - start) return WAIT;
+    match = detectCutDatagram(bytes, start, end, wireLength);
+    return match === null ? WAIT : this.#finding.set(match, bytes, start, end);
   }
 
   /** Whether a match decides; a hint keeps the flow in view instead. */

@@ -35,6 +35,7 @@ export const KINDS = {
     "announce-response",
     "scrape-response",
     "failure",
+    "cut-request",
     "path-by-client",
     "torrent-mention",
     "torrent-file-mention",

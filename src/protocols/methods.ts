@@ -117,7 +117,8 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     infoHash: httpInfoHash,
     kinds: {
       ...{ announce: {}, scrape: {}, "announce-response": ASKER, "scrape-response": ASKER },
-      ...{ failure: NEVER, "path-by-client": {} },
+      // A browser may have been made to fetch it; the headers that tell are missing.
+      ...{ failure: NEVER, "cut-request": NEVER, "path-by-client": {} },
       ...{ "torrent-mention": {}, "torrent-file-mention": {}, "magnet-mention": {} },
     },
   },

@@ -16,6 +16,7 @@ const DECISIVE: Readonly<Record<Kind<"http-tracker" | "web-seed">, readonly stri
   "scrape-response": ["files"],
   failure: ["failure reason"],
   "path-by-client": ["last path segment", "User-Agent"],
+  "cut-request": ["info_hash"],
   "piece-by-hash": ["info_hash", "piece"],
   "range-by-client": ["User-Agent", "Range"],
   "torrent-by-client": ["path end", "User-Agent"],

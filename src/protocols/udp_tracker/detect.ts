@@ -57,6 +57,15 @@ const ANNOUNCE_REQUEST = match(
   "announce request with a client's peer id",
 );
 
+const CUT_ANNOUNCE = match(
+  "udp-tracker",
+  "announce-by-peer-id",
+  "proof",
+  "announce request with a client's peer id, cut",
+);
+/** So much of a peer id tells the client (BEP 20). */
+const PEER_ID_MARK_LENGTH = 8;
+
 /** A connect request, or an announce request with a plausible peer id. */
 export function detectUdpTracker(bytes: Uint8Array, start: number, end: number): Match | null {
   const length = end - start;
@@ -70,6 +79,18 @@ export function detectUdpTracker(bytes: Uint8Array, start: number, end: number):
     default:
       return null;
   }
+}
+
+/** The same of an announce whose end is missing, `wireLength` bytes in all. */
+export function detectCutAnnounce(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  wireLength: number,
+): Match | null {
+  if (wireLength < ANNOUNCE_LENGTH || end - start < PEER_ID + PEER_ID_MARK_LENGTH) return null;
+  if (i32be(bytes, start + REQUEST_ACTION) !== ACTION_ANNOUNCE) return null;
+  return isPeerId(bytes, start + PEER_ID) ? CUT_ANNOUNCE : null;
 }
 
 /** BEP 15, connect: 96 fixed bits. */
