@@ -1,5 +1,19 @@
 import { type Packet, PSH } from "../packet/packet.ts";
-import type { FlowRecord } from "./flow_record.ts";
+import {
+  ANSWERED,
+  BEGUN,
+  BEGUN_MASK,
+  BLOCKS,
+  BLOCKS_MASK,
+  CHUNKS,
+  CHUNKS_MASK,
+  type FlowRecord,
+  HEADER_SEEN,
+  HELLO_A,
+  HELLO_B,
+  MARKED,
+  SENDER,
+} from "./flow_record.ts";
 
 /**
  * What encryption does not hide of the side that sends pieces: where its writes end. A client writes
@@ -25,38 +39,9 @@ const QUOTA = 2000;
 /** Segments of a multiple of this are messages of a constant size, some of them joined on the way. */
 const CONSTANT = 500;
 
-/**
- * Two lengths of the beginning: the handshake of 68 bytes, right behind a negotiation of 56 as the
- * third message, or by itself; and `unchoke` or `interested`, 5 bytes, after it.
- */
-const HANDSHAKE = 68;
-const NEGOTIATION = 56;
-const BARE_MESSAGE = 5;
-/** The third message begins at most so far into the stream, the fourth so far (PadC, IA). */
-const MAX_THIRD = 608;
-const MAX_FOURTH = MAX_THIRD + NEGOTIATION + 512;
-const BEGINNING = 2_048;
-/** After a handshake by its length the first blocks are waited for so far, after both lengths longer. */
+/** What the first requests bring, and the beginning before it. */
 const FIRST_BLOCKS = 4 * BLOCK + 8192;
-const FIRST_BLOCKS_AFTER_BOTH = 16 * BLOCK;
 
-/** Facts in the flow's word for encrypted flows, above the flags of encrypted_flows.ts. */
-/** The other side spoke after the sender's last segment. */
-const ANSWERED = 0x80;
-const HANDSHAKE_SEEN = 0x100;
-const BARE_SEEN = 0x200;
-/** The marks stand, for the direction {@link SENDER}. */
-const MARKED = 0x400;
-const SENDER = 0x800;
-/** A header by itself behind a block. */
-const HEADER_SEEN = 0x1000;
-/** Counts: blocks and chunks, less ends elsewhere, and bytes of the chunk begun. */
-const BLOCKS = 13;
-const BLOCKS_MASK = 7;
-const CHUNKS = 16;
-const CHUNKS_MASK = 15;
-const BEGUN = 20;
-const BEGUN_MASK = 0xfff;
 const OF_SENDER = SENDER | HEADER_SEEN | (BLOCKS_MASK << BLOCKS) | (CHUNKS_MASK << CHUNKS) |
   (BEGUN_MASK << BEGUN);
 
@@ -65,30 +50,8 @@ const OF_SENDER = SENDER | HEADER_SEEN | (BLOCKS_MASK << BLOCKS) | (CHUNKS_MASK 
  * joined on the way to segments of several, have a length of 3000 now and then.
  */
 const CHUNKS_AT_FIRST = 6;
-const ENOUGH_CHUNKS = CHUNKS_AT_FIRST + 5;
-/** Behind the lengths of a handshake and of a bare message. */
-const ENOUGH_CHUNKS_BEHIND_HANDSHAKE = CHUNKS_AT_FIRST + 3;
 const CHUNK_PENALTY = 2;
 const CONSTANT_PENALTY = 4;
-
-/**
- * Blocks that decide without other facts. A write of another protocol ends just there once in
- * 16 397 times, and one that ends elsewhere takes one back: see `deno task bench:mse`.
- */
-const ENOUGH = 4;
-const ENOUGH_WITH_EVIDENCE = 3;
-const ENOUGH_WITH_HEADER = 3;
-const ENOUGH_WITH_HANDSHAKE = 2;
-const ENOUGH_IN_A_SWARM = 2;
-
-export const NO_BLOCKS = 0;
-/** Decides where several flows of a host have as much. */
-export const TWO_BLOCKS = 1;
-/** Decides with any host evidence. */
-export const SOME_BLOCKS = 2;
-/** Decides alone. */
-export const CLEAR_BLOCKS = 3;
-export type Blocks = 0 | 1 | 2 | 3;
 
 /** Follows the ends of writes in encrypted flows; state in the flow table's words. */
 export class BlockRhythm {
@@ -98,22 +61,15 @@ export class BlockRhythm {
     this.#flow = flow;
   }
 
-  /**
-   * Looks at a segment of new data and says what is known of the flow by now.
-   *
-   * @param hasBeginning whether the flow was seen from its first byte, and has MSE's shape
-   */
-  observe(direction: number, packet: Packet, hasBeginning: boolean): Blocks {
+  /** Looks at a segment of new data; true when it is a fact that speaks for blocks. */
+  observe(direction: number, packet: Packet): boolean {
     const flow = this.#flow;
     const length = packet.payloadLength;
-    if (hasBeginning && flow.bytes(direction) <= BEGINNING) {
-      this.#noteBeginning(direction, length);
-    }
     // A header by itself may come before the sender has sent more than the other side.
     const isSender = flow.bytes(direction) > flow.bytes(1 - direction);
     if (!isSender && length !== HEADER) {
       flow.encryption |= ANSWERED;
-      return NO_BLOCKS;
+      return false;
     }
     const end = flow.next(direction);
     const start = (end - length) | 0;
@@ -123,7 +79,7 @@ export class BlockRhythm {
       flow.encryption |= MARKED | sender | (CHUNKS_AT_FIRST << CHUNKS);
       flow.referenceMark = start;
       flow.endMark = start;
-    } else if ((flow.encryption & ANSWERED) !== 0 && this.#blocksOf() === 0) {
+    } else if ((flow.encryption & ANSWERED) !== 0 && this.blocks === 0) {
       // Asked again, so it may have paused here, whatever the last segment's length was.
       flow.referenceMark = start;
     }
@@ -131,35 +87,40 @@ export class BlockRhythm {
     // The sender says where it had no more to send; a segment that is merely full says nothing.
     const isWriteEnd = (packet.flags & PSH) !== 0;
     const isFact = this.#followBlocks(start, end, isWriteEnd);
-    return this.#followChunks(length, isWriteEnd) || isFact ? this.#judge() : NO_BLOCKS;
+    return this.#followChunks(length, isWriteEnd) || isFact;
   }
 
-  /** Whether something speaks for blocks so far. */
+  /** Ends of writes whole blocks apart, less those elsewhere. */
+  get blocks(): number {
+    return (this.#flow.encryption >> BLOCKS) & BLOCKS_MASK;
+  }
+
+  /** Writes of {@link CHUNK} bytes, less those elsewhere. */
+  get chunks(): number {
+    return ((this.#flow.encryption >> CHUNKS) & CHUNKS_MASK) - CHUNKS_AT_FIRST;
+  }
+
+  /** Data begins: what was written before it is no debt. */
+  beginData(): void {
+    this.#flow.dropFact(CHUNKS_MASK << CHUNKS);
+    this.#flow.noteFact(CHUNKS_AT_FIRST << CHUNKS);
+  }
+
+  /** Whether a block's header stood by itself behind a block. */
+  get hasHeader(): boolean {
+    return this.#flow.hasFact(HEADER_SEEN);
+  }
+
+  /** Whether the flow is no longer than what the first requests bring. */
+  get isAmongFirst(): boolean {
+    return this.#flow.allBytes < FIRST_BLOCKS;
+  }
+
+  /** Whether something speaks for blocks so far, or may yet behind a handshake's length. */
   isPossible(): boolean {
     const flow = this.#flow;
-    const facts = flow.encryption;
-    if (this.#blocksOf() > 0) return true;
-    if (((facts >> CHUNKS) & CHUNKS_MASK) > CHUNKS_AT_FIRST) return true;
-    const most = (facts & BARE_SEEN) !== 0 ? FIRST_BLOCKS_AFTER_BOTH : FIRST_BLOCKS;
-    return (facts & HANDSHAKE_SEEN) !== 0 && flow.allBytes < most;
-  }
-
-  /** Whether the flow is no longer than what the first request brings. */
-  #isAmongFirst(): boolean {
-    const flow = this.#flow;
-    return flow.allBytes < FIRST_BLOCKS;
-  }
-
-  #noteBeginning(direction: number, length: number): void {
-    const flow = this.#flow;
-    const start = flow.bytes(0) - length;
-    if (length === BARE_MESSAGE && (flow.encryption & HANDSHAKE_SEEN) !== 0) {
-      flow.encryption |= BARE_SEEN;
-    }
-    if (
-      direction === 0 && ((length === NEGOTIATION + HANDSHAKE && start <= MAX_THIRD) ||
-        (length === HANDSHAKE && start <= MAX_FOURTH))
-    ) flow.encryption |= HANDSHAKE_SEEN;
+    return this.blocks > 0 || this.chunks > 0 ||
+      (flow.hasLength(HELLO_A | HELLO_B) && this.isAmongFirst);
   }
 
   /** Whether the segment ends whole blocks after one of the two marks, or is a header behind them. */
@@ -175,7 +136,7 @@ export class BlockRhythm {
     }
     if (length === HEADER) {
       // The next block is counted from where its header begins.
-      const isBehindBlock = flow.referenceMark === start && this.#blocksOf() > 0;
+      const isBehindBlock = flow.referenceMark === start && this.blocks > 0;
       flow.endMark = start;
       if (!isBehindBlock) return false;
       flow.encryption |= HEADER_SEEN;
@@ -194,10 +155,6 @@ export class BlockRhythm {
     this.#add(BLOCKS, BLOCKS_MASK, -1);
     flow.endMark = end;
     return false;
-  }
-
-  #blocksOf(): number {
-    return (this.#flow.encryption >> BLOCKS) & BLOCKS_MASK;
   }
 
   /**
@@ -232,26 +189,6 @@ export class BlockRhythm {
     const count = ((flow.encryption >> shift) & mask) + by;
     const next = Math.max(0, Math.min(mask, count));
     flow.encryption = (flow.encryption & ~(mask << shift)) | (next << shift);
-  }
-
-  #judge(): Blocks {
-    const word = this.#flow.encryption;
-    const blocks = this.#blocksOf();
-    const chunks = (word >> CHUNKS) & CHUNKS_MASK;
-    const hasHeader = (word & HEADER_SEEN) !== 0;
-    const hasHandshake = (word & HANDSHAKE_SEEN) !== 0;
-    if (blocks >= ENOUGH) return CLEAR_BLOCKS;
-    if (blocks >= ENOUGH_WITH_HEADER && hasHeader) return CLEAR_BLOCKS;
-    if (blocks >= ENOUGH_WITH_HANDSHAKE && hasHandshake) return CLEAR_BLOCKS;
-    if (blocks >= 1 && hasHeader && hasHandshake) return CLEAR_BLOCKS;
-    if (hasHandshake && (word & BARE_SEEN) !== 0) {
-      if (chunks >= ENOUGH_CHUNKS_BEHIND_HANDSHAKE) return CLEAR_BLOCKS;
-      if (blocks >= 1 && this.#isAmongFirst()) return CLEAR_BLOCKS;
-    }
-    if (blocks >= ENOUGH_WITH_EVIDENCE || (blocks >= 1 && hasHeader) || chunks >= ENOUGH_CHUNKS) {
-      return SOME_BLOCKS;
-    }
-    return blocks >= ENOUGH_IN_A_SWARM ? TWO_BLOCKS : NO_BLOCKS;
   }
 }
 

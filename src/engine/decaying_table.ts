@@ -7,7 +7,7 @@ const WAYS = 8;
  * A bounded table of keys with the time each was last seen, in a (shared) array of words: rows of
  * eight entries, of which the oldest makes room. It has no lock of its own.
  *
- * An entry is its key, a tick, and a word that says it is in use.
+ * An entry is its key, a tick, and a value, which is 0 where the entry is not in use.
  */
 export class DecayingTable {
   readonly #words: Int32Array;
@@ -30,8 +30,8 @@ export class DecayingTable {
     return rows * WAYS * (keyWords + 2);
   }
 
-  /** Notes that the key was seen; `row` is taken modulo the number of rows. */
-  touch(row: number, key: Int32Array, timeMs: number): void {
+  /** Notes that the key was seen, and its value; `row` is taken modulo the number of rows. */
+  touch(row: number, key: Int32Array, timeMs: number, value = 1): void {
     const words = this.#words;
     const tick = tickOf(timeMs);
     let entry = this.#find(row, key);
@@ -40,7 +40,18 @@ export class DecayingTable {
       for (let word = 0; word < this.#keyWords; word++) words[entry + word] = key[word];
     }
     words[entry + this.#keyWords] = tick;
-    words[entry + this.#keyWords + 1] = 1;
+    words[entry + this.#keyWords + 1] = value;
+  }
+
+  /** Takes the key out, if it is there. */
+  forget(row: number, key: Int32Array): void {
+    const entry = this.#find(row, key);
+    if (entry >= 0) this.#words[entry + this.#keyWords + 1] = 0;
+  }
+
+  /** Value of an entry that {@link nextOf} has given. */
+  valueOf(entry: number): number {
+    return this.#words[entry + this.#keyWords + 1];
   }
 
   /** Whether the key was seen within `maxAgeMs`. */

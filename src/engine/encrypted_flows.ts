@@ -4,39 +4,60 @@ import {
   entropy,
   findHandshake,
   hasLengthPrefix,
+  isKeyRandom,
   isTlsRecord,
-  looksRandom,
-  MAX_OPENING,
   MIN_OPENING,
-  MIN_THIRD_MESSAGE,
 } from "../protocols/mse/detect.ts";
-import { BlockRhythm, CLEAR_BLOCKS, NO_BLOCKS, SOME_BLOCKS } from "./block_rhythm.ts";
-import { type FlowRecord, MID_STREAM } from "./flow_record.ts";
-import { BY_LENGTHS, type HostEvidence } from "./host_evidence.ts";
+import { BlockRhythm } from "./block_rhythm.ts";
+import {
+  COUNTED,
+  DATA_SEEN,
+  type FlowRecord,
+  MEASURED,
+  MEASURING,
+  MID_STREAM,
+  OPENING_JUDGED,
+  RANDOM,
+  RULED_OUT,
+  SHAPED,
+  SIMULTANEOUS,
+} from "./flow_record.ts";
+import { BY_LENGTHS, BY_OPENING, type HostEvidence } from "./host_evidence.ts";
+import {
+  areBlocks,
+  areBlocksOfHost,
+  areBlocksOfSwarm,
+  bitsOf,
+  isEnough,
+  LEAST,
+} from "./mse_table.ts";
 import { type Finding, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { encryptedMayWait } from "./release.ts";
-import { DESTINATION_END, SOURCE_END } from "./sender.ts";
 import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
-import { isWellKnownPort, SYSTEM_PORTS } from "./well_known_ports.ts";
+import { DESTINATION_END, SOURCE_END } from "./sender.ts";
+import { streamEnd } from "./stream_space.ts";
+import { followTurns, isOpening } from "./turns.ts";
+import { SYSTEM_PORTS } from "./well_known_ports.ts";
 
-const OF_PROVEN_HOST = match(
+const LENGTHS = match("mse", "lengths", "strong", "encrypted, lengths of a handshake and messages");
+const OF_HOST = match(
   "mse",
   "by-host",
   "strong",
-  "encrypted handshake, host with BitTorrent evidence",
+  "encrypted, lengths of a handshake, host with BitTorrent evidence",
 );
-const TO_NAMED_PEER = match(
+const NAMED = match(
   "mse",
   "named-peer",
   "strong",
-  "encrypted handshake with an endpoint named as peer",
+  "encrypted, lengths of a handshake with an endpoint named as peer",
 );
 const FAN_OUT = match(
   "mse",
   "fan-out",
   "strong",
-  "encrypted handshakes with several distinct endpoints",
+  "encrypted, lengths of a handshake, one of several endpoints",
 );
 const REQUESTS_AND_PIECES = match(
   "mse",
@@ -75,15 +96,6 @@ const RANDOM_BYTES = match("entropy", "random-bytes", "strong", "random bytes on
 const SOURCE = 0;
 const DESTINATION = 4;
 
-/** Flags in the low byte of the flow's word for them, bit `<< direction` where both directions have one. */
-const RANDOM = 0x01;
-const MEASURED = 0x04;
-const RULED_OUT = 0x10;
-/** The first three messages have MSE's shape. */
-const SHAPED = 0x20;
-/** The flow counts among its initiator's openings. */
-const COUNTED = 0x40;
-
 /**
  * A handshake in the clear follows the negotiation, which is 1748 bytes at most (96 and three times
  * 512 of padding, 116 of fields), a message that was sent twice included.
@@ -95,10 +107,14 @@ const FIRST_CLIENT_PORT = 32_768;
 const STRICT_SAMPLE = 1024;
 const STRICT_ENTROPY = 7.6;
 
+/** Ends of writes that agree with requests' lengths. */
+const BLOCKS_BESIDE_REQUESTS = 2;
+
 /**
- * Message Stream Encryption. Nothing in it can be matched, so the engine looks at the order, size
- * and randomness of the first messages, and decides only where the host gives evidence: proven
- * BitTorrent lately, a remote endpoint that was named as a peer, or such flows to several places.
+ * Message Stream Encryption. Nothing in it can be matched; a flow is decided by the lengths of its
+ * own messages. Order, size and randomness of the first ones make it a suspect, no more. What its
+ * host did besides lowers how much of its own lengths is needed, never to none (`mse_table.ts`).
+ * Ports play no part, but for the strict policy.
  */
 export class EncryptedFlows {
   readonly #flow: FlowRecord;
@@ -131,7 +147,7 @@ export class EncryptedFlows {
     return this.#flow.hasFact(RULED_OUT);
   }
 
-  /** Whether the flow has the shape so far and evidence may still come. */
+  /** Whether the flow has the shape so far and its lengths may still decide. */
   isPending(): boolean {
     return !this.isRuledOut() && encryptedMayWait(this.#flow, this.#hasLengths());
   }
@@ -152,74 +168,191 @@ export class EncryptedFlows {
   }
 
   /**
-   * Measures the first bytes of a direction, `[start, end)`. True when they are too few to tell.
+   * Measures the first bytes of a direction, `[start, end)`: the key, not the padding behind it, which
+   * some clients do not fill. True when they are too few to tell.
    */
   wantsOpening(direction: number, bytes: Uint8Array, start: number, end: number): boolean {
     const flow = this.#flow;
     if (flow.hasFact(RULED_OUT | (MEASURED << direction))) return false;
     const length = end - start;
-    if (isReadable(bytes, start, end) || isTlsRecord(bytes, start, end)) {
+    if (isText(bytes, start, end) || isTlsRecord(bytes, start, end)) {
       flow.noteFact(RULED_OUT);
       return false;
     }
-    const wanted = this.#policy.strict ? STRICT_SAMPLE : MIN_OPENING;
     if (length < MIN_OPENING) return true;
-    const isRandom = !hasLengthPrefix(bytes, start, end) && looksRandom(bytes, start, end);
-    if (isRandom && length < wanted) {
+    const isRandom = isKeyRandom(bytes, start, end);
+    if (isRandom && this.#policy.strict && length < STRICT_SAMPLE) {
       flow.noteFact(RANDOM << direction);
       return true;
     }
-    flow.noteFact(MEASURED << direction);
-    if (isRandom) flow.noteFact(RANDOM << direction);
-    else flow.noteFact(RULED_OUT);
+    flow.noteFact((MEASURED | (isRandom ? RANDOM : 0)) << direction);
+    if (!isRandom) flow.noteFact(RULED_OUT);
     return false;
   }
 
-  /** Follows turns and sizes, and decides when the shape is complete. */
+  /**
+   * The stream begins once more with other bytes: what was seen there before may have been a decoy
+   * that died on the way. True when this may be a key, where that was none.
+   */
+  beginAnew(direction: number, { bytes, payloadStart, payloadEnd }: Packet): boolean {
+    const flow = this.#flow;
+    const isWaiting = !flow.has((OPENING_JUDGED | MEASURING) << direction);
+    if (!isWaiting && !this.isRuledOut()) return false;
+    if (payloadEnd - payloadStart < MIN_OPENING) return false;
+    if (!isKeyRandom(bytes, payloadStart, payloadEnd)) return false;
+    flow.encryption = (flow.encryption & COUNTED) | ((MEASURED | RANDOM) << direction);
+    flow.lengths = 0;
+    flow.turn = 0;
+    flow.turnBytes = 0;
+    return true;
+  }
+
+  /** Follows turns and lengths, and decides as early as they allow. */
   observe(direction: number, packet: Packet, isNew: boolean): Outcome {
-    if (this.isRuledOut()) return WAIT;
-    const isMidStream = this.#flow.has(MID_STREAM);
+    if (this.isRuledOut()) {
+      this.letGo(direction, packet);
+      return WAIT;
+    }
+    const { bytes, payloadStart, payloadEnd } = packet;
     if (this.#isStrictWith(packet) && this.#isRandomByEntropy(direction, packet)) {
-      const { bytes, payloadStart, payloadEnd } = packet;
       return this.#finding.set(RANDOM_BYTES, bytes, payloadStart, payloadEnd);
     }
-    if (isNew && !isMidStream && !this.#isShaped()) this.#countTurn(direction, packet);
+    const handshake = this.#plainHandshake(direction, packet);
+    if (handshake >= 0) {
+      return this.#finding.set(PLAINTEXT_PAYLOAD, bytes, handshake, payloadEnd);
+    }
+    const hadData = this.#flow.hasLength(DATA_SEEN);
+    if (isNew && !this.#flow.has(MID_STREAM)) this.#followBeginning(direction, packet);
+    if (!hadData && this.#flow.hasLength(DATA_SEEN)) this.#blocks.beginData();
     if (isNew && this.#mayHaveRhythm()) {
-      const outcome = this.#listen(direction, packet, isMidStream);
+      const outcome = this.#listen(direction, packet);
       if (outcome !== WAIT) return outcome;
     }
-    if (isMidStream || !this.#isShaped()) return WAIT;
-    return this.#decide(direction, packet);
+    if (!this.#isShaped() || !this.#isStrictWith(packet)) return WAIT;
+    return this.#finding.set(RANDOM_SHAPE, bytes, payloadStart, payloadEnd);
+  }
+
+  /** Turns and their lengths; a flow that they rule out no longer counts for others. */
+  #followBeginning(direction: number, packet: Packet): void {
+    const flow = this.#flow;
+    const end = streamEnd(flow, direction);
+    // A detector waits for more, of a proxy's negotiation say: no turn of the flow's own yet.
+    if (end <= 0 || !flow.has((OPENING_JUDGED | MEASURING) << direction)) return;
+    followTurns(flow, direction, packet, end, this.#acknowledgedBy(packet, direction));
+    if (flow.turn === 1) this.#countOpening(direction, packet, end);
+    if (flow.hasFact(RULED_OUT)) this.letGo(direction, packet);
+  }
+
+  /** Bytes of the other side's stream, behind any negotiation, that the packet acknowledges. */
+  #acknowledgedBy({ acknowledgement }: Packet, direction: number): number {
+    const flow = this.#flow;
+    const other = 1 - direction;
+    return ((acknowledgement - flow.base(other)) | 0) - flow.peeled(other);
   }
 
   /**
-   * Requests and blocks by their lengths; few of them do with host evidence. That is all that decides
-   * flows older than the blocker: an SSH stream, or a TLS stream joined within a record, is as random
-   * in both directions, and a host that torrents has those too.
+   * Counts a flow among its initiator's openings at its first message, and not when its shape is
+   * complete: of flows opened at once the first already meets the others' evidence. One that says how
+   * long it is, as framed protocols do, does not count, which is all that this rules out.
    */
-  #listen(direction: number, packet: Packet, isMidStream: boolean): Outcome {
+  #countOpening(direction: number, packet: Packet, length: number): void {
+    const flow = this.#flow;
+    if (direction !== 0 || flow.hasFact(COUNTED) || !flow.hasFact(RANDOM)) return;
+    const { address, bytes, payloadStart, payloadEnd, destinationPort, timeMs } = packet;
+    if (!isOpening(length) || hasLengthPrefix(bytes, payloadStart, payloadEnd)) return;
+    flow.noteFact(COUNTED);
+    this.#evidence.addOpening(address, 0, address, 4, destinationPort, timeMs, BY_OPENING, length);
+  }
+
+  /** A flow that is ruled out or let go no longer counts among its host's openings. */
+  letGo(direction: number, packet: Packet): void {
+    if (!this.#flow.hasFact(COUNTED)) return;
+    const { address } = packet;
+    this.#flow.dropFact(COUNTED);
+    const host = direction === 0 ? 0 : 4;
+    const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
+    this.#evidence.removeOpening(address, host, address, 4 - host, port);
+  }
+
+  /**
+   * Where a handshake in the clear stands behind a negotiation, or -1: with plaintext selected only the
+   * negotiation is hidden. It needs no more than its own direction, which began as random.
+   */
+  #plainHandshake(direction: number, packet: Packet): number {
+    const flow = this.#flow;
+    if (flow.has(MID_STREAM) || !flow.hasFact(RANDOM << direction)) return -1;
     const { bytes, payloadStart, payloadEnd, payloadLength } = packet;
+    const before = streamEnd(flow, direction) - payloadLength;
+    if (before >= MAX_NEGOTIATION) return -1;
+    const from = payloadStart + Math.max(0, MIN_OPENING - before);
+    return findHandshake(bytes, from, Math.min(payloadEnd, payloadStart + MAX_NEGOTIATION));
+  }
+
+  /**
+   * Lengths of the beginning, of requests and of blocks. They are all that decides flows older than
+   * the blocker: an SSH stream, or a TLS stream joined within a record, is as random in both
+   * directions, and a host that torrents has those too.
+   */
+  #listen(direction: number, packet: Packet): Outcome {
+    const { bytes, payloadStart, payloadEnd } = packet;
+    const isMidStream = this.#flow.has(MID_STREAM);
     if (isMidStream && isTlsRecord(bytes, payloadStart, payloadEnd)) {
       this.#flow.noteFact(RULED_OUT);
       return WAIT;
     }
-    const requests = this.#requests.observe(direction, payloadLength);
-    if (requests === CLEAR_RHYTHM) {
-      return this.#found(REQUESTS_AND_PIECES, packet, SOURCE);
-    }
-    const blocks = this.#blocks.observe(direction, packet, !isMidStream);
-    if (blocks === CLEAR_BLOCKS) {
+    const rhythm = this.#requests.observe(direction, packet);
+    const isBlock = this.#blocks.observe(direction, packet);
+    const { blocks, hasHeader } = this.#blocks;
+    if (
+      rhythm === CLEAR_RHYTHM && (this.#requests.isAligned || blocks >= BLOCKS_BESIDE_REQUESTS)
+    ) return this.#found(REQUESTS_AND_PIECES, packet, SOURCE);
+    if (isBlock && areBlocks(blocks, hasHeader)) {
       return this.#found(BLOCKS, packet, DESTINATION);
     }
-    if (isService(packet, direction)) return WAIT;
+    if (!isMidStream) return this.#decideByBeginning(direction, packet);
     // Who asks for pieces is the host, whichever side opened the connection.
-    if (requests !== NO_RHYTHM && this.#hasEvidence(packet, 0, true)) {
-      return this.#found(SWARM, packet, SOURCE);
+    if (rhythm !== NO_RHYTHM && (this.#requests.isSomewhatAligned || blocks > 0)) {
+      if (this.#hasEvidence(packet, SOURCE, true)) return this.#found(SWARM, packet, SOURCE);
     }
-    if (blocks !== NO_BLOCKS && this.#hasEvidence(packet, 4, blocks === SOME_BLOCKS)) {
-      return this.#found(SWARM_BLOCKS, packet, DESTINATION);
+    return isBlock ? this.#decideByBlocks(packet, blocks, hasHeader) : WAIT;
+  }
+
+  /** The table: what the beginning and the first blocks show, and what the host did besides. */
+  #decideByBeginning(direction: number, packet: Packet): Outcome {
+    const { blocks, chunks, isAmongFirst } = this.#blocks;
+    const { lengths } = this.#flow;
+    const isSimultaneous = this.#flow.has(SIMULTANEOUS);
+    const bits = bitsOf(lengths, blocks, chunks, isAmongFirst, isSimultaneous);
+    if (bits < LEAST) return WAIT;
+    const initiator = direction === 0 ? SOURCE : DESTINATION;
+    if (isEnough(bits, lengths, "nothing")) return this.#found(LENGTHS, packet, initiator);
+    const { address, timeMs } = packet;
+    const responder = 4 - initiator;
+    const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
+    const evidence = this.#evidence;
+    if (isEnough(bits, lengths, "host") && evidence.isProven(address, initiator, timeMs)) {
+      return this.#found(OF_HOST, packet, initiator);
     }
+    if (
+      isEnough(bits, lengths, "several") &&
+      evidence.hasFanOut(address, initiator, timeMs, BY_OPENING)
+    ) {
+      return this.#found(FAN_OUT, packet, initiator);
+    }
+    if (
+      isEnough(bits, lengths, "named") &&
+      evidence.isNamed(address, initiator, address, responder, port, timeMs)
+    ) return this.#found(NAMED, packet, initiator);
     return WAIT;
+  }
+
+  /** Blocks of a flow older than the blocker, beside what its host did. */
+  #decideByBlocks(packet: Packet, blocks: number, hasHeader: boolean): Outcome {
+    const isSome = areBlocksOfHost(blocks, hasHeader, this.#blocks.chunks);
+    if (!isSome && !areBlocksOfSwarm(blocks)) return WAIT;
+    return this.#hasEvidence(packet, DESTINATION, isSome)
+      ? this.#found(SWARM_BLOCKS, packet, DESTINATION)
+      : WAIT;
   }
 
   /**
@@ -240,69 +373,8 @@ export class EncryptedFlows {
       evidence.addOpening(address, host, address, remote, port, timeMs, BY_LENGTHS);
       if (evidence.hasFanOut(address, host, timeMs, BY_LENGTHS)) return true;
     }
-    return isNotChance && (this.#isProven(packet, host) ||
+    return isNotChance && (evidence.isProven(address, host, timeMs) ||
       evidence.isNamed(address, host, address, remote, port, timeMs));
-  }
-
-  /** Turns: a message is all that one side sends before the other answers. */
-  #countTurn(direction: number, packet: Packet): void {
-    const flow = this.#flow;
-    const turn = flow.turn;
-    if (turn === 0) {
-      flow.turn = 1;
-      if (direction !== 0) flow.noteFact(RULED_OUT); // a server that greets first
-    } else if (((turn - 1) & 1) !== direction) {
-      if (turn <= 2 && !this.#isOpening(turn - 1)) {
-        flow.noteFact(RULED_OUT);
-        return;
-      }
-      flow.turn = turn + 1;
-      flow.turnBytes = 0;
-    }
-    const length = flow.turnBytes + packet.payloadLength;
-    flow.turnBytes = length;
-    if (flow.turn <= 2 && length > MAX_OPENING && !this.#policy.strict) {
-      flow.noteFact(RULED_OUT);
-    }
-    if (flow.turn === 1) this.#countOpening(packet);
-    if (flow.turn === 3 && length >= MIN_THIRD_MESSAGE) flow.noteFact(SHAPED);
-  }
-
-  /**
-   * Counts a flow among its initiator's openings at its first message, and not when its shape is
-   * complete: of flows opened at once the first already meets the others' evidence.
-   */
-  #countOpening(packet: Packet): void {
-    if (this.#flow.hasFact(RULED_OUT | COUNTED) || !this.#isOpening(0)) return;
-    this.#flow.noteFact(COUNTED);
-    if (isService(packet, 0)) return;
-    const { address, destinationPort, timeMs } = packet;
-    this.#evidence.addOpening(address, 0, address, 4, destinationPort, timeMs);
-  }
-
-  /** Whether the turn just ended can be Ya and PadA, or Yb and PadB. */
-  #isOpening(direction: number): boolean {
-    const flow = this.#flow;
-    const length = flow.turnBytes;
-    return length >= MIN_OPENING && length <= MAX_OPENING &&
-      flow.hasFact(RANDOM << direction);
-  }
-
-  #decide(direction: number, packet: Packet): Outcome {
-    const { bytes, payloadStart, payloadEnd, payloadLength } = packet;
-    if (this.#flow.bytes(direction) - payloadLength < MAX_NEGOTIATION) {
-      const handshake = findHandshake(
-        bytes,
-        payloadStart,
-        Math.min(payloadEnd, payloadStart + MAX_NEGOTIATION),
-      );
-      if (handshake >= 0) {
-        return this.#finding.set(PLAINTEXT_PAYLOAD, bytes, handshake, payloadEnd);
-      }
-    }
-    const decided = isService(packet, direction) ? WAIT : this.#decideByHost(direction, packet);
-    if (decided !== WAIT || !this.#isStrictWith(packet)) return decided;
-    return this.#finding.set(RANDOM_SHAPE, bytes, payloadStart, payloadEnd);
   }
 
   /**
@@ -316,36 +388,15 @@ export class EncryptedFlows {
     return this.#finding.set(found, bytes, payloadStart, payloadEnd, acted);
   }
 
-  /** What the host did besides, or what was said of the remote endpoint. */
-  #decideByHost(direction: number, packet: Packet): Outcome {
-    const { address, timeMs } = packet;
-    const initiator = direction === 0 ? 0 : 4;
-    const responder = 4 - initiator;
-    const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
-    const evidence = this.#evidence;
-    if (this.#isProven(packet, initiator)) {
-      return this.#found(OF_PROVEN_HOST, packet, initiator);
-    }
-    if (evidence.isNamed(address, initiator, address, responder, port, timeMs)) {
-      return this.#found(TO_NAMED_PEER, packet, initiator);
-    }
-    if (evidence.hasFanOut(address, initiator, timeMs)) {
-      return this.#found(FAN_OUT, packet, initiator);
-    }
-    return WAIT;
-  }
-
-  /** The strict policy drops what is random wherever no system service listens. */
-  #isStrictWith({ sourcePort, destinationPort }: Packet): boolean {
-    return this.#policy.strict && sourcePort >= SYSTEM_PORTS && destinationPort >= SYSTEM_PORTS;
-  }
-
   /**
-   * Whether BitTorrent was found of the host itself. What the other end did counts for nothing: it may
-   * be a proxy, and somebody else's doing.
+   * The strict policy drops what is random wherever no system service listens; behind a proxy's
+   * negotiation the port is the target's.
    */
-  #isProven({ address, timeMs }: Packet, host: number): boolean {
-    return this.#evidence.isProven(address, host, timeMs);
+  #isStrictWith({ sourcePort, destinationPort }: Packet): boolean {
+    if (!this.#policy.strict) return false;
+    const { targetPort } = this.#flow;
+    if (targetPort !== 0) return targetPort >= SYSTEM_PORTS;
+    return sourcePort >= SYSTEM_PORTS && destinationPort >= SYSTEM_PORTS;
   }
 
   /** The strict policy's last resort: the first KiB of a direction in one packet. */
@@ -357,24 +408,17 @@ export class EncryptedFlows {
   }
 }
 
-/** Whether the first bytes are text, as a banner, a request or a greeting is. */
-function isReadable(bytes: Uint8Array, start: number, end: number): boolean {
-  const stop = Math.min(end, start + 8);
-  for (let at = start; at < stop; at++) {
+/** Printable bytes at the beginning that no key has but once in five million. */
+const TEXT = 16;
+
+/** Whether the first bytes are text, as a banner, a request or a greeting is; fewer may be a key's. */
+function isText(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start < TEXT) return false;
+  for (let at = start; at < start + TEXT; at++) {
     const byte = bytes[at];
     if ((byte < 0x20 || byte > 0x7e) && byte !== 0x0d && byte !== 0x0a && byte !== 0x09) {
       return false;
     }
   }
-  return stop > start;
-}
-
-/**
- * The responder's port names a service, or the initiator's is one no client binds: there what the
- * host did besides does not count, only what the flow itself shows.
- */
-function isService(packet: Packet, direction: number): boolean {
-  const responder = direction === 0 ? packet.destinationPort : packet.sourcePort;
-  const initiator = direction === 0 ? packet.sourcePort : packet.destinationPort;
-  return isWellKnownPort(responder) || initiator < SYSTEM_PORTS;
+  return true;
 }

@@ -51,6 +51,8 @@ export const ACKNOWLEDGED = 0x10_0000;
 export const OWED = 0x40_0000;
 /** TCP, by direction: has asked a tracker in words that a browser may have sent. TCP inspector; flow. */
 export const ASKED = 0x100_0000;
+/** TCP: both ends sent a SYN of their own (RFC 9293, section 3.5). Stream space; flow. */
+export const SIMULTANEOUS = 0x400_0000;
 
 // Words. Those marked "by direction" take two: 0 from the initiator, 1 from the responder.
 
@@ -81,21 +83,93 @@ const NEXT = 19;
 const PREFIX = 21;
 /** TCP, by direction: bytes of proxy negotiation before the tunnelled stream. TCP inspector; flow. */
 const PEELED = 23;
-/** Encrypted: number of the present turn (1: who opens speaks), bytes in it. Turns; until shaped. */
-const TURN = 25;
-const TURN_BYTES = 26;
-/** The same two words once the turns are counted: ends of writes. Block rhythm; flow. */
-const REFERENCE_MARK = TURN;
-const END_MARK = TURN_BYTES;
-/** Encrypted: the facts of encrypted_flows.ts and block_rhythm.ts, one bit or count each; flow. */
-const ENCRYPTION = 27;
+/** TCP: port of the target that a peeled negotiation names, or 0. TCP inspector; flow. */
+const TARGET_PORT = 25;
+/** Encrypted: number of the present turn (1: who speaks first speaks). Turns; flow. */
+const TURN = 26;
+/** Encrypted: bytes of the present turn. Turns; flow. */
+const TURN_BYTES = 27;
+/** Encrypted: the facts below. Encrypted flows, turns, block rhythm; flow. */
+const ENCRYPTION = 28;
+/** Encrypted: the lengths below. Turns; flow. */
+const LENGTHS = 29;
 /** TCP, by direction: bytes of a handshake seen in their places, a bit each. Readings; flow. */
-const READINGS = 28;
+const READINGS = 30;
 /** Encrypted, by direction: counts of short segments, packed. Request rhythm; flow. */
-const RHYTHM = 30;
+const RHYTHM = 32;
+/** Encrypted: ends of writes in the stream of who sends more. Block rhythm; flow. */
+const REFERENCE_MARK = 34;
+const END_MARK = 35;
+/** Encrypted: what had arrived when the first request was sent. Request rhythm; flow. */
+const REQUEST_MARK = 36;
+
+// Facts, bits of the word ENCRYPTION. Those marked "by direction" take two, `fact << direction`.
+
+/** By direction: the key, the first 96 bytes, is as random. Encrypted flows. */
+export const RANDOM = 0x01;
+/** By direction: the key was looked at. Encrypted flows. */
+export const MEASURED = 0x04;
+/** No encrypted BitTorrent; taken back when a beginning is sent once more. Encrypted flows. */
+export const RULED_OUT = 0x10;
+/** The first three messages have MSE's shape. Turns. */
+export const SHAPED = 0x20;
+/** Counts among its initiator's openings. Encrypted flows; until it is ruled out. */
+export const COUNTED = 0x40;
+/** The other side spoke after the sender's last segment. Block rhythm. */
+export const ANSWERED = 0x80;
+/** Who speaks first is not who sent the SYN. Turns. */
+export const RESPONDER_OPENS = 0x100;
+/** The marks stand, for the direction SENDER. Block rhythm. */
+export const MARKED = 0x400;
+export const SENDER = 0x800;
+/** A header by itself behind a block. Block rhythm. */
+export const HEADER_SEEN = 0x1000;
+/** Shifts and masks of counts: blocks and chunks, less ends elsewhere, bytes of the chunk begun. */
+export const BLOCKS = 13;
+export const BLOCKS_MASK = 7;
+export const CHUNKS = 16;
+export const CHUNKS_MASK = 15;
+export const BEGUN = 20;
+export const BEGUN_MASK = 0xfff;
+
+// Lengths, bits of the word of that name; all by turns.ts. A is who speaks first, B who answers.
+
+/** The handshake of A, and of B, by its length. */
+export const HELLO_A = 0x0001;
+export const HELLO_B = 0x0002;
+/** A's third message came in pieces of 20 bytes and more. */
+export const SPLIT = 0x0004;
+/** B's fourth message came as 14 bytes and 68. */
+export const SPLIT_ANSWER = 0x0008;
+/** A message of 5 bytes by itself, of A and of B: `interested`, `unchoke`. */
+export const FIVE_A = 0x0010;
+export const FIVE_B = 0x0020;
+/** One answered the other. */
+export const EXCHANGE = 0x0040;
+/** Requests, with `interested` or without, that data answered. */
+export const REQUESTED = 0x0080;
+/** `unchoke` and some of the Fast extension's messages, right before data. */
+export const GRANTED = 0x0100;
+/** The header of a block by itself, right before data. */
+export const HEADED = 0x0200;
+/** The third message may be one. */
+export const THIRD_FITS = 0x0400;
+/** Some side has sent full segments. */
+export const DATA_SEEN = 0x0800;
+/** Shift and mask of what the last segment's length was, and of whose it was. */
+export const LAST = 16;
+export const LAST_MASK = 0x3f;
+/** The request mark stands, for the direction REQUESTER. Request rhythm. */
+export const REQUEST_MARKED = 0x40_0000;
+export const REQUESTER = 0x80_0000;
+/** Requests sent just behind a block's end, less those elsewhere: shift and mask. Request rhythm. */
+export const ALIGNED = 24;
+export const ALIGNED_MASK = 0x3f;
+/** A message of `have`'s length by itself. Request rhythm. */
+export const HAVE_SEEN = 0x4000_0000;
 
 /** Words of one flow. */
-export const STRIDE = 32;
+export const STRIDE = 38;
 
 /** Counts of bytes stop here, far above every budget. */
 const MOST_BYTES = 0x0fff_ffff;
@@ -249,6 +323,33 @@ export class FlowRecord {
   }
   set endMark(sequence: number) {
     this.words[this.at + END_MARK] = sequence;
+  }
+
+  get targetPort(): number {
+    return this.words[this.at + TARGET_PORT];
+  }
+  set targetPort(port: number) {
+    this.words[this.at + TARGET_PORT] = port;
+  }
+
+  get lengths(): number {
+    return this.words[this.at + LENGTHS];
+  }
+  set lengths(facts: number) {
+    this.words[this.at + LENGTHS] = facts;
+  }
+  hasLength(facts: number): boolean {
+    return (this.words[this.at + LENGTHS] & facts) !== 0;
+  }
+  noteLength(facts: number): void {
+    this.words[this.at + LENGTHS] |= facts;
+  }
+
+  get requestMark(): number {
+    return this.words[this.at + REQUEST_MARK];
+  }
+  set requestMark(sequence: number) {
+    this.words[this.at + REQUEST_MARK] = sequence;
   }
 
   rhythm(direction: number): number {

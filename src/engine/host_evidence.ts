@@ -12,6 +12,12 @@ const FAN_OUT_MS = 60_000;
  * have sent a piece before the third does.
  */
 const FAN_OUT = 3;
+/**
+ * First messages with MSE's padding are spread over 512 bytes; those of a list of proxies are of one
+ * length or nearly, and NTCP2's stay below 288.
+ */
+const MIN_SPREAD = 128;
+const MIN_LONGEST = 288;
 
 /**
  * Why a flow counts among its host's: its first message may be MSE's, or the lengths of its segments
@@ -132,7 +138,7 @@ export class HostEvidence {
     return found;
   }
 
-  /** Remembers that `host` has a flow to `remote:port` that may be MSE's. */
+  /** Remembers that `host` has a flow to `remote:port` that may be MSE's, its first message so long. */
   addOpening(
     host: Int32Array,
     hostAt: number,
@@ -140,30 +146,46 @@ export class HostEvidence {
     remoteAt: number,
     port: number,
     timeMs: number,
-    kind: OpeningKind = BY_OPENING,
+    kind: OpeningKind,
+    length = 1,
   ): void {
     this.#lock();
-    this.#setAddress(0, host, hostAt);
-    this.#setAddress(4, remote, remoteAt);
-    this.#key[8] = port | (kind << 16);
-    this.#openings.touch(hashOf(host, hostAt, 2), this.#key, timeMs);
+    const row = this.#setOpening(host, hostAt, remote, remoteAt, port, kind);
+    this.#openings.touch(row, this.#key, timeMs, length);
+    this.#unlock();
+  }
+
+  /** Takes back an opening of a flow that has turned out to be another protocol's. */
+  removeOpening(
+    host: Int32Array,
+    hostAt: number,
+    remote: Int32Array,
+    remoteAt: number,
+    port: number,
+  ): void {
+    this.#lock();
+    const row = this.#setOpening(host, hostAt, remote, remoteAt, port, BY_OPENING);
+    this.#openings.forget(row, this.#key);
     this.#unlock();
   }
 
   /**
    * Whether `host` had such flows, of one kind, with at least three distinct remote endpoints within a
-   * minute, not all in one /24 (or /64) and not all on one port. A proxy client talks to one or two
-   * servers; nodes of one other peer-to-peer network answer on their network's port.
+   * minute, not all in one /24 (or /64), not all on one port, and with first messages as differently
+   * long as MSE's padding makes them. A proxy client talks to its servers alike; nodes of one other
+   * peer-to-peer network answer on their network's port.
    */
   hasFanOut(
     host: Int32Array,
     hostAt: number,
     timeMs: number,
-    kind: OpeningKind = BY_OPENING,
+    kind: OpeningKind,
   ): boolean {
     this.#lock();
     const words = this.#words;
     const row = hashOf(host, hostAt, 2);
+    let shortest = Infinity;
+    let longest = 0;
     let count = 0;
     let isOneNetwork = true;
     let isOnePort = true;
@@ -179,9 +201,13 @@ export class HostEvidence {
       count++;
       isOneNetwork &&= sameNetwork(words, first + 4, entry + 4);
       isOnePort &&= words[first + 8] === words[entry + 8];
+      const length = this.#openings.valueOf(entry);
+      shortest = Math.min(shortest, length);
+      longest = Math.max(longest, length);
     }
     this.#unlock();
-    return count >= FAN_OUT && !isOneNetwork && !isOnePort;
+    if (count < FAN_OUT || isOneNetwork || isOnePort) return false;
+    return kind !== BY_OPENING || (longest >= MIN_LONGEST && longest - shortest >= MIN_SPREAD);
   }
 
   /**
@@ -202,6 +228,21 @@ export class HostEvidence {
     const count = this.#remotes.add(row, host, hostAt, hash, tickOf(timeMs), span);
     this.#unlock();
     return count >= MOST_REMOTES;
+  }
+
+  /** Sets the key and returns the row. */
+  #setOpening(
+    host: Int32Array,
+    hostAt: number,
+    remote: Int32Array,
+    remoteAt: number,
+    port: number,
+    kind: OpeningKind,
+  ): number {
+    this.#setAddress(0, host, hostAt);
+    this.#setAddress(4, remote, remoteAt);
+    this.#key[8] = port | (kind << 16);
+    return hashOf(host, hostAt, 2);
   }
 
   #setAddress(word: number, address: Int32Array, at: number): void {

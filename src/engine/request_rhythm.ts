@@ -1,10 +1,22 @@
-import type { FlowRecord } from "./flow_record.ts";
+import { ACK, type Packet } from "../packet/packet.ts";
+import {
+  ALIGNED,
+  ALIGNED_MASK,
+  type FlowRecord,
+  HAVE_SEEN,
+  REQUEST_MARKED,
+  REQUESTER,
+} from "./flow_record.ts";
 
 /**
- * What encryption does not hide: RC4 keeps lengths. A downloading peer sends little but `request`
- * (17 bytes, BEP 3) and `have` (9 bytes), alone or a few together, and for each request comes a
- * `piece` of 16 KiB and 13 bytes. Protocols with authenticated encryption cannot send a segment of 9
- * bytes, and nothing else answers 17 bytes with 16 397.
+ * What encryption does not hide of the side that asks: RC4 keeps lengths. A downloading peer sends
+ * little but `request` (17 bytes, BEP 3) and `have` (9 bytes), alone or a few together; for each
+ * request comes a `piece` of 16 KiB and 13 bytes, and most clients send the next request when a block
+ * has arrived: what the segment acknowledges then is a whole number of blocks, and less than a
+ * segment more, after what the one before did.
+ *
+ * One of these agreements is not enough: remote control over a bare stream cipher answers 17 bytes
+ * with anything, and a count of bytes agrees with a count of messages now and then.
  */
 const REQUEST_LENGTH = 17;
 const HAVE_LENGTH = 9;
@@ -15,11 +27,16 @@ const ANY_HAVES_BELOW = 128;
 const PIECE_LENGTH = 16_397;
 /** Longer segments are no requests but data, or a handshake. */
 const MAX_SEGMENT = 600;
+/** A block's end arrives somewhere in a segment, which is acknowledged whole. */
+const MAX_BEHIND_BLOCK = 1460;
 
-/** Segments, and requests in them, that decide for one flow alone. */
+/** Segments, and requests in them, that make a rhythm. */
 const MIN_SEGMENTS = 12;
 const MIN_BARE_ALONE = 5;
 const MIN_REQUESTS = 8;
+/** Requests behind blocks' ends, less others, that agree. By chance each is one in six. */
+const MIN_ALIGNED = 8;
+const MIN_ALIGNED_WITH_EVIDENCE = 3;
 /** Segments that make a flow one of a swarm's, nearly all of them conforming. */
 const MIN_SWARM_SEGMENTS = 3;
 
@@ -48,11 +65,11 @@ const BARE_MASK = 0xff;
 export const NO_RHYTHM = 0;
 /** Short segments of a direction are haves and requests: counts beside other flows' of the host. */
 export const SWARM_RHYTHM = 1;
-/** Requests and pieces agree in number: decides alone. */
+/** Requests and pieces agree in number; decides with a second agreement. */
 export const CLEAR_RHYTHM = 2;
 export type Rhythm = 0 | 1 | 2;
 
-/** Counts the segments of encrypted flows; state in the flow table's words. */
+/** Counts the segments of encrypted flows; state in the flow's record. */
 export class RequestRhythm {
   readonly #flow: FlowRecord;
 
@@ -61,7 +78,8 @@ export class RequestRhythm {
   }
 
   /** Counts a segment of new data and says what the direction's segments look like by now. */
-  observe(direction: number, length: number): Rhythm {
+  observe(direction: number, packet: Packet): Rhythm {
+    const length = packet.payloadLength;
     if (length === 0 || length > MAX_SEGMENT) return NO_RHYTHM;
     const flow = this.#flow;
     const requests = requestsIn(length);
@@ -71,13 +89,23 @@ export class RequestRhythm {
     }
     let counts = add(flow.rhythm(direction), CONFORMING, CONFORMING_MASK, 1);
     counts = add(counts, REQUESTS, REQUESTS_MASK, requests);
-    if (length < BARE_LENGTH) {
-      counts = add(counts, BARE, BARE_MASK, 1);
-    }
+    if (length < BARE_LENGTH) counts = add(counts, BARE, BARE_MASK, 1);
+    if (length === HAVE_LENGTH) flow.noteLength(HAVE_SEEN);
     flow.setRhythm(direction, counts);
     // Who asks for pieces gets more than it sends; the rest of this side's own writes is no request.
     if (flow.bytes(direction) >= flow.bytes(1 - direction)) return NO_RHYTHM;
+    if (requests > 0) this.#align(direction, packet);
     return judge(counts, flow.bytes(1 - direction) / PIECE_LENGTH);
+  }
+
+  /** Whether requests were sent just when blocks had arrived, often enough to decide alone. */
+  get isAligned(): boolean {
+    return this.#aligned >= MIN_ALIGNED && this.#flow.hasLength(HAVE_SEEN);
+  }
+
+  /** The same, often enough beside evidence. */
+  get isSomewhatAligned(): boolean {
+    return this.#aligned >= MIN_ALIGNED_WITH_EVIDENCE;
   }
 
   /** Whether the flow may still turn out to have the rhythm, by the side that sends less. */
@@ -85,7 +113,38 @@ export class RequestRhythm {
     const flow = this.#flow;
     const counts = flow.rhythm(flow.bytes(0) <= flow.bytes(1) ? 0 : 1);
     const other = (counts >>> OTHER) & OTHER_MASK;
-    return other <= 4 + ((counts >>> CONFORMING) & CONFORMING_MASK) / 3;
+    const bare = (counts >>> BARE) & BARE_MASK;
+    return bare > 0 && other <= 4 + ((counts >>> CONFORMING) & CONFORMING_MASK) / 3;
+  }
+
+  get #aligned(): number {
+    return (this.#flow.lengths >>> ALIGNED) & ALIGNED_MASK;
+  }
+
+  /** Compares what had arrived when this request was sent with what had when the first one was. */
+  #align(direction: number, packet: Packet): void {
+    if ((packet.flags & ACK) === 0) return;
+    const flow = this.#flow;
+    const requester = direction === 0 ? 0 : REQUESTER;
+    const isMarked = (flow.lengths & (REQUEST_MARKED | REQUESTER)) === (REQUEST_MARKED | requester);
+    const distance = (packet.acknowledgement - flow.requestMark) | 0;
+    if (isMarked && distance <= 0) return; // asked twice at once
+    const rest = distance % PIECE_LENGTH;
+    if (isMarked && (rest <= MAX_BEHIND_BLOCK || rest >= PIECE_LENGTH - MAX_BEHIND_BLOCK)) {
+      this.#setAligned(this.#aligned + 1);
+      return;
+    }
+    const left = isMarked ? this.#aligned - 1 : 0;
+    this.#setAligned(Math.max(0, left));
+    if (left > 0) return;
+    flow.lengths = (flow.lengths & ~REQUESTER) | REQUEST_MARKED | requester;
+    flow.requestMark = packet.acknowledgement;
+  }
+
+  #setAligned(count: number): void {
+    const flow = this.#flow;
+    const next = Math.min(count, ALIGNED_MASK);
+    flow.lengths = (flow.lengths & ~(ALIGNED_MASK << ALIGNED)) | (next << ALIGNED);
   }
 }
 

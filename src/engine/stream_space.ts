@@ -3,7 +3,14 @@
  * come, where a segment stands in it, and whether its sender has seen what the other end sent.
  */
 import { ACK, type Packet, SYN } from "../packet/packet.ts";
-import { ACKNOWLEDGED, BASE_KNOWN, type FlowRecord, MID_STREAM, SEEN } from "./flow_record.ts";
+import {
+  ACKNOWLEDGED,
+  BASE_KNOWN,
+  type FlowRecord,
+  MID_STREAM,
+  SEEN,
+  SIMULTANEOUS,
+} from "./flow_record.ts";
 
 /** Bytes by which a segment may have overtaken the first one of its stream. */
 const MAX_OVERTAKEN = 65_536;
@@ -23,6 +30,7 @@ export function noteSyn(
   packet: Packet,
   isAnswer: boolean,
 ): void {
+  if (!isAnswer && direction === 1 && flow.has(SEEN)) flow.raise(SIMULTANEOUS);
   setBeginning(flow, direction, (packet.sequence + 1) | 0);
   flow.raise((BASE_KNOWN | SEEN) << direction);
   const other = 1 - direction;
@@ -48,6 +56,11 @@ export function offsetOf(flow: FlowRecord, direction: number, sequence: number):
     setBeginning(flow, direction, sequence);
   }
   return (sequence - flow.base(direction)) | 0;
+}
+
+/** How far the direction's stream has come, behind any negotiation that was peeled off. */
+export function streamEnd(flow: FlowRecord, direction: number): number {
+  return ((flow.next(direction) - flow.base(direction)) | 0) - flow.peeled(direction);
 }
 
 /** Whether a segment that far behind the beginning may have overtaken the one before it. */

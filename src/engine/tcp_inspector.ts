@@ -2,7 +2,7 @@ import type { Packet } from "../packet/packet.ts";
 import { isMatch, type Match, NEED_MORE } from "../protocols/match.ts";
 import { detectCutRequest } from "../protocols/http_tracker/detect_cut.ts";
 import { kindRow } from "../protocols/methods.ts";
-import { negotiationLength } from "../protocols/socks/negotiation.ts";
+import { negotiationLength, targetPort } from "../protocols/socks/negotiation.ts";
 import { detectWebsocketFrame } from "../protocols/websocket_tracker/detect.ts";
 import type { EncryptedFlows } from "./encrypted_flows.ts";
 import {
@@ -86,7 +86,7 @@ export class TcpInspector {
     if (offset !== 0 && flow.packets(direction) === 0) {
       offset = this.#placeFirst(direction, packet, sequence, offset);
     }
-    const isNew = advance(flow, direction, (sequence + payloadLength) | 0);
+    let isNew = advance(flow, direction, (sequence + payloadLength) | 0);
     flow.count(direction, payloadLength);
     noteSender(flow, direction, packet);
 
@@ -102,6 +102,11 @@ export class TcpInspector {
       outcome = this.#inspectCopy(direction, packet, sequence);
     }
     if (outcome === FOUND) return FOUND;
+    if (offset <= 0 && flow.packets(direction) > 1 && this.#beginsAnew(direction, packet)) {
+      flow.setPeeled(direction, 0);
+      setBeginning(flow, direction, sequence);
+      isNew = advance(flow, direction, (sequence + payloadLength) | 0);
+    }
     const place = (offset - flow.peeled(direction)) | 0;
     if (readsHandshake(flow, direction, bytes, payloadStart, payloadEnd, place)) {
       return this.#finding.set(HIDDEN_HANDSHAKE, bytes, payloadStart, payloadEnd);
@@ -111,7 +116,9 @@ export class TcpInspector {
       if (flow.has(MEASURING)) this.#setJudged(0);
       if (flow.has(MEASURING << 1)) this.#setJudged(1);
     }
-    return isTcpSpent(flow, direction, this.#encrypted.isPending()) ? RELEASE : WAIT;
+    if (!isTcpSpent(flow, direction, this.#encrypted.isPending())) return WAIT;
+    this.#encrypted.letGo(direction, packet);
+    return RELEASE;
   }
 
   /**
@@ -215,6 +222,15 @@ export class TcpInspector {
     return WAIT;
   }
 
+  /** Whether a copy of the beginning may be a key where a decoy was judged. */
+  #beginsAnew(direction: number, packet: Packet): boolean {
+    const flow = this.#flow;
+    if (flow.has(MID_STREAM) || !this.#encrypted.beginAnew(direction, packet)) return false;
+    flow.lower(HTTP << direction);
+    this.#setJudged(direction);
+    return true;
+  }
+
   /** The opening is judged anew, beginning with this packet. */
   #reopen(direction: number, packet: Packet): void {
     const flow = this.#flow;
@@ -241,6 +257,7 @@ export class TcpInspector {
     // A proxy's negotiation may be followed by another (a chain of proxies): bounded by progress.
     let negotiation = negotiationLength(bytes, from, end, direction === 0);
     while (negotiation > 0) {
+      if (direction === 0) flow.targetPort = targetPort(bytes, from, from + negotiation);
       from = Math.min(from + negotiation, end);
       negotiation = negotiationLength(bytes, from, end, direction === 0);
     }

@@ -6,6 +6,7 @@
  * are asked about one opening share it ({@link readHead}).
  */
 
+import { ascii, startsWith } from "../packet/bytes.ts";
 import { PrefixSet } from "./word_set.ts";
 
 const SPACE = 0x20;
@@ -18,6 +19,8 @@ const HASH = 0x23;
 const AMPERSAND = 0x26;
 const EQUALS = 0x3d;
 const PERCENT = 0x25;
+
+const VERSION = ascii("HTTP/");
 
 /** Longest method looked at; trackers and proxies know GET, HEAD, POST and CONNECT. */
 const MAX_METHOD = 7;
@@ -117,6 +120,7 @@ export class HttpHead {
       const byte = bytes[at];
       if (byte === SPACE || byte === CR || byte === LF) break;
       if (this.queryStart < 0) {
+        if (byte < SPACE) return NOT_HTTP;
         if (byte === SLASH) this.lastSegment = at + 1;
         else if (byte === QUESTION) {
           this.pathEnd = at;
@@ -129,7 +133,9 @@ export class HttpHead {
     if (this.pathEnd < 0) this.pathEnd = at;
     if (at === end) return CUT_LINE;
     this.headersStart = lineEnd(bytes, at, end);
-    return this.headersStart < 0 ? CUT_LINE : CUT_HEAD;
+    if (this.headersStart < 0) return CUT_LINE;
+    // A line of another protocol ends here: without a version only a query makes it a request.
+    return this.queryStart >= 0 || hasVersion(bytes, at, this.headersStart) ? CUT_HEAD : NOT_HTTP;
   }
 
   /** Reads a status line and looks for the end of the head. */
@@ -202,6 +208,12 @@ export function readHead(bytes: Uint8Array, start: number, end: number): HttpHea
 }
 
 const RESPONSE_START = Uint8Array.from("HTTP/1.", (char) => char.charCodeAt(0));
+
+/** Whether `HTTP/` stands in the rest of a request line. */
+function hasVersion(bytes: Uint8Array, at: number, end: number): boolean {
+  for (; at + VERSION.length <= end; at++) if (startsWith(bytes, at, end, VERSION)) return true;
+  return false;
+}
 
 /** First byte after the line feed that ends the line at `at`, or -1 when `end` cuts the line. */
 export function lineEnd(bytes: Uint8Array, at: number, end: number): number {

@@ -44,6 +44,7 @@ export const KINDS = {
   "web-seed": ["piece-by-hash", "range-by-client", "torrent-by-client", "bitcomet-data"],
   "websocket-tracker": ["message"],
   mse: [
+    "lengths",
     "by-host",
     "named-peer",
     "fan-out",

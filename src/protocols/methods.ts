@@ -148,7 +148,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     client: handshakeClient,
     infoHash: handshakeInfoHash,
     kinds: {
-      ...{ "by-host": {}, "named-peer": {}, "fan-out": {}, "requests-and-pieces": {} },
+      ...{ lengths: {}, "by-host": {}, "named-peer": {}, "fan-out": {}, "requests-and-pieces": {} },
       ...{ blocks: {}, "swarm-blocks": {}, "swarm-requests": {}, "plain-handshake": {} },
     },
   },

@@ -1,28 +1,27 @@
 import assert from "node:assert/strict";
-import {
-  BlockRhythm,
-  type Blocks,
-  CLEAR_BLOCKS,
-  NO_BLOCKS,
-  SOME_BLOCKS,
-  TWO_BLOCKS,
-} from "../../src/engine/block_rhythm.ts";
-import { FlowRecord } from "../../src/engine/flow_record.ts";
+import { BlockRhythm } from "../../src/engine/block_rhythm.ts";
+import { areBlocks, areBlocksOfHost, areBlocksOfSwarm } from "../../src/engine/mse_table.ts";
+import { FlowRecord, HELLO_A } from "../../src/engine/flow_record.ts";
 import { ACK, Packet, PSH } from "../../src/packet/packet.ts";
+
+/** What the ends of writes decide: nothing, in a swarm, beside evidence, alone. */
+type Blocks = 0 | 1 | 2 | 3;
+const NO_BLOCKS = 0;
+const TWO_BLOCKS = 1;
+const SOME_BLOCKS = 2;
+const CLEAR_BLOCKS = 3;
 
 /** Segments of one flow, as TcpInspector hands them on. */
 class Segments {
   readonly #flow = new FlowRecord(1);
   readonly #rhythm = new BlockRhythm(this.#flow);
   readonly #packet = new Packet();
-  readonly #hasBeginning: boolean;
   /** The most that was known at any time, and how many segments had passed by then. */
   most: Blocks = NO_BLOCKS;
   after = 0;
   #count = 0;
 
-  constructor(hasBeginning: boolean, sequence = 0x7fff_f000) {
-    this.#hasBeginning = hasBeginning;
+  constructor(sequence = 0x7fff_f000) {
     this.#flow.setNext(0, sequence);
     this.#flow.setNext(1, sequence);
   }
@@ -33,7 +32,7 @@ class Segments {
     this.#packet.payloadLength = length;
     this.#packet.flags = ACK | (isPushed ? PSH : 0);
     this.#count++;
-    const known = this.#rhythm.observe(direction, this.#packet, this.#hasBeginning);
+    const known = this.#rhythm.observe(direction, this.#packet) ? this.#known() : NO_BLOCKS;
     if (known > this.most) {
       this.most = known;
       this.after = this.#count;
@@ -41,11 +40,23 @@ class Segments {
     return this;
   }
 
+  #known(): Blocks {
+    const { blocks, hasHeader, chunks } = this.#rhythm;
+    if (areBlocks(blocks, hasHeader)) return CLEAR_BLOCKS;
+    if (areBlocksOfHost(blocks, hasHeader, chunks)) return SOME_BLOCKS;
+    return areBlocksOfSwarm(blocks) ? TWO_BLOCKS : NO_BLOCKS;
+  }
+
   /** A write in segments of the path's size, PSH where it ends. */
   write(direction: number, length: number, path = 1448): this {
     for (let left = length; left > 0; left -= path) {
       this.say(direction, Math.min(left, path), left <= path);
     }
+    return this;
+  }
+
+  noteHandshake(): this {
+    this.#flow.noteLength(HELLO_A);
     return this;
   }
 
@@ -62,28 +73,7 @@ function play(text: string, segments: Segments): Segments {
   return segments;
 }
 
-/** Recorded between two hosts alone, RC4 forced, offloading on (as tests/captures/*-mse-rc4-*). */
-const alone: readonly (readonly [string, string, number])[] = [
-  ["aria2", ">439 <100 >548 <87 >68 <68 >185 <185 >115 <8 <10136 <6261 <16397 <15928 <469", 13],
-  ["deluge", ">105 <152 >216 <395 >68 <307 >300 <50 <8688 <7709 <13 <15928", 11],
-  ["libtorrent", ">589 <188 >164 <23 >68 <294 >287 <50 <8688 <7709 <13 <15928", 11],
-  ["qBittorrent", ">272 <532 >141 <85 >68 <293 >286 <50 <8688 <7709 >34 <13 <15928", 12],
-  ["rtorrent", ">451 <407 >124 <200 >117 <4 >4 >5 <5 >34 <13 <10136 <6248 <13 <15928", 13],
-  ["Transmission", ">298 <267 >124 <82 <159 >194 <35 <5 >73 <3000x21 <2588", 12],
-  [
-    "Transmission, the seeder calls, few ends of writes",
-    ">329 <209 >124 <82 <159 >236 <77 >5 <73 >3000 >2856x3 >5712 >9996 >18564 >19748",
-    17,
-  ],
-];
-for (const [name, text, after] of alone) {
-  Deno.test(`BlockRhythm: ${name} is clear by itself`, () => {
-    const segments = play(text, new Segments(true));
-    assert.deepEqual([segments.most, segments.after], [CLEAR_BLOCKS, after]);
-  });
-}
-
-/** The same, limited to 100 000 bytes a second, joined somewhere. */
+/** Recorded between two hosts alone, RC4 forced, offloading on, limited to 100 000 bytes a second, joined somewhere. */
 const joined: readonly (readonly [string, string, Blocks, number])[] = [
   ["aria2", "<9000 >139 <16397x3", SOME_BLOCKS, 5],
   ["deluge", "<5000 <456 >34 <13 >9 <16384 >34 <13 <225 >9x6 <16159", SOME_BLOCKS, 8],
@@ -94,14 +84,14 @@ const joined: readonly (readonly [string, string, Blocks, number])[] = [
 ];
 for (const [name, text, most, after] of joined) {
   Deno.test(`BlockRhythm: ${name}, joined in the middle, decides with evidence`, () => {
-    const segments = play(text, new Segments(false));
+    const segments = play(text, new Segments());
     assert.deepEqual([segments.most, segments.after], [most, after]);
   });
 }
 
 Deno.test("BlockRhythm: blocks over Ethernet, segment by segment, across the wrap of numbers", () => {
   for (const sequence of [0, -5000, 0x7fff_ff00]) {
-    const segments = new Segments(false, sequence);
+    const segments = new Segments(sequence);
     segments.write(1, 700);
     for (let i = 0; i < 3; i++) segments.write(1, 2 * 16_397);
     assert.equal(segments.most, SOME_BLOCKS);
@@ -111,7 +101,7 @@ Deno.test("BlockRhythm: blocks over Ethernet, segment by segment, across the wra
 });
 
 Deno.test("BlockRhythm: a have between two blocks takes one back, and they are found again", () => {
-  const segments = new Segments(false).write(1, 700);
+  const segments = new Segments().write(1, 700);
   for (let i = 0; i < 8; i++) segments.write(1, 16_397).write(1, 9);
   assert.equal(segments.most, NO_BLOCKS);
   for (let i = 0; i < 4; i++) segments.write(1, 16_397);
@@ -119,13 +109,13 @@ Deno.test("BlockRhythm: a have between two blocks takes one back, and they are f
 });
 
 Deno.test("BlockRhythm: an end without PSH is no end of a write", () => {
-  const segments = new Segments(false).write(1, 700);
+  const segments = new Segments().write(1, 700);
   for (let i = 0; i < 8; i++) segments.say(1, 16_397, false);
   assert.equal(segments.most, NO_BLOCKS);
 });
 
 Deno.test("BlockRhythm: the sides change places, and nothing is left of what was counted", () => {
-  const segments = new Segments(false).write(1, 700).write(1, 16_397).write(1, 16_397);
+  const segments = new Segments().write(1, 700).write(1, 16_397).write(1, 16_397);
   assert.equal(segments.isPossible, true);
   segments.write(0, 60_000);
   assert.equal(segments.isPossible, false);
@@ -156,13 +146,9 @@ const PATHS = [1200, 1250, 1360, 1380, 1400, 1420, 1440, 1448, 1460];
 Deno.test("BlockRhythm: writes of one size, segment by segment and joined, decide nothing", () => {
   for (const step of STEPS) {
     for (const path of [...PATHS, 65_160]) {
-      for (const hasBeginning of [true, false]) {
-        const segments = new Segments(hasBeginning);
-        // All that a beginning may say by chance is said.
-        segments.say(0, 124).say(1, 5).say(1, 900);
-        for (let i = 0; i < 80; i++) segments.write(1, step, path);
-        assert.ok(segments.most < SOME_BLOCKS, `${step} over ${path}: ${segments.most}`);
-      }
+      const segments = new Segments().say(0, 124).say(1, 5).say(1, 900);
+      for (let i = 0; i < 80; i++) segments.write(1, step, path);
+      assert.ok(segments.most < SOME_BLOCKS, `${step} over ${path}: ${segments.most}`);
     }
   }
 });
@@ -171,7 +157,7 @@ Deno.test("BlockRhythm: bulk in full segments decides nothing, joined or not, pu
   for (const path of PATHS) {
     for (const joinedTo of [1, 2, 11, 44]) {
       for (const isPushed of [true, false]) {
-        const segments = new Segments(true).say(0, 124).say(1, 5).say(1, 900);
+        const segments = new Segments().say(0, 124).say(1, 5).say(1, 900);
         for (let i = 0; i < 700; i++) segments.say(1, path * joinedTo, isPushed);
         assert.ok(segments.most < SOME_BLOCKS, `${joinedTo} of ${path}: ${segments.most}`);
       }
@@ -187,7 +173,7 @@ Deno.test("BlockRhythm: messages of 500, 1000 or 1500 bytes, joined by chance, d
   };
   for (const size of [500, 1000, 1500]) {
     for (let run = 0; run < 50; run++) {
-      const segments = new Segments(true).say(0, 124).say(1, 5).say(1, 900);
+      const segments = new Segments().say(0, 124).say(1, 5).say(1, 900);
       for (let i = 0; i < 400; i++) segments.say(1, size * (1 + random(6)));
       assert.ok(segments.most < SOME_BLOCKS, `${size}: ${segments.most}`);
     }
@@ -195,9 +181,9 @@ Deno.test("BlockRhythm: messages of 500, 1000 or 1500 bytes, joined by chance, d
 });
 
 Deno.test("BlockRhythm: a flow without facts is soon given up", () => {
-  const segments = new Segments(true).say(0, 300).say(1, 400).say(0, 124);
+  const segments = new Segments().noteHandshake().say(0, 300).say(1, 400).say(0, 124);
   assert.equal(segments.isPossible, true, "a handshake by its length: the blocks may come");
   for (let i = 0; i < 60; i++) segments.write(1, 1400);
   assert.equal(segments.isPossible, false);
-  assert.equal(new Segments(true).say(0, 300).say(1, 400).say(0, 125).isPossible, false);
+  assert.equal(new Segments().say(0, 300).say(1, 400).say(0, 125).isPossible, false);
 });

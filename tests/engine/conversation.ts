@@ -7,7 +7,7 @@ import {
 } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY, type EnginePolicy } from "../../src/engine/policy.ts";
 import { parseAddress } from "../../src/packet/address.ts";
-import { ACK, Packet, PROTOCOL_TCP, PROTOCOL_UDP, SYN } from "../../src/packet/packet.ts";
+import { ACK, Packet, PROTOCOL_TCP, PROTOCOL_UDP, PSH, SYN } from "../../src/packet/packet.ts";
 
 /** An engine with a clock of its own and a list of what it detected. */
 export class TestEngine {
@@ -73,11 +73,16 @@ export class Conversation {
     return this.#send(side, ACK, new Uint8Array(0), this.#sequence[side]);
   }
 
-  /** Data of one side, in order, in one packet. */
-  say(side: 0 | 1, payload: Uint8Array): this {
-    this.#send(side, ACK, payload, this.#sequence[side]);
+  /** Data of one side, in order, in one packet; the last one of a write, or not. */
+  say(side: 0 | 1, payload: Uint8Array, isPushed = true): this {
+    this.#send(side, isPushed ? ACK | PSH : ACK, payload, this.#sequence[side]);
     this.#sequence[side] = (this.#sequence[side] + payload.length) | 0;
     return this;
+  }
+
+  /** Data that the other side never gets: what comes next stands in its place. */
+  sayAndForget(side: 0 | 1, payload: Uint8Array): this {
+    return this.#send(side, ACK, payload, this.#sequence[side]);
   }
 
   /** Data of one side cut at the given points, in the order that `order` gives the pieces. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { EVIDENCE_MS, HostEvidence } from "../../src/engine/host_evidence.ts";
+import { BY_OPENING, EVIDENCE_MS, HostEvidence } from "../../src/engine/host_evidence.ts";
 import { parseAddress } from "../../src/packet/address.ts";
 
 const host = parseAddress("10.0.0.1")!;
@@ -41,22 +41,25 @@ Deno.test("HostEvidence: what a hostile answer names uses up its own host's room
 });
 
 const fanOut = [
-  ["three networks, two ports", ["1.1.1.1:5000", "2.2.2.2:5001", "3.3.3.3:5001"], true],
-  ["two endpoints only", ["1.1.1.1:5000", "2.2.2.2:5001"], false],
-  ["the same endpoint again and again", ["1.1.1.1:5000", "1.1.1.1:5000", "1.1.1.1:5000"], false],
-  ["one /24", ["1.1.1.1:5000", "1.1.1.2:5001", "1.1.1.3:5002"], false],
-  ["one port everywhere", ["1.1.1.1:30303", "2.2.2.2:30303", "3.3.3.3:30303"], false],
+  ["three networks, two ports", ["1.1.1.1:5000 120", "2.2.2.2:5001 500", "3.3.3.3:5001 300"], true],
+  ["two endpoints only", ["1.1.1.1:5000 120", "2.2.2.2:5001 500"], false],
+  ["one endpoint again", ["1.1.1.1:5000 120", "1.1.1.1:5000 500", "1.1.1.1:5000 300"], false],
+  ["one /24", ["1.1.1.1:5000 120", "1.1.1.2:5001 500", "1.1.1.3:5002 300"], false],
+  ["one port", ["1.1.1.1:30303 120", "2.2.2.2:30303 500", "3.3.3.3:30303 300"], false],
+  ["a list of proxies", ["1.1.1.1:5000 199", "2.2.2.2:5001 199", "3.3.3.3:5001 199"], false],
+  ["padding up to 64", ["1.1.1.1:5000 500", "2.2.2.2:5001 564", "3.3.3.3:5001 530"], false],
+  ["NTCP2's padding", ["1.1.1.1:5000 64", "2.2.2.2:5001 287", "3.3.3.3:5001 150"], false],
 ] as const;
 for (const [name, endpoints, expected] of fanOut) {
   Deno.test(`HostEvidence.hasFanOut() ${name}: ${expected}`, () => {
     const evidence = new HostEvidence();
     for (const endpoint of endpoints) {
-      const [address, port] = endpoint.split(":");
+      const [address, port, length] = endpoint.split(/[: ]/);
       const peer = parseAddress(address)!;
-      evidence.addOpening(host, 0, peer, 0, Number(port), now);
+      evidence.addOpening(host, 0, peer, 0, Number(port), now, BY_OPENING, Number(length));
     }
-    assert.equal(evidence.hasFanOut(host, 0, now), expected);
-    assert.equal(evidence.hasFanOut(host, 0, now + 61_000), false, "a minute later");
+    assert.equal(evidence.hasFanOut(host, 0, now, BY_OPENING), expected);
+    assert.equal(evidence.hasFanOut(host, 0, now + 61_000, BY_OPENING), false, "a minute later");
   });
 }
 
@@ -66,4 +69,15 @@ Deno.test("HostEvidence goes on when a worker died holding the lock", () => {
   const evidence = new HostEvidence(buffer);
   evidence.prove(host, 0, now);
   assert.equal(evidence.isProven(host, 0, now), true);
+});
+
+Deno.test("HostEvidence: an opening that turned out to be another protocol's no longer counts", () => {
+  const evidence = new HostEvidence();
+  const peers = ["1.1.1.1", "2.2.2.2", "3.3.3.3"].map((text) => parseAddress(text)!);
+  peers.forEach((peer, i) =>
+    evidence.addOpening(host, 0, peer, 0, 5000 + i, now, BY_OPENING, 120 + 150 * i)
+  );
+  assert.equal(evidence.hasFanOut(host, 0, now, BY_OPENING), true);
+  evidence.removeOpening(host, 0, peers[1], 0, 5001);
+  assert.equal(evidence.hasFanOut(host, 0, now, BY_OPENING), false);
 });

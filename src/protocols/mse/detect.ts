@@ -83,6 +83,11 @@ export function looksRandom(bytes: Uint8Array, start: number, end: number): bool
     (16 * high) / length - length <= nibbleLimit;
 }
 
+/** Whether the key at the beginning of an opening is random; what padding is behind it need not be. */
+export function isKeyRandom(bytes: Uint8Array, start: number, end: number): boolean {
+  return looksRandom(bytes, start, Math.min(end, start + KEY_LENGTH));
+}
+
 /**
  * Whether an opening begins with a length that says where it ends, as framed protocols do: OpenVPN
  * over TCP, DNS over TCP, Ethereum's RLPx (EIP-8), Kafka. A key does so once in 2^16.

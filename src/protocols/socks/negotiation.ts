@@ -1,5 +1,5 @@
 /**
- * Proxy negotiations that stand before a tunnelled stream: SOCKS4 and 4a, SOCKS5 (RFC 1928) with
+ * Proxy negotiations that stand before a tunnelled stream: VLESS, SOCKS4 and 4a, SOCKS5 (RFC 1928) with
  * user and password (RFC 1929), HTTP CONNECT (RFC 9110, 9.3.6).
  */
 
@@ -43,6 +43,13 @@ const LAST_REPLY4 = 0x5d;
 const REPLY4_LENGTH = 8;
 /** User ids and names longer than this are no negotiation. */
 const MAX_TEXT = 255;
+/** VLESS (Xray): version 0, then the id; its addresses are numbered otherwise than SOCKS's. */
+const VLESS_VERSION = 0;
+const VLESS_ADDITIONS = 17;
+const VLESS_MOST_ADDITIONS = 64;
+const VLESS_UDP = 2;
+const VLESS_SHORTEST = 26;
+const COLON = 0x3a;
 /** CONNECT requests on one connection: each refused for want of credentials but the last. */
 const MAX_ATTEMPTS = 4;
 
@@ -70,6 +77,8 @@ export function negotiationLength(
       ? socks5Request(bytes, start, end)
       : first === VERSION4
       ? socks4Request(bytes, start, end)
+      : first === VLESS_VERSION
+      ? vlessRequest(bytes, start, end)
       : isLetter(first)
       ? connectRequest(bytes, start, end)
       : NONE
@@ -81,6 +90,19 @@ export function negotiationLength(
     ? connectResponse(bytes, start, end)
     : NONE;
   return after > 0 ? after - start : after === CUT ? NEGOTIATING : NO_NEGOTIATION;
+}
+
+/**
+ * Port of the target that a client's whole negotiation `[start, end)` names, as {@link
+ * negotiationLength} has measured it; 0 where it is written otherwise.
+ */
+export function targetPort(bytes: Uint8Array, start: number, end: number): number {
+  if (bytes[start] === VERSION5) return u16be(bytes, end - 2);
+  if (bytes[start] === VERSION4) return u16be(bytes, start + 2);
+  if (bytes[start] === VLESS_VERSION) return u16be(bytes, vlessPort(bytes, start));
+  if (connectHead(bytes, start, end) !== WHOLE_HEAD) return 0;
+  const colon = bytes.lastIndexOf(COLON, head.targetEnd - 1);
+  return decimalAt(bytes, colon + 1, head.targetEnd) & 0xffff;
 }
 
 /** Looks for SOCKS at the beginning of a stream of either side, for BLOCK_SOCKS. */
@@ -211,6 +233,37 @@ function textEnd(bytes: Uint8Array, at: number, end: number): number {
     if (!isPrintable(byte)) return NONE;
   }
   return NONE;
+}
+
+/** Version 0, a user's id of 16 bytes, additions behind their length, command, port, address (VLESS). */
+function vlessRequest(bytes: Uint8Array, start: number, end: number): number {
+  // Nearly anything begins with a zero: only a whole header is one, none is waited for.
+  const at = vlessPort(bytes, start);
+  if (end - start < VLESS_SHORTEST || at + 4 > end) return NONE;
+  const command = bytes[at - 1];
+  if (command < COMMAND_CONNECT || command > VLESS_UDP || u16be(bytes, at) === 0) return NONE;
+  if (bytes[start + VLESS_ADDITIONS] > VLESS_MOST_ADDITIONS) return NONE;
+  let after: number;
+  switch (bytes[at + 2]) {
+    case 1:
+      after = at + 3 + 4;
+      break;
+    case 2:
+      after = at + 4 + bytes[at + 3];
+      for (let i = at + 4; i < Math.min(after, end); i++) if (!isPrintable(bytes[i])) return NONE;
+      break;
+    case 3:
+      after = at + 3 + 16;
+      break;
+    default:
+      return NONE;
+  }
+  return after <= end ? after : NONE;
+}
+
+/** Where a VLESS header has the port. */
+function vlessPort(bytes: Uint8Array, start: number): number {
+  return start + VLESS_ADDITIONS + 1 + bytes[start + VLESS_ADDITIONS] + 1;
 }
 
 function socks4Reply(bytes: Uint8Array, start: number, end: number): number {

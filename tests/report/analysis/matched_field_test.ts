@@ -34,10 +34,10 @@ const CAPTURED: readonly (readonly [string, number, Partial<EnginePolicy>, strin
     `0-20 protocol name (BEP 3: pstr): ${PSTR}`,
   ]],
   [
-    "aria2-mse-plain-http-tracker.pcap",
-    21,
+    "rtorrent-mse-rc4-udp-tracker.pcap",
+    26,
     {},
-    "mse encrypted handshake, host with BitTorrent evidence",
+    "mse encrypted, lengths of a handshake, host with BitTorrent evidence",
     [],
   ],
   ["libtorrent-tcp-mid-stream.pcap", 35, {}, "mid-stream chain of peer wire messages", [

@@ -1,0 +1,124 @@
+/**
+ * What is needed of a flow before it is called encrypted BitTorrent: one table, pure. Each fact is
+ * worth about as many bits as it is rare among protocols that keep lengths too (a stream cipher
+ * without authentication, messages of 2 to 120 bytes), chances to occur by accident counted in.
+ *
+ * What authenticates every write cannot show a segment of 5 or 13 bytes at all, and its writes end
+ * whole blocks behind one another once in 8000 times: so one of these is needed whatever the sum is.
+ * Then no list of Shadowsocks, VMess, obfs4 or NTCP2 servers, and no constant size of one, is enough.
+ */
+import {
+  EXCHANGE,
+  FIVE_A,
+  FIVE_B,
+  GRANTED,
+  HEADED,
+  HELLO_A,
+  HELLO_B,
+  REQUESTED,
+  SPLIT,
+  SPLIT_ANSWER,
+} from "./flow_record.ts";
+
+const WORTH: readonly (readonly [fact: number, bits: number])[] = [
+  [HELLO_A, 7],
+  [HELLO_B, 7],
+  [SPLIT, 4],
+  [SPLIT_ANSWER, 5],
+  [FIVE_A, 4],
+  [FIVE_B, 4],
+  [EXCHANGE, 4],
+  [REQUESTED, 3],
+  [GRANTED, 5],
+  [HEADED, 6],
+];
+/** An end of a write whole blocks behind the beginning of data, later on, and each further one. */
+const FIRST_BLOCK = 13;
+const LATER_BLOCK = 8;
+const NEXT_BLOCK = 10;
+/** libtransmission's writes of 3000 bytes, each above those in hand, up to five. */
+const CHUNK = 2;
+const MOST_CHUNKS = 5;
+
+/** A connection that both ends have opened: peers that know of one another, no proxy's client. */
+const SIMULTANEOUS_OPEN = 14;
+
+/** What authenticated encryption cannot show. */
+const BARE = FIVE_A | FIVE_B | HEADED | SPLIT_ANSWER;
+
+/** Sum of all facts, by the word of lengths' low ten bits. */
+const WORTH_OF = Uint8Array.from({ length: 1024 }, (_, facts) => {
+  return WORTH.reduce((sum, [fact, bits]) => sum + ((facts & fact) !== 0 ? bits : 0), 0);
+});
+
+/** What is known of a flow besides what it shows by itself. */
+export type Besides = "nothing" | "several" | "host" | "named";
+
+/**
+ * Bits needed: with a message too short for authenticated encryption, and without one. Beside the
+ * columns' names: nothing; one among several suspects of a host, to several networks, with padding as
+ * MSE has it; the initiator has sent BitTorrent in the open; the endpoint was named as a peer to the
+ * initiator, who had asked.
+ */
+export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: number]>> = {
+  nothing: [24, 24],
+  several: [18, 21],
+  host: [18, 21],
+  named: [18, 20],
+};
+/** Below this nobody need be asked. */
+export const LEAST = 18;
+
+/** Whether the bits are enough beside what else is known. */
+export function isEnough(bits: number, lengths: number, besides: Besides): boolean {
+  return bits >= NEEDED[besides][(lengths & BARE) !== 0 ? 0 : 1];
+}
+
+/**
+ * Bits that a flow shows by itself, 0 while it has nothing that authenticated encryption could not
+ * show too.
+ *
+ * @param lengths the flow's word of lengths
+ * @param blocks ends of writes whole blocks apart, less those elsewhere
+ * @param chunks writes of 3000 bytes, above those in hand
+ * @param isAmongFirst whether the flow is no longer than what the first requests bring
+ * @param isSimultaneous whether both ends opened the connection
+ */
+export function bitsOf(
+  lengths: number,
+  blocks: number,
+  chunks: number,
+  isAmongFirst: boolean,
+  isSimultaneous: boolean,
+): number {
+  if ((lengths & (HELLO_A | HELLO_B)) === 0) return 0;
+  if ((lengths & BARE) === 0 && blocks === 0 && chunks <= 2 && !isSimultaneous) return 0;
+  const ofBlocks = blocks === 0
+    ? 0
+    : (isAmongFirst ? FIRST_BLOCK : LATER_BLOCK) + (blocks - 1) * NEXT_BLOCK;
+  return WORTH_OF[lengths & 1023] + ofBlocks + CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
+    (isSimultaneous ? SIMULTANEOUS_OPEN : 0);
+}
+
+/**
+ * Flows whose beginning tells nothing, those older than the blocker above all: ends of writes whole
+ * blocks apart, less those elsewhere. Another write ends there once in 16 397 times, and one that ends
+ * elsewhere takes one back.
+ */
+const BLOCKS_ALONE = 4;
+const BLOCKS_WITH_HEADER = 3;
+
+/** Whether ends of writes decide by themselves. */
+export function areBlocks(blocks: number, hasHeader: boolean): boolean {
+  return blocks >= BLOCKS_ALONE || (hasHeader && blocks >= BLOCKS_WITH_HEADER);
+}
+
+/** Whether they do beside evidence of the host. */
+export function areBlocksOfHost(blocks: number, hasHeader: boolean, chunks: number): boolean {
+  return blocks >= BLOCKS_ALONE - 1 || (hasHeader && blocks >= 1) || chunks >= MOST_CHUNKS;
+}
+
+/** Whether they do where several flows of a host have as much. */
+export function areBlocksOfSwarm(blocks: number): boolean {
+  return blocks >= BLOCKS_ALONE - 2;
+}

@@ -1,0 +1,195 @@
+/**
+ * The beginning of an encrypted flow, by turns and lengths. A turn is all that one side sends before
+ * the other answers. MSE hides bytes and keeps lengths: two keys with padding, then A's third message
+ * (56 and padding, perhaps with the handshake of 68 behind it), B's fourth (14 and padding, likewise),
+ * then the peer wire: `interested` and `unchoke` are 5 bytes, requests 17 each, a block's header 13.
+ *
+ * Here only what is there is noted; what it is worth says `mse_table.ts`.
+ */
+import type { Packet } from "../packet/packet.ts";
+import { MAX_OPENING, MIN_OPENING, MIN_THIRD_MESSAGE } from "../protocols/mse/detect.ts";
+import {
+  DATA_SEEN,
+  EXCHANGE,
+  FIVE_A,
+  FIVE_B,
+  type FlowRecord,
+  GRANTED,
+  HEADED,
+  HELLO_A,
+  HELLO_B,
+  LAST,
+  LAST_MASK,
+  RANDOM,
+  REQUESTED,
+  RESPONDER_OPENS,
+  RULED_OUT,
+  SHAPED,
+  SPLIT,
+  SPLIT_ANSWER,
+  THIRD_FITS,
+} from "./flow_record.ts";
+
+/** The handshake (BEP 3), and what stands before it in the third and fourth message. */
+const HANDSHAKE = 68;
+const THIRD = MIN_THIRD_MESSAGE;
+const FOURTH = 14;
+const MAX_PADDING = 512;
+/** KTorrent writes the two hashes of its third message by themselves. */
+const HASH = 20;
+const BARE_MESSAGE = 5;
+const REQUEST = 17;
+const MOST_REQUESTS = 8;
+const BLOCK_HEADER = 13;
+/** `allowed fast` (BEP 6) is 9 bytes; libtorrent sends up to five behind its `unchoke`. */
+const ALLOWED_FAST = 9;
+const MOST_ALLOWED = 5;
+/** A segment that carries data: a path's full one, or several joined. */
+const FULL = 1200;
+/** The beginning is over after so many turns, whatever was in them. */
+const MAX_TURNS = 24;
+/** A turn may hold decoys that never arrive; nobody sends more of them than this. */
+const MAX_TURN = 4096;
+
+/** What the last segment was; above it the bit of whose it was. */
+const OTHER = 0;
+const FIVE = 1;
+const ASKING = 2;
+const GRANTING = 3;
+const HEADING = 4;
+const OF_B = 8;
+/** Requests asked for before the last segments, not yet answered by data. */
+const IS_ASKED = 16;
+const IS_GRANTED = 32;
+
+/**
+ * Counts a segment of new data.
+ *
+ * @param end offset in its stream, behind any negotiation, of the byte after the segment
+ * @param otherEnd how far the other side's stream has been acknowledged by it, likewise
+ */
+export function followTurns(
+  flow: FlowRecord,
+  direction: number,
+  packet: Packet,
+  end: number,
+  otherEnd: number,
+): void {
+  const length = packet.payloadLength;
+  if (flow.turn === 0) {
+    flow.turn = 1;
+    if (direction !== 0) flow.noteFact(RESPONDER_OPENS);
+  }
+  const side = flow.hasFact(RESPONDER_OPENS) ? 1 - direction : direction;
+  const speaks = (flow.turn - 1) & 1;
+  if (speaks !== side) {
+    if (!endTurn(flow, 1 - direction, otherEnd)) return;
+    flow.turn++;
+    flow.turnBytes = 0;
+  }
+  const { turn } = flow;
+  if (turn > MAX_TURNS) return;
+  const before = flow.turnBytes;
+  // In the first two turns what is in the stream counts, not what was sent, and sent again.
+  flow.turnBytes = turn <= 2 ? Math.max(before, end) : before + length;
+  if (turn <= 2) {
+    if (flow.turnBytes > MAX_TURN) flow.noteFact(RULED_OUT);
+    return;
+  }
+  if (turn === 3) {
+    if (flow.turnBytes >= THIRD) flow.noteFact(SHAPED);
+    if (before === 0 && length === HASH) flow.noteLength(SPLIT);
+    if (length === HANDSHAKE && before >= THIRD && before <= THIRD + MAX_PADDING) {
+      flow.noteLength(HELLO_A);
+    }
+    return;
+  }
+  if (!flow.hasLength(THIRD_FITS) || !noteHello(flow, turn, before, length)) {
+    noteMessage(flow, side, before, length);
+  }
+}
+
+/** Whether the flow may go on after the turn that the other side's answer has ended. */
+function endTurn(flow: FlowRecord, speaker: number, acknowledged: number): boolean {
+  const { turn, turnBytes } = flow;
+  if (turn <= 2) {
+    // Either what was seen or what has arrived: decoys that die on the way are not acknowledged.
+    if (flow.hasFact(RANDOM << speaker) && (isOpening(turnBytes) || isOpening(acknowledged))) {
+      return true;
+    }
+    flow.noteFact(RULED_OUT);
+    return false;
+  }
+  if (turn === 3) {
+    if (turnBytes >= THIRD && turnBytes <= THIRD + 2 * MAX_PADDING) flow.noteLength(THIRD_FITS);
+    if (turnBytes === THIRD + HANDSHAKE) flow.noteLength(HELLO_A);
+    else if (turnBytes > HASH * 2) flow.lengths &= ~SPLIT;
+    if (turnBytes < THIRD) flow.noteFact(RULED_OUT);
+  }
+  return true;
+}
+
+export function isOpening(length: number): boolean {
+  return length >= MIN_OPENING && length <= MAX_OPENING;
+}
+
+/** Whether the segment is a handshake by itself, or behind a fourth message without padding. */
+function noteHello(flow: FlowRecord, turn: number, before: number, length: number): boolean {
+  let facts = 0;
+  if (turn === 4) {
+    if (before === 0 && length === FOURTH + HANDSHAKE) facts = HELLO_B;
+    else if (before === FOURTH && length === HANDSHAKE) facts = HELLO_B | SPLIT_ANSWER;
+  } else if (before === 0 && length === HANDSHAKE) {
+    if (turn === 5 && !flow.hasLength(HELLO_A)) facts = HELLO_A;
+    else if (turn === 6 && !flow.hasLength(HELLO_B)) facts = HELLO_B;
+  }
+  flow.noteLength(facts);
+  return facts !== 0;
+}
+
+/** Messages of the peer wire until the first data. */
+function noteMessage(flow: FlowRecord, side: number, before: number, length: number): void {
+  if (!flow.hasLength(HELLO_A | HELLO_B) || flow.hasLength(DATA_SEEN)) return;
+  const last = (flow.lengths >> LAST) & LAST_MASK;
+  const lastIsMine = ((last & OF_B) !== 0) === (side === 1);
+  const lastKind = last & 7;
+  if (length >= FULL) {
+    const isHeaded = lastIsMine && lastKind === HEADING;
+    const isGranted = (lastIsMine && lastKind === GRANTING) || (last & IS_GRANTED) !== 0;
+    flow.noteLength(
+      DATA_SEEN | (isHeaded ? HEADED : 0) | (isGranted ? GRANTED : 0) |
+        ((last & IS_ASKED) !== 0 ? REQUESTED : 0),
+    );
+    return;
+  }
+  const kind = kindOf(length);
+  if (kind === FIVE) {
+    flow.noteLength(side === 0 ? FIVE_A : FIVE_B);
+    if (before === 0 && !lastIsMine && lastKind === FIVE) flow.noteLength(EXCHANGE);
+  }
+  // Requests stay asked through what the side that answers says before its data.
+  const isAsked = kind === ASKING ||
+    ((last & IS_ASKED) !== 0 && (kind === HEADING || kind === GRANTING));
+  // And what was granted stays so through the requests it lets through.
+  const isGranted = (kind === HEADING && lastIsMine && lastKind === GRANTING) ||
+    (kind === ASKING && !lastIsMine && lastKind === GRANTING) ||
+    (kind === HEADING && (last & IS_GRANTED) !== 0);
+  const next = kind | (side === 1 ? OF_B : 0) | (isAsked ? IS_ASKED : 0) |
+    (isGranted ? IS_GRANTED : 0);
+  flow.lengths = (flow.lengths & ~(LAST_MASK << LAST)) | (next << LAST);
+}
+
+function kindOf(length: number): number {
+  if (length === BARE_MESSAGE) return FIVE;
+  if (length === BLOCK_HEADER) return HEADING;
+  if (isRequests(length) || isRequests(length - BARE_MESSAGE)) return ASKING;
+  const allowed = length - BARE_MESSAGE;
+  if (allowed > 0 && allowed % ALLOWED_FAST === 0 && allowed <= ALLOWED_FAST * MOST_ALLOWED) {
+    return GRANTING;
+  }
+  return OTHER;
+}
+
+function isRequests(length: number): boolean {
+  return length > 0 && length % REQUEST === 0 && length <= REQUEST * MOST_REQUESTS;
+}

@@ -1,0 +1,196 @@
+/**
+ * What the table of `mse_table.ts` asks of an encrypted flow, on the first turns of real clients and
+ * on those of programs that look alike.
+ */
+import assert from "node:assert/strict";
+import { Conversation, latin1, randomBytes, TestEngine, torrents } from "./conversation.ts";
+
+const HOST = "10.0.0.1:50000";
+const PEER = "198.51.100.1:40000";
+
+/** Random bytes that are no known header by chance (a test must not fail once in 10 000 runs). */
+function random(length: number): Uint8Array {
+  const bytes = randomBytes(length);
+  bytes[0] |= 0x80;
+  if (length > 1) bytes[1] = 0xff;
+  return bytes;
+}
+
+/** A flow that is played, and how many bytes of data went by before it was found. */
+class Play {
+  /** Bytes in segments of a path's full size, and in the last one of a write, that passed. */
+  passed = 0;
+  readonly #test: TestEngine;
+  readonly #flow: Conversation;
+
+  constructor(test: TestEngine, a = HOST, b = PEER) {
+    this.#test = test;
+    this.#flow = new Conversation(test, "tcp", a, b).open();
+  }
+
+  /** `>439 <100 >17 <16397w`: initiator and responder; `w` a write, in segments of a path's size. */
+  say(text: string): this {
+    for (const [, side, digits, isWrite] of text.matchAll(/([<>])(\d+)(w?)/g)) {
+      const from = side === ">" ? 0 : 1;
+      if (isWrite === "") this.#flow.say(from, random(Number(digits)));
+      for (let left = isWrite === "" ? 0 : Number(digits); left > 0; left -= 1448) {
+        const before = this.#test.detections.length;
+        this.#flow.say(from, random(Math.min(left, 1448)), left <= 1448);
+        if (before > 0 || this.#test.detections.length > 0) return this;
+        this.passed += Math.min(left, 1448);
+      }
+    }
+    return this;
+  }
+}
+
+/** 10.0.0.1 announces itself, and is told of 198.51.100.1:40000 (BEP 15). */
+function asksTracker(test: TestEngine): void {
+  const announce = new Uint8Array(98);
+  const view = new DataView(announce.buffer);
+  view.setUint32(8, 1); // action: announce
+  view.setUint32(12, 0x5eed_0002);
+  announce.set(latin1("abcdefghij0123456789"), 16);
+  view.setUint16(96, 6881);
+  const answer = Uint8Array.of(
+    ...[0, 0, 0, 1, 0x5e, 0xed, 0, 2, 0, 0, 7, 8, 0, 0, 0, 1, 0, 0, 0, 2],
+    ...[198, 51, 100, 1, 0x9c, 0x40],
+  );
+  new Conversation(test, "udp", "10.0.0.1:6882", "203.0.113.9:1337")
+    .say(0, announce).say(1, answer);
+}
+
+/** The endpoint is one of several, in different networks, with paddings of many lengths. */
+function isOneOfSeveral(test: TestEngine): void {
+  for (const [peer, length] of [[2, 110], [3, 600], [4, 333]]) {
+    new Conversation(test, "tcp", `10.0.0.1:4000${peer}`, `198.18.${peer}.1:2000${peer}`).open()
+      .say(0, random(length));
+  }
+}
+
+const BESIDES: Readonly<Record<string, (test: TestEngine) => void>> = {
+  nothing: () => {},
+  host: torrents,
+  several: isOneOfSeveral,
+  named: asksTracker,
+};
+
+/** Turns as recorded (DETECTION.md of the project's brief), then blocks as they are asked for. */
+const PAIRS: readonly (readonly [string, string, number])[] = [
+  ["libtorrent, libtorrent", ">206 <180 >507 <49 >68 <294 >287 <50 <16397w", 15_928],
+  ["libtorrent, aria2", ">197 <204 >258 <166 >68 <294 >174 >107 <50 <16397w", 15_928],
+  ["aria2, aria2", ">278 <476 >123 <498 >68 <68 >174 <174 >107 <16397w", 15_928],
+  ["aria2, rtorrent", ">454 <135 >124 <428 <155 >121 >5 <5 >34 <16397w", 15_928],
+  ["rtorrent, rtorrent", ">228 <171 >124 <200 >117 <3 >4 >5 <5 >34 <13 <16384w", 0],
+  ["rtorrent, Transmission", ">266 <227 >124 <200 <3 >118 >5 <5 >68 <13 <16384w", 0],
+  ["Transmission, itself", ">284 <492 >124 <82 <123 >123 <5 >73 <3000w <3000w <3000w", 6000],
+  ["Transmission, qBittorrent", ">321 <463 >241 >68 <82 >202 <123 >5 <5 >68 <3000w", 0],
+  ["qBittorrent, Transmission", ">220 <393 >124 <461 <282 >123 >73 <50 <13 <16384w", 15_928],
+  ["KTorrent, libtorrent", ">356 <291 >20 >104 <90 <295 >5 >145 <50 <13 <16384w", 0],
+  ["KTorrent, itself", ">399 <171 >20 >20 >84 <14 <68 <5 <123 >5 >5 >123 <5 >17 <16397w", 0],
+  ["WebTorrent, itself", ">347 <373 >122 <71 >68 <68 >5 <85 >75 >10 <5 >17 <13 <16384w", 0],
+  ["libtorrent, WebTorrent", ">229 <354 >500 <94 >68 <295 >5 >85 <50 >17 <13 <16384w", 0],
+  ["the seeder calls", ">252 <223 >136 <431 >68 <271 >235 <73 >23 >16397w", 15_928],
+];
+for (const [name, text, most] of PAIRS) {
+  for (const [besides, happens] of Object.entries(BESIDES)) {
+    Deno.test(`encrypted, ${name}, beside ${besides}: no block is completed`, () => {
+      const test = new TestEngine();
+      happens(test);
+      test.detections.length = 0;
+      const { passed } = new Play(test).say(text);
+      assert.deepEqual(test.found, ["mse strong"]);
+      assert.ok(passed <= most, `${passed} bytes of data passed`);
+      if (besides === "nothing") assert.equal(test.detections[0].match.kind, "lengths");
+    });
+  }
+}
+
+Deno.test("encrypted: beside evidence, what is in the beginning is enough without a block", () => {
+  for (const text of [PAIRS[3][1], PAIRS[6][1], PAIRS[8][1]]) {
+    for (const besides of ["host", "several", "named"]) {
+      const test = new TestEngine();
+      BESIDES[besides](test);
+      test.detections.length = 0;
+      assert.equal(new Play(test).say(text).passed, 0, `${text} beside ${besides}`);
+      assert.deepEqual(test.found, ["mse strong"]);
+    }
+  }
+});
+
+/** Beginnings with the lengths that authenticated encryption can show, and none it cannot. */
+const INNOCENTS: readonly (readonly [string, string])[] = [
+  ["Shadowsocks, a latency test", ">199 <229 >120 <197 >120 <197"],
+  ["Shadowsocks, its third message 124 by chance", ">199 <229 >124 <82 >124 <82 >124 <82 <5000w"],
+  ["Shadowsocks, 68 by chance", ">199 <229 >90 <90 >68 <68 >68 <50 <20000w"],
+  ["VMess", ">402 <111 >150 <2066w >124 <2066w"],
+  ["NTCP2", ">196 <192 >709 <825 >261 <68 >68 <120"],
+  ["obfs4", ">600 <600 >543 <543 >1448 <543"],
+  ["eMule", ">137 <130 >109 <119 >49 <22 >46 <6 <10240w"],
+  ["RLPx", ">307 <210 >176 <176 >112 <48 >48 <48"],
+  ["a shell through a stream cipher", ">300 <200 >60 <60 >1 <1 >1 <1 >5 <5 >17 <17 <900"],
+  ["MQTT through one", ">130 <120 >70 <5 >40 <4 >2 <2 >17 <4"],
+];
+for (const [name, text] of INNOCENTS) {
+  for (const [besides, happens] of Object.entries(BESIDES)) {
+    Deno.test(`encrypted: ${name} beside ${besides} is let be`, () => {
+      const test = new TestEngine();
+      happens(test);
+      test.detections.length = 0;
+      new Play(test).say(text);
+      assert.deepEqual(test.found, []);
+    });
+  }
+}
+
+Deno.test("encrypted: behind SOCKS5 the first turn is the tunnel's, on a proxy's own port too", () => {
+  const test = new TestEngine();
+  const flow = new Conversation(test, "tcp", HOST, "198.51.100.1:1080").open()
+    .say(0, Uint8Array.of(5, 1, 0)).say(1, Uint8Array.of(5, 0))
+    .say(0, Uint8Array.of(5, 1, 0, 1, 203, 0, 113, 9, 0xc8, 0xd5))
+    .say(1, Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0));
+  for (const [side, length] of [[0, 228], [1, 171], [0, 124], [1, 200], [0, 5], [1, 5]] as const) {
+    flow.say(side, random(length));
+  }
+  flow.say(0, random(34)).say(1, random(13)).say(1, random(1448));
+  assert.deepEqual(test.found, ["mse strong"]);
+});
+
+Deno.test("encrypted: what one end alone can do hides nothing", () => {
+  const rest = ">124 <82 <268 >5 <5 >17 <16397w";
+  const beginnings: readonly (readonly [string, (flow: Conversation) => void])[] = [
+    ["a first byte by itself", (flow) => {
+      flow.say(0, latin1("1")).say(0, random(215)).say(1, random(296));
+    }],
+    ["a key that begins with its own length", (flow) => {
+      flow.say(0, Uint8Array.of(0, 214, ...random(214))).say(1, random(296));
+    }],
+    ["a key of which 15 bytes are text", (flow) => {
+      flow.say(0, Uint8Array.of(...latin1("GET /index.html"), ...random(201))).say(1, random(296));
+    }],
+    ["padding that is not random", (flow) => {
+      flow.say(0, Uint8Array.of(...random(96), ...new Uint8Array(300)))
+        .say(1, Uint8Array.of(...random(96), ...new Uint8Array(80)));
+    }],
+  ];
+  for (const [name, begin] of beginnings) {
+    const test = new TestEngine();
+    const flow = new Conversation(test, "tcp", HOST, PEER).open();
+    begin(flow);
+    for (const [, side, length] of rest.matchAll(/([<>])(\d+)/g)) {
+      flow.say(side === ">" ? 0 : 1, random(Math.min(Number(length), 1448)));
+    }
+    assert.deepEqual(test.found, ["mse strong"], name);
+  }
+});
+
+Deno.test("encrypted: a decoy in the key's place that dies on the way hides nothing", () => {
+  for (const decoy of ["HELLO WORLD, nothing to see.\n", "GET /index.html HTT", "SSH-2.0-x"]) {
+    const test = new TestEngine();
+    const flow = new Conversation(test, "tcp", HOST, PEER).open();
+    flow.sayAndForget(0, latin1(decoy.repeat(8))).say(0, random(196)).say(1, random(296));
+    flow.say(0, random(124)).say(1, random(82)).say(1, random(268));
+    flow.say(0, random(5)).say(1, random(5)).say(0, random(17)).say(1, random(1448));
+    assert.deepEqual(test.found, ["mse strong"], decoy);
+  }
+});
