@@ -12,6 +12,7 @@ import {
 } from "./flow_record.ts";
 import { FlowTable, TICK_MS, tickOf } from "./flow_table.ts";
 import { HostEvidence } from "./host_evidence.ts";
+import { HttpStreams } from "./http_stream.ts";
 import { MessageChains } from "./message_chain.ts";
 import { Finding, FOUND, type Outcome, RELEASE } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
@@ -108,6 +109,7 @@ export class Engine {
       this.#table.flow,
       this.#prefixes,
       new MessageChains(flows),
+      new HttpStreams(flows),
       this.#encrypted,
       this.#finding,
       policy,

@@ -17,6 +17,7 @@ import { detectExtension } from "../protocols/extension/detect.ts";
 import { type Match, match, NEED_MORE } from "../protocols/match.ts";
 import {
   BLOCK,
+  CANCEL,
   CONSISTENT,
   EXTENDED,
   GRID,
@@ -294,7 +295,7 @@ export class MessageChains {
         points = HASH_POINTS;
       } else {
         if (!this.#agrees(d, bytes, at, id)) return BROKEN;
-        if (verdict === GRID) {
+        if (verdict === GRID && id !== CANCEL) { // one without its request is another's message
           this.#addKind(d, id === REJECT ? HAS_BLOCK | HAS_FAST : HAS_BLOCK);
           if (this.#standsAlone(d, bytes, at)) points = LONE_POINTS;
         }
@@ -317,14 +318,14 @@ export class MessageChains {
 
   /**
    * Blocks of one direction belong to one torrent: the same block twice in a row is a counter that
-   * stands still, and an index that counts while begin goes on are two that run, which a protocol of
-   * fixed-size records has and a swarm has not.
+   * stands still, and one that goes on while the index is another is an offset in a file, which a
+   * protocol of records has and a swarm has not.
    */
   #agrees(d: number, bytes: Uint8Array, at: number, id: number): boolean {
     const index = i32be(bytes, at + 5);
     const begin = i32be(bytes, at + 9);
     const first = (this.#kinds(d) & HAS_BLOCK) === 0;
-    const areCounters = !first && index === this.#lastIndex[d] + 1 && begin > 0 &&
+    const areCounters = !first && index !== this.#lastIndex[d] && begin > 0 &&
       begin === this.#lastBegin[d] + BLOCK;
     const repeated = !first && index === this.#lastIndex[d] && begin === this.#lastBegin[d];
     this.#lastIndex[d] = index;

@@ -92,6 +92,15 @@ export class PrefixPool {
     this.#free[this.#freeCount++] = index;
   }
 
+  /** Drops the first `count` bytes in order; what has come beyond a hole is dropped too. */
+  moveDown(index: number, count: number): void {
+    const start = index * PREFIX_LENGTH;
+    const length = Math.max(0, this.#length[index] - count);
+    this.bytes.copyWithin(start, start + count, start + count + length);
+    this.#length[index] = length;
+    this.#high[index] = length;
+  }
+
   /**
    * Puts `[from, to)` at stream `offset` (0 or more). What lies beyond {@link PREFIX_LENGTH} is cut
    * off. Returns whether the in-order length grew.

@@ -1,6 +1,9 @@
 import type { Packet } from "../packet/packet.ts";
+import { CUT_HEAD, CUT_LINE, NOT_HTTP, readHead, WHOLE_HEAD } from "../protocols/http.ts";
 import { isMatch, type Match, NEED_MORE } from "../protocols/match.ts";
 import { detectCutRequest } from "../protocols/http_tracker/detect_cut.ts";
+import { hasReserved } from "../protocols/peer_wire/detect.ts";
+import { HANDSHAKE } from "../protocols/signatures.ts";
 import { kindRow } from "../protocols/methods.ts";
 import { negotiationLength, targetPort } from "../protocols/socks/negotiation.ts";
 import { detectWebsocketFrame } from "../protocols/websocket_tracker/detect.ts";
@@ -14,6 +17,7 @@ import {
   MID_STREAM,
   OPENING_JUDGED,
 } from "./flow_record.ts";
+import { GAP, type HttpStreams } from "./http_stream.ts";
 import { HIDDEN_HANDSHAKE, readsHandshake } from "./handshake_readings.ts";
 import type { MessageChains } from "./message_chain.ts";
 import { type Finding, FOUND, type Outcome, RELEASE, WAIT } from "./outcome.ts";
@@ -29,10 +33,10 @@ import {
   payloadSequence,
   setBeginning,
 } from "./stream_space.ts";
-import { isHttpLike, isLetter, judgeOpening } from "./tcp_opening.ts";
+import { isHttpLike, judgeOpening } from "./tcp_opening.ts";
 
-/** Letters and the first byte of a peer-wire handshake begin what has a detector of its own. */
-const PEER_WIRE_FIRST = 19;
+/** HTTP messages of one segment that are judged; a browser pipelines none, a test some. */
+const MAX_MESSAGES = 16;
 
 /**
  * Follows one TCP flow from packet to packet: puts the beginning of each direction in order, peels
@@ -43,6 +47,7 @@ export class TcpInspector {
   readonly #flow: FlowRecord;
   readonly #prefixes: PrefixPool;
   readonly #chains: MessageChains;
+  readonly #http: HttpStreams;
   readonly #encrypted: EncryptedFlows;
   readonly #finding: Finding;
   #policy: EnginePolicy;
@@ -53,6 +58,7 @@ export class TcpInspector {
     flow: FlowRecord,
     prefixes: PrefixPool,
     chains: MessageChains,
+    http: HttpStreams,
     encrypted: EncryptedFlows,
     finding: Finding,
     policy: EnginePolicy,
@@ -60,6 +66,7 @@ export class TcpInspector {
     this.#flow = flow;
     this.#prefixes = prefixes;
     this.#chains = chains;
+    this.#http = http;
     this.#encrypted = encrypted;
     this.#finding = finding;
     this.#policy = policy;
@@ -96,6 +103,10 @@ export class TcpInspector {
     let outcome: Outcome = WAIT;
     if (!flow.has(OPENING_JUDGED << direction)) {
       outcome = this.#inspectOpening(direction, packet, offset);
+      // What of a long segment went beyond the prefix may hold the next message.
+      if (outcome === WAIT && flow.hasAll((OPENING_JUDGED | HTTP) << direction)) {
+        outcome = this.#inspectHttp(direction, packet, sequence);
+      }
     } else if (flow.has(HTTP << direction)) {
       outcome = this.#inspectHttp(direction, packet, sequence);
     } else if (offset <= 0 && !flow.has(MID_STREAM)) {
@@ -108,7 +119,10 @@ export class TcpInspector {
       isNew = advance(flow, direction, (sequence + payloadLength) | 0);
     }
     const place = (offset - flow.peeled(direction)) | 0;
-    if (readsHandshake(flow, direction, bytes, payloadStart, payloadEnd, place)) {
+    if (
+      !flow.has(MID_STREAM) &&
+      readsHandshake(flow, direction, bytes, payloadStart, payloadEnd, place)
+    ) {
       return this.#finding.set(HIDDEN_HANDSHAKE, bytes, payloadStart, payloadEnd);
     }
     if (this.#encrypted.observe(direction, packet, isNew) === FOUND) return FOUND;
@@ -175,7 +189,8 @@ export class TcpInspector {
     if (words[prefixAt] === 0 && offset === 0) {
       const { bytes, payloadStart, payloadEnd } = packet;
       const outcome = this.#judge(direction, bytes, payloadStart, payloadEnd);
-      if (outcome !== WAIT || this.#isJudged(direction)) return outcome;
+      // Where a later message in it is cut, that is waited for.
+      if (outcome !== WAIT || this.#isJudged(direction) || words[prefixAt] !== 0) return outcome;
       const index = this.#prefixes.take(words, prefixAt);
       this.#prefixes.write(index, 0, bytes, payloadStart, payloadEnd);
       return WAIT;
@@ -216,8 +231,7 @@ export class TcpInspector {
       return this.#found(direction, answer, bytes, payloadStart, payloadEnd);
     }
     if (answer === NEED_MORE) {
-      this.#flow.setBase(direction, sequence);
-      this.#reopen(direction, packet);
+      return this.#reopen(direction, bytes, payloadStart, payloadEnd, sequence);
     }
     return WAIT;
   }
@@ -231,14 +245,35 @@ export class TcpInspector {
     return true;
   }
 
-  /** The opening is judged anew, beginning with this packet. */
-  #reopen(direction: number, packet: Packet): void {
+  /** An opening is waited for that begins with `[from, end)` at sequence number `position`. */
+  #reopen(
+    direction: number,
+    bytes: Uint8Array,
+    from: number,
+    end: number,
+    position: number,
+  ): typeof WAIT {
     const flow = this.#flow;
+    const { words } = flow;
+    const isJudgedAsItStands = position === ((flow.base(direction) + flow.peeled(direction)) | 0);
+    if (isJudgedAsItStands && flow.prefix(direction) >= 0) {
+      this.#wantsMore(direction, flow.peeled(direction));
+      return WAIT;
+    }
+    flow.setBase(direction, position);
     flow.setPeeled(direction, 0);
     flow.setReadings(direction, 0);
     flow.lower(OPENING_JUDGED << direction);
-    const index = this.#prefixes.take(flow.words, flow.prefixAt(direction));
-    this.#prefixes.write(index, 0, packet.bytes, packet.payloadStart, packet.payloadEnd);
+    const before = flow.prefix(direction);
+    if (before >= 0) this.#prefixes.moveDown(before, from - this.#prefixes.start(before));
+    else {this.#prefixes.write(
+        this.#prefixes.take(words, flow.prefixAt(direction)),
+        0,
+        bytes,
+        from,
+        end,
+      );}
+    return WAIT;
   }
 
   #isJudged(direction: number): boolean {
@@ -275,21 +310,95 @@ export class TcpInspector {
     }
     if (negotiation < 0) return this.#wantsMore(direction, from - start);
     const answer = judgeOpening(bytes, from, end, blockSocks, blockMentions);
-    if (answer === NEED_MORE) {
+    if (answer === NEED_MORE && !this.#isWhole(direction, bytes, from, end)) {
       const cut = this.#isCut ? detectCutRequest(bytes, from, end) : null;
       if (cut !== null) return this.#found(direction, cut, bytes, from, end);
       return this.#wantsMore(direction, from - start);
     }
     if (isMatch(answer) && answer.strength !== "hint") {
-      return this.#found(direction, answer, bytes, from, end);
+      if (!this.#mayBeQuoted(bytes, from, end)) {
+        return this.#found(direction, answer, bytes, from, end);
+      }
+      this.#setJudged(direction);
+      return WAIT;
     }
     if (this.#encrypted.wantsOpening(direction, bytes, from, end)) {
       flow.raise(MEASURING << direction);
       return WAIT;
     }
-    if (isHttpLike(bytes, from, end)) flow.raise(HTTP << direction);
+    if (!isHttpLike(bytes, from, end)) {
+      this.#setJudged(direction);
+      return WAIT;
+    }
+    flow.raise(HTTP << direction);
+    this.#http.reset(flow.slot, direction);
+    const position = (flow.base(direction) + from - start) | 0;
+    return this.#judgeMessages(direction, bytes, from, end, position);
+  }
+
+  /**
+   * HTTP messages one behind the other (pipelined requests, and what comes behind a body), from the
+   * one at `from`, whose first byte has the sequence number `position`. One whose head is cut makes
+   * this the beginning of a new opening.
+   */
+  #judgeMessages(
+    direction: number,
+    bytes: Uint8Array,
+    from: number,
+    end: number,
+    position: number,
+  ): Outcome {
+    const flow = this.#flow;
+    for (let messages = 0; messages < MAX_MESSAGES; messages++) {
+      const answer = this.#http.hasFrames(flow.slot, direction) && !isHttpLike(bytes, from, end)
+        ? detectWebsocketFrame(bytes, from, end)
+        : judgeOpening(bytes, from, end, false, this.#policy.blockMentions);
+      if (isMatch(answer) && answer.strength !== "hint") {
+        return this.#found(direction, answer, bytes, from, end);
+      }
+      const head = readHead(bytes, from, end);
+      const isCut = head.state === CUT_LINE || head.state === CUT_HEAD;
+      if (isCut || (answer === NEED_MORE && !this.#isWhole(direction, bytes, from, end))) {
+        const cut = this.#isCut ? detectCutRequest(bytes, from, end) : null;
+        if (cut !== null) return this.#found(direction, cut, bytes, from, end);
+        return this.#reopen(direction, bytes, from, end, position);
+      }
+      if (head.state === NOT_HTTP) {
+        this.#http.reset(flow.slot, direction); // another protocol, or frames that nobody follows
+        break;
+      }
+      this.#http.take(
+        flow.slot,
+        direction,
+        head,
+        bytes,
+        (position + head.bodyStart - from) | 0,
+      );
+      const next = this.#http.find(flow.slot, direction, position, bytes, from, end);
+      if (next < 0) break;
+      position = (position + next - from) | 0;
+      from = next;
+    }
     this.#setJudged(direction);
     return WAIT;
+  }
+
+  /**
+   * Whether what was found may stand in somebody's text: a flow joined in the middle begins with any
+   * segment. There a request is whole and alone in it, and a handshake goes on as one.
+   */
+  #mayBeQuoted(bytes: Uint8Array, from: number, end: number): boolean {
+    if (!this.#flow.has(MID_STREAM)) return false;
+    if (bytes[from] === HANDSHAKE[0]) return !hasReserved(bytes, from, end);
+    const head = readHead(bytes, from, end);
+    return !head.isResponse && (head.state !== WHOLE_HEAD || head.bodyStart !== end);
+  }
+
+  /** Whether the message is an answer that has no body: more will not come for it. */
+  #isWhole(direction: number, bytes: Uint8Array, from: number, end: number): boolean {
+    if (!this.#http.isAskedForHead(this.#flow.slot, direction)) return false;
+    const head = readHead(bytes, from, end);
+    return head.isResponse && head.state === WHOLE_HEAD;
   }
 
   /** A find in a stream; of a tracker's answer only who has asked in this flow is the one who torrents. */
@@ -323,35 +432,25 @@ export class TcpInspector {
   }
 
   /**
-   * A later message on a connection that speaks HTTP: a tracker asked over a kept-alive connection
-   * or through a proxy, a WebSocket frame after the upgrade. It begins with a segment; one that is
-   * cut makes this the beginning of a new opening.
+   * A later segment of a direction that speaks HTTP: a tracker asked over a kept-alive connection or
+   * through a proxy, a WebSocket frame after the upgrade. Only where a message begins is judged.
    */
   #inspectHttp(direction: number, packet: Packet, sequence: number): Outcome {
+    const { slot } = this.#flow;
     const { bytes, payloadStart, payloadEnd } = packet;
-    if (payloadStart >= payloadEnd) return WAIT;
-    const first = bytes[payloadStart];
-    if (first !== PEER_WIRE_FIRST && !isLetter(first)) {
-      const frame = detectWebsocketFrame(bytes, payloadStart, payloadEnd);
-      if (!isMatch(frame) || frame.strength === "hint") return WAIT;
-      return this.#finding.set(frame, bytes, payloadStart, payloadEnd);
+    const at = this.#http.find(slot, direction, sequence, bytes, payloadStart, payloadEnd);
+    if (at >= 0) {
+      const position = (sequence + at - payloadStart) | 0;
+      return this.#judgeMessages(direction, bytes, at, payloadEnd, position);
     }
-    const answer = judgeOpening(
-      bytes,
-      payloadStart,
-      payloadEnd,
-      false,
-      this.#policy.blockMentions,
-    );
-    if (answer === null) return WAIT;
-    if (isMatch(answer)) {
-      if (answer.strength === "hint") return WAIT;
-      return this.#found(direction, answer, bytes, payloadStart, payloadEnd);
-    }
-    const cut = this.#isCut ? detectCutRequest(bytes, payloadStart, payloadEnd) : null;
-    if (cut !== null) return this.#found(direction, cut, bytes, payloadStart, payloadEnd);
-    this.#flow.setBase(direction, sequence);
-    this.#reopen(direction, packet);
+    const beginning = at === GAP ? this.#http.beginning(slot, direction) : null;
+    if (beginning === null) return WAIT;
+    // The message's first bytes are on their way: put what overtook them in its place.
+    const offset = (sequence - beginning) | 0;
+    if (offset <= 0 || offset >= PREFIX_LENGTH) return WAIT;
+    this.#reopen(direction, bytes, payloadStart, payloadStart, beginning);
+    const index = this.#flow.prefix(direction);
+    this.#prefixes.write(index, offset, bytes, payloadStart, payloadEnd);
     return WAIT;
   }
 }

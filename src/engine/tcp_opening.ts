@@ -1,6 +1,6 @@
 import { isMatch, NEED_MORE, type StreamAnswer } from "../protocols/match.ts";
 import { detectPeerWire } from "../protocols/peer_wire/detect.ts";
-import { NOT_HTTP, readHead } from "../protocols/http.ts";
+import { NOT_HTTP, readHead, skipLineEnds } from "../protocols/http.ts";
 import { detectHttpTracker } from "../protocols/http_tracker/detect.ts";
 import { detectWebSeed } from "../protocols/web_seed/detect.ts";
 import { detectWebsocketTracker } from "../protocols/websocket_tracker/detect.ts";
@@ -11,7 +11,10 @@ const PEER_WIRE_FIRST = 19;
 const SOCKS4 = 4;
 const SOCKS5 = 5;
 const SPACE = 0x20;
+const TAB = 0x09;
 const SLASH = 0x2f;
+const CR = 0x0d;
+const LF = 0x0a;
 
 /**
  * Judges the first bytes of a stream, or of an HTTP message within one. The first byte says which
@@ -27,7 +30,9 @@ export function judgeOpening(
   if (start >= end) return NEED_MORE;
   const first = bytes[start];
   if (first === PEER_WIRE_FIRST) return detectPeerWire(bytes, start, end);
-  if (isLetter(first)) return judgeHttp(bytes, start, end, blockMentions);
+  if (isLetter(first) || first === CR || first === LF) {
+    return judgeHttp(bytes, start, end, blockMentions);
+  }
   if (blockSocks && (first === SOCKS4 || first === SOCKS5)) return detectSocks(bytes, start, end);
   return null;
 }
@@ -46,10 +51,12 @@ const MAX_METHOD = 8;
  * slash of a status line (RFC 9112, sections 3 and 4). Other text, an SSH banner say, has neither.
  */
 export function isHttpLike(bytes: Uint8Array, start: number, end: number): boolean {
+  start = skipLineEnds(bytes, start, end);
   const stop = Math.min(end, start + MAX_METHOD);
   let at = start;
   while (at < stop && isLetter(bytes[at])) at++;
-  return at > start && at < end && (bytes[at] === SPACE || bytes[at] === SLASH);
+  return at > start && at < end &&
+    (bytes[at] === SPACE || bytes[at] === TAB || bytes[at] === SLASH);
 }
 
 function judgeHttp(

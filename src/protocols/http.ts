@@ -25,6 +25,9 @@ const VERSION = ascii("HTTP/");
 /** Longest method looked at; trackers and proxies know GET, HEAD, POST and CONNECT. */
 const MAX_METHOD = 7;
 
+/** Empty lines, and blanks, that are passed over. */
+const MAX_SKIPPED = 16;
+
 /** What {@link HttpHead.request} and {@link HttpHead.response} answer. */
 export const NOT_HTTP = 0;
 /** A possible beginning: even the first line is cut. Positions up to `end` are set. */
@@ -65,7 +68,7 @@ export class HttpHead {
   state: HeadState = NOT_HTTP;
   /** Whether {@link read} found a response. */
   isResponse = false;
-  /** End of the method, which begins at the start of the stream. */
+  /** End of the method, which stands at the start of the stream or behind empty lines. */
   methodEnd = -1;
   targetStart = -1;
   targetEnd = -1;
@@ -100,16 +103,22 @@ export class HttpHead {
   /** `CUT_HEAD` when the line is complete. */
   #requestLine(bytes: Uint8Array, start: number, end: number): HeadState {
     this.#clear();
-    let at = start;
+    // Servers ignore empty lines before a request (RFC 9112, 2.2) and most take more than one space
+    // behind the method: programs that hide requests send them so.
+    if (start >= end) return NOT_HTTP;
+    let at = skipLineEnds(bytes, start, end);
+    if (at === end && at - start < MAX_SKIPPED) return CUT_LINE;
+    start = at;
     while (at < end && isLetter(bytes[at])) {
       if (at - start === MAX_METHOD) return NOT_HTTP;
       at++;
     }
     if (at === start) return NOT_HTTP;
     if (at === end) return CUT_LINE;
-    if (bytes[at] !== SPACE || at - start < 3) return NOT_HTTP;
+    if (!isBlank(bytes[at]) || at - start < 3) return NOT_HTTP;
     this.methodEnd = at;
     at++;
+    while (at < end && at - this.methodEnd < MAX_SKIPPED && isBlank(bytes[at])) at++;
     if (at === end) return CUT_LINE;
     // origin form, absolute form or authority form; the last begins with a host or [address].
     const first = bytes[at];
@@ -219,6 +228,17 @@ function hasVersion(bytes: Uint8Array, at: number, end: number): boolean {
 export function lineEnd(bytes: Uint8Array, at: number, end: number): number {
   while (at < end) if (bytes[at++] === LF) return at;
   return -1;
+}
+
+/** First byte that is no line end, of those that may stand before a request. */
+export function skipLineEnds(bytes: Uint8Array, at: number, end: number): number {
+  const stop = Math.min(end, at + MAX_SKIPPED);
+  while (at < stop && (bytes[at] === CR || bytes[at] === LF)) at++;
+  return at;
+}
+
+function isBlank(byte: number): boolean {
+  return byte === SPACE || byte === TAB;
 }
 
 function valueStart(bytes: Uint8Array, at: number, end: number): number {

@@ -78,7 +78,10 @@ class Conversation {
     this.#sequence[from] += used - start;
     used = 0;
     this.#engine.judge(packet);
-    if (this.#engine.detection !== null) this.found ??= this.#engine.detection.match.reason;
+    const { detection } = this.#engine;
+    if (detection === null) return;
+    const begin = detection.payload.subarray(0, 80).toHex();
+    this.found ??= `${detection.match.reason}: ${begin}`;
   }
 }
 

@@ -46,13 +46,24 @@ Deno.test("HttpHead says how much of a head is there", () => {
 
 Deno.test("HttpHead rejects what is no HTTP", () => {
   for (
-    const text of ["", "\x16\x03\x01", "EHLO \r\n", "GET\t/ ", "GETGETGET /", "G /", "SSH-2.0-x"]
+    const text of ["", "\x16\x03\x01", "EHLO \r\n", "GET\r/ ", "GETGETGET /", "G /", "SSH-2.0-x"]
   ) {
     assert.equal(head.request(latin1(text), 0, text.length), NOT_HTTP, text);
   }
   for (const text of ["", "ICY 200 OK", "HTTP/2 200", "HTTP/1.1x200", "HTTP/1.1 2x0 "]) {
     assert.equal(head.response(latin1(text), 0, text.length), NOT_HTTP, text);
   }
+});
+
+Deno.test("HttpHead takes what servers take: empty lines before a request, blanks behind its method", () => {
+  for (const text of ["\nGET /a?b HTTP/1.1\r\n", "\r\n\r\nGET /a?b H\r\n", "GET \t  /a?b H\r\n"]) {
+    const bytes = latin1(text);
+    assert.equal(head.request(bytes, 0, bytes.length), CUT_HEAD, text);
+    assert.equal(part(bytes, head.targetStart, head.targetEnd), "/a?b");
+    assert.equal(part(bytes, head.methodEnd - 3, head.methodEnd), "GET");
+  }
+  assert.equal(head.request(latin1("\n".repeat(17) + "GET / H\r\n"), 0, 27), NOT_HTTP);
+  assert.equal(head.request(latin1("GET" + " ".repeat(17) + "/ H\r\n"), 0, 25), NOT_HTTP);
 });
 
 Deno.test("HttpHead.values compares names without case, in whole lines of the head", () => {

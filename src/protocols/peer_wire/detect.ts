@@ -9,6 +9,18 @@ export const INFO_HASH = 28; // 20 bytes
 export const PEER_ID = 48; // 20 bytes
 export const HANDSHAKE_LENGTH = 68;
 
+/** Extension bits that clients set at once, with room: text in their place has twice as many. */
+const MAX_RESERVED_BITS = 12;
+
+/** Whether the 8 bytes behind the protocol's name may be extension bits; cut ones may. */
+export function hasReserved(bytes: Uint8Array, start: number, end: number): boolean {
+  let bits = 0;
+  for (let at = start + RESERVED; at < Math.min(end, start + INFO_HASH); at++) {
+    for (let rest = bytes[at]; rest > 0; rest &= rest - 1) bits++;
+  }
+  return bits <= MAX_RESERVED_BITS;
+}
+
 /** 160 fixed bits at the very beginning of the stream: chance does not produce them. */
 export const PEER_WIRE_HANDSHAKE: Match = match("peer-wire", "handshake", "proof", "handshake");
 
