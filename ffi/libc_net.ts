@@ -240,6 +240,7 @@ export class RouteSocket implements Disposable {
   }
 }
 
+const NLMSG_HEADER_LENGTH = 16;
 const NLMSG_DONE = 3;
 const NLMSG_ERROR = 2;
 /** Datagrams of one answer: of 32 KiB each, some ten thousand interfaces. */
@@ -253,25 +254,40 @@ export function dumpNetlink(
   protocol: number,
   request: Uint8Array<ArrayBuffer>,
 ): Uint8Array<ArrayBuffer>[] {
+  const datagrams: Uint8Array<ArrayBuffer>[] = [];
+  visitNetlink(protocol, request, (datagram) => {
+    datagrams.push(datagram.slice());
+    return datagrams.length < MOST_DATAGRAMS;
+  });
+  return datagrams;
+}
+
+/**
+ * The same for tables of any size: `visit` gets one datagram after the other, valid during the call
+ * only, until it returns false.
+ */
+export function visitNetlink(
+  protocol: number,
+  request: Uint8Array<ArrayBuffer>,
+  visit: (datagram: Uint8Array<ArrayBuffer>) => boolean | void,
+): void {
   const socket = outcome(libc().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
-  if (socket < 0) return [];
+  if (socket < 0) return;
   try {
     const address = new Uint8Array(SOCKADDR_NL_LENGTH); // port 0: the kernel
-    new DataView(address.buffer).setUint16(0, AF_NETLINK, true);
     const length = BigInt(request.length);
-    if (Number(libc().sendto(socket, request, length, 0, address, SOCKADDR_NL_LENGTH)) < 0) {
-      return [];
-    }
-    const datagrams: Uint8Array<ArrayBuffer>[] = [];
-    while (datagrams.length < MOST_DATAGRAMS) {
-      const answer = new Uint8Array(ANSWER_LENGTH);
+    new DataView(address.buffer).setUint16(0, AF_NETLINK, true);
+    const sent = libc().sendto(socket, request, length, 0, address, SOCKADDR_NL_LENGTH);
+    if (Number(sent) < 0) return;
+    const answer = new Uint8Array(ANSWER_LENGTH);
+    const view = new DataView(answer.buffer);
+    for (;;) {
       const size = outcome(libc().recv(socket, answer, BigInt(ANSWER_LENGTH), MSG_DONTWAIT));
-      if (size < 16) break;
-      const type = new DataView(answer.buffer).getUint16(4, true);
-      if (type === NLMSG_DONE || type === NLMSG_ERROR) break;
-      datagrams.push(answer.subarray(0, size));
+      if (size < NLMSG_HEADER_LENGTH) return;
+      const type = view.getUint16(4, true);
+      if (type === NLMSG_DONE || type === NLMSG_ERROR) return;
+      if (visit(answer.subarray(0, size)) === false) return;
     }
-    return datagrams;
   } finally {
     close(socket);
   }

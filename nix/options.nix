@@ -259,6 +259,13 @@ lib: with lib.types; {
     example = "all";
     description = "Whose bans to take over: those for BitTorrent, or all that the fleet's API knows: btblocker or all.";
   };
+  fleetPrivate = {
+    variable = "FLEET_PRIVATE";
+    type = bool;
+    default = false;
+    example = "true";
+    description = "Share bans of private addresses too: one private network behind all gateways: true, false, 1 or 0.";
+  };
   fleetCa = {
     variable = "FLEET_CA";
     type = str;

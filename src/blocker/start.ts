@@ -68,6 +68,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const bans = undo.use(
     BanSide.open({ ...banSideOptions(config, joins !== null), log: logLine }),
   );
+  if (joins !== null) await bans.protect([new URL(joins.url).hostname]);
   let fleet: Fleet | null = null;
   const desk = front.desk = new BanDesk(bans.bans, bans.local.never, () => fleet);
 

@@ -353,6 +353,14 @@ export const OPTIONS = {
     example: "all",
     live: false,
   }),
+  fleetPrivate: option({
+    variable: "FLEET_PRIVATE",
+    kind: yesNo(),
+    default: false,
+    help: "Share bans of private addresses too: one private network behind all gateways",
+    example: "true",
+    live: false,
+  }),
   fleetCa: option({
     variable: "FLEET_CA",
     kind: path(),

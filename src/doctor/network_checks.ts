@@ -11,7 +11,7 @@ import { hex, marksOf } from "../gateway/rules/marks.ts";
 import { NFT_TABLE } from "../gateway/rules/nft_text.ts";
 import { CHAIN } from "../gateway/rules/rule_text.ts";
 import { guardedByDefault } from "../gateway/network/links.ts";
-import { defaultRoutes } from "../gateway/network/routes.ts";
+import { readRoutes } from "../gateway/network/routes.ts";
 import { candidates, isSupportedHardware } from "../gateway/bans/attachment.ts";
 import { type Check, type Finding, ok, problem, warning } from "./finding.ts";
 import {
@@ -173,7 +173,7 @@ export function queueCheck(
 
 /** Two checks an interface. */
 export function interfaceChecks(config: Config): Check[] {
-  const uplinks = [...new Set(defaultRoutes().map((route) => route.interface))];
+  const { uplinks } = readRoutes();
   const byDefault = guardedByDefault(uplinks, config.chains.includes("FORWARD"));
   const names = config.interfaces.length > 0 ? config.interfaces : byDefault;
   const offloads = names.map((name) => ({ name: `offload ${name}`, look: () => offload(name) }));

@@ -6,7 +6,12 @@
 import { bootTimeMs } from "../../ffi/libc.ts";
 import { EnvironmentError } from "../errors.ts";
 import type { Bans } from "../gateway/bans/bans.ts";
-import { formatNetwork, type Networks, parseNetwork } from "../gateway/network/networks.ts";
+import {
+  formatNetwork,
+  isPrivate,
+  type Networks,
+  parseNetwork,
+} from "../gateway/network/networks.ts";
 import type { LogLine } from "../log_line.ts";
 import type { DetectionReport } from "../gateway/queue/worker_protocol.ts";
 import { formatCount } from "../text.ts";
@@ -73,6 +78,7 @@ export class Fleet implements AsyncDisposable {
     this.#takeover = new Takeover({
       ...{ bans, never, log, own: this.#own },
       most: Math.max(1, Math.floor(limit * SHARE)),
+      sharesPrivate: settings.sharesPrivate,
       wasMember: this.#spool?.isOld ?? false,
     });
   }
@@ -116,6 +122,7 @@ export class Fleet implements AsyncDisposable {
     const now = this.#now();
     const durationMs = durationSeconds * 1000;
     for (const address of report.banned) {
+      if (!this.#isToShare(address)) continue;
       const endMs = now.bootMs + durationMs;
       if (this.#own.endOf(address) >= endMs - durationMs * RENEWAL) continue;
       this.#own.add(address, endMs);
@@ -182,6 +189,13 @@ export class Fleet implements AsyncDisposable {
     return { wallMs: Date.now(), bootMs: bootTimeMs(), boot: this.#boot };
   }
 
+  /** Whether the address means the same at another gateway. */
+  #isToShare(address: string): boolean {
+    const network = parseNetwork(address);
+    if (this.#options.settings.sharesPrivate || network === null) return true;
+    return !isPrivate(network);
+  }
+
   #tellOfEndpoints(): void {
     if (this.#hasToldOfEndpoints) return;
     this.#hasToldOfEndpoints = true;
@@ -219,7 +233,10 @@ export class Fleet implements AsyncDisposable {
     const spool = this.#spool!;
     const batch = spool.first(BATCH);
     const now = this.#now();
-    const alive = batch.filter((ban) => ageMs(ban, now) < ban.durationMs);
+    // A run before may have spooled what is not shared now.
+    const alive = batch.filter((ban) =>
+      ageMs(ban, now) < ban.durationMs && this.#isToShare(ban.address)
+    );
     if (alive.length > 0) {
       await this.#lapi.login(); // whose answer tells the API's time
       const machine = this.#options.settings.login || Deno.hostname();

@@ -13,6 +13,8 @@ export interface FleetSettings {
   readonly key: string;
   readonly intervalMs: number;
   readonly scope: FleetScope;
+  /** Whether bans of private addresses are told and taken over. */
+  readonly sharesPrivate: boolean;
   /** Paths of PEM files; empty for none. */
   readonly ca: string;
   readonly cert: string;
@@ -32,6 +34,7 @@ export function fleetSettings(config: Config): FleetSettings | null {
     key: config.fleetKey,
     intervalMs: config.fleetInterval * 1000,
     scope: config.fleetScope,
+    sharesPrivate: config.fleetPrivate,
     ca: config.fleetCa,
     cert: config.fleetCert,
     certKey: config.fleetCertKey,

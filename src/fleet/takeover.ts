@@ -9,7 +9,12 @@
 import { bootTimeMs } from "../../ffi/libc.ts";
 import { networkKey } from "../gateway/bans/ban_key.ts";
 import { type Bans, REASON_FLEET, REASON_MANUAL, reasonName } from "../gateway/bans/bans.ts";
-import { type Network, type Networks, parseNetwork } from "../gateway/network/networks.ts";
+import {
+  isPrivate,
+  type Network,
+  type Networks,
+  parseNetwork,
+} from "../gateway/network/networks.ts";
 import type { LogLine } from "../log_line.ts";
 import { METHODS } from "../protocols/match.ts";
 import type { Decision, News } from "./decisions.ts";
@@ -44,6 +49,8 @@ export interface TakeoverOptions {
   readonly never: Networks;
   /** Decisions held at most. */
   readonly most: number;
+  /** Whether private addresses are the same everywhere in this fleet (FLEET_PRIVATE). */
+  readonly sharesPrivate: boolean;
   readonly own: OwnReports;
   /** Whether bans of an earlier run, restored from the kernel, were told to the fleet. */
   readonly wasMember: boolean;
@@ -202,6 +209,9 @@ export class Takeover {
     const { words, bits } = network;
     const isIpv4 = bits >= 96 && words[0] === 0 && words[1] === 0 && words[2] === 0xffff;
     if (bits < (isIpv4 ? WIDEST_IPV4 : WIDEST_IPV6)) return "it is too wide";
+    if (!this.#options.sharesPrivate && isPrivate(network)) {
+      return "private addresses are others at each gateway (FLEET_PRIVATE)";
+    }
     if (!this.#options.never.overlaps(network)) return null;
     return "it has this machine, its gateway, its resolver, no single host, or WHITELIST_IPS in it";
   }
@@ -224,14 +234,15 @@ export class Takeover {
 
   /** Bans that an earlier run has left in the kernel and that were lifted since. */
   #liftOfEarlierRun(fresh: ReadonlyMap<string, unknown>): void {
-    const { bans, wasMember, own, log } = this.#options;
+    const { bans, wasMember, own, log, sharesPrivate } = this.#options;
     const methods: readonly string[] = METHODS;
     let lifted = 0;
     for (const { address, reason, port } of bans.list()) {
       const isFleets = reason === reasonName(REASON_FLEET);
-      const wasTold = wasMember && methods.includes(reason) && !own.isUnderWay(address);
-      if (port !== null || fresh.has(address) || !(isFleets || wasTold)) continue;
       const network = parseNetwork(address);
+      const wasTold = wasMember && methods.includes(reason) && !own.isUnderWay(address) &&
+        network !== null && (sharesPrivate || !isPrivate(network));
+      if (port !== null || fresh.has(address) || !(isFleets || wasTold)) continue;
       if (network !== null && bans.remove(networkKey(network))) lifted++;
     }
     if (lifted > 0) {

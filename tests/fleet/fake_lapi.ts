@@ -68,6 +68,7 @@ export class FakeLapi implements AsyncDisposable {
       key: "key",
       intervalMs: 100,
       scope: "btblocker",
+      sharesPrivate: false,
       ...{ ca: "", cert: "", certKey: "" },
       spoolDirectory: "/nonexistent",
       ...values,

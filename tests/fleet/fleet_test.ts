@@ -59,7 +59,7 @@ function test(name: string, action: (api: FakeLapi, directory: string) => Promis
 
 test("bans are told together, once each, with what is left of them", async (api, directory) => {
   await using member = await join(api, directory, { key: "" });
-  for (let i = 0; i < 300; i++) member.fleet.add(report([`10.0.0.${i % 150}`]), 3600);
+  for (let i = 0; i < 300; i++) member.fleet.add(report([`203.0.113.${i % 150}`]), 3600);
   await until(() => api.alerts().length === 150);
   const posts = api.paths().filter((path) => path === "POST /v1/alerts");
   assert.equal(posts.length, 2, "a hundred at once");
@@ -67,8 +67,8 @@ test("bans are told together, once each, with what is left of them", async (api,
   assert.equal(first.decisions[0].duration, "3600s");
   assert.ok(Math.abs(Date.parse(first.stop_at) - Date.now()) < 600_000); // not an hour ahead
   await until(() => member.fleet.waiting === 0); // the answer is there
-  member.fleet.add(report(["10.0.0.1"]), 3600); // its ban ends a little later
-  member.fleet.add(report(["10.0.0.1"]), 7200); // much later
+  member.fleet.add(report(["203.0.113.1"]), 3600); // its ban ends a little later
+  member.fleet.add(report(["203.0.113.1"]), 7200); // much later
   await until(() => api.alerts().length === 151);
   assert.equal(api.alerts().at(-1)?.decisions[0].duration, "7200s");
 });
@@ -94,6 +94,27 @@ test("an API that is away: bans wait on disk, over a restart", async (api, direc
   assert.equal(Deno.statSync(`${directory}/${name}`).size, 0);
 });
 
+test(
+  "bans of private addresses stay here, spooled ones of an earlier run too",
+  async (api, dir) => {
+    const own = ["10.8.0.5", "192.168.1.7", "172.16.9.9", "100.64.1.1", "169.254.7.7", "fd00::7"];
+    api.answer = () => new Response("", { status: 503 });
+    {
+      await using open = await join(api, dir, { key: "", sharesPrivate: true });
+      open.fleet.add(report(["10.8.0.6", ...own]), 3600);
+      await until(() => open.messages.length > 0);
+      assert.equal(open.fleet.waiting, own.length + 1, "FLEET_PRIVATE");
+    }
+    const told = api.alerts().length;
+    api.answer = null;
+    await using member = await join(api, dir, { key: "" });
+    for (const address of own) member.fleet.add(report([address]), 3600);
+    member.fleet.add(report([A]), 3600);
+    await until(() => member.fleet.waiting === 0);
+    assert.deepEqual(api.alerts().slice(told).map(({ source }) => source.value), [A]);
+  },
+);
+
 test("state: each half for itself, with what went wrong last", async (api, directory) => {
   const beganMs = Date.now();
   api.loginAnswer = () => Response.json({ message: "incorrect password" }, { status: 401 });
@@ -102,7 +123,7 @@ test("state: each half for itself, with what went wrong last", async (api, direc
   const before = member.fleet.state;
   assert.equal(before.takesOver?.connected, false);
   assert.equal(before.takesOver?.lastSuccess, null);
-  member.fleet.add(report(["10.0.0.1"]), 3600);
+  member.fleet.add(report(["203.0.113.1"]), 3600);
   await until(() => member.fleet.state.takesOver?.connected === true);
   await until(() => member.fleet.state.reports!.failures.forbidden > 0);
   const { reports, takesOver } = member.fleet.state;
@@ -186,7 +207,7 @@ test("bans are on disk at once, while the password is wrong", async (api, direct
   api.loginAnswer = () => Response.json({ message: "incorrect password" }, { status: 401 });
   await using member = await join(api, directory, { key: "" });
   await until(() => member.messages.length > 0); // the next attempt is a minute away
-  for (let i = 0; i < 1_000; i++) member.fleet.add(report([`10.0.${i >> 8}.${i & 255}`]), 3600);
+  for (let i = 0; i < 1_000; i++) member.fleet.add(report([`203.0.${i >> 8}.${i & 255}`]), 3600);
   assert.equal(saved(directory).length, 0, "not one by one");
   await until(() => saved(directory).length === 1_000);
   member.fleet.add(report([A]), 3600);

@@ -21,7 +21,14 @@ const LIMIT = 131_072;
 
 const settingsOf = (api: RealLapi, name: string): FleetSettings => ({
   ...{ url: api.url, login: name, password: PASSWORD, key: keyOf(name), intervalMs: 10_000 },
-  ...{ scope: "btblocker", ca: "", cert: "", certKey: "", spoolDirectory: "" },
+  ...{
+    scope: "btblocker",
+    sharesPrivate: false,
+    ca: "",
+    cert: "",
+    certKey: "",
+    spoolDirectory: "",
+  },
 });
 
 /** Processor time of the API so far, in milliseconds (proc(5): utime, stime in hundredths). */
@@ -50,7 +57,7 @@ async function measure(what: string, count: number, action: () => Promise<void>)
   );
 }
 
-const address = (i: number) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`;
+const address = (i: number) => `11.${i >> 16}.${(i >> 8) & 255}.${i & 255}`;
 let next = 0;
 const alerts = (count: number) =>
   Array.from({ length: count }, () => alertOf(ban(address(next++)), teller.nowMs(), "gw-1"));
@@ -96,7 +103,13 @@ const bans = program === null ? bansOf(LIMIT) : new Bans({
   maps: program.maps,
 });
 const takeover = new Takeover({
-  ...{ bans, never: Networks.of("127.0.0.0/8", "192.0.2.1"), most: LIMIT, wasMember: false },
+  ...{
+    bans,
+    never: Networks.of("127.0.0.0/8", "192.0.2.1"),
+    most: LIMIT,
+    wasMember: false,
+    sharesPrivate: false,
+  },
   own: { isUnderWay: () => false, isKnown: () => false, known: () => [], forget: () => {} },
   log: () => {},
 });

@@ -16,7 +16,10 @@ const news = (added: News["added"], deleted: News["deleted"] = []): News => ({
   ...{ added, deleted, skipped: 0 },
 });
 
-function setUp({ never = ["127.0.0.0/8", "203.0.113.1"], most = 100, wasMember = false } = {}) {
+function setUp(
+  { never = ["127.0.0.0/8", "203.0.113.1"], most = 100, wasMember = false, sharesPrivate = false } =
+    {},
+) {
   const bans = bansOf();
   const messages: string[] = [];
   const known = new Set<string>();
@@ -32,7 +35,7 @@ function setUp({ never = ["127.0.0.0/8", "203.0.113.1"], most = 100, wasMember =
     forget: (key: string) => void known.delete(key),
   };
   const takeover = new Takeover({
-    ...{ bans, never: networks, most, own, wasMember },
+    ...{ bans, never: networks, most, own, wasMember, sharesPrivate },
     log: (_, message) => messages.push(message),
   });
   const left = (text: string) => secondsLeft(bans, text);
@@ -229,4 +232,28 @@ Deno.test("what was told of and is in no snapshot was lifted", { ignore }, async
   known.add(A);
   await takeover.snapshot(news([]));
   assert.equal(left(A), null);
+});
+
+const PRIVATE = ["10.8.0.5", "192.168.1.0/24", "100.64.9.9", "169.254.1.1", "fd00::7", "fe80::7"];
+
+Deno.test("private addresses are others here, unless told otherwise", { ignore }, async () => {
+  for (const sharesPrivate of [false, true]) {
+    const { takeover, left, messages } = setUp({ sharesPrivate });
+    await takeover.snapshot(
+      news([...PRIVATE, "172.0.0.0/8", A].map((text) => decision(text, HOUR))),
+    );
+    for (const text of [...PRIVATE, "172.0.0.0/8"]) {
+      assert.equal(left(text), sharesPrivate ? 3600 : null, text);
+    }
+    assert.equal(left(A), 3600);
+    assert.equal(messages.length, sharesPrivate ? 0 : PRIVATE.length + 1);
+  }
+});
+
+Deno.test("our own bans of private addresses outlive a restart", { ignore }, async () => {
+  const { takeover, bans, left } = setUp({ wasMember: true });
+  for (const text of ["10.8.0.5", B]) bans.add(networkKey(parseNetwork(text)!), HOUR, DHT);
+  await takeover.snapshot(news([]));
+  assert.equal(left("10.8.0.5"), 3600, "nobody was ever told of it");
+  assert.equal(left(B), null);
 });

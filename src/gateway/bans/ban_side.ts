@@ -9,6 +9,7 @@ import { formatCount } from "../../text.ts";
 import type { BanScope, BanTarget } from "./ban_policy.ts";
 import { BanTable } from "./ban_table.ts";
 import { Bans } from "./bans.ts";
+import { HostAddresses } from "../network/host_addresses.ts";
 import { LocalAddresses } from "../network/local_addresses.ts";
 import { forwardingSwitches, guardedByDefault } from "../network/links.ts";
 import { networkNamespace } from "../network/network_namespace.ts";
@@ -55,6 +56,7 @@ export class BanSide implements Disposable {
   readonly #log: LogLine;
   readonly #monitoring: { on: boolean };
   #lastProblem = "";
+  #leftOut = 0;
   /** A worker may have banned by what held a moment before. */
   #liftsAgain = false;
 
@@ -114,6 +116,23 @@ export class BanSide implements Disposable {
     this.#liftsAgain = true;
   }
 
+  /**
+   * Keeps hosts that this machine must reach from ever being banned: their addresses as the system
+   * resolves them now (it is waited for some seconds) and later.
+   */
+  async protect(hosts: readonly string[]): Promise<void> {
+    const watched = await HostAddresses.watch({
+      hosts,
+      take: (addresses) => {
+        this.local.protect(addresses);
+        this.#liftNever();
+        this.#liftsAgain = true;
+      },
+      warn: (message) => this.#log("warn", message),
+    });
+    this.#undo.use(watched);
+  }
+
   #liftNever(): void {
     const lifted = this.bans.liftNever(this.local.never);
     if (lifted === 0) return;
@@ -135,6 +154,7 @@ export class BanSide implements Disposable {
       const hasChanged = this.local.refresh();
       if (hasChanged || this.#liftsAgain) this.#liftNever();
       this.#liftsAgain = hasChanged;
+      this.#tellLeftOut();
       this.xdp?.refresh();
       this.#lastProblem = "";
     } catch (error) {
@@ -143,6 +163,15 @@ export class BanSide implements Disposable {
       if (message !== this.#lastProblem) this.#log("error", message);
       this.#lastProblem = message;
     }
+  }
+
+  #tellLeftOut(): void {
+    const { leftOut } = this.local;
+    if (leftOut > this.#leftOut) {
+      const many = formatCount(leftOut, "next hop");
+      this.#log("error", `${many} might be banned: there are more than there is room for`);
+    }
+    this.#leftOut = leftOut;
   }
 
   /** What the queue workers get. */

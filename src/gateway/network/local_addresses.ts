@@ -1,5 +1,5 @@
 /**
- * What this machine is in the network: its own addresses, default gateways, resolvers and connected
+ * What this machine is in the network: its own addresses, next hops, resolvers and connected
  * networks. Kept in shared memory for the ban policy of all threads, and read again when they change.
  */
 import { interfaceIndex } from "../../../ffi/libc.ts";
@@ -15,7 +15,7 @@ import {
   SPECIAL_NETWORKS,
 } from "./networks.ts";
 import { needsReading } from "./route_events.ts";
-import { defaultRoutes, type Route } from "./routes.ts";
+import { readRoutes, routesIn } from "./routes.ts";
 
 const RESOLVER_FILES = [
   "/etc/resolv.conf",
@@ -23,8 +23,12 @@ const RESOLVER_FILES = [
 ];
 
 /** Room for so many networks in each set, of which WHITELIST_IPS may take most. */
-const CAPACITY = 16_384;
-const WHITELIST_MOST = CAPACITY - 4_096;
+const CAPACITY = 24_576;
+const WHITELIST_MOST = 12_288;
+/** Next hops told apart: at a large internet exchange a router has some thousand. */
+const HOPS_MOST = 8_192;
+/** All routes are read anew after this many times what the last reading took. */
+const REST = 50;
 /** Datagrams read at once; after more than that anything may have changed. */
 const MOST_EVENTS = 256;
 
@@ -48,7 +52,14 @@ export class LocalAddresses implements Disposable {
   readonly ours = new Networks(this.oursBuffer);
   #whitelist: readonly Network[];
   #events: RouteEvents | null = new RouteEvents(); // before the first reading, to miss nothing
-  #routes: readonly Route[] = [];
+  #defaultInterfaces: readonly string[] = [];
+  #hops = new Map<string, Int32Array>();
+  /** Addresses of hosts by name, which are not to be cut off either. */
+  #protected: readonly Int32Array[] = [];
+  #leftOut = 0;
+  /** By `performance.now()`; a full table takes a second or two. */
+  #readAgainMs = 0;
+  #isStale = false;
   #resolverTimes = "";
   #readings = 0;
 
@@ -61,12 +72,12 @@ export class LocalAddresses implements Disposable {
   /** Takes another WHITELIST_IPS over. */
   setWhitelist(whitelist: readonly string[]): void {
     this.#whitelist = parseWhitelist(whitelist);
-    this.#read();
+    this.#publish();
   }
 
   /** Interfaces of the default routes, the preferred one first; IPv4 before IPv6. */
   get defaultInterfaces(): readonly string[] {
-    return [...new Set(this.#routes.map((route) => route.interface))];
+    return this.#defaultInterfaces;
   }
 
   /** How often everything was read: another number, another state of the network. */
@@ -79,36 +90,74 @@ export class LocalAddresses implements Disposable {
    * was read again.
    */
   refresh(): boolean {
-    const hasChanged = this.#drainEvents();
-    if (!hasChanged && resolverTimes() === this.#resolverTimes) return false;
-    this.#read();
-    return true;
+    const known = this.#hops.size;
+    this.#isStale ||= this.#drainEvents();
+    const hasChanged = this.#isStale && performance.now() >= this.#readAgainMs;
+    if (hasChanged) this.#readRoutes();
+    const isOther = hasChanged || this.#hops.size !== known ||
+      resolverTimes() !== this.#resolverTimes;
+    if (isOther) this.#publish();
+    return isOther;
   }
 
+  /** Takes the addresses that a machine must go on reaching (the fleet's API, say). */
+  protect(addresses: readonly Int32Array[]): void {
+    const text = (list: readonly Int32Array[]) =>
+      list.map((words) => words.join()).sort().join(" ");
+    if (text(addresses) === text(this.#protected)) return;
+    this.#protected = addresses;
+    this.#publish();
+  }
+
+  /** Networks that are never to be banned and found no room; 0 but on machines beyond all bounds. */
+  get leftOut(): number {
+    return this.#leftOut;
+  }
+
+  /** True where all is to be read anew. Next hops of new routes are taken from the messages. */
   #drainEvents(): boolean {
     let hasChanged = false;
     for (let count = 0; count < MOST_EVENTS; count++) {
       const datagram = this.#events?.next() ?? null;
       if (datagram === null) return hasChanged;
       hasChanged ||= needsReading(datagram);
+      for (const { hops } of routesIn(datagram)) {
+        for (const hop of hops) this.#hops.set(hop.join(), hop);
+      }
     }
     return true;
   }
 
   #read(): void {
+    this.#readRoutes();
+    this.#publish();
+  }
+
+  #readRoutes(): void {
+    const began = performance.now();
+    const { uplinks, hops } = readRoutes();
+    this.#defaultInterfaces = uplinks;
+    this.#hops = new Map(hops);
+    this.#isStale = false;
+    const ended = performance.now();
+    this.#readAgainMs = ended + (ended - began) * REST;
+  }
+
+  #publish(): void {
     this.#readings++;
     this.#resolverTimes = resolverTimes();
-    this.#routes = defaultRoutes();
     const uplinks = new Set(this.defaultInterfaces);
     const indexes = [...uplinks].slice(0, MOST_UPLINKS).map(interfaceIndex);
     const cells = new Int32Array(this.uplinksBuffer);
     for (let i = 0; i < MOST_UPLINKS; i++) Atomics.store(cells, i, indexes[i] ?? 0);
-    const never: Network[] = [...SPECIAL_NETWORKS, ...this.#whitelist];
+    const hops = [...this.#hops.values()];
+    const hosts = [...resolvers(), ...this.#protected, ...hops.slice(0, HOPS_MOST)];
+    const never: Network[] = [
+      ...SPECIAL_NETWORKS,
+      ...this.#whitelist,
+      ...hosts.map((words) => ({ words, bits: 128 })),
+    ];
     const ours: Network[] = [...PRIVATE_NETWORKS];
-    for (const { gateway } of this.#routes) {
-      if (gateway !== null) never.push({ words: gateway, bits: 128 });
-    }
-    for (const words of resolvers()) never.push({ words, bits: 128 });
     for (const { name, address, cidr } of Deno.networkInterfaces()) {
       const words = parseAddress(address);
       const network = cidr === null ? null : parseNetwork(cidr);
@@ -120,7 +169,7 @@ export class LocalAddresses implements Disposable {
       // The uplink's neighbours are the provider's other customers.
       if (!uplinks.has(name)) ours.push(network);
     }
-    this.never.replace(never);
+    this.#leftOut = this.never.replace(never) + Math.max(0, hops.length - HOPS_MOST);
     this.ours.replace(ours);
   }
 

@@ -158,6 +158,17 @@ export const PRIVATE_NETWORKS: readonly Network[] = all(
   "fe80::/10",
 );
 
+/** Whether any of its addresses is of private use, and so somebody else's in another network. */
+export function isPrivate({ words, bits }: Network): boolean {
+  return PRIVATE_NETWORKS.some((network) => {
+    const common = Math.min(bits, network.bits);
+    for (let word = 0; word < 4; word++) {
+      if (((words[word] ^ network.words[word]) & maskWord(common, word)) !== 0) return false;
+    }
+    return true;
+  });
+}
+
 function all(...texts: string[]): Network[] {
   return texts.map((text) => parseNetwork(text)).filter((network) => network !== null);
 }

@@ -1,102 +1,201 @@
-/** Default routes of the main tables, from /proc/net/route and /proc/net/ipv6_route (proc(5)). */
+/**
+ * The routes of this network namespace, of every table and family (RTM_GETROUTE, rtnetlink(7)): which
+ * interfaces are uplinks, and who is a next hop. /proc/net/route knows the main table alone, and one
+ * next hop of a route that has several.
+ */
+import { visitNetlink } from "../../../ffi/libc_net.ts";
+import { interfaceName } from "../../../ffi/libc.ts";
+import { i32be } from "../../packet/bytes.ts";
 import { MAPPED } from "../../packet/packet.ts";
 
+const NETLINK_ROUTE = 0;
+const RTM_NEWROUTE = 24;
+const RTM_GETROUTE = 26;
+const RTM_NEWNEXTHOP = 104;
+const RTM_GETNEXTHOP = 106;
+const NLM_F_REQUEST = 0x1;
+const NLM_F_DUMP = 0x300;
+const NLMSG_HEADER = 16; // u32 length, u16 type, u16 flags, u32 sequence, u32 port
+// struct rtmsg: u8 family, destination bits, source bits, tos, table, protocol, scope, type; u32 flags
+const RTMSG = 12;
+const NHMSG = 8; // struct nhmsg: u8 family, scope, protocol, reserved; u32 flags
+const ATTRIBUTE_HEADER = 4; // struct rtattr: u16 length, u16 type
+const NEXT_HOP_HEADER = 8; // struct rtnexthop: u16 length, u8 flags, u8 hops, i32 interface
+const AF_INET = 2;
+const AF_INET6 = 10;
+const RTN_UNICAST = 1;
+const TABLE_MAIN = 254;
+const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
+const RTA_PRIORITY = 6;
+const RTA_MULTIPATH = 9;
+const RTA_VIA = 18; // struct rtvia: u16 family, then the address: a next hop of the other family
+const NHA_GATEWAY = 6;
+const ATTRIBUTE_TYPE = 0x3fff;
+
+/** A route that packets leave by (RTN_UNICAST). */
 export interface Route {
-  readonly interface: string;
-  /** Next hop; null on a point-to-point link. */
-  readonly gateway: Int32Array | null;
+  readonly isIpv4: boolean;
+  readonly isMain: boolean;
+  /** Prefix length of its destination, 0 for a default route. */
+  readonly bits: number;
   readonly metric: number;
+  /** Numbers of its interfaces. */
+  readonly interfaces: readonly number[];
+  /** Next hops, 4 words each; none on a link where everybody is a neighbour. */
+  readonly hops: readonly Int32Array[];
 }
 
-const ROUTE_UP = 0x0001; // RTF_UP, RTF_REJECT of linux/route.h
-const ROUTE_REJECT = 0x0200;
-
-/** Default routes of this network namespace, IPv4 first, by metric. */
-export function defaultRoutes(): Route[] {
-  return [
-    ...readIpv4Routes(readStart("/proc/net/route")),
-    ...readIpv6Routes(readWhole("/proc/net/ipv6_route")),
-  ];
-}
-
-/**
- * Default routes in the text of /proc/net/route. Columns: Iface Destination Gateway Flags RefCnt Use
- * Metric Mask …; addresses are 32-bit numbers in host order, of bytes in network order.
- */
-export function readIpv4Routes(text: string): Route[] {
-  const routes: Route[] = [];
-  for (const line of text.split("\n").slice(1)) {
-    const [name, destination, gateway, flags, , , metric, mask] = line.split(/\s+/);
-    if (destination !== "00000000" || mask !== "00000000" || !isUsable(flags)) continue;
-    routes.push({ interface: name, gateway: ipv4Gateway(gateway), metric: Number(metric) });
-  }
-  return routes.sort(byMetric);
-}
-
-function ipv4Gateway(hex: string): Int32Array | null {
-  const word = Number.parseInt(hex, 16);
-  if (word === 0) return null;
-  const view = new DataView(new ArrayBuffer(4));
-  view.setUint32(0, word, true);
-  return Int32Array.of(0, 0, MAPPED, view.getInt32(0));
+/** What the routes say of this machine. */
+export interface RouteSummary {
+  /** Names of the interfaces that lead to the internet, the preferred one first, IPv4 before IPv6. */
+  readonly uplinks: readonly string[];
+  /** Every next hop, once. */
+  readonly hops: ReadonlyMap<string, Int32Array>;
 }
 
 /**
- * Default routes in the text of /proc/net/ipv6_route. Columns, all hexadecimal: destination, its
- * prefix length, source, its prefix length, next hop, metric, references, uses, flags; interface.
+ * Whether a route leads to the internet: a default route, the halves that VPN clients lay over one
+ * (0.0.0.0/1 and 128.0.0.0/1), or all global addresses (2000::/3).
  */
-export function readIpv6Routes(text: string): Route[] {
-  const routes: Route[] = [];
-  for (const [line] of text.matchAll(/^0{32} 00 .+$/gm)) {
-    const [, , , , gateway, metric, , , flags, name] = line.split(/\s+/);
-    if (name === "lo" || !isUsable(flags)) continue;
-    routes.push({
-      interface: name,
-      gateway: ipv6Gateway(gateway),
-      metric: Number.parseInt(metric, 16),
-    });
-  }
-  return routes.sort(byMetric);
+export function isDefaultLike(isIpv4: boolean, bits: number): boolean {
+  return bits <= (isIpv4 ? 1 : 3);
 }
 
-function ipv6Gateway(hex: string): Int32Array | null {
-  const words = Int32Array.from(
-    { length: 4 },
-    (_, word) => Number.parseInt(hex.slice(word * 8, word * 8 + 8), 16) | 0,
-  );
-  return words.every((word) => word === 0) ? null : words;
-}
-
-function isUsable(flags: string): boolean {
-  const bits = Number.parseInt(flags, 16);
-  return (bits & ROUTE_UP) !== 0 && (bits & ROUTE_REJECT) === 0;
-}
-
-function byMetric(a: Route, b: Route): number {
-  return a.metric - b.metric;
-}
-
-const START = 65536;
-
-/** The beginning of a file: IPv4 routes come in order of destination, and a router may have 10^6. */
-function readStart(path: string): string {
-  try {
-    using file = Deno.openSync(path);
-    const bytes = new Uint8Array(START);
-    let length = 0;
-    for (let count: number | null = 0; count !== null && length < START; length += count ?? 0) {
-      count = file.readSync(bytes.subarray(length));
+/** All of it, read anew. A router with a full table has a million routes: a second or two. */
+export function readRoutes(): RouteSummary {
+  const defaults: Route[] = [];
+  const hops = new Map<string, Int32Array>();
+  const take = (bytes: Uint8Array) => {
+    for (const route of routesIn(bytes)) {
+      if (isDefaultLike(route.isIpv4, route.bits)) defaults.push(route);
+      for (const hop of route.hops) hops.set(hop.join(), hop);
     }
-    return new TextDecoder().decode(bytes.subarray(0, length));
-  } catch {
-    return "";
+  };
+  visitNetlink(NETLINK_ROUTE, dumpRequest(RTM_GETROUTE, RTMSG, AF_INET), take);
+  visitNetlink(NETLINK_ROUTE, dumpRequest(RTM_GETROUTE, RTMSG, AF_INET6), take);
+  // Next hops that routes name by number (Linux 5.3); where none are known, the answer is an error.
+  visitNetlink(NETLINK_ROUTE, dumpRequest(RTM_GETNEXTHOP, NHMSG, 0), (bytes) => {
+    for (const hop of nextHopsIn(bytes)) hops.set(hop.join(), hop);
+  });
+  const indexes = new Set(defaults.sort(byPreference).flatMap(({ interfaces }) => interfaces));
+  const uplinks = [...indexes].map(interfaceName).filter((name) => name !== null && name !== "lo");
+  return { uplinks: uplinks as string[], hops };
+}
+
+/** The main table first, IPv4 first, then the longest prefix, as the kernel does; then by metric. */
+function byPreference(a: Route, b: Route): number {
+  return Number(b.isMain) - Number(a.isMain) || Number(b.isIpv4) - Number(a.isIpv4) ||
+    b.bits - a.bits || a.metric - b.metric;
+}
+
+function dumpRequest(type: number, length: number, family: number): Uint8Array<ArrayBuffer> {
+  const request = new Uint8Array(NLMSG_HEADER + length);
+  const view = new DataView(request.buffer);
+  view.setUint32(0, request.length, true);
+  view.setUint16(4, type, true);
+  view.setUint16(6, NLM_F_REQUEST | NLM_F_DUMP, true);
+  view.setUint8(NLMSG_HEADER, family);
+  return request;
+}
+
+/** The unicast routes that a datagram tells of; what cannot be read is left out. */
+export function routesIn(datagram: Uint8Array): Route[] {
+  return messages(datagram, RTM_NEWROUTE, RTMSG).flatMap((message) => {
+    const route = readRoute(message);
+    return route === null ? [] : [route];
+  });
+}
+
+function readRoute(message: DataView): Route | null {
+  const family = message.getUint8(0);
+  if (family !== AF_INET && family !== AF_INET6) return null;
+  if (message.getUint8(7) !== RTN_UNICAST) return null; // local, broadcast, unreachable, …
+  const interfaces: number[] = [];
+  const hops: Int32Array[] = [];
+  let metric = 0;
+  for (const [type, value] of attributes(message, RTMSG)) {
+    if (type === RTA_OIF && value.byteLength >= 4) interfaces.push(value.getInt32(0, true));
+    else if (type === RTA_PRIORITY && value.byteLength >= 4) metric = value.getUint32(0, true);
+    else if (type === RTA_MULTIPATH) readMultipath(value, interfaces, hops);
+    else takeHop(type, value, hops);
+  }
+  const isIpv4 = family === AF_INET;
+  const isMain = message.getUint8(4) === TABLE_MAIN;
+  return { isIpv4, isMain, bits: message.getUint8(1), metric, interfaces, hops };
+}
+
+function readMultipath(list: DataView, interfaces: number[], hops: Int32Array[]): void {
+  for (let at = 0; at + NEXT_HOP_HEADER <= list.byteLength;) {
+    const length = list.getUint16(at, true);
+    if (length < NEXT_HOP_HEADER || at + length > list.byteLength) return;
+    const hop = part(list, at, length);
+    interfaces.push(hop.getInt32(4, true));
+    for (const [type, value] of attributes(hop, NEXT_HOP_HEADER)) takeHop(type, value, hops);
+    at = aligned(at + length);
   }
 }
 
-function readWhole(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch {
-    return ""; // no IPv6 in this kernel
+function takeHop(type: number, value: DataView, hops: Int32Array[]): void {
+  const isVia = type === RTA_VIA && value.byteLength > 2;
+  if (type !== RTA_GATEWAY && !isVia) return;
+  const hop = addressIn(isVia ? part(value, 2, value.byteLength - 2) : value);
+  if (hop !== null) hops.push(hop);
+}
+
+/** Gateways of next hop objects (`ip nexthop`). */
+export function nextHopsIn(datagram: Uint8Array): Int32Array[] {
+  return messages(datagram, RTM_NEWNEXTHOP, NHMSG).flatMap((message) =>
+    attributes(message, NHMSG).flatMap(([type, value]) => {
+      const hop = type === NHA_GATEWAY ? addressIn(value) : null;
+      return hop === null ? [] : [hop];
+    })
+  );
+}
+
+/** Null for the unspecified address and for what is none. */
+function addressIn(value: DataView): Int32Array | null {
+  const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  const words = bytes.length === 4
+    ? Int32Array.of(0, 0, MAPPED, i32be(bytes, 0))
+    : bytes.length === 16
+    ? Int32Array.from({ length: 4 }, (_, word) => i32be(bytes, word * 4))
+    : null;
+  const isUnspecified = words !== null && words[3] === 0 && words[0] === 0 && words[1] === 0;
+  return isUnspecified ? null : words;
+}
+
+/** Bodies of the messages of a type in a datagram, each at least `least` bytes long. */
+function messages(datagram: Uint8Array, type: number, least: number): DataView[] {
+  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
+  const bodies: DataView[] = [];
+  for (let at = 0; at + NLMSG_HEADER <= view.byteLength;) {
+    const length = view.getUint32(at, true);
+    if (length < NLMSG_HEADER || at + length > view.byteLength) break;
+    if (view.getUint16(at + 4, true) === type && length >= NLMSG_HEADER + least) {
+      bodies.push(part(view, at + NLMSG_HEADER, length - NLMSG_HEADER));
+    }
+    at = aligned(at + length);
   }
+  return bodies;
+}
+
+function attributes(message: DataView, start: number): [type: number, value: DataView][] {
+  const list: [number, DataView][] = [];
+  for (let at = start; at + ATTRIBUTE_HEADER <= message.byteLength;) {
+    const length = message.getUint16(at, true);
+    if (length < ATTRIBUTE_HEADER || at + length > message.byteLength) break;
+    const value = part(message, at + ATTRIBUTE_HEADER, length - ATTRIBUTE_HEADER);
+    list.push([message.getUint16(at + 2, true) & ATTRIBUTE_TYPE, value]);
+    at = aligned(at + length);
+  }
+  return list;
+}
+
+function part(view: DataView, at: number, length: number): DataView {
+  return new DataView(view.buffer, view.byteOffset + at, length);
+}
+
+function aligned(offset: number): number {
+  return (offset + 3) & ~3;
 }

@@ -1,43 +1,59 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { readResolvers } from "../../../src/gateway/network/local_addresses.ts";
 import { needsReading } from "../../../src/gateway/network/route_events.ts";
-import { readIpv4Routes, readIpv6Routes } from "../../../src/gateway/network/routes.ts";
+import { isDefaultLike, nextHopsIn, routesIn } from "../../../src/gateway/network/routes.ts";
 import { formatAddress } from "../../../src/packet/address.ts";
 import { bytes } from "../bytes.ts";
 
-function described(routes: ReturnType<typeof readIpv4Routes>) {
-  return routes.map(({ interface: name, gateway }) =>
-    `${name} ${gateway === null ? "direct" : formatAddress(gateway, 0)}`
+// struct nlmsghdr, rtmsg and rtattr of linux/netlink.h and rtnetlink.h, little-endian.
+// ip route add default nexthop via 192.168.1.1 dev 2 nexthop via 192.168.2.1 dev 3
+const MULTIPATH = "48000000 1800 0200 00000000 00000000 02 00 00 00 fe 03 00 01 00000000" +
+  "0800 0f00 fe000000" + // RTA_TABLE
+  "2400 0900" + "1000 00 00 02000000 0800 0500 c0a80101" + "1000 00 00 03000000 0800 0500 c0a80201";
+// ip -6 route add 2001:db8::/32 via fe80::1 dev 4 metric 1024
+const STATIC6 = "44000000 1800 0200 00000000 00000000 0a 20 00 00 fe 03 00 01 00000000" +
+  "1400 0500 fe800000000000000000000000000001 0800 0400 04000000 0800 0600 00040000" +
+  "0400 3f00";
+// ip route add 203.0.113.0/24 via inet6 2001:db8::1 dev 2: RTA_VIA with AF_INET6
+const VIA = "3c000000 1800 0200 00000000 00000000 02 18 00 00 64 03 00 01 00000000" +
+  "1600 1200 0a00 20010db8000000000000000000000001 0000" + "0800 0400 02000000";
+// ip route add unreachable default: RTN_UNREACHABLE
+const UNREACHABLE = "24000000 1800 0200 00000000 00000000 02 00 00 00 fe 03 00 07 00000000" +
+  "0800 0500 c0a80909";
+
+function described(hex: string) {
+  return routesIn(bytes(hex)).map(({ interfaces, hops, bits, metric, isMain }) =>
+    `/${bits} ${hops.map((hop) => formatAddress(hop, 0)).join()} dev ${interfaces.join()} ` +
+    `metric ${metric}${isMain ? "" : " elsewhere"}`
   );
 }
 
-// As printed by Linux for: default via 192.168.1.1 metric 100; default dev ppp0 metric 50;
-// unreachable default metric 4278198272; a host route; a network.
-const IPV4 =
-  `Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT                                                       
-eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0                                                                             
-ppp0\t00000000\t00000000\t0001\t0\t0\t50\t00000000\t0\t0\t0                                                                             
-*\t00000000\t00000000\t0200\t0\t0\t4278198272\t00000000\t0\t0\t0                                                                             
-tun0\t00000000\t00000000\t0001\t0\t0\t0\t00000080\t0\t0\t0                                                                             
-eth0\t0001A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0                                                                             
-`;
-
-Deno.test("readIpv4Routes() takes usable default routes by metric; 0.0.0.0/1 is none", () => {
-  assert.deepEqual(described(readIpv4Routes(IPV4)), ["ppp0 direct", "eth0 192.168.1.1"]);
-  assert.deepEqual(readIpv4Routes(""), []);
+Deno.test("routesIn() has every next hop, of either family and any table", () => {
+  assert.deepEqual(described(MULTIPATH), ["/0 192.168.1.1,192.168.2.1 dev 2,3 metric 0"]);
+  assert.deepEqual(described(STATIC6), ["/32 fe80::1 dev 4 metric 1024"]);
+  assert.deepEqual(described(VIA), ["/24 2001:db8::1 dev 2 metric 0 elsewhere"]);
+  assert.deepEqual(described(UNREACHABLE), []);
+  assert.equal(described(MULTIPATH + STATIC6 + UNREACHABLE + VIA).length, 3);
 });
 
-const ZERO = "0".repeat(32);
-const IPV6 = [
-  `20010db8000000000000000000000000 40 ${ZERO} 00 ${ZERO} 00000100 00000001 00000000 00000001     eth0`,
-  `${ZERO} 00 ${ZERO} 00 fe800000000000000000000000000001 00000400 00000002 00000000 00000003     eth0`,
-  `${ZERO} 00 ${ZERO} 00 ${ZERO} 00000200 00000002 00000000 00000001      wg0`,
-  `${ZERO} 00 ${ZERO} 00 ${ZERO} ffffffff 00000001 00000000 00200200       lo`,
-  "",
-].join("\n");
+Deno.test("routesIn() of what is cut or nonsense throws nothing and reads nothing behind the end", () => {
+  const whole = bytes(MULTIPATH);
+  for (let length = 0; length < whole.length; length++) {
+    assert.deepEqual(routesIn(whole.subarray(0, length)), []);
+  }
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 120 }), fc.nat(71), (noise, at) => {
+    const mixed = whole.slice();
+    mixed.set(noise.subarray(0, whole.length - at), at);
+    routesIn(mixed);
+    routesIn(noise);
+    nextHopsIn(noise);
+  }));
+});
 
-Deno.test("readIpv6Routes() takes usable default routes by metric", () => {
-  assert.deepEqual(described(readIpv6Routes(IPV6)), ["wg0 direct", "eth0 fe80::1"]);
+Deno.test("a default route is one to the whole internet, in halves too", () => {
+  assert.ok(isDefaultLike(true, 0) && isDefaultLike(true, 1) && isDefaultLike(false, 3));
+  assert.ok(!isDefaultLike(true, 2) && !isDefaultLike(false, 4));
 });
 
 Deno.test("readResolvers() takes nameserver lines", () => {
