@@ -15,7 +15,10 @@ export interface StatusOptions {
 
 const WATCH_MS = 1_000;
 
-/** Prints the status; returns the exit code, or throws EnvironmentError where no blocker runs. */
+/**
+ * Prints the status; returns the exit code, 1 where a queue is not served (HEALTHCHECK of the image),
+ * or throws EnvironmentError where no blocker runs.
+ */
 export async function status({ json, watch }: StatusOptions): Promise<number> {
   const inode = networkNamespaceInode();
   const look = async () => {
@@ -31,8 +34,9 @@ export async function status({ json, watch }: StatusOptions): Promise<number> {
   const text = (status: Status) =>
     json ? JSON.stringify(status) : statusText(status, Date.now(), useColour);
   if (!watch) {
-    print(`${text(await look())}\n`);
-    return 0;
+    const status = await look();
+    print(`${text(status)}\n`);
+    return status.healthy ? 0 : 1;
   }
   using screen = isTerminal && !json ? new Screen() : null;
   for (;;) {

@@ -24,9 +24,11 @@ export function problem(check: string, detail: string, advice: string): Finding 
   return { check, status: "problem", detail, advice };
 }
 
-/** Something to look at. What it throws becomes a warning: the doctor itself never fails. */
+/** Something to look at. What it throws becomes a finding: the doctor itself never fails. */
 export interface Check {
   readonly name: string;
+  /** The blocker does not start where this fails: what is thrown is a problem, not a warning. */
+  readonly isRequired?: boolean;
   look(): Finding | readonly Finding[] | Promise<Finding | readonly Finding[]>;
 }
 
@@ -37,6 +39,9 @@ export async function carryOut(check: Check): Promise<readonly Finding[]> {
     return Array.isArray(found) ? found : [found as Finding];
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
+    if (check.isRequired === true) {
+      return [problem(check.name, why, "without it btblocker does not start")];
+    }
     return [warning(check.name, `could not be looked at: ${why}`)];
   }
 }

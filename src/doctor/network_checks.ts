@@ -30,7 +30,7 @@ const NEEDS_ADMIN = "not looked at without CAP_NET_ADMIN";
 export function firewallChecks(config: Config, isRunning: boolean): Check[] {
   return [
     { name: "iptables", look: () => tools(config) },
-    { name: "tables", look: () => tables(config) },
+    { name: "tables", isRequired: config.manageRules, look: () => tables(config) },
     { name: "marks", look: () => marks(config) },
     { name: "rules", look: () => isRunning ? [] : leftRules(config) },
     { name: "flow offload", look: flowOffload },
@@ -145,6 +145,7 @@ export function queueCheck(
 ): Check {
   return {
     name: "queues",
+    isRequired: true,
     look() {
       const numbers = Array.from({ length: queueCount }, (_, index) => queueNum + index);
       const owned = numbers.flatMap((queue) => {

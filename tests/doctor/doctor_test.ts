@@ -14,6 +14,14 @@ import type { Capability } from "../../src/doctor/machine.ts";
 
 const { config } = loadConfig({ variables: {}, defaultConfigPath: "/nonexistent/config.toml" });
 
+Deno.test("carryOut() makes a problem of what a required check throws", async () => {
+  const look = () => Promise.reject(new Error("Cannot find iptables"));
+  const [finding] = await carryOut({ name: "tables", isRequired: true, look });
+  assert.equal(finding.status, "problem");
+  assert.equal(finding.detail, "Cannot find iptables");
+  assert.ok(finding.advice);
+});
+
 Deno.test("carryOut() makes a warning of whatever is thrown", async () => {
   for (const thrown of [new Error("no such thing"), "no such thing"]) {
     const [finding] = await carryOut({
