@@ -75,7 +75,7 @@ export interface JudgeOptions {
   readonly blockSocks?: boolean;
   /** Magnet links and `.torrent` downloads in plaintext HTTP too: false. */
   readonly blockMentions?: boolean;
-  /** Ports, at either end, of flows that are not looked at: none. */
+  /** Ports of services, the end that is called, whose flows are not looked at: none. */
   readonly whitelistPorts?: readonly number[];
   /** Flows remembered at once, a power of two: 65536. The least valuable and oldest makes room. */
   readonly flows?: number;

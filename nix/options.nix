@@ -84,7 +84,7 @@ lib: with lib.types; {
     type = listOf port;
     default = [ 22 53 80 443 853 5222 5269 ];
     example = "22,443";
-    description = "Ports, at either end, that are never dropped nor banned: a comma-separated list of ports from 1 to 65535.";
+    description = "Ports of services, as called, whose flows are never dropped nor banned for: a comma-separated list of ports from 1 to 65535.";
   };
   whitelistIps = {
     variable = "WHITELIST_IPS";

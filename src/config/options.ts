@@ -144,7 +144,7 @@ export const OPTIONS = {
     variable: "WHITELIST_PORTS",
     kind: list(PORT),
     default: [22, 53, 80, 443, 853, 5222, 5269],
-    help: "Ports, at either end, that are never dropped nor banned",
+    help: "Ports of services, as called, whose flows are never dropped nor banned for",
     example: "22,443",
     live: true,
   }),

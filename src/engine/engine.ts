@@ -10,7 +10,7 @@ import {
   PAYLOAD_COUNTED,
   UNDECIDED,
 } from "./flow_record.ts";
-import { FlowTable, TICK_MS, tickOf } from "./flow_table.ts";
+import { FlowTable, tickOf, UDP_IDLE_TICKS } from "./flow_table.ts";
 import { HostEvidence } from "./host_evidence.ts";
 import { HttpStreams } from "./http_stream.ts";
 import { MessageChains } from "./message_chain.ts";
@@ -23,6 +23,7 @@ import { noteSyn } from "./stream_space.ts";
 import { TrackerFlows } from "./tracker_flow.ts";
 import { UdpInspector } from "./udp_inspector.ts";
 import { UtpFlows } from "./utp_flow.ts";
+import { WhitelistedServices } from "./whitelisted_services.ts";
 
 /** Accept, and show more packets of the flow. */
 export const INSPECT = 0;
@@ -38,8 +39,6 @@ export type Verdict = 0 | 1 | 2 | 3;
 export const DEFAULT_FLOWS = 65_536;
 /** One prefix buffer for so many flows: few packets do not decide alone. */
 const FLOWS_PER_PREFIX = 32;
-/** A UDP flow silent for longer is another: conntrack has forgotten it too. */
-const UDP_IDLE_TICKS = 180_000 / TICK_MS;
 export type { Detection };
 
 export interface EngineOptions {
@@ -62,7 +61,7 @@ export interface EngineCounters {
   flows: number;
   payloadFlows: number;
   detections: number;
-  /** Packets of flows with a port of the white list. */
+  /** Packets of flows that call a service of the white list. */
   whitelisted: number;
 }
 
@@ -91,7 +90,7 @@ export class Engine {
   readonly #finding = new Finding();
   readonly #prefixes: PrefixPool;
   readonly #release: (slot: number) => void;
-  readonly #isWhitelisted = new Uint8Array(65_536);
+  readonly #whitelist: WhitelistedServices;
   readonly #senders: Senders;
   readonly #convictions: Convictions;
 
@@ -121,6 +120,7 @@ export class Engine {
       this.#finding,
     );
     this.#release = (slot) => this.#tcp.release(slot);
+    this.#whitelist = new WhitelistedServices(this.#table, this.#release);
     this.setPolicy(policy);
   }
 
@@ -128,8 +128,7 @@ export class Engine {
   setPolicy(policy: EnginePolicy): void {
     this.#tcp.setPolicy(policy);
     this.#encrypted.setPolicy(policy);
-    this.#isWhitelisted.fill(0);
-    for (const port of policy.whitelistPorts) this.#isWhitelisted[port] = 1;
+    this.#whitelist.set(policy.whitelistPorts);
   }
 
   /** Forgets all flows and, where it is the engine's own, the evidence of hosts; counters go on. */
@@ -144,10 +143,7 @@ export class Engine {
     this.detection = null;
     const counters = this.counters;
     counters.packets++;
-    if (
-      this.#isWhitelisted[packet.sourcePort] === 1 ||
-      this.#isWhitelisted[packet.destinationPort] === 1
-    ) {
+    if (this.#whitelist.isCalled(packet)) {
       counters.whitelisted++;
       return packet.tunnelled ? INSPECT : CLEAN;
     }

@@ -17,6 +17,8 @@ import {
 const WAYS = 8;
 const SET_WORDS = WAYS * 2;
 export const TICK_MS = 100;
+/** A UDP flow silent for longer is another: conntrack has forgotten it too. */
+export const UDP_IDLE_TICKS = 180_000 / TICK_MS;
 
 /** Time as wrapping ticks: differences are right for 6 years either way. */
 export function tickOf(timeMs: number): number {

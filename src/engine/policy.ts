@@ -6,7 +6,7 @@ export interface EnginePolicy {
   readonly blockSocks: boolean;
   /** Magnet links and .torrent downloads in plaintext HTTP are detections. */
   readonly blockMentions: boolean;
-  /** Ports of which either end's makes a flow untouchable. */
+  /** Ports of services that are never touched, where they are what is called. */
   readonly whitelistPorts: readonly number[];
 }
 

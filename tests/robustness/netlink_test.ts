@@ -250,6 +250,7 @@ Deno.test({
     assert.equal(loop.counters.whitelisted, 2);
     assert.equal(loop.counters.flows, 0);
     engine.setPolicy(CAPTURE_POLICY);
+    engine.clear(); // who called whom in the flows that were passed over is known
     loop.give(packet(3));
     const { whitelisted, flows, payloadFlows, payloadPackets } = loop.counters;
     assert.deepEqual([whitelisted, flows, payloadFlows, payloadPackets], [2, 1, 1, 1]);

@@ -1,0 +1,86 @@
+/**
+ * The white list of ports: services that are called and never touched. A flow's first packet says which
+ * end is called, so a client that listens on 443, or calls from it, is no service by that.
+ *
+ * | first packet seen        | the service is                                                        |
+ * | ------------------------ | --------------------------------------------------------------------- |
+ * | SYN                      | where it goes                                                         |
+ * | SYN-ACK                  | where it comes from                                                   |
+ * | another segment of TCP   | either end, as nobody can tell: the connection is older than this one |
+ * | datagram                 | where it goes                                                         |
+ * | anything in a UDP tunnel | of the tunnel either end, then as above                               |
+ *
+ * Of datagrams joined in the middle the answer may be seen first; then the flow is judged like any
+ * other, which does nothing to what is no BitTorrent.
+ */
+import { ACK, type Packet, PROTOCOL_TCP, SYN } from "../packet/packet.ts";
+import { EMBRYONIC, MID_STREAM } from "./flow_record.ts";
+import { type FlowTable, tickOf, UDP_IDLE_TICKS } from "./flow_table.ts";
+
+export class WhitelistedServices {
+  readonly #ports = new Uint8Array(65_536);
+  readonly #table: FlowTable;
+  readonly #release: (slot: number) => void;
+
+  /** @param release frees what a flow holds outside the table */
+  constructor(table: FlowTable, release: (slot: number) => void) {
+    this.#table = table;
+    this.#release = release;
+  }
+
+  set(ports: readonly number[]): void {
+    this.#ports.fill(0);
+    for (const port of ports) this.#ports[port] = 1;
+  }
+
+  /** Whether the packet belongs to a flow that calls one of the services. */
+  isCalled(packet: Packet): boolean {
+    const ports = this.#ports;
+    if (
+      packet.tunnelled &&
+      (ports[packet.carrierSourcePort] | ports[packet.carrierDestinationPort]) !== 0
+    ) return true;
+    if ((ports[packet.sourcePort] | ports[packet.destinationPort]) === 0) return false;
+    return packet.protocol === PROTOCOL_TCP ? this.#isTcpCalled(packet) : this.#isUdpCalled(packet);
+  }
+
+  #isTcpCalled(packet: Packet): boolean {
+    const { flow } = this.#table;
+    const slot = this.#table.find(packet);
+    if ((packet.flags & SYN) === 0) {
+      return slot < 0 || flow.has(MID_STREAM) || this.#ports[this.#calledPort(packet)] === 1;
+    }
+    const isAnswer = (packet.flags & ACK) !== 0;
+    const called = isAnswer ? packet.sourcePort : packet.destinationPort;
+    if (this.#ports[called] === 0) return false;
+    if (slot >= 0 && !isAnswer) {
+      // What is known of the 5-tuple is an older connection's, which may have called the other end.
+      this.#release(slot);
+      this.#table.restart(slot, tickOf(packet.timeMs), EMBRYONIC);
+    }
+    return true;
+  }
+
+  #isUdpCalled(packet: Packet): boolean {
+    const table = this.#table;
+    const tick = tickOf(packet.timeMs);
+    const slot = table.find(packet);
+    const isNew = slot < 0 || ((tick - table.flow.lastTick) | 0) > UDP_IDLE_TICKS;
+    const called = isNew ? packet.destinationPort : this.#calledPort(packet);
+    if (this.#ports[called] === 0) return false;
+    if (slot < 0) {
+      table.insert(tick, EMBRYONIC, this.#release);
+    } else if (isNew) {
+      this.#release(slot);
+      table.restart(slot, tick, EMBRYONIC);
+    } else {
+      table.flow.lastTick = tick;
+    }
+    return true;
+  }
+
+  /** Port of the end that did not begin the flow last looked up. */
+  #calledPort(packet: Packet): number {
+    return this.#table.direction === 0 ? packet.destinationPort : packet.sourcePort;
+  }
+}
