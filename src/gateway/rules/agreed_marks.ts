@@ -2,7 +2,7 @@
 
 import type { LogLine } from "../../log_line.ts";
 import type { Firewall } from "./firewall.ts";
-import { chooseMask, marksToSpare, type MarkUser } from "./mark_users.ts";
+import { chooseMask, type MarkUser, WELL_KNOWN } from "./mark_users.ts";
 import { hex, type Marks, marksOf, newSeal } from "./marks.ts";
 
 export interface AgreedMarks {
@@ -24,7 +24,7 @@ export async function agreeOnMarks(
 ): Promise<AgreedMarks> {
   const users = await firewall.markUsers();
   const mask = chooseMask(asked, users);
-  const marks = marksOf(mask, newSeal(mask, marksToSpare(users)));
+  const marks = marksOf(mask, newSeal(mask, users.map(({ packets }) => packets), WELL_KNOWN));
   for (const { who } of overwriters(users, marks)) {
     log(
       "warn",

@@ -10,10 +10,8 @@ import type { GuardedTraffic } from "./rule_text.ts";
 
 /** How often it is looked whether the rules still stand… */
 const CHECK_MS = 8_000;
-/** …and who uses marks: that is much to list where there are many rules. */
-const USERS_CHECK_MS = 300_000;
-/** Foreign marks ask for it at once, but not each time when they keep coming. */
-const USERS_AGAIN_MS = 5_000;
+/** …and who uses marks: as often, but no more than a hundredth of the time, where many rules are. */
+const USERS_SHARE = 100;
 
 /** What of the rules can change while they stand. */
 export type LiveTraffic = Pick<GuardedTraffic, "monitorOnly" | "whitelistPorts">;
@@ -26,10 +24,11 @@ export class KeptRules implements AsyncDisposable {
   readonly #installed: AsyncDisposable;
   readonly #log: LogLine;
   readonly #onServices: (packets: number) => void;
-  readonly #timers: readonly ReturnType<typeof setInterval>[];
+  readonly #timer: ReturnType<typeof setInterval>;
   /** One change of the rules after the other. */
   #changing: Promise<void> = Promise.resolve();
   #isLooking = false;
+  #isStopped = false;
   #isFailing = false;
   /** A change failed half way: they may be anything. */
   #isTorn = false;
@@ -39,7 +38,8 @@ export class KeptRules implements AsyncDisposable {
   readonly #foreign = new Set<number>();
   readonly #told = new Set<number>();
   #usersTimer: ReturnType<typeof setTimeout> | undefined;
-  #usersAtMs = -Infinity;
+  /** Before that moment nobody looks who uses marks, not even for a foreign one. */
+  #usersNotBeforeMs = 0;
 
   private constructor(
     firewall: Firewall,
@@ -58,10 +58,8 @@ export class KeptRules implements AsyncDisposable {
       this.#isLooking = true;
       this.#changing = this.#changing.then(() => this.#look());
     };
-    this.#timers = [
-      setInterval(look, CHECK_MS),
-      setInterval(() => this.#lookAtUsers(), USERS_CHECK_MS),
-    ];
+    this.#timer = setInterval(look, CHECK_MS);
+    this.#lookAtUsers(CHECK_MS);
   }
 
   /**
@@ -92,7 +90,8 @@ export class KeptRules implements AsyncDisposable {
     if (this.#told.has(mark)) return; // by another worker
     this.#told.add(mark);
     this.#foreign.add(mark);
-    this.#lookAtUsers();
+    const waitMs = this.#usersNotBeforeMs - performance.now();
+    if (waitMs !== Infinity) this.#lookAtUsers(Math.max(0, waitMs));
   }
 
   async #replace(changes: Partial<GuardedTraffic>): Promise<void> {
@@ -136,18 +135,20 @@ export class KeptRules implements AsyncDisposable {
     this.#isLooking = false;
   }
 
-  #lookAtUsers(): void {
-    if (this.#usersTimer !== undefined) return;
-    const waitMs = Math.max(0, this.#usersAtMs + USERS_AGAIN_MS - performance.now());
+  #lookAtUsers(inMs: number): void {
+    clearTimeout(this.#usersTimer);
     this.#usersTimer = setTimeout(async () => {
-      this.#usersAtMs = performance.now();
-      this.#usersTimer = undefined;
+      const beganMs = performance.now();
+      this.#usersNotBeforeMs = Infinity; // this look tells what comes meanwhile, or the next one
       try {
         await this.#mendMarks();
       } catch (error) {
         this.#log("error", (error as Error).message);
       }
-    }, waitMs);
+      const restMs = (performance.now() - beganMs) * USERS_SHARE;
+      this.#usersNotBeforeMs = performance.now() + restMs;
+      if (!this.#isStopped) this.#lookAtUsers(Math.max(CHECK_MS, restMs));
+    }, inMs);
   }
 
   /** Copies of our bits are taken out from now on; what another program sets itself is told. */
@@ -177,7 +178,8 @@ export class KeptRules implements AsyncDisposable {
    * nobody, since packets pass where no queue is served, and that is an error.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#timer);
+    this.#isStopped = true;
     clearTimeout(this.#usersTimer);
     const removal = this.#changing // else it would restore what is being removed
       .then(() => this.#installed[Symbol.asyncDispose]());

@@ -180,7 +180,7 @@ function readWireGuard(line: string): MarkUser[] {
  * Marks of programs that may come later: a start beside them must not depend on who was first. Of
  * each what it sets in packets, from its documentation or source.
  */
-const WELL_KNOWN: readonly number[] = [
+export const WELL_KNOWN: readonly number[] = [
   0x00ff_0000, // Tailscale, and OpenWrt's pbr
   0x0000_c000, // Kubernetes: kube-proxy's masquerade and drop
   0xffff_0f00, // Cilium
@@ -226,9 +226,4 @@ function freeMask(users: readonly MarkUser[]): number {
     );
   }
   return ((1 << free[0]) | (1 << free[1])) >>> 0;
-}
-
-/** Marks that a seal is to spare: those in use, then those of well-known programs. */
-export function marksToSpare(users: readonly MarkUser[]): number[] {
-  return [...users.flatMap(({ packets }) => [packets, packets]), ...WELL_KNOWN];
 }

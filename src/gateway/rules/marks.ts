@@ -38,6 +38,8 @@ export interface Seal {
 
 /** Of so many bits: one foreign mark in 4096 looks sealed if it has bits of ours at all. */
 const SEAL_BITS = 12;
+/** Fewer free bits than that are not enough: then some that others use are taken too. */
+const LEAST_SEAL_BITS = 6;
 
 /**
  * Reads the states from a mask of exactly two bits.
@@ -70,22 +72,28 @@ export function marksOf(mask: number, seal?: Seal): Marks {
  *
  * @param foreign marks that others set: their bits are spared as far as possible, since a packet that
  * has one of them set cannot carry a verdict, and none of them looks sealed
+ * @param known marks that others may set some day, spared after those
  */
-export function newSeal(mask: number, foreign: readonly number[], random = randomWord): Seal {
-  const uses = (bit: number) => foreign.filter((mark) => (mark >>> bit & 1) === 1).length;
-  const free = Array.from({ length: 32 }, (_, bit) => bit).filter((bit) =>
-    (mask >>> bit & 1) === 0
-  );
-  const chosen = free.sort((a, b) => uses(a) - uses(b) || b - a).slice(0, SEAL_BITS);
+export function newSeal(
+  mask: number,
+  foreign: readonly number[],
+  known: readonly number[] = [],
+): Seal {
+  const uses = (marks: readonly number[], bit: number) =>
+    marks.filter((mark) => (mark >>> bit & 1) === 1).length;
+  const all = Array.from({ length: 32 }, (_, bit) => bit);
+  const others = all.filter((bit) => (mask >>> bit & 1) === 0)
+    .sort((a, b) =>
+      uses(foreign, a) - uses(foreign, b) || uses(known, a) - uses(known, b) || b - a
+    );
+  const unused = others.filter((bit) => uses(foreign, bit) === 0).length;
+  const chosen = others.slice(0, Math.max(LEAST_SEAL_BITS, Math.min(SEAL_BITS, unused)));
   const bits = chosen.reduce((word, bit) => word | (1 << bit), 0);
   for (;;) {
-    const value = random() & bits;
-    if (value !== 0 && foreign.every((mark) => (mark & bits) !== value)) return { bits, value };
+    const value = crypto.getRandomValues(new Int32Array(1))[0] & bits;
+    const isForeign = [...foreign, ...known].some((mark) => (mark & bits) === value);
+    if (value !== 0 && !isForeign) return { bits, value };
   }
-}
-
-function randomWord(): number {
-  return crypto.getRandomValues(new Int32Array(1))[0];
 }
 
 function isOneBit(value: number): boolean {
