@@ -56,7 +56,23 @@ const HEADERS = [
   "upgrade:",
   "user-agent:",
 ];
-const HEADER_NAMES = new PrefixSet(HEADERS);
+/**
+ * Headers that browsers send with whatever a page makes them fetch, and that no page can take away
+ * from all of them; programs that speak to trackers have no use for any.
+ */
+const BROWSER_HEADERS = [
+  "accept-language:",
+  "cookie:",
+  "dnt:",
+  "origin:",
+  "referer:",
+  "sec-ch-",
+  "sec-fetch-",
+  "sec-gpc:",
+  "upgrade-insecure-requests:",
+];
+const HEADER_NAMES = new PrefixSet([...HEADERS, ...BROWSER_HEADERS]);
+const BROWSER_AGENT = new PrefixSet(["mozilla/"]);
 
 /**
  * Positions in one head; -1 where there is no such part (yet).
@@ -85,6 +101,16 @@ export class HttpHead {
   readonly values: Int32Array = new Int32Array(HEADERS.length);
   /** First byte after the head's empty line. */
   bodyStart = -1;
+  /** Whether a header stands in it that browsers send. */
+  hasBrowserHeader = false;
+
+  /**
+   * Whether a web page can have had this request sent by its visitor, who does not know of it: the
+   * headers are a browser's, or not all there to be seen.
+   */
+  get mayBeBrowsers(): boolean {
+    return this.hasBrowserHeader || this.state !== WHOLE_HEAD;
+  }
 
   /** Reads the head of a response or, where it is none, of a request. */
   read(bytes: Uint8Array, start: number, end: number): HeadState {
@@ -183,8 +209,13 @@ export class HttpHead {
       const next = lineEnd(bytes, at, end);
       if (next < 0) return CUT_HEAD;
       const header = HEADER_NAMES.indexOf(bytes, at, next);
-      if (header >= 0 && this.values[header] < 0) {
-        this.values[header] = valueStart(bytes, at + HEADERS[header].length, next);
+      if (header >= HEADERS.length) this.hasBrowserHeader = true;
+      else if (header >= 0 && this.values[header] < 0) {
+        const value = valueStart(bytes, at + HEADERS[header].length, next);
+        this.values[header] = value;
+        if (header === USER_AGENT && BROWSER_AGENT.indexOf(bytes, value, next) >= 0) {
+          this.hasBrowserHeader = true;
+        }
       }
       at = next;
     }
@@ -202,6 +233,7 @@ export class HttpHead {
     this.headersStart = -1;
     for (let header = 0; header < HEADERS.length; header++) this.values[header] = -1;
     this.bodyStart = -1;
+    this.hasBrowserHeader = false;
   }
 }
 

@@ -117,8 +117,9 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     infoHash: httpInfoHash,
     kinds: {
       ...{ announce: {}, scrape: {}, "announce-response": ASKER, "scrape-response": ASKER },
-      // A browser may have been made to fetch it; the headers that tell are missing.
+      // A browser may have been made to fetch it, or the headers that tell are missing.
       ...{ failure: NEVER, "cut-request": NEVER, "path-by-client": {} },
+      ...{ "announce-by-anyone": NEVER, "scrape-by-anyone": NEVER },
       ...{ "torrent-mention": {}, "torrent-file-mention": {}, "magnet-mention": {} },
     },
   },
@@ -130,12 +131,12 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     infoHash: httpInfoHash,
     kinds: {
       ...{ "piece-by-hash": {}, "range-by-client": {}, "torrent-by-client": {} },
-      "bitcomet-data": {},
+      ...{ "bitcomet-data": {}, "piece-by-anyone": NEVER },
     },
   },
   "websocket-tracker": {
     doer: "sender",
-    bans: "always",
+    bans: "answered", // a page's script can send it from its visitor's browser
     peers: null,
     client: websocketClient,
     infoHash: websocketInfoHash,

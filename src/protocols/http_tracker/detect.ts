@@ -28,6 +28,19 @@ import { PrefixSet, WordSet } from "../word_set.ts";
 
 const ANNOUNCE = match("http-tracker", "announce", "proof", "announce request");
 const SCRAPE = match("http-tracker", "scrape", "proof", "scrape request");
+/** Dropped as well, but a web page may have had its visitor's browser send it. */
+const ANNOUNCE_BY_ANYONE = match(
+  "http-tracker",
+  "announce-by-anyone",
+  "proof",
+  "announce request, not by its headers a client's",
+);
+const SCRAPE_BY_ANYONE = match(
+  "http-tracker",
+  "scrape-by-anyone",
+  "proof",
+  "scrape request, not by its headers a client's",
+);
 const ANNOUNCE_RESPONSE = match("http-tracker", "announce-response", "proof", "announce response");
 const SCRAPE_RESPONSE = match("http-tracker", "scrape-response", "proof", "scrape response");
 /** Other services answer with bencode and these words too, if rarely. */
@@ -100,10 +113,12 @@ function detectRequest(bytes: Uint8Array, end: number, head: HttpHead): StreamAn
         if (decimalAt(bytes, value, valueEnd) >= 0) hasPort = true;
         break;
     }
-    if (hasHash && hasPeerId && hasPort) return ANNOUNCE;
+    if (hasHash && hasPeerId && hasPort) return head.mayBeBrowsers ? ANNOUNCE_BY_ANYONE : ANNOUNCE;
     at = valueEnd + 1;
   }
-  if (hasHash && SCRAPE_SEGMENT.indexOf(bytes, head.lastSegment, head.pathEnd) >= 0) return SCRAPE;
+  if (hasHash && SCRAPE_SEGMENT.indexOf(bytes, head.lastSegment, head.pathEnd) >= 0) {
+    return head.mayBeBrowsers ? SCRAPE_BY_ANYONE : SCRAPE;
+  }
   return unfinished;
 }
 

@@ -11,13 +11,16 @@ import { tunnelStart } from "../socks/negotiation.ts";
 /** What each kind rests on; what else is recognised is named beside it. */
 const DECISIVE: Readonly<Record<Kind<"http-tracker" | "web-seed">, readonly string[]>> = {
   announce: ["info_hash", "peer_id", "port"],
+  "announce-by-anyone": ["info_hash", "peer_id", "port"],
   scrape: ["last path segment", "info_hash"],
+  "scrape-by-anyone": ["last path segment", "info_hash"],
   "announce-response": ["interval", "peers", "peers6"],
   "scrape-response": ["files"],
   failure: ["failure reason"],
   "path-by-client": ["last path segment", "User-Agent"],
   "cut-request": ["info_hash"],
   "piece-by-hash": ["info_hash", "piece"],
+  "piece-by-anyone": ["info_hash", "piece"],
   "range-by-client": ["User-Agent", "Range"],
   "torrent-by-client": ["path end", "User-Agent"],
   "bitcomet-data": ["last path segment", "fid", "size", "Range"],

@@ -26,6 +26,12 @@ import { wordsAt } from "../signatures.ts";
 import { lowerCase, PrefixSet, WordSet } from "../word_set.ts";
 
 const PIECE_BY_HASH = match("web-seed", "piece-by-hash", "strong", "piece by info-hash (BEP 17)");
+const PIECE_BY_ANYONE = match(
+  "web-seed",
+  "piece-by-anyone",
+  "strong",
+  "piece by info-hash (BEP 17), not by its headers a client's",
+);
 const RANGE_BY_CLIENT = match(
   "web-seed",
   "range-by-client",
@@ -78,8 +84,9 @@ export function detectWebSeed(
   if (head.isResponse) return null;
   const headersEnd = state === CUT_HEAD ? end : head.bodyStart;
   const query = readQuery(bytes, end, head);
-  if (query === BY_HASH) return PIECE_BY_HASH;
-  // All of it hangs on the client's name.
+  if (query === BY_HASH) return head.mayBeBrowsers ? PIECE_BY_ANYONE : PIECE_BY_HASH;
+  // All of it hangs on the client's name, which a page can choose in some browsers.
+  if (head.hasBrowserHeader) return null;
   const agent = head.values[USER_AGENT];
   const byClient = agent >= 0 && USER_AGENTS.indexOf(bytes, agent, headersEnd) >= 0;
   if (agent >= 0 && !byClient) return null;
