@@ -19,16 +19,43 @@ const SCRAPE = latin1(
 const HASH = "%e4%be%9eM%b8v%e3%e3%17%97x%b0%3e%90b%97%be%5c%8d%be";
 const ID = "-TR3000-21dyjb9a7ioo";
 
+const BY_ANYONE = "announce request, not by its headers a client's";
+
 function request(target: string, method = "GET"): Uint8Array {
   return latin1(`${method} ${target} HTTP/1.1\r\nHost: tracker.example\r\n\r\n`);
 }
+
+/** Of an image in a page, as Chromium 120 and Firefox 115 send them to an http address. */
+const BROWSER_HEADERS = [
+  "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0",
+  "Accept-Language: en-US,en;q=0.5",
+  "Referer: http://page.example/",
+  "Origin: http://page.example",
+  "Cookie: a=b",
+  "Upgrade-Insecure-Requests: 1",
+  "Sec-Fetch-Dest: image",
+  "DNT: 1",
+];
+
+testTable(
+  "detectHttpTracker",
+  detectHttpTracker,
+  BROWSER_HEADERS.map((header) => ({
+    name: `sees that a browser may have sent it: ${header.split(":")[0]}`,
+    bytes: latin1(
+      `GET /announce?info_hash=${HASH}&peer_id=${ID}&port=1 HTTP/1.1\r\nHost: a\r\n` +
+        `${header}\r\n\r\n`,
+    ),
+    expected: BY_ANYONE,
+  })),
+);
 
 testTable("detectHttpTracker", detectHttpTracker, [
   { name: "accepts Deluge's announce", bytes: DELUGE, expected: "announce request" },
   {
     name: "accepts it before the request line ends",
     bytes: DELUGE.slice(0, 120),
-    expected: "announce request",
+    expected: BY_ANYONE,
   },
   { name: "accepts Transmission's scrape", bytes: SCRAPE, expected: "scrape request" },
   {

@@ -152,17 +152,33 @@ export class Bed implements AsyncDisposable {
     return (performance.now() - began) / 1000;
   }
 
-  /** Has the attacker send; how many frames it has sent. */
-  async send(order: Omit<Order, "mac" | "destination"> & Partial<Order>): Promise<number> {
+  /** Has the attacker, or another host, send; how many frames it has sent. */
+  async send(
+    order: Omit<Order, "mac" | "destination"> & Partial<Order>,
+    from: Host = this.attacker,
+  ): Promise<number> {
     const whole: Order = { mac: this.mac, destination: this.target.ipv4, ...order };
     const command = [Deno.execPath(), "run", "--quiet", "-A", SENDER, JSON.stringify(whole)];
-    return Number(await this.attacker.run(command, 600_000));
+    return Number(await from.run(command, 600_000));
   }
 
-  /** Frames of one's own, from the IP header on, sent once each. */
+  /** Frames of one's own, from the IP header on, sent once each by the attacker. */
   async sendPackets(...packets: Uint8Array[]): Promise<void> {
+    await this.sendPacketsFrom(this.attacker, ...packets);
+  }
+
+  /** The same by another host: what it puts on its link, whoever it says it is. */
+  async sendPacketsFrom(host: Host, ...packets: Uint8Array[]): Promise<void> {
+    const link = await this.router.run(["ip", "-o", "link", "show", host.routerInterface]);
+    const mac = /link\/ether (\S+)/.exec(link)![1];
     const hex = packets.map((packet) => packet.toHex());
-    await this.send({ kind: "frames", count: 0, rate: 0, packets: hex });
+    await this.send({ kind: "frames", count: 0, rate: 0, packets: hex, mac }, host);
+  }
+
+  /** Addresses and endpoints that are banned. */
+  async banned(): Promise<string[]> {
+    const listed = await this.blocker.command("bans", "list", "--json");
+    return listed.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line).address);
   }
 
   /** Resident memory of the blocker, MiB. */
