@@ -151,11 +151,9 @@ export class Poller {
 
 const MSG_DONTWAIT = 0x40;
 /** The datagram did not fit (struct msghdr, msg_flags). */
-const MSG_TRUNC = 0x20;
 const MMSGHDR_LENGTH = 64; // struct msghdr 56, unsigned msg_len, padding
 const MSGHDR_IOV = 16;
 const MSGHDR_IOVLEN = 24;
-const MSGHDR_FLAGS = 48;
 const MMSGHDR_LEN = 56;
 const IOVEC_LENGTH = 16;
 
@@ -205,11 +203,6 @@ export class BatchReceiver {
   /** One past its last byte. */
   end(slot: number): number {
     return slot * this.slotLength + this.#headerWords[(slot * MMSGHDR_LENGTH + MMSGHDR_LEN) >> 2];
-  }
-
-  /** Whether its end was cut off for want of room. */
-  truncated(slot: number): boolean {
-    return (this.#headerWords[(slot * MMSGHDR_LENGTH + MSGHDR_FLAGS) >> 2] & MSG_TRUNC) !== 0;
   }
 }
 
@@ -286,13 +279,6 @@ export function bootTimeUs(): number {
   libc().clock_gettime(CLOCK_BOOTTIME, timespec);
   const seconds = timespec[0] + timespec[1] * 0x1_0000_0000;
   return seconds * 1_000_000 + timespec[2] / 1000;
-}
-
-/** The same clock in nanoseconds. */
-export function bootTimeNs(): bigint {
-  libc().clock_gettime(CLOCK_BOOTTIME, timespec);
-  const seconds = timespec[0] + timespec[1] * 0x1_0000_0000;
-  return BigInt(seconds) * 1_000_000_000n + BigInt(timespec[2]);
 }
 
 /** Number of a network interface, 0 when there is none of that name. */

@@ -1,4 +1,4 @@
-/** Errors that end a command with one clear line (STYLE.md: "Cannot ...: why (what to do)"). */
+/** Errors that end a command with one clear line: "Cannot …: why (what to do)". */
 
 /** The machine does not allow it: rights, libraries, kernel, another program. Exit code 1. */
 export class EnvironmentError extends Error {

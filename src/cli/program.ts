@@ -10,7 +10,7 @@
  * - `status.ts`  `status({ json, watch })`
  * - `demo.ts`    `demo({ json, keep })`
  */
-import { Command, CommanderError } from "@commander-js/extra-typings";
+import { Command, CommanderError, type Help } from "@commander-js/extra-typings";
 import * as v from "valibot";
 import { closest } from "../config/closest.ts";
 import type { LoadedConfig } from "../config/load.ts";
@@ -86,6 +86,22 @@ function logFormatOf(words: readonly string[]): Config["logFormat"] {
   return result.success ? result.output : OPTIONS.logFormat.default;
 }
 
+/** Of a terminal as it opens; manuals and mails have it too. */
+const HELP_WIDTH = 80;
+/** What stands beside its description; longer terms stand above it. */
+const LONGEST_BESIDE = 28;
+
+/** A term with its description beside it or below, in {@link HELP_WIDTH} columns. */
+function formatItem(term: string, termWidth: number, description: string, helper: Help): string {
+  const isBeside = termWidth <= LONGEST_BESIDE;
+  const indent = isBeside ? 2 + termWidth + 2 : 6;
+  const lines = helper.boxWrap(description, HELP_WIDTH - indent).split("\n")
+    .map((line, index) => index === 0 && isBeside ? line : " ".repeat(indent) + line);
+  return isBeside
+    ? `  ${term.padEnd(termWidth)}  ${lines.join("\n")}`.trimEnd()
+    : `  ${term}\n${lines.join("\n")}`.trimEnd();
+}
+
 /** No command means run, as in the original: `btblocker --monitor-only`. */
 function withDefaultCommand(args: readonly string[]): string[] {
   const [first] = args;
@@ -112,7 +128,7 @@ export function buildProgram(
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
     .exitOverride()
-    .configureHelp({ showGlobalOptions: false })
+    .configureHelp({ showGlobalOptions: false, helpWidth: HELP_WIDTH, formatItem })
     .configureOutput({ outputError: (text) => refuse(oneLine(text)) })
     .addHelpText("after", "\nWithout a command: run. Exit codes: 1 environment, 2 usage.");
 

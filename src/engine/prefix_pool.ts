@@ -28,7 +28,11 @@ export class PrefixPool {
   readonly #owner: Int32Array;
   readonly #free: Int32Array;
   #freeCount: number;
-  #oldest = 0;
+  /** Those in use in the order in which they were taken: neighbours by index, -1 at the ends. */
+  readonly #older: Int32Array;
+  readonly #newer: Int32Array;
+  #oldest = -1;
+  #newest = -1;
 
   constructor(count: number) {
     this.#count = count;
@@ -38,6 +42,8 @@ export class PrefixPool {
     this.#coverage = new Int32Array(count * COVERAGE_WORDS);
     this.#owner = new Int32Array(count);
     this.#free = new Int32Array(count);
+    this.#older = new Int32Array(count);
+    this.#newer = new Int32Array(count);
     this.#freeCount = 0;
     this.clear();
   }
@@ -49,6 +55,7 @@ export class PrefixPool {
       this.#free[index] = this.#count - 1 - index; // the first are used first: fewer pages touched
     }
     this.#freeCount = this.#count;
+    this.#oldest = this.#newest = -1;
   }
 
   /** Buffers in use. */
@@ -73,9 +80,10 @@ export class PrefixPool {
       index = this.#free[--this.#freeCount];
     } else {
       index = this.#oldest;
-      this.#oldest = (this.#oldest + 1) % this.#count;
+      this.#unlink(index);
       words[this.#owner[index]] = 0;
     }
+    this.#link(index);
     this.#length[index] = 0;
     this.#high[index] = 0;
     this.#owner[index] = reference;
@@ -89,7 +97,25 @@ export class PrefixPool {
     if (index < 0) return;
     words[reference] = 0;
     this.#owner[index] = -1;
+    this.#unlink(index);
     this.#free[this.#freeCount++] = index;
+  }
+
+  #link(index: number): void {
+    this.#older[index] = this.#newest;
+    this.#newer[index] = -1;
+    if (this.#newest < 0) this.#oldest = index;
+    else this.#newer[this.#newest] = index;
+    this.#newest = index;
+  }
+
+  #unlink(index: number): void {
+    const older = this.#older[index];
+    const newer = this.#newer[index];
+    if (older < 0) this.#oldest = newer;
+    else this.#newer[older] = newer;
+    if (newer < 0) this.#newest = older;
+    else this.#older[newer] = older;
   }
 
   /** Drops the first `count` bytes in order; what has come beyond a hole is dropped too. */

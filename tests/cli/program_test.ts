@@ -1,4 +1,6 @@
+import type { Command } from "@commander-js/extra-typings";
 import assert from "node:assert/strict";
+import { buildProgram } from "../../src/cli/program.ts";
 import { flagOf, OPTION_NAMES, OPTIONS } from "../../src/config/options.ts";
 import { btblocker } from "./command_line.ts";
 
@@ -28,9 +30,10 @@ Deno.test("--help names every command and loads no library", async () => {
 Deno.test("run --help has a flag and a variable for every option", async () => {
   const { code, stdout } = await btblocker(["run", "--help"]);
   assert.equal(code, 0);
+  const words = stdout.replace(/\s+/g, " "); // however its lines are broken
   for (const name of OPTION_NAMES) {
-    assert.ok(stdout.includes(`  ${flagOf(name)} `), flagOf(name));
-    assert.ok(stdout.includes(`${OPTIONS[name].variable}, default: `), OPTIONS[name].variable);
+    assert.ok(words.includes(` ${flagOf(name)} `), flagOf(name));
+    assert.ok(words.includes(`${OPTIONS[name].variable}, default: `), OPTIONS[name].variable);
   }
 });
 
@@ -132,5 +135,15 @@ Deno.test("run --show-config prints the effective values and their origin", asyn
     assert.match(stdout, /^queue_num = 0 +# default$/m);
   } finally {
     Deno.removeSync(config);
+  }
+});
+
+Deno.test("every command's --help is at most 80 columns wide, whatever the terminal", () => {
+  const commands: Command[] = [buildProgram(() => {})];
+  for (const command of commands) commands.push(...command.commands as Command[]);
+  assert.ok(commands.length > 12, `${commands.length} commands`);
+  for (const command of commands) {
+    const wide = command.helpInformation().split("\n").filter((line) => line.length > 80);
+    assert.deepEqual(wide, [], command.name());
   }
 });

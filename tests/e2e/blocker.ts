@@ -28,7 +28,7 @@ export interface LoggedDetection {
   bans: { target: string; seconds: number }[];
 }
 
-/** What the kernel keeps of a ban, read from its bytes (see the layout in CONTRIBUTING's map). */
+/** What the kernel keeps of a ban, read from its bytes (bpf/layout.h). */
 export interface KernelBan {
   untilNs: bigint;
   /** Dropped by XDP. */

@@ -75,7 +75,7 @@ const BESIDES: Readonly<Record<string, (test: TestEngine) => void>> = {
   named: asksTracker,
 };
 
-/** Turns as recorded (DETECTION.md of the project's brief), then blocks as they are asked for. */
+/** Turns as recorded, then blocks as they are asked for. */
 const PAIRS: readonly (readonly [string, string, number])[] = [
   ["libtorrent, libtorrent", ">206 <180 >507 <49 >68 <294 >287 <50 <16397w", 15_928],
   ["libtorrent, aria2", ">197 <204 >258 <166 >68 <294 >174 >107 <50 <16397w", 15_928],

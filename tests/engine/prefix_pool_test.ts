@@ -57,3 +57,34 @@ Deno.test("PrefixPool takes the oldest buffer over when all are in use, and says
   pool.release(words, 2);
   assert.equal(pool.used, 1);
 });
+
+Deno.test("PrefixPool takes over the one taken longest ago, whatever was given back before", () => {
+  const pool = new PrefixPool(3);
+  const words = new Int32Array(16);
+  for (const reference of [0, 1, 2]) pool.take(words, reference);
+  pool.release(words, 0);
+  pool.take(words, 3); // gets the buffer that 0 had, and is the newest
+  pool.take(words, 4); // 1 is the oldest
+  assert.deepEqual([...words.subarray(0, 5)].map((word) => word > 0), [
+    ...[false, false, true, true, true],
+  ]);
+  // Against a list: any order of taking and giving back.
+  const steps = fc.array(fc.integer({ min: 0, max: 15 }), { maxLength: 200 });
+  fc.assert(fc.property(steps, (references) => {
+    const pool = new PrefixPool(4);
+    const words = new Int32Array(16);
+    let taken: number[] = [];
+    for (const reference of references) {
+      if (taken.includes(reference)) {
+        pool.release(words, reference);
+        taken = taken.filter((one) => one !== reference);
+      } else {
+        pool.take(words, reference);
+        taken = [...taken, reference].slice(-4);
+      }
+      const held = [...words.keys()].filter((at) => words[at] !== 0);
+      assert.deepEqual(held, taken.toSorted((a, b) => a - b));
+      assert.equal(pool.used, taken.length);
+    }
+  }));
+});

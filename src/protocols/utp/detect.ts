@@ -12,7 +12,6 @@ import { type Match, match } from "../match.ts";
 export const ST_DATA = 0;
 export const ST_FIN = 1;
 export const ST_STATE = 2;
-export const ST_RESET = 3;
 export const ST_SYN = 4;
 
 const VERSION = 1;
@@ -88,17 +87,6 @@ function isExtensionLength(extension: number, length: number): boolean {
     default:
       return false;
   }
-}
-
-/** Whether the datagram has the form of a uTP packet. A hint, no more. */
-export function isUtpHeader(bytes: Uint8Array, start: number, end: number): boolean {
-  return utpHeaderEnd(bytes, start, end) >= 0;
-}
-
-/** Start of what the uTP packet carries, or -1 when it is none or carries nothing. */
-export function utpPayloadStart(bytes: Uint8Array, start: number, end: number): number {
-  const at = utpHeaderEnd(bytes, start, end);
-  return at < end ? at : -1;
 }
 
 /** A DATA packet whose payload begins with the 20 fixed bytes of the peer wire handshake. */
