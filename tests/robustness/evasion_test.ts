@@ -279,7 +279,7 @@ const rows: readonly Row[] = [
   },
   {
     name: "IP fragments that cut the datagram, before the kernel has put them together",
-    found: NOTHING,
+    found: DHT,
     run(test) {
       const first = { offset: 0, more: true, id: 7 };
       const last = { offset: 24, more: false, id: 7 };
@@ -367,6 +367,17 @@ const rows: readonly Row[] = [
         const wire = new Conversation(test, "udp", undefined, `198.51.100.1:${port}`);
         assert.equal(wire.say(0, request).lastVerdict, CLEAN);
       }
+    },
+  },
+  {
+    name: "a client that listens on 443, or calls from it, with the default whitelist",
+    found: DHT,
+    run(test) {
+      test.engine.setPolicy({
+        ...{ strict: false, blockSocks: false, blockMentions: false },
+        whitelistPorts: [53, 443],
+      });
+      new Conversation(test, "udp", "10.0.0.1:443", "198.51.100.1:6881").say(0, DHT_PING);
     },
   },
   {

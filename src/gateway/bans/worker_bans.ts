@@ -1,7 +1,7 @@
 /** The ban side of a queue worker: whose packets are dropped, and whom a detection bans. */
 import type { Detection } from "../../engine/engine.ts";
 import { formatAddress, formatEndpoint } from "../../packet/address.ts";
-import type { Packet } from "../../packet/packet.ts";
+import { type Packet, PROTOCOL_UDP } from "../../packet/packet.ts";
 import { DESTINATION_END, SOURCE_END } from "../../engine/sender.ts";
 import { type BanPolicy, type BanTarget, banTargets } from "./ban_policy.ts";
 import { type BanHandles, Bans, reasonOf } from "./bans.ts";
@@ -38,11 +38,18 @@ export class WorkerBans {
 
   /**
    * Whether either end of the packet is banned; counted if so. XDP asks for the sender alone; here
-   * the other direction is known too: a local program calling a banned address (OUTPUT).
+   * the other direction is known too: a local program calling a banned address (OUTPUT). Of a tunnel
+   * its own ends are asked about, as by XDP: an address inside may be anybody's.
    */
   drops(packet: Packet): boolean {
     const bans = this.#bans;
-    const { address, protocol, sourcePort, destinationPort, timeMs } = packet;
+    const { timeMs } = packet;
+    if (packet.tunnelled) {
+      const { carrierAddress, carrierSourcePort, carrierDestinationPort } = packet;
+      return bans.drops(carrierAddress, 0, PROTOCOL_UDP, carrierSourcePort, timeMs) ||
+        bans.drops(carrierAddress, 4, PROTOCOL_UDP, carrierDestinationPort, timeMs);
+    }
+    const { address, protocol, sourcePort, destinationPort } = packet;
     return bans.drops(address, 0, protocol, sourcePort, timeMs) ||
       bans.drops(address, 4, protocol, destinationPort, timeMs);
   }
