@@ -5,7 +5,7 @@
 import { EnvironmentError } from "../errors.ts";
 import { addressKey } from "../gateway/bans/ban_key.ts";
 import { type Ban, type Bans, REASON_MANUAL } from "../gateway/bans/bans.ts";
-import type { Networks } from "../gateway/network/networks.ts";
+import { Networks } from "../gateway/network/networks.ts";
 import { formatAddress } from "../packet/address.ts";
 import {
   type BanAnswer,
@@ -24,16 +24,32 @@ export interface DeskFleet {
   forget(addresses: readonly string[] | null): void;
 }
 
+/** The part of the flows' marks that the desk needs: a flow that is BitTorrent is dropped by its own. */
+export interface DeskFlows {
+  /** Judges the flows anew that have such an end, but for those of others who are banned; how many. */
+  forget(isMeant: (words: Int32Array) => boolean): number;
+  /** The same of all that no ban holds. */
+  forgetUnbanned(): number;
+}
+
 export class BanDesk {
   readonly #bans: Bans;
   readonly #never: Networks;
   readonly #fleet: () => DeskFleet | null;
+  readonly #flows: () => DeskFlows | null;
 
   /**
    * @param never addresses that are not banned, not by hand either
    * @param fleet asked for at each request: it joins last
+   * @param flows the same; without a blocker nothing drops them
    */
-  constructor(bans: Bans, never: Networks, fleet: () => DeskFleet | null = () => null) {
+  constructor(
+    bans: Bans,
+    never: Networks,
+    fleet: () => DeskFleet | null = () => null,
+    flows: () => DeskFlows | null = () => null,
+  ) {
+    this.#flows = flows;
     this.#bans = bans;
     this.#never = never;
     this.#fleet = fleet;
@@ -67,6 +83,7 @@ export class BanDesk {
       case "clear": {
         const bans = this.#bans.clear();
         this.#fleet()?.forget(null);
+        this.#flows()?.forgetUnbanned();
         return [{ type: "cleared", bans }];
       }
     }
@@ -74,10 +91,13 @@ export class BanDesk {
 
   /** Lifts the bans of these addresses and networks here; throws UsageError for what is neither. */
   remove(addresses: readonly string[]): Extract<BanAnswer, { type: "removed" }>[] {
-    const answers = addresses.map(readRemoval).map((remove, index) => ({
-      ...{ type: "removed" as const, address: canonical(addresses[index]) },
-      wasBanned: remove(this.#bans),
-    }));
+    const removed = addresses.map(readRemoval).map((remove) => remove(this.#bans));
+    const answers = removed.map((wasBanned, index) => {
+      const address = canonical(addresses[index]);
+      const meant = Networks.of(addresses[index]);
+      const flows = this.#flows()?.forget((words) => meant.contains(words, 0)) ?? 0;
+      return { type: "removed" as const, address, wasBanned, flows };
+    });
     this.#fleet()?.forget(addresses); // what waits to be told would bring the ban back
     return answers;
   }

@@ -31,6 +31,8 @@ export type BanAnswer =
     readonly type: "removed";
     readonly address: string;
     readonly wasBanned: boolean;
+    /** Flows of it that were dropped as BitTorrent, and are judged anew. */
+    readonly flows: number;
     /** Decisions of the fleet taken back, where that was asked for. */
     readonly decisions?: number;
   }

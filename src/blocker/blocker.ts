@@ -2,6 +2,7 @@
 import { compareConfigs, variablesOf } from "../config/load.ts";
 import type { Config } from "../config/options.ts";
 import type { BanSide } from "../gateway/bans/ban_side.ts";
+import type { DropMarks } from "../gateway/conntrack/drop_marks.ts";
 import { checkWhitelist } from "../gateway/network/local_addresses.ts";
 import { readCounters, sumCounters, workerCounters } from "../gateway/queue/counters.ts";
 import type { QueueWorkers } from "../gateway/queue/queue_workers.ts";
@@ -24,13 +25,19 @@ export interface BlockerParts {
   readonly workers: QueueWorkers;
   /** Null where the rules are others'. */
   readonly rules: KeptRules | null;
+  /** Null where no chain saves states in connections' marks. */
+  readonly dropMarks: DropMarks | null;
 }
+
+/** A flow whose ban has ended is dropped for so long at most. */
+const MARKS_MS = 10_000;
 
 export class Blocker implements AsyncDisposable {
   readonly #parts: BlockerParts;
   readonly #undo: AsyncDisposableStack;
   readonly #stalls = new StallWatch();
   #sweepTimer: ReturnType<typeof setInterval> | undefined;
+  #marksTimer: ReturnType<typeof setInterval> | undefined;
 
   /** @param undo stops all parts, the last one first */
   constructor(parts: BlockerParts, undo: AsyncDisposableStack) {
@@ -64,6 +71,8 @@ export class Blocker implements AsyncDisposable {
     bans.setMonitorOnly(config.monitorOnly);
     workers.apply(judgeSettings(config, bans));
     detectionFiles.open(config);
+    // What was dropped by other rules of judgement, and what is whitelisted now, is judged anew.
+    if (live.length > 0) this.#parts.dropMarks?.forgetUnbanned();
     this.#startSweeping();
     log.info("Reloaded: {changes}", { changes: variablesOf(live) || "nothing changed" });
     if (restart.length > 0) {
@@ -104,6 +113,14 @@ export class Blocker implements AsyncDisposable {
 
   #startSweeping(): void {
     clearInterval(this.#sweepTimer);
+    clearInterval(this.#marksTimer);
+    const sweepMarks = () => {
+      const lifetimeMs = this.#config.banDuration * 1000;
+      const flows = this.#parts.dropMarks?.sweep(performance.now(), lifetimeMs) ?? 0;
+      if (flows > 0) log.debug("{flows} flows are judged anew, their bans have ended", { flows });
+    };
+    sweepMarks();
+    this.#marksTimer = setInterval(sweepMarks, MARKS_MS);
     const sweep = () => {
       const ended = this.#parts.bans.bans.sweep();
       if (ended > 0) log.debug("{ended} bans have ended", { ended });
@@ -113,6 +130,7 @@ export class Blocker implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#sweepTimer);
+    clearInterval(this.#marksTimer);
     await this.#undo[Symbol.asyncDispose]();
   }
 }

@@ -1,6 +1,6 @@
 /** The blocker's life, from its settings to its end by a signal. */
 import type { LoadedConfig } from "../config/load.ts";
-import { log, setupLog } from "../report/log.ts";
+import { log, logLine, setupLog } from "../report/log.ts";
 import { Signals } from "./signals.ts";
 import { starters, watchStarters } from "./starters.ts";
 import { start } from "./start.ts";
@@ -19,6 +19,7 @@ export async function run(
   reload: () => Promise<LoadedConfig>,
 ): Promise<number> {
   setupLog({ level: loaded.config.logLevel, format: loaded.config.logFormat });
+  for (const warning of loaded.warnings) logLine("warn", warning);
   using signals = new Signals(giveUpLater); // before anything is changed, so that all of it is undone
   using service = new ServiceManager();
   using _watch = watchStarters(starters(), ({ comm, pid }) => {

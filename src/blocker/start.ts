@@ -11,6 +11,7 @@ import { EnvironmentError } from "../errors.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import { fleetSettings, readSecret } from "../fleet/settings.ts";
 import { BanSide } from "../gateway/bans/ban_side.ts";
+import { DropMarks } from "../gateway/conntrack/drop_marks.ts";
 import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
 import { COUNTER_INDEX, workerCounters } from "../gateway/queue/counters.ts";
 import { watchOverload } from "../gateway/queue/overload.ts";
@@ -70,7 +71,12 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   );
   if (joins !== null) await bans.protect([new URL(joins.url).hostname]);
   let fleet: Fleet | null = null;
-  const desk = front.desk = new BanDesk(bans.bans, bans.local.never, () => fleet);
+  let dropMarks: DropMarks | null = null;
+  const desk = front.desk = new BanDesk(
+    ...[bans.bans, bans.local.never] as const,
+    () => fleet,
+    () => dropMarks,
+  );
 
   // The status page.
   const history = new DetectionHistory();
@@ -104,6 +110,17 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     }),
   );
 
+  if (chain.savesMarks) {
+    dropMarks = new DropMarks({
+      marks: marks.marks,
+      isBanned: ({ words, port }, protocol) => bans.bans.isBanned(words, protocol, port),
+      isSpared: ({ ends: [, called, answering] }) =>
+        [called.port, answering.port].some((port) => settings.config.whitelistPorts.includes(port)),
+      onForgotten: (addresses) => workers.forget(addresses),
+    });
+    undo.use(dropMarks);
+  }
+
   // The filter.
   bans.attach();
 
@@ -130,7 +147,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   logLine("info", `${describeTraffic(traffic, how)}; ${bans.describe()}`);
   status.ready({ workers, fleet });
   return new Blocker(
-    { settings, detectionFiles, bans, status, workers, rules },
+    { settings, detectionFiles, bans, status, workers, rules, dropMarks },
     undo.move(),
   );
 }

@@ -44,7 +44,8 @@ export async function bans(
   for (const line of lines) output.line(line);
   output.flush();
   const isMissing = (answer: BanAnswer) =>
-    answer.type === "removed" && !answer.wasBanned && (answer.decisions ?? 0) === 0;
+    answer.type === "removed" && !answer.wasBanned && answer.flows === 0 &&
+    (answer.decisions ?? 0) === 0;
   return answers.some(isMissing) ? 1 : 0;
 }
 
@@ -101,8 +102,8 @@ function toText(action: BanAction, answers: readonly BanAnswer[], nowMs: number)
         }`;
       case "removed":
         return `${answer.address} ${answer.wasBanned ? "is no longer banned" : "was not banned"}${
-          inFleet(answer.decisions)
-        }`;
+          answer.flows === 0 ? "" : `; ${formatCount(answer.flows, "flow")} judged anew`
+        }${inFleet(answer.decisions)}`;
       case "cleared":
         return answer.bans === 1 ? "Lifted 1 ban" : `Lifted ${answer.bans} bans`;
       case "ban":

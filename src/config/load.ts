@@ -43,6 +43,8 @@ export interface LoadedConfig {
   origins: Origins;
   /** The file that was read, or null. */
   file: string | null;
+  /** What may be a mistake and need not be. */
+  warnings: readonly string[];
 }
 
 /** Throws {@link UsageError} whose message has one line a problem. */
@@ -50,7 +52,7 @@ export function loadConfig(input: ConfigInput = {}): LoadedConfig {
   const problems: string[] = [];
   const variables = input.variables ?? Deno.env.toObject();
   const { file, values } = readFile(input, problems);
-  findMisspeltVariables(variables, problems);
+  const warnings = findMisspeltVariables(variables);
   const config: Partial<Record<OptionName, unknown>> = {};
   const origins: Partial<Record<OptionName, string>> = {};
   for (const name of OPTION_NAMES) {
@@ -84,7 +86,7 @@ export function loadConfig(input: ConfigInput = {}): LoadedConfig {
   const loaded = config as Config;
   problems.push(...findConflicts(loaded));
   if (problems.length > 0) throw new UsageError(problems.join("\n"));
-  return { config: loaded, origins: origins as Origins, file };
+  return { config: loaded, origins: origins as Origins, file, warnings };
 }
 
 /** The effective settings as a TOML file, with where each came from. */
@@ -226,11 +228,9 @@ function readFile(
   return { file, values };
 }
 
-/** Variables belong to everybody: only those that look like ours misspelt are refused. */
-function findMisspeltVariables(
-  variables: Readonly<Record<string, string>>,
-  problems: string[],
-): void {
+/** Variables belong to everybody: those that look like ours misspelt are told, and not read. */
+function findMisspeltVariables(variables: Readonly<Record<string, string>>): string[] {
+  const warnings: string[] = [];
   const known = OPTION_NAMES.flatMap((name) => {
     const option = OPTIONS[name] as Option<unknown>;
     const file = option.kind.isSecret === true ? [fileVariableOf(name)] : [];
@@ -240,13 +240,13 @@ function findMisspeltVariables(
     if (known.includes(variable)) continue;
     const suggestion = closest(variable, known);
     if (suggestion === null) continue;
-    problems.push(
-      `Cannot use ${shown(variable)}=${
+    warnings.push(
+      `The variable ${shown(variable)}=${
         isSecretVariable(suggestion) ? "…" : shown(withoutPassword(value))
-      }: no ` +
-        `such variable (did you mean ${suggestion}?)`,
+      } is none of ours (did you mean ${suggestion}?)`,
     );
   }
+  return warnings;
 }
 
 function meant(name: string, known: readonly string[]): string {

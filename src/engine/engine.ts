@@ -138,6 +138,15 @@ export class Engine {
     if (this.#ownsEvidence) this.#evidence.clear();
   }
 
+  /**
+   * Flows known as BitTorrent are judged anew where an end is meant: their ban is over.
+   *
+   * @param isMeant of the address in `words[at … at + 3]`
+   */
+  forget(isMeant: (words: Int32Array, at: number) => boolean): void {
+    this.#table.forgetBitTorrent(isMeant);
+  }
+
   /** Judges one parsed packet; `packet.timeMs` must be set. */
   judge(packet: Packet): Verdict {
     this.detection = null;

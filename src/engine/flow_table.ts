@@ -1,6 +1,7 @@
 import type { Packet } from "../packet/packet.ts";
 import {
   BITTORRENT_FLOW,
+  EMBRYONIC,
   FLAGS,
   FlowRecord,
   INITIATOR_HIGH,
@@ -113,6 +114,21 @@ export class FlowTable {
     words[at + STATE] = state;
     words[at + FLAGS] = counted | (this.#sourceIsHigh ? INITIATOR_HIGH : 0);
     this.direction = 0;
+  }
+
+  /** Flows known as BitTorrent with such an end are judged anew; others stay. Looks at every slot. */
+  forgetBitTorrent(isMeant: (words: Int32Array, at: number) => boolean): void {
+    const { words } = this.flow;
+    for (let at = 0; at < this.#used * STRIDE; at += STRIDE) {
+      if (words[at + STATE] !== BITTORRENT_FLOW) continue;
+      if (!isMeant(words, at) && !isMeant(words, at + 4)) continue;
+      const flags = words[at + FLAGS] & (PAYLOAD_COUNTED | INITIATOR_HIGH);
+      const tick = words[at + LAST_TICK];
+      words.fill(0, at + KEY_WORDS, at + STRIDE);
+      words[at + LAST_TICK] = tick;
+      words[at + STATE] = EMBRYONIC;
+      words[at + FLAGS] = flags;
+    }
   }
 
   /** Empties the table. */

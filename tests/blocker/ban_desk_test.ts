@@ -32,8 +32,8 @@ Deno.test("requests: all or nothing, and never what must not be banned", { ignor
   const [added] = await answer("add", "10.0.0.1");
   assert.ok(added.type === "added" && added.isNew && added.untilMs > Date.now() + 30_000);
   assert.deepEqual(await answer("remove", "10.0.0.1", "10.0.0.2"), [
-    { type: "removed", address: "10.0.0.1", wasBanned: true },
-    { type: "removed", address: "10.0.0.2", wasBanned: false },
+    { type: "removed", address: "10.0.0.1", wasBanned: true, flows: 0 },
+    { type: "removed", address: "10.0.0.2", wasBanned: false, flows: 0 },
   ]);
   const written = ["2001:DB8::0:7", "::ffff:9.9.9.9"];
   const named = async (action: BanAction) =>
@@ -59,7 +59,7 @@ Deno.test("the page lifts what list names: an address and a network, told to the
   const [listed] = desk.list();
   assert.equal(listed.address, "192.0.2.0/24");
   assert.deepEqual(desk.remove([listed.address]), [
-    { type: "removed", address: "192.0.2.0/24", wasBanned: true },
+    { type: "removed", address: "192.0.2.0/24", wasBanned: true, flows: 0 },
   ]);
   assert.deepEqual(desk.list(), []);
   assert.deepEqual(forgotten, [["192.0.2.0/24"]]);
@@ -81,7 +81,7 @@ Deno.test("in the fleet: lifted there first, refused where there is none", { ign
   const desk = new BanDesk(bans, Networks.of(), () => fleet);
   await desk.answer(request("add", "10.0.0.1"));
   assert.deepEqual(await desk.answer(everywhere), [
-    { type: "removed", address: "10.0.0.1", wasBanned: true, decisions: 3 },
+    { type: "removed", address: "10.0.0.1", wasBanned: true, flows: 0, decisions: 3 },
   ]);
   assert.deepEqual(order, ["lift", "forget"]);
   const alone = new BanDesk(bans, Networks.of());

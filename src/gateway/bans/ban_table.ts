@@ -75,18 +75,29 @@ export class BanTable {
    * a network; counted as dropped if so.
    */
   drops(words: Int32Array, at: number, protocol: number, port: number, nowMs: number): boolean {
-    const cells = this.#cells;
-    if (cells[COUNT] === 0) return false;
     const now = toTick(nowMs);
+    const entry = this.#findAny(words, at, protocol, port, now);
+    if (entry < 0) return false;
+    Atomics.add(this.#cells, entry + PACKETS, 1);
+    Atomics.store(this.#cells, entry + LAST_SEEN, now);
+    return true;
+  }
+
+  /** The same without counting. */
+  has(words: Int32Array, at: number, protocol: number, port: number, nowMs: number): boolean {
+    return this.#findAny(words, at, protocol, port, toTick(nowMs)) >= 0;
+  }
+
+  /** Cell of a ban in force of the address, its endpoint or a network, or -1. */
+  #findAny(words: Int32Array, at: number, protocol: number, port: number, now: number): number {
+    const cells = this.#cells;
+    if (cells[COUNT] === 0) return -1;
     let entry = this.#buckets.find(words, at, 0, now);
     if (entry < 0 && cells[ENDPOINTS] !== 0) {
       entry = this.#buckets.find(words, at, endpointDetail(protocol, port), now);
     }
     if (entry < 0 && cells[NETWORKS] !== 0) entry = this.#findNetwork(words, at, now);
-    if (entry < 0) return false;
-    Atomics.add(cells, entry + PACKETS, 1);
-    Atomics.store(cells, entry + LAST_SEEN, now);
-    return true;
+    return entry;
   }
 
   /**

@@ -112,6 +112,11 @@ export class Bans {
     return this.#table.drops(words, at, protocol, port, nowMs);
   }
 
+  /** Whether this address, or its endpoint, or a network with it is banned. */
+  isBanned(words: Int32Array, protocol: number, port: number): boolean {
+    return this.#table.has(words, 0, protocol, port, bootTimeMs());
+  }
+
   /** Number of bans in user space, ended ones not yet swept included. */
   get size(): number {
     return this.#table.size;

@@ -33,7 +33,7 @@ const RECEIVE_BUFFER = 16 << 20;
 const FOREIGN_MARKS_TOLD = 8;
 
 /** The part of the engine that a worker uses. */
-export type WorkerEngine = FlowJudge & Pick<Engine, "setPolicy" | "counters">;
+export type WorkerEngine = FlowJudge & Pick<Engine, "setPolicy" | "counters" | "forget">;
 
 /** Listens for the setup, then serves the queue until told to stop. */
 export function runQueueThread(
@@ -124,6 +124,10 @@ async function serve(
           loop.finish(judge);
           return;
         }
+        if (message.type === "forget") {
+          engine.forget(isOneOf(message.addresses));
+          continue;
+        }
         if (message.type !== "settings") continue;
         settings = message.settings;
         engine.setPolicy(settings.policy);
@@ -135,6 +139,14 @@ async function serve(
     // The main thread closes the socket of a worker it believes dead: only one of us may.
     if (Atomics.exchange(control, QUEUE_SOCKET, -1) < 0) queue.forget();
   }
+}
+
+/** Whether an address is one of these, four words each. */
+function isOneOf(addresses: Int32Array): (words: Int32Array, at: number) => boolean {
+  const known = new Set<string>();
+  const nameOf = (words: Int32Array, at: number) => words.subarray(at, at + 4).join();
+  for (let at = 0; at < addresses.length; at += 4) known.add(nameOf(addresses, at));
+  return (words, at) => known.has(nameOf(words, at));
 }
 
 function post(message: FromWorker): void {

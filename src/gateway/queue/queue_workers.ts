@@ -74,6 +74,11 @@ export class QueueWorkers implements AsyncDisposable {
     for (const worker of this.#workers) worker.apply(settings);
   }
 
+  /** Flows known as BitTorrent of these addresses (four words each) are judged anew. */
+  forget(addresses: Int32Array): void {
+    for (const worker of this.#workers) worker.forget(addresses);
+  }
+
   /** One entry a worker: whether it serves its queue. */
   get running(): boolean[] {
     return this.#workers.map((worker) => worker.isRunning);
@@ -145,6 +150,10 @@ class QueueWorker {
   apply(settings: JudgeSettings): void {
     this.#settings = settings;
     this.#thread?.post({ type: "settings", settings });
+  }
+
+  forget(addresses: Int32Array): void {
+    this.#thread?.post({ type: "forget", addresses });
   }
 
   #receive(message: FromWorker): void {

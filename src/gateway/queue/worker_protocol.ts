@@ -51,6 +51,8 @@ export interface WorkerSetup {
 export type ToWorker =
   | WorkerSetup
   | { readonly type: "settings"; readonly settings: JudgeSettings }
+  /** Flows known as BitTorrent of these addresses (four words each) are judged anew. */
+  | { readonly type: "forget"; readonly addresses: Int32Array }
   | { readonly type: "stop" };
 
 /** From a worker. */

@@ -12,4 +12,6 @@ function judge({ payloadStart, payloadEnd }: Packet): Verdict {
   return payloadEnd > payloadStart ? CLEAN : INSPECT;
 }
 
-runQueueThread(() => ({ judge, detection: null, setPolicy() {}, counters }) as WorkerEngine);
+runQueueThread(() =>
+  ({ judge, detection: null, setPolicy() {}, forget() {}, counters }) as WorkerEngine
+);

@@ -37,4 +37,6 @@ function judge(packet: Packet): Verdict {
   return INSPECT;
 }
 
-runQueueThread(() => ({ judge, detection: null, setPolicy() {}, counters }) as WorkerEngine);
+runQueueThread(() =>
+  ({ judge, detection: null, setPolicy() {}, forget() {}, counters }) as WorkerEngine
+);

@@ -1,0 +1,140 @@
+/**
+ * The marks of flows that are BitTorrent live as long as the ban: conntrack would keep them as long as
+ * the sender keeps sending. A flow that was dropped without a ban is forgotten BAN_DURATION after it
+ * was first met here, one whose ban has ended at once, and so is what an earlier run left unbanned.
+ */
+
+import { askNetlink, dumpNetlink } from "../../../ffi/libc_net.ts";
+import type { Marks } from "../rules/marks.ts";
+import {
+  clearRequest,
+  type Connection,
+  connectionsIn,
+  dumpRequest,
+  type End,
+} from "./ctnetlink.ts";
+
+const NETLINK_NETFILTER = 12;
+
+/** Reads connections and clears marks; for tests not the kernel's. */
+export interface Conntrack {
+  /** Those whose mark is `mark` under `mask`. */
+  list(mark: number, mask: number): Connection[];
+  /** Takes these bits from the mark of a connection; false where it is gone. */
+  clear(connection: Connection, mask: number): boolean;
+}
+
+/** The kernel's. Where it has no ctnetlink nothing is listed. */
+export const KERNEL: Conntrack = {
+  list: (mark, mask) =>
+    dumpNetlink(NETLINK_NETFILTER, dumpRequest(mark, mask)).flatMap(connectionsIn)
+      // Kernels that do not know the filter give all.
+      .filter((connection) => (connection.mark & mask) === mark),
+  clear: (connection, mask) => {
+    const answer = askNetlink(NETLINK_NETFILTER, clearRequest(connection, mask));
+    // struct nlmsgerr: -errno behind the header, 0 in a receipt
+    return typeof answer !== "number" && answer.length >= 20 &&
+      new DataView(answer.buffer, answer.byteOffset).getInt32(16, true) === 0;
+  },
+};
+
+export interface DropMarksOptions {
+  readonly marks: Marks;
+  /** Whether this end is banned now. */
+  readonly isBanned: (end: End, protocol: number) => boolean;
+  /** Whether it must not be dropped any more: on the white list. */
+  readonly isSpared: (connection: Connection) => boolean;
+  /** Flows of these addresses (four words each) are to be judged anew. */
+  readonly onForgotten: (addresses: Int32Array) => void;
+  readonly conntrack?: Conntrack;
+}
+
+/** A packet on its way to a worker that has not forgotten yet may bring a mark back. */
+const AGAIN_MS = 500;
+
+export class DropMarks implements Disposable {
+  readonly #options: DropMarksOptions;
+  readonly #conntrack: Conntrack;
+  /** Unbanned ones by the kernel's number: when they are forgotten. */
+  #due = new Map<number, number>();
+  #banned = new Set<number>();
+  #isFirst = true;
+  readonly #again = new Set<ReturnType<typeof setTimeout>>();
+
+  constructor(options: DropMarksOptions) {
+    this.#options = options;
+    this.#conntrack = options.conntrack ?? KERNEL;
+  }
+
+  /**
+   * Forgets the flows whose time is over; how many those were.
+   *
+   * @param lifetimeMs of a mark without a ban
+   */
+  sweep(nowMs: number, lifetimeMs: number): number {
+    const due = new Map<number, number>();
+    const banned = new Set<number>();
+    const ended = this.#list().filter((connection) => {
+      const { id } = connection;
+      if (this.#options.isSpared(connection)) return true;
+      if (this.#isBanned(connection)) {
+        banned.add(id);
+        return false;
+      }
+      // Its ban has ended; or nobody knows since when it is there.
+      if (this.#banned.has(id) || this.#isFirst) return true;
+      const dueMs = this.#due.get(id) ?? nowMs + lifetimeMs;
+      if (dueMs > nowMs) due.set(id, dueMs);
+      return dueMs <= nowMs;
+    });
+    this.#due = due;
+    this.#banned = banned;
+    this.#isFirst = false;
+    return this.#forget(ended);
+  }
+
+  /** Forgets all flows that no ban holds, whatever their age: the policy has changed, or bans ended. */
+  forgetUnbanned(): number {
+    return this.#forget(
+      this.#list().filter((one) => this.#options.isSpared(one) || !this.#isBanned(one)),
+    );
+  }
+
+  /** Forgets the flows with an end that is meant, unless the other end is banned. */
+  forget(isMeant: (words: Int32Array) => boolean): number {
+    return this.#forget(
+      this.#list().filter((one) =>
+        one.ends.some(({ words }) => isMeant(words)) && !this.#isBanned(one)
+      ),
+    );
+  }
+
+  #list(): Connection[] {
+    const { mask, drop } = this.#options.marks;
+    return this.#conntrack.list(drop, mask);
+  }
+
+  #isBanned({ ends, protocol }: Connection): boolean {
+    return ends.some((end) => this.#options.isBanned(end, protocol));
+  }
+
+  #forget(connections: readonly Connection[]): number {
+    const { mask } = this.#options.marks;
+    if (connections.length === 0) return 0;
+    // The worker first: a packet that comes between is judged by an engine that has forgotten.
+    const ends = connections.flatMap((connection) => connection.ends);
+    this.#options.onForgotten(Int32Array.from(ends.flatMap(({ words }) => [...words])));
+    const clear = () =>
+      connections.filter((connection) => this.#conntrack.clear(connection, mask)).length;
+    const again = setTimeout(() => {
+      this.#again.delete(again);
+      clear();
+    }, AGAIN_MS);
+    this.#again.add(again);
+    return clear();
+  }
+
+  [Symbol.dispose](): void {
+    for (const timer of this.#again) clearTimeout(timer);
+  }
+}
