@@ -111,7 +111,6 @@ Deno.test("Wrong variables are refused before anything is touched, all at once",
   assert.equal(code, 2);
   assert.equal(stdout, "");
   assert.deepEqual(stderr.trimEnd().split("\n").map(withoutTime), [
-    "Cannot use QUEUE_NUMBER=1: no such variable (did you mean QUEUE_NUM?)",
     "Cannot use QUEUE_NUM=70000: expected a number from 0 to 65535",
     "Cannot use LOG_LEVEL=loud: expected error, warn, info or debug",
   ]);
