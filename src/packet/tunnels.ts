@@ -5,7 +5,7 @@
 import { u16be } from "./bytes.ts";
 import { parseEthernet, parseEthertype, parseMpls } from "./ethernet.ts";
 import { parseErspan } from "./mirrors.ts";
-import { enterTunnel, type Packet, parseIpLayer } from "./packet.ts";
+import { enterTunnel, OTHER, type Packet, parseIpLayer } from "./packet.ts";
 import {
   ETHERIP,
   GRE,
@@ -66,6 +66,10 @@ export function parseGre(
   if (flags & GRE_SEQUENCE) inner += 4;
   if ((flags & GRE_VERSION) === 1 && (flags & GRE_ACKNOWLEDGEMENT) !== 0) inner += 4;
   if (inner > end) return false;
+  if ((flags & (GRE_VERSION | GRE_SEQUENCE)) === 1) { // PPTP acknowledges without carrying anything
+    packet.unread = OTHER;
+    return false;
+  }
   if (type === ETHERTYPE_ERSPAN || type === ETHERTYPE_ERSPAN3) {
     const hasSequence = (flags & GRE_SEQUENCE) !== 0;
     return parseErspan(packet, bytes, inner, end, type === ETHERTYPE_ERSPAN3, hasSequence, layers);

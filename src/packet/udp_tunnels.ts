@@ -91,8 +91,8 @@ export function mayBeTunnel(packet: Packet): boolean {
   if (TUNNEL_PORTS[packet.destinationPort & 31] === packet.destinationPort) return true;
   if (TUNNEL_PORTS[packet.sourcePort & 31] === packet.sourcePort) return true;
   const first = bytes[at];
-  if (first >= 0x80) return (first & 0x48) === VXLAN_FLAG && bytes[at + 7] === 0;
-  if (first < 0x40) return IS_HEADER[bytes[at + 1]] === 1 || (first & VXLAN_FLAG) !== 0;
+  if ((first & 0x48) === VXLAN_FLAG && bytes[at + 7] === 0) return true;
+  if (first < 0x40) return IS_HEADER[bytes[at + 1]] === 1;
   if (first < 0x50) return u16be(bytes, at + 2) === packet.payloadLength; // IPv4; L2TP
   return first >> 4 === 6 && u16be(bytes, at + 4) === packet.payloadLength - 40;
 }

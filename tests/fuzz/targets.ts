@@ -7,6 +7,7 @@ import { Engine } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
 import { EnvironmentError, UsageError } from "../../src/errors.ts";
 import { readBanRequest } from "../../src/blocker/ban_request.ts";
+import { FragmentTable } from "../../src/packet/fragments.ts";
 import { parseFrame } from "../../src/packet/link.ts";
 import { Packet, parseIp } from "../../src/packet/packet.ts";
 import { captureFiles, loadCorpus, type Seed } from "./corpus.ts";
@@ -81,15 +82,17 @@ export async function createTargets(): Promise<Target[]> {
   ];
 }
 
+/** Fragments are put together across inputs: what one leaves behind meets the next. */
 const packet = new Packet();
+packet.fragments = new FragmentTable();
 
 /** The payload must lie within the frame, whatever its headers say. */
 function readFrame(input: Bytes): void {
   for (const linkType of LINK_TYPES) {
     if (!parseFrame(packet, input, 0, input.length, linkType)) continue;
-    const { payloadStart, payloadEnd, payloadLength } = packet;
-    if (payloadStart > payloadEnd || payloadEnd > input.length || payloadLength < 0) {
-      throw new Error(`payload ${payloadStart} to ${payloadEnd} of ${input.length}`);
+    const { bytes, payloadStart, payloadEnd, payloadLength } = packet;
+    if (payloadStart > payloadEnd || payloadEnd > bytes.length || payloadLength < 0) {
+      throw new Error(`payload ${payloadStart} to ${payloadEnd} of ${bytes.length}`);
     }
   }
 }
