@@ -16,6 +16,7 @@ import { networkNamespace } from "../network/network_namespace.ts";
 import type { LogLine } from "../../log_line.ts";
 import type { WorkerBansSetup } from "./worker_bans.ts";
 import type { XdpMode } from "./attachment.ts";
+import { NewlyNever } from "./newly_never.ts";
 import { XdpFilter } from "./xdp.ts";
 
 export interface BanSideOptions {
@@ -56,6 +57,7 @@ export class BanSide implements Disposable {
   readonly #log: LogLine;
   readonly #monitoring: { on: boolean };
   #lastProblem = "";
+  readonly #newlyNever = new NewlyNever();
   #leftOut = 0;
   /** A worker may have banned by what held a moment before. */
   #liftsAgain = false;
@@ -134,7 +136,7 @@ export class BanSide implements Disposable {
   }
 
   #liftNever(): void {
-    const lifted = this.bans.liftNever(this.local.never);
+    const lifted = this.bans.liftNever(this.#newlyNever.look(this.local.never));
     if (lifted === 0) return;
     this.#log(
       "info",

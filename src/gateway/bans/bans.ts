@@ -5,7 +5,7 @@
 import { bootTimeMs } from "../../../ffi/libc.ts";
 import { METHODS } from "../../protocols/match.ts";
 import { formatAddress } from "../../packet/address.ts";
-import { formatNetwork, type Networks } from "../network/networks.ts";
+import { formatNetwork, maskWord, type Network, Networks } from "../network/networks.ts";
 import { BAN_MAP_NAMES, type BanMapName, type BanValue, mapOf } from "./ban_codec.ts";
 import {
   addressKey,
@@ -14,6 +14,7 @@ import {
   formatBanKey,
   isOfAddress,
   kindOf,
+  networkKey,
   protocolName,
 } from "./ban_key.ts";
 import { BanMap, type KernelBan } from "./ban_map.ts";
@@ -150,14 +151,38 @@ export class Bans {
 
   /**
    * Ends the bans of what is never to be banned: of such addresses, of their endpoints, and of
-   * networks with one of them; returns how many were in force.
+   * networks with one of them; returns how many there were. Of single addresses, which come and go,
+   * what they could be banned by is looked up; all bans are gone through only for networks and ports.
    */
-  liftNever(never: Networks): number {
-    const lifted = [...this.#inForce(bootTimeMs()).values()].filter(({ key }) =>
-      never.overlaps(key)
-    );
-    for (const { key } of lifted) this.remove(key);
-    return lifted.length;
+  liftNever(networks: readonly Network[]): number {
+    const addresses = networks.filter(({ bits }) => bits === 128);
+    const lifted = addresses.reduce((count, { words }) => count + this.#removeAround(words), 0);
+    const isScanNeeded = addresses.length < networks.length || this.#hasEndpoints();
+    return lifted + (isScanNeeded ? this.#removeOverlapping(networks) : 0);
+  }
+
+  /** Ends the bans of an address and of every network that it is in. */
+  #removeAround(words: Int32Array): number {
+    const around = words.slice();
+    let removed = 0;
+    for (let bits = 128; bits > 0; bits--) {
+      for (let word = 0; word < 4; word++) around[word] &= maskWord(bits, word);
+      if (this.remove(networkKey({ words: around, bits }))) removed++;
+    }
+    return removed;
+  }
+
+  #hasEndpoints(): boolean {
+    if (this.handles.scope === "endpoint") return true;
+    return (this.#maps.get("blocked_endpoints")?.entries().length ?? 0) > 0; // of a run before
+  }
+
+  #removeOverlapping(networks: readonly Network[]): number {
+    const set = new Networks(new SharedArrayBuffer(Networks.byteLength(networks.length)));
+    set.replace(networks);
+    const found = [...this.#inForce(bootTimeMs()).values()].filter(({ key }) => set.overlaps(key));
+    for (const { key } of found) this.remove(key);
+    return found.length;
   }
 
   /** Frees the memory of bans that have ended; returns how many. */

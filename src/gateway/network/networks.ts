@@ -95,6 +95,21 @@ export class Networks {
     return networks.length - count;
   }
 
+  /** The networks of the set; for the thread that replaces it. */
+  all(): Network[] {
+    const cells = this.#cells;
+    const half = Atomics.load(cells, ACTIVE);
+    const start = HEADER_WORDS + half * this.#capacity * ROW_WORDS;
+    return Array.from({ length: cells[COUNT + half] }, (_, index) => {
+      const row = start + index * ROW_WORDS;
+      let bits = 0;
+      for (let word = 4; word < 8; word++) {
+        bits += Math.clz32(~cells[row + word]); // ones come first
+      }
+      return { words: cells.slice(row, row + 4), bits };
+    });
+  }
+
   /** Changes whenever the set may have. */
   get generation(): number {
     return Atomics.load(this.#cells, GENERATION);

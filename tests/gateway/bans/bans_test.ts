@@ -5,7 +5,7 @@ import type { BanScope } from "../../../src/gateway/bans/ban_policy.ts";
 import { BanTable } from "../../../src/gateway/bans/ban_table.ts";
 import { Bans, REASON_FLEET, reasonOf } from "../../../src/gateway/bans/bans.ts";
 import { Networks, parseNetwork } from "../../../src/gateway/network/networks.ts";
-import { addressKey, networkKey } from "../../../src/gateway/bans/ban_key.ts";
+import { addressKey, endpointKey, networkKey } from "../../../src/gateway/bans/ban_key.ts";
 import { address } from "../bytes.ts";
 
 const ignore = Deno.build.os !== "linux";
@@ -76,8 +76,8 @@ Deno.test("what is never to be banned from now on is lifted, and only that", { i
     bans.add(networkKey(parseNetwork("10.9.0.0/16")!), HOUR, REASON_FLEET);
     bans.add(networkKey(parseNetwork("192.0.2.0/24")!), HOUR, REASON_FLEET);
     bans.add(addressKey(address("10.9.1.3")), -1_000, REASON_FLEET);
-    assert.equal(bans.liftNever(Networks.of("203.0.113.0/24")), 0);
-    assert.equal(bans.liftNever(Networks.of("10.9.1.0/24")), scope === "ip" ? 2 : 3);
+    assert.equal(bans.liftNever(Networks.of("203.0.113.0/24").all()), 0);
+    assert.equal(bans.liftNever(Networks.of("10.9.1.0/24").all()), scope === "ip" ? 2 : 3);
     const left = bans.list().map(({ address }) => address).sort();
     assert.deepEqual(left, ["192.0.2.0/24", "2.1.9.10"]);
     assert.equal(bans.drops(A, 0, UDP, 6881, bootTimeMs()), false);
@@ -119,5 +119,27 @@ Deno.test("bans of networks: of any length, beside addresses and endpoints", { i
     assert.equal(drops("192.0.2.7"), false, "ended");
     assert.equal(bans.clear(), 3);
     assert.equal(drops("10.9.1.2"), false);
+  }
+});
+
+Deno.test("liftNever() of single addresses: all they could be banned by, as a scan finds it", {
+  ignore,
+}, () => {
+  for (const scope of ["ip", "endpoint"] as const) {
+    const bans = bansOf(scope);
+    const banned = ["10.9.1.2", "10.9.1.3", "10.9.0.0/16", "10.10.0.0/16", "2001:db8::7"];
+    const wide = ["2001:db8::/64", "2001:db8:1::/48"];
+    for (const text of [...banned, ...wide]) {
+      bans.add(networkKey(parseNetwork(text)!), HOUR, REASON_FLEET);
+    }
+    bans.add(endpointKey(A, 0, TCP, 6881), HOUR, REASON_FLEET);
+    const never = Networks.of("10.9.1.2", "2001:db8::7");
+    const isLeft = (text: string) => !never.overlaps(parseNetwork(text)!);
+    const lifted = [...banned, ...wide].filter((text) => !isLeft(text)).length;
+    const isFound = scope === "endpoint" ? 1 : 0; // without endpoints of its own nobody looks for any
+    assert.equal(bans.liftNever(never.all()), lifted + isFound);
+    const left = bans.list().filter(({ port }) => port === null).map(({ address }) => address);
+    assert.deepEqual(left.sort(), [...banned, ...wide].filter(isLeft).sort());
+    assert.equal(bans.liftNever([]), 0);
   }
 });

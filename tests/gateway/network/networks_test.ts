@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { formatNetwork, Networks, parseNetwork } from "../../../src/gateway/network/networks.ts";
+import { NewlyNever } from "../../../src/gateway/bans/newly_never.ts";
 import { address } from "../bytes.ts";
 
 const cases = [
@@ -101,4 +102,25 @@ Deno.test("the generation tells a replaced set", () => {
   const before = set.generation;
   set.replace([parseNetwork("10.0.0.0/9")!]);
   assert.notEqual(set.generation, before);
+});
+
+Deno.test("Networks.all() gives back what the set holds, whatever the length", () => {
+  const texts = ["0.0.0.0/0", "10.0.0.0/8", "192.0.2.7", "2001:db8::/33", "::/1", "::1"];
+  assert.deepEqual(Networks.of(...texts).all().map(formatNetwork), texts);
+  assert.deepEqual(Networks.of().all(), []);
+});
+
+Deno.test("NewlyNever tells what came in, and the same once more", () => {
+  const newly = new NewlyNever();
+  const never = new Networks(new SharedArrayBuffer(Networks.byteLength(8)));
+  const look = (...texts: string[]) => {
+    never.replace(texts.map((text) => parseNetwork(text)!));
+    return newly.look(never).map(formatNetwork);
+  };
+  assert.deepEqual(look("10.0.0.0/8", "192.0.2.1"), ["10.0.0.0/8", "192.0.2.1"]);
+  assert.deepEqual(look("10.0.0.0/8"), ["10.0.0.0/8", "192.0.2.1"]);
+  assert.deepEqual(look("10.0.0.0/8"), []);
+  assert.deepEqual(look("192.0.2.1", "10.0.0.0/8"), ["192.0.2.1"]);
+  assert.deepEqual(look("192.0.2.1", "10.0.0.0/8"), ["192.0.2.1"]);
+  assert.deepEqual(look("192.0.2.1", "10.0.0.0/8"), []);
 });
