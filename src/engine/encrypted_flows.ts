@@ -311,7 +311,8 @@ export class EncryptedFlows {
     }
     if (!isMidStream) return this.#decideByBeginning(direction, packet);
     // Who asks for pieces is the host, whichever side opened the connection.
-    if (rhythm !== NO_RHYTHM && (this.#requests.isSomewhatAligned || blocks > 0)) {
+    const agrees = this.#requests.hasHaves && (this.#requests.isSomewhatAligned || blocks > 0);
+    if (rhythm !== NO_RHYTHM && agrees) {
       if (this.#hasEvidence(packet, SOURCE, true)) return this.#found(SWARM, packet, SOURCE);
     }
     return isBlock ? this.#decideByBlocks(packet, blocks, hasHeader) : WAIT;
@@ -348,7 +349,12 @@ export class EncryptedFlows {
 
   /** Blocks of a flow older than the blocker, beside what its host did. */
   #decideByBlocks(packet: Packet, blocks: number, hasHeader: boolean): Outcome {
-    const isSome = areBlocksOfHost(blocks, hasHeader, this.#blocks.chunks);
+    const isSome = areBlocksOfHost(
+      blocks,
+      hasHeader,
+      this.#blocks.chunks,
+      this.#requests.hasHaves,
+    );
     if (!isSome && !areBlocksOfSwarm(blocks)) return WAIT;
     return this.#hasEvidence(packet, DESTINATION, isSome)
       ? this.#found(SWARM_BLOCKS, packet, DESTINATION)

@@ -148,20 +148,22 @@ export const FIVE_B = 0x0020;
 export const EXCHANGE = 0x0040;
 /** Requests, with `interested` or without, that data answered. */
 export const REQUESTED = 0x0080;
+/** A message of 5 bytes, requests of the other side, and data: `unchoke` was answered at once. */
+export const UNCHOKED = 0x0400;
 /** `unchoke` and some of the Fast extension's messages, right before data. */
 export const GRANTED = 0x0100;
 /** The header of a block by itself, right before data. */
 export const HEADED = 0x0200;
 /** The third message may be one. */
-export const THIRD_FITS = 0x0400;
+export const THIRD_FITS = 0x0800;
 /** Some side has sent full segments. */
-export const DATA_SEEN = 0x0800;
+export const DATA_SEEN = 0x1000;
 /** Shift and mask of what the last segment's length was, and of whose it was. */
 export const LAST = 16;
-export const LAST_MASK = 0x3f;
+export const LAST_MASK = 0x7f;
 /** The request mark stands, for the direction REQUESTER. Request rhythm. */
-export const REQUEST_MARKED = 0x40_0000;
-export const REQUESTER = 0x80_0000;
+export const REQUEST_MARKED = 0x2000;
+export const REQUESTER = 0x4000;
 /** Requests sent just behind a block's end, less those elsewhere: shift and mask. Request rhythm. */
 export const ALIGNED = 24;
 export const ALIGNED_MASK = 0x3f;

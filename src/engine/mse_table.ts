@@ -1,7 +1,8 @@
 /**
  * What is needed of a flow before it is called encrypted BitTorrent: one table, pure. Each fact is
  * worth about as many bits as it is rare among protocols that keep lengths too (a stream cipher
- * without authentication, messages of 2 to 120 bytes), chances to occur by accident counted in.
+ * without authentication, messages of 2 to 120 bytes), chances to occur by accident counted in. A shell
+ * echoes what it is told, so 5 against 5 is worth little; 5, then requests, then data is more.
  *
  * What authenticates every write cannot show a segment of 5 or 13 bytes at all, and its writes end
  * whole blocks behind one another once in 8000 times: so one of these is needed whatever the sum is.
@@ -18,6 +19,7 @@ import {
   REQUESTED,
   SPLIT,
   SPLIT_ANSWER,
+  UNCHOKED,
 } from "./flow_record.ts";
 
 const WORTH: readonly (readonly [fact: number, bits: number])[] = [
@@ -25,9 +27,10 @@ const WORTH: readonly (readonly [fact: number, bits: number])[] = [
   [HELLO_B, 7],
   [SPLIT, 4],
   [SPLIT_ANSWER, 5],
-  [FIVE_A, 4],
-  [FIVE_B, 4],
-  [EXCHANGE, 4],
+  [FIVE_A, 2],
+  [FIVE_B, 2],
+  [EXCHANGE, 2],
+  [UNCHOKED, 6],
   [REQUESTED, 3],
   [GRANTED, 5],
   [HEADED, 6],
@@ -41,13 +44,13 @@ const CHUNK = 2;
 const MOST_CHUNKS = 5;
 
 /** A connection that both ends have opened: peers that know of one another, no proxy's client. */
-const SIMULTANEOUS_OPEN = 14;
+const SIMULTANEOUS_OPEN = 15;
 
 /** What authenticated encryption cannot show. */
 const BARE = FIVE_A | FIVE_B | HEADED | SPLIT_ANSWER;
 
-/** Sum of all facts, by the word of lengths' low ten bits. */
-const WORTH_OF = Uint8Array.from({ length: 1024 }, (_, facts) => {
+/** Sum of all facts, by the word of lengths' low bits. */
+const WORTH_OF = Uint8Array.from({ length: 2048 }, (_, facts) => {
   return WORTH.reduce((sum, [fact, bits]) => sum + ((facts & fact) !== 0 ? bits : 0), 0);
 });
 
@@ -62,12 +65,12 @@ export type Besides = "nothing" | "several" | "host" | "named";
  */
 export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: number]>> = {
   nothing: [24, 24],
-  several: [18, 21],
-  host: [18, 21],
-  named: [18, 20],
+  several: [20, 22],
+  host: [20, 22],
+  named: [19, 21],
 };
 /** Below this nobody need be asked. */
-export const LEAST = 18;
+export const LEAST = 19;
 
 /** Whether the bits are enough beside what else is known. */
 export function isEnough(bits: number, lengths: number, besides: Besides): boolean {
@@ -96,7 +99,7 @@ export function bitsOf(
   const ofBlocks = blocks === 0
     ? 0
     : (isAmongFirst ? FIRST_BLOCK : LATER_BLOCK) + (blocks - 1) * NEXT_BLOCK;
-  return WORTH_OF[lengths & 1023] + ofBlocks + CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
+  return WORTH_OF[lengths & 2047] + ofBlocks + CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
     (isSimultaneous ? SIMULTANEOUS_OPEN : 0);
 }
 
@@ -113,9 +116,18 @@ export function areBlocks(blocks: number, hasHeader: boolean): boolean {
   return blocks >= BLOCKS_ALONE || (hasHeader && blocks >= BLOCKS_WITH_HEADER);
 }
 
-/** Whether they do beside evidence of the host. */
-export function areBlocksOfHost(blocks: number, hasHeader: boolean, chunks: number): boolean {
-  return blocks >= BLOCKS_ALONE - 1 || (hasHeader && blocks >= 1) || chunks >= MOST_CHUNKS;
+/**
+ * Whether they do beside evidence of the host. Of writes of 3000 bytes a constant size may be made, so
+ * the other side must have sent what has the length of `have`.
+ */
+export function areBlocksOfHost(
+  blocks: number,
+  hasHeader: boolean,
+  chunks: number,
+  hasHaves: boolean,
+): boolean {
+  return blocks >= BLOCKS_ALONE - 1 || (hasHeader && blocks >= 1) ||
+    (chunks >= MOST_CHUNKS && hasHaves);
 }
 
 /** Whether they do where several flows of a host have as much. */

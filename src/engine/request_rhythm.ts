@@ -90,22 +90,27 @@ export class RequestRhythm {
     let counts = add(flow.rhythm(direction), CONFORMING, CONFORMING_MASK, 1);
     counts = add(counts, REQUESTS, REQUESTS_MASK, requests);
     if (length < BARE_LENGTH) counts = add(counts, BARE, BARE_MASK, 1);
-    if (length === HAVE_LENGTH) flow.noteLength(HAVE_SEEN);
     flow.setRhythm(direction, counts);
     // Who asks for pieces gets more than it sends; the rest of this side's own writes is no request.
     if (flow.bytes(direction) >= flow.bytes(1 - direction)) return NO_RHYTHM;
+    if (length === HAVE_LENGTH) flow.noteLength(HAVE_SEEN);
     if (requests > 0) this.#align(direction, packet);
     return judge(counts, flow.bytes(1 - direction) / PIECE_LENGTH);
   }
 
   /** Whether requests were sent just when blocks had arrived, often enough to decide alone. */
   get isAligned(): boolean {
-    return this.#aligned >= MIN_ALIGNED && this.#flow.hasLength(HAVE_SEEN);
+    return this.#aligned >= MIN_ALIGNED && this.hasHaves;
   }
 
   /** The same, often enough beside evidence. */
   get isSomewhatAligned(): boolean {
     return this.#aligned >= MIN_ALIGNED_WITH_EVIDENCE;
+  }
+
+  /** Whether a message had `have`'s length. */
+  get hasHaves(): boolean {
+    return this.#flow.hasLength(HAVE_SEEN);
   }
 
   /** Whether the flow may still turn out to have the rhythm, by the side that sends less. */

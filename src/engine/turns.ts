@@ -28,6 +28,7 @@ import {
   SPLIT,
   SPLIT_ANSWER,
   THIRD_FITS,
+  UNCHOKED,
 } from "./flow_record.ts";
 
 /** The handshake (BEP 3), and what stands before it in the third and fourth message. */
@@ -61,6 +62,8 @@ const OF_B = 8;
 /** Requests asked for before the last segments, not yet answered by data. */
 const IS_ASKED = 16;
 const IS_GRANTED = 32;
+/** And they came right after 5 bytes of the side that answers. */
+const IS_UNCHOKED = 64;
 
 /**
  * Counts a segment of new data.
@@ -158,7 +161,7 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
     const isGranted = (lastIsMine && lastKind === GRANTING) || (last & IS_GRANTED) !== 0;
     flow.noteLength(
       DATA_SEEN | (isHeaded ? HEADED : 0) | (isGranted ? GRANTED : 0) |
-        ((last & IS_ASKED) !== 0 ? REQUESTED : 0),
+        ((last & IS_ASKED) !== 0 ? REQUESTED : 0) | ((last & IS_UNCHOKED) !== 0 ? UNCHOKED : 0),
     );
     return;
   }
@@ -174,8 +177,10 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   const isGranted = (kind === HEADING && lastIsMine && lastKind === GRANTING) ||
     (kind === ASKING && !lastIsMine && lastKind === GRANTING) ||
     (kind === HEADING && (last & IS_GRANTED) !== 0);
+  const isUnchoked = (kind === ASKING && !lastIsMine && lastKind === FIVE) ||
+    (kind === HEADING && (last & IS_UNCHOKED) !== 0);
   const next = kind | (side === 1 ? OF_B : 0) | (isAsked ? IS_ASKED : 0) |
-    (isGranted ? IS_GRANTED : 0);
+    (isGranted ? IS_GRANTED : 0) | (isUnchoked ? IS_UNCHOKED : 0);
   flow.lengths = (flow.lengths & ~(LAST_MASK << LAST)) | (next << LAST);
 }
 

@@ -8,7 +8,8 @@
  * sizes, randomness: a hint, never a detection) and how many the engine detects under the default
  * policy, every host talking to one server as proxy clients do: that number must be 0.
  *
- * Then flows with data (2 million by default), see `mse_data_phases.ts`: 0 as well.
+ * Then conversations of such programs with lists of servers, alone and beside torrents, and flows with
+ * data (2 million each by default), see `mse_lists.ts` and `mse_data_phases.ts`: 0 as well.
  */
 import { Engine } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
@@ -22,6 +23,7 @@ import {
   MIN_THIRD_MESSAGE,
 } from "../../src/protocols/mse/detect.ts";
 import { runDataPhases } from "./mse_data_phases.ts";
+import { runLists } from "./mse_lists.ts";
 
 /** Random bytes to cut messages from, renewed now and then. */
 const pool = new Uint8Array(65_536);
@@ -163,6 +165,7 @@ for (const name of names) {
   const percent = ((shaped / each) * 100).toFixed(3);
   console.log(`${name.padEnd(32)} shape ${percent.padStart(8)} %   detected ${detected.length}`);
 }
+failures += runLists(Number(Deno.args[1] ?? 2_000_000));
 failures += runDataPhases(Number(Deno.args[1] ?? 2_000_000));
 console.log(failures === 0 ? "no connection detected" : `${failures} connections detected`);
 Deno.exit(failures === 0 ? 0 : 1);

@@ -43,7 +43,7 @@ class Segments {
   #known(): Blocks {
     const { blocks, hasHeader, chunks } = this.#rhythm;
     if (areBlocks(blocks, hasHeader)) return CLEAR_BLOCKS;
-    if (areBlocksOfHost(blocks, hasHeader, chunks)) return SOME_BLOCKS;
+    if (areBlocksOfHost(blocks, hasHeader, chunks, true)) return SOME_BLOCKS;
     return areBlocksOfSwarm(blocks) ? TWO_BLOCKS : NO_BLOCKS;
   }
 
