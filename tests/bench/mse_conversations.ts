@@ -173,7 +173,8 @@ export const PROGRAMS: readonly Program[] = [
     servers: () => 1,
     isJoined: true,
     start: () => {
-      const size = between(1000, 30_000);
+      // One of a block's own size is what is looked for.
+      const size = oneOf([between(1000, 16_396), between(16_398, 30_000)]);
       return () => times(80, () => [-size, 17]);
     },
   },

@@ -11,6 +11,7 @@ import { type Client, type Endpoint, FIRST_PEER_PORT, type Mode } from "./client
 import type { RunningClient } from "./client.ts";
 import { aria2 } from "./clients/aria2.ts";
 import { deluge } from "./clients/deluge.ts";
+import { ktorrent } from "./clients/ktorrent.ts";
 import { libtorrent } from "./clients/libtorrent.ts";
 import { qbittorrent } from "./clients/qbittorrent.ts";
 import { rtorrent } from "./clients/rtorrent.ts";
@@ -24,6 +25,7 @@ export const CLIENTS: Readonly<Record<string, Client>> = {
   rtorrent,
   deluge,
   libtorrent,
+  ktorrent,
 };
 
 export const TRACKER_PORT = 6_969;

@@ -35,9 +35,9 @@ const CAPTURED: readonly (readonly [string, number, Partial<EnginePolicy>, strin
   ]],
   [
     "rtorrent-mse-rc4-udp-tracker.pcap",
-    26,
+    29,
     {},
-    "mse encrypted, lengths of a handshake, host with BitTorrent evidence",
+    "mse encrypted, lengths of a handshake and messages",
     [],
   ],
   ["libtorrent-tcp-mid-stream.pcap", 35, {}, "mid-stream chain of peer wire messages", [
