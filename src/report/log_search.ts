@@ -112,7 +112,8 @@ function entryOfJson(line: string): FoundEntry | null {
   } catch {
     return null; // torn by a full disk or a crash
   }
-  if (json?.event_type !== "detection" || typeof json.src_ip !== "string") return null;
+  if (json?.event_type !== "detection") return null;
+  if (typeof json.src_ip !== "string" || typeof json.dest_ip !== "string") return null;
   const { who, client } = json;
   return {
     timeMs: Date.parse(json.timestamp),
@@ -122,7 +123,7 @@ function entryOfJson(line: string): FoundEntry | null {
     what: `${json.method}: ${json.reason}${client === null ? "" : `, ${client}`}`,
     infoHash: json.info_hash ?? null,
     who: who === null || who === undefined ? null : `${who.name ?? who.id} (${who.source})`,
-    banned: (json.bans ?? []).map(({ target }: { target: string }) => target),
+    banned: (Array.isArray(json.bans) ? json.bans : []).map(({ target }: { target: string }) => target),
   };
 }
 
