@@ -326,3 +326,25 @@ export class RouteEvents implements Disposable {
     this.#socket = -1;
   }
 }
+
+const AF_INET6 = 10;
+const IPPROTO_RAW = 255;
+const SOCKADDR_IN_LENGTH = 16;
+const SOCKADDR_IN6_LENGTH = 28;
+
+/** A socket that sends whole IP packets (raw(7), ipv6(7)), from any address; -errno without the right. */
+export function openRawSender(family: 4 | 6): number {
+  const domain = family === 4 ? AF_INET : AF_INET6;
+  return outcome(libc().socket(domain, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+}
+
+/** Sends an IP packet to the destination in its header, without waiting; -errno on failure. */
+export function sendRaw(socket: number, bytes: Uint8Array<ArrayBuffer>, family: 4 | 6): number {
+  const address = new Uint8Array(family === 4 ? SOCKADDR_IN_LENGTH : SOCKADDR_IN6_LENGTH);
+  new DataView(address.buffer).setUint16(0, family === 4 ? AF_INET : AF_INET6, true);
+  if (family === 4) address.set(bytes.subarray(16, 20), 4);
+  else address.set(bytes.subarray(24, 40), 8);
+  const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  const length = BigInt(bytes.length);
+  return outcome(libc().sendto(socket, bytes, length, flags, address, address.length));
+}

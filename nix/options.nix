@@ -51,6 +51,13 @@ lib: with lib.types; {
     example = "strict";
     description = "strict also drops what looks random on unknown ports (and so Shadowsocks): default or strict.";
   };
+  resetOlder = {
+    variable = "RESET_OLDER";
+    type = enum [ "auto" "true" "false" ];
+    default = "auto";
+    example = "true";
+    description = "At the start, reset TCP connections that are older, so that they begin under its eyes: auto, true or false.";
+  };
   banTarget = {
     variable = "BAN_TARGET";
     type = enum [ "source" "remote" "both" "none" ];

@@ -41,6 +41,9 @@ export function judgeSettings(config: Config, bans: BanSide): JudgeSettings {
   return {
     policy: {
       strict: config.policy === "strict",
+      resetOlder: config.resetOlder === "auto"
+        ? config.policy === "strict"
+        : config.resetOlder === "true",
       blockSocks: config.blockSocks,
       blockMentions: config.blockMentions,
       whitelistPorts: config.whitelistPorts,

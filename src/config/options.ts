@@ -108,6 +108,15 @@ export const OPTIONS = {
     example: "strict",
     live: true,
   }),
+  resetOlder: option({
+    variable: "RESET_OLDER",
+    kind: oneOf("auto", "true", "false"),
+    default: "auto",
+    defaultText: "auto: with POLICY=strict",
+    help: "At the start, reset TCP connections that are older, so that they begin under its eyes",
+    example: "true",
+    live: false,
+  }),
   banTarget: option({
     variable: "BAN_TARGET",
     kind: oneOf("source", "remote", "both", "none"),

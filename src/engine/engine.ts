@@ -2,6 +2,7 @@ import { ACK, type Packet, PROTOCOL_TCP, SYN } from "../packet/packet.ts";
 import { Convictions, type Detection } from "./conviction.ts";
 import { EncryptedFlows } from "./encrypted_flows.ts";
 import {
+  BASE_KNOWN,
   BITTORRENT_FLOW,
   CLEAN_FLOW,
   EMBRYONIC,
@@ -33,7 +34,15 @@ export const CLEAN = 1;
 export const BITTORRENT = 2;
 /** Drop this packet only: it is inside a tunnel that carries other flows too. */
 export const DROP = 3;
-export type Verdict = 0 | 1 | 2 | 3;
+/** Drop, and reset the connection at both ends: it is older than the blocker. */
+export const RESET = 4;
+export type Verdict = 0 | 1 | 2 | 3 | 4;
+
+/**
+ * So long after the first packet a connection without a beginning is older than the blocker, and not
+ * one that the table has forgotten: every client has spoken within its keep-alive of two minutes.
+ */
+const OLDER_MS = 130_000;
 
 /** Flows kept at once when nothing else is asked for; 8 MiB of state. */
 export const DEFAULT_FLOWS = 65_536;
@@ -87,6 +96,9 @@ export class Engine {
   readonly #encrypted: EncryptedFlows;
   readonly #evidence: HostEvidence;
   readonly #ownsEvidence: boolean;
+  #resetsOlder = false;
+  /** When the first packet came, by its own clock; NaN before. */
+  #beganMs = NaN;
   readonly #finding = new Finding();
   readonly #prefixes: PrefixPool;
   readonly #release: (slot: number) => void;
@@ -128,6 +140,7 @@ export class Engine {
   setPolicy(policy: EnginePolicy): void {
     this.#tcp.setPolicy(policy);
     this.#encrypted.setPolicy(policy);
+    this.#resetsOlder = policy.resetOlder ?? false;
     this.#whitelist.set(policy.whitelistPorts);
   }
 
@@ -152,6 +165,7 @@ export class Engine {
     this.detection = null;
     const counters = this.counters;
     counters.packets++;
+    if (Number.isNaN(this.#beganMs)) this.#beganMs = packet.timeMs;
     if (this.#whitelist.isCalled(packet)) {
       counters.whitelisted++;
       return packet.tunnelled ? INSPECT : CLEAN;
@@ -189,11 +203,19 @@ export class Engine {
     }
     if (!hasPayload) return slot < 0 ? INSPECT : this.#verdictOf();
     if (slot < 0) slot = this.#insert(tick, EMBRYONIC);
+    if (this.#resetsOlder && this.#isOlder(packet)) return RESET;
     const direction = table.direction;
     const settled = this.#settledVerdict(slot, tick, packet.isRecalled);
     if (settled !== INSPECT) return settled;
     this.#senders.note(direction, packet);
     return this.#conclude(direction, packet, this.#tcp.inspect(slot, direction, packet));
+  }
+
+  /** Whether the flow at hand began before the blocker: nobody saw its SYN, and it carries no mark. */
+  #isOlder({ timeMs, isRecalled, tunnelled }: Packet): boolean {
+    const { flow } = this.#table;
+    if (isRecalled || tunnelled || timeMs - this.#beganMs > OLDER_MS) return false;
+    return flow.state === EMBRYONIC && !flow.has(BASE_KNOWN * 3);
   }
 
   #judgeUdp(packet: Packet, hasPayload: boolean): Verdict {

@@ -2,6 +2,8 @@
 export interface EnginePolicy {
   /** Also drop what is indistinguishable from random on unknown ports. */
   readonly strict: boolean;
+  /** TCP connections older than the blocker are to begin anew. */
+  readonly resetOlder?: boolean;
   /** SOCKS proxies are detections. */
   readonly blockSocks: boolean;
   /** Magnet links and .torrent downloads in plaintext HTTP are detections. */

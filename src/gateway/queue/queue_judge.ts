@@ -6,6 +6,7 @@ import {
   type Detection,
   DROP,
   type Engine,
+  RESET,
   type Verdict,
 } from "../../engine/engine.ts";
 import { Packet, parseIp } from "../../packet/packet.ts";
@@ -43,6 +44,8 @@ export interface QueueJudgeOptions {
   readonly onDetection: (detection: Detection, message: QueueMessage, bytes: Uint8Array) => void;
   /** The engine threw on a packet, which is accepted. */
   readonly onFault: (error: unknown) => void;
+  /** A connection is to begin anew: the packet is dropped, its ends are to be told. */
+  readonly onOlder?: (packet: Packet) => void;
   /** A packet came with bits of our seal in its mark, set by another program. */
   readonly onForeignMark?: (mark: number) => void;
 }
@@ -119,6 +122,11 @@ export class QueueJudge {
         this.#counters[DROPPED]++;
         if (!this.#savesState) return this.#drop(message);
         return this.#repeat(message, marks.sealedDrop); // the chain saves the state and drops
+      case RESET:
+        if (monitorOnly) return this.#accept(message);
+        this.#counters[DROPPED]++;
+        this.#options.onOlder?.(this.#packet);
+        return this.#drop(message);
       case DROP:
         if (monitorOnly) return this.#accept(message);
         this.#counters[DROPPED]++;

@@ -5,6 +5,8 @@
 
 /// <reference lib="deno.worker" />
 
+import type { Packet } from "../../packet/packet.ts";
+import { Resets } from "./resets.ts";
 import { NetfilterQueue } from "../../../ffi/netfilter_queue.ts";
 import type { Detection, Engine } from "../../engine/engine.ts";
 import type { Paths } from "../../engine/sender.ts";
@@ -69,6 +71,7 @@ async function serve(
   let { settings } = setup;
   using paths = settings.bans === null ? null : new SourceRoutes(settings.bans);
   const engine = createEngine(setup, paths);
+  using resets = new Resets();
   let faultTold = false;
   const onFault = (error: unknown) => {
     if (faultTold) return; // one is enough to find the cause; the counter has their number
@@ -101,7 +104,8 @@ async function serve(
       });
     };
     const { chain } = setup;
-    const told = { onDetection, onFault, onForeignMark };
+    const onOlder = (packet: Packet) => void resets.send(packet);
+    const told = { onDetection, onFault, onForeignMark, onOlder };
     return new QueueJudge({ chain, monitorOnly, engine, bans, ...told }, counters);
   };
 
