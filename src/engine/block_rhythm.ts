@@ -7,7 +7,10 @@ import {
   BLOCKS_MASK,
   CHUNKS,
   CHUNKS_MASK,
+  FIVE_A,
+  FIVE_B,
   type FlowRecord,
+  GRANTED,
   HEADER_SEEN,
   HELLO_A,
   HELLO_B,
@@ -41,6 +44,8 @@ const CONSTANT = 500;
 
 /** What the first requests bring, and the beginning before it. */
 const FIRST_BLOCKS = 4 * BLOCK + 8192;
+/** Writes that pile up at the sender hide where they end: behind two facts they are waited for longer. */
+const FIRST_BLOCKS_BEHIND_TWO = 16 * BLOCK;
 
 const OF_SENDER = SENDER | HEADER_SEEN | (BLOCKS_MASK << BLOCKS) | (CHUNKS_MASK << CHUNKS) |
   (BEGUN_MASK << BEGUN);
@@ -119,8 +124,10 @@ export class BlockRhythm {
   /** Whether something speaks for blocks so far, or may yet behind a handshake's length. */
   isPossible(): boolean {
     const flow = this.#flow;
-    return this.blocks > 0 || this.chunks > 0 ||
-      (flow.hasLength(HELLO_A | HELLO_B) && this.isAmongFirst);
+    if (this.blocks > 0 || this.chunks > 0) return true;
+    if (!flow.hasLength(HELLO_A | HELLO_B)) return false;
+    const hasTwo = flow.hasLength(HELLO_A) && flow.hasLength(HELLO_B | FIVE_A | FIVE_B | GRANTED);
+    return hasTwo ? flow.allBytes < FIRST_BLOCKS_BEHIND_TWO : this.isAmongFirst;
   }
 
   /** Whether the segment ends whole blocks after one of the two marks, or is a header behind them. */

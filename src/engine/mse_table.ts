@@ -21,6 +21,7 @@ import {
   SPLIT_ANSWER,
   UNCHOKED,
 } from "./flow_record.ts";
+import { requestsCounted } from "./turns.ts";
 
 const WORTH: readonly (readonly [fact: number, bits: number])[] = [
   [HELLO_A, 7],
@@ -45,6 +46,9 @@ const MOST_CHUNKS = 5;
 
 /** A connection that both ends have opened: peers that know of one another, no proxy's client. */
 const SIMULTANEOUS_OPEN = 15;
+
+/** Each message of requests, with a `have` or without, since there is data; a shell repeats itself. */
+const REQUESTS = 1;
 
 /** What authenticated encryption cannot show. */
 const BARE = FIVE_A | FIVE_B | HEADED | SPLIT_ANSWER;
@@ -100,7 +104,7 @@ export function bitsOf(
     ? 0
     : (isAmongFirst ? FIRST_BLOCK : LATER_BLOCK) + (blocks - 1) * NEXT_BLOCK;
   return WORTH_OF[lengths & 2047] + ofBlocks + CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
-    (isSimultaneous ? SIMULTANEOUS_OPEN : 0);
+    REQUESTS * requestsCounted(lengths) + (isSimultaneous ? SIMULTANEOUS_OPEN : 0);
 }
 
 /**

@@ -40,6 +40,8 @@ const MAX_PADDING = 512;
 const HASH = 20;
 const BARE_MESSAGE = 5;
 const REQUEST = 17;
+const HAVE = 9;
+const MOST_COUNTED = 4;
 const MOST_REQUESTS = 8;
 const BLOCK_HEADER = 13;
 /** `allowed fast` (BEP 6) is 9 bytes; libtorrent sends up to five behind its `unchoke`. */
@@ -91,7 +93,7 @@ export function followTurns(
     flow.turnBytes = 0;
   }
   const { turn } = flow;
-  if (turn > MAX_TURNS) return;
+  if (turn > MAX_TURNS && !flow.hasLength(DATA_SEEN)) return;
   const before = flow.turnBytes;
   // In the first two turns what is in the stream counts, not what was sent, and sent again.
   flow.turnBytes = turn <= 2 ? Math.max(before, end) : before + length;
@@ -152,7 +154,11 @@ function noteHello(flow: FlowRecord, turn: number, before: number, length: numbe
 
 /** Messages of the peer wire until the first data. */
 function noteMessage(flow: FlowRecord, side: number, before: number, length: number): void {
-  if (!flow.hasLength(HELLO_A | HELLO_B) || flow.hasLength(DATA_SEEN)) return;
+  if (!flow.hasLength(HELLO_A | HELLO_B)) return;
+  if (flow.hasLength(DATA_SEEN)) {
+    countRequests(flow, side, length);
+    return;
+  }
   const last = (flow.lengths >> LAST) & LAST_MASK;
   const lastIsMine = ((last & OF_B) !== 0) === (side === 1);
   const lastKind = last & 7;
@@ -163,6 +169,7 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
       DATA_SEEN | (isHeaded ? HEADED : 0) | (isGranted ? GRANTED : 0) |
         ((last & IS_ASKED) !== 0 ? REQUESTED : 0) | ((last & IS_UNCHOKED) !== 0 ? UNCHOKED : 0),
     );
+    flow.lengths &= ~(LAST_MASK << LAST);
     return;
   }
   const kind = kindOf(length);
@@ -182,6 +189,25 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   const next = kind | (side === 1 ? OF_B : 0) | (isAsked ? IS_ASKED : 0) |
     (isGranted ? IS_GRANTED : 0) | (isUnchoked ? IS_UNCHOKED : 0);
   flow.lengths = (flow.lengths & ~(LAST_MASK << LAST)) | (next << LAST);
+}
+
+/**
+ * Once there is data: messages of who has sent less that are requests, with a `have` or without, less
+ * others. The count stands where the last segment's kind stood.
+ */
+function countRequests(flow: FlowRecord, side: number, length: number): void {
+  const direction = flow.hasFact(RESPONDER_OPENS) ? 1 - side : side;
+  if (flow.bytes(direction) >= flow.bytes(1 - direction) || length >= FULL) return;
+  const count = (flow.lengths >> LAST) & LAST_MASK;
+  const rest = length % REQUEST;
+  const isAsking = length >= REQUEST && (rest === 0 || rest === HAVE);
+  const next = Math.max(0, Math.min(MOST_COUNTED, count + (isAsking ? 1 : -1)));
+  flow.lengths = (flow.lengths & ~(LAST_MASK << LAST)) | (next << LAST);
+}
+
+/** Messages that were requests, less others, since there is data. */
+export function requestsCounted(lengths: number): number {
+  return (lengths & DATA_SEEN) !== 0 ? (lengths >> LAST) & LAST_MASK : 0;
 }
 
 function kindOf(length: number): number {

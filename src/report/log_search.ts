@@ -123,7 +123,9 @@ function entryOfJson(line: string): FoundEntry | null {
     what: `${json.method}: ${json.reason}${client === null ? "" : `, ${client}`}`,
     infoHash: json.info_hash ?? null,
     who: who === null || who === undefined ? null : `${who.name ?? who.id} (${who.source})`,
-    banned: (Array.isArray(json.bans) ? json.bans : []).map(({ target }: { target: string }) => target),
+    banned: (Array.isArray(json.bans) ? json.bans : []).map(({ target }: { target: string }) =>
+      target
+    ),
   };
 }
 
