@@ -202,6 +202,22 @@ static __always_inline struct ban *ban_of_network(struct in6_addr *address)
 	return bpf_map_lookup_elem(&blocked_networks, &of);
 }
 
+/* Whether a ban holds for an end of a packet, which is not counted as dropped. */
+static __always_inline bool in_force(const struct ban *ban)
+{
+	return ban && bpf_ktime_get_boot_ns() < ban->until_ns;
+}
+
+static __always_inline bool holds_ban(const struct endpoint *end)
+{
+	struct in6_addr address = end->address;
+	struct endpoint whole = *end;
+
+	return in_force(bpf_map_lookup_elem(&blocked_ips, &address)) ||
+	       (endpoint_scope && in_force(bpf_map_lookup_elem(&blocked_endpoints, &whole))) ||
+	       (network_bans && in_force(ban_of_network(&address)));
+}
+
 /*
  * Whether a packet is to be dropped. Truncated, unknown and non-IP traffic is none of our business.
  *

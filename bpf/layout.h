@@ -48,4 +48,37 @@ struct drops {
 	__u64 bytes;
 };
 
+#define FLOWS_NOTED 131072 /* entries of noted_flows; the least recently used makes room */
+
+/* Key of noted_flows: both directions are one flow. Side 0 is the lower address, then the lower port. */
+struct flow_key {
+	struct in6_addr address[2];
+	__be16 port[2];
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 pad[3];   /* 0 */
+};
+
+/* What the first look has noted of a flow, by side. src/gateway/first_look/noted_flows.ts mirrors it. */
+struct noted_flow {
+	__u32 begin[2];	   /* TCP: sequence number of the stream's first byte */
+	__u32 length[2];   /* TCP: bytes of the opening's packet; UDP: of all datagrams; 0 for none seen */
+	__u32 handshake[2]; /* TCP: bytes of BitTorrent's handshake that the opening has in their places */
+	__u32 ifindex[2];  /* where the side's first packet came in, 0 for none (OUTPUT) */
+	__u64 token;	   /* UDP: what an answer must repeat */
+	__u8 known[2];	   /* TCP: a SYN of this side was seen */
+	__u8 opening[2];   /* row of openings.h, 0 for none */
+	__u8 acknowledged[2]; /* TCP: the opening acknowledged what the other side chose */
+	__u8 initiator;	   /* side that began */
+	__u8 given;	   /* user space judges the flow */
+	__u8 settled;	   /* both sides have opened with what is no BitTorrent */
+	__u8 packets[2];   /* UDP: datagrams of the side */
+	__u8 pad[5];	   /* 0 */
+};
+
+/* Value of first_look_counters, one per CPU. */
+struct look_counters {
+	__u64 packets;		      /* that made no trip to user space */
+	__u64 settled[8 /* kinds */]; /* flows, by their kind in openings.h */
+};
+
 #endif

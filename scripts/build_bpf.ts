@@ -9,6 +9,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { EnvironmentError } from "../src/errors.ts";
+import { openingsHeader } from "../src/gateway/first_look/openings_header.ts";
 
 /** Debian 12's; change it together with the objects. */
 const CLANG_MAJOR = 14;
@@ -19,6 +20,14 @@ const directory = fileURLToPath(new URL("../bpf/", import.meta.url));
 const PROGRAMS = [...Deno.readDirSync(directory)].flatMap(({ name }) => {
   return name.endsWith(".bpf.c") ? [name.slice(0, -".bpf.c".length)] : [];
 }).sort();
+
+/** Written from the table of openings. */
+const OPENINGS = `${directory}openings.h`;
+
+async function build(): Promise<void> {
+  await Deno.writeTextFile(OPENINGS, openingsHeader());
+  for (const program of PROGRAMS) await compile(program, `${program}.bpf.o`);
+}
 
 async function output(command: string, ...args: string[]): Promise<string> {
   let result;
@@ -60,6 +69,9 @@ async function check(): Promise<void> {
       `Debian: apt install clang-${CLANG_MAJOR} llvm-${CLANG_MAJOR}`,
     );
   }
+  if (await Deno.readTextFile(OPENINGS) !== openingsHeader()) {
+    throw new EnvironmentError("bpf/openings.h is not what the table gives", "deno task bpf");
+  }
   for (const program of PROGRAMS) await checkProgram(program);
   const objects = PROGRAMS.map((program) => `bpf/${program}.bpf.o`).join(", ");
   console.log(`${objects}: what the sources give (clang ${major})`);
@@ -83,7 +95,7 @@ async function checkProgram(program: string): Promise<void> {
 if (import.meta.main) {
   try {
     if (Deno.args[0] === "--check") await check();
-    else for (const program of PROGRAMS) await compile(program, `${program}.bpf.o`);
+    else await build();
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;
     console.error(error.message);

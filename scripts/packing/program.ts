@@ -9,6 +9,7 @@ import type { Stamp } from "./stamp.ts";
 /** Everything a build of the program consists of, sorted. */
 export const PROGRAM_FILES = [
   "btblocker.bpf.o",
+  "btblocker_look.bpf.o",
   "btblocker_tc.bpf.o",
   "main.js",
   "queue_worker.js",

@@ -3,6 +3,7 @@ import { EnvironmentError } from "../errors.ts";
 import type { Config } from "../config/options.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { BanDesk } from "./ban_desk.ts";
+import type { FirstLook } from "../gateway/first_look/first_look.ts";
 import type { BanSide } from "../gateway/bans/ban_side.ts";
 import {
   readCounters,
@@ -32,6 +33,8 @@ export interface RunningParts {
   readonly workers: QueueWorkers;
   /** Null where this machine is in no fleet. */
   readonly fleet: Fleet | null;
+  /** Null where every flow's first packets come to user space. */
+  readonly look: FirstLook | null;
 }
 
 const SAMPLE_MS = 1_000;
@@ -87,7 +90,7 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
 
   /** Throws EnvironmentError before {@link ready}. */
   status(): Status {
-    const { workers, fleet } = this.#started();
+    const { workers, fleet, look } = this.#started();
     const { bans } = this.#parts;
     const config = this.#parts.settings.config;
     const { queueCount } = config;
@@ -121,6 +124,7 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
         const dropped = { packetsDropped: packets, bytesDropped: bytes };
         return { interface: name, mode, reason, problem, ...dropped };
       }),
+      firstLook: look?.counters ?? null,
       methods: this.detections.methods,
       detectionFiles: this.#parts.detectionFiles.status,
       fleet: fleet?.state ?? null,

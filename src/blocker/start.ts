@@ -12,6 +12,7 @@ import type { Fleet } from "../fleet/fleet.ts";
 import { fleetSettings, readSecret } from "../fleet/settings.ts";
 import { BanSide } from "../gateway/bans/ban_side.ts";
 import { DropMarks } from "../gateway/conntrack/drop_marks.ts";
+import { FirstLook } from "../gateway/first_look/first_look.ts";
 import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
 import { COUNTER_INDEX, workerCounters } from "../gateway/queue/counters.ts";
 import { watchOverload } from "../gateway/queue/overload.ts";
@@ -90,7 +91,9 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const marks = config.manageRules && firewall !== null
     ? await agreeOnMarks(firewall, config.markMask, logLine)
     : await marksOfInstalled(firewall, config.markMask);
-  const traffic = guardedTraffic(config, marks);
+  const look = firewall === null ? null : openFirstLook(config, firewall, bans);
+  if (look !== null) undo.use(look);
+  const traffic = { ...guardedTraffic(config, marks), firstLook: look?.rules ?? null };
   const chain = await chainOf(firewall, traffic, config.manageRules);
   let rules: KeptRules | null = null;
   const webhook = config.webhookUrl === "" ? null : undo.use(openWebhook(config.webhookUrl));
@@ -102,6 +105,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       queueCount: config.queueCount,
       chain,
       settings: judgeSettings(config, bans),
+      notes: look?.notes ?? -1,
       flows: DEFAULT_FLOWS,
       onDetection: (report) => tellDetection(report, settings.config, readers),
       onForeignMark: (mark) => rules?.reportForeignMark(mark),
@@ -144,8 +148,11 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const how = rules !== null
     ? firewall!.describe()
     : `rules of others${chain.savesMarks ? "" : ", every packet they queue is judged"}`;
+  if (look !== null && firewall!.hasFirstLook) {
+    logLine("info", "TLS, SSH, QUIC, DNS and their like are settled in the kernel");
+  }
   logLine("info", `${describeTraffic(traffic, how)}; ${bans.describe()}`);
-  status.ready({ workers, fleet });
+  status.ready({ workers, fleet, look: firewall?.hasFirstLook ? look : null });
   return new Blocker(
     { settings, detectionFiles, bans, status, workers, rules, dropMarks },
     undo.move(),
@@ -160,6 +167,30 @@ function openWebhook(setting: string): Webhook {
     throw new EnvironmentError(`Cannot use ${path} of WEBHOOK_URL: expected http://… or https://…`);
   }
   return new Webhook({ url, host: Deno.hostname(), log: logLine });
+}
+
+/**
+ * The kernel's first look where there can be one; else why not is said, and each flow's first packets
+ * are judged in user space.
+ */
+function openFirstLook(
+  { manageRules, xdpMode }: Config,
+  firewall: Firewall,
+  { xdp }: BanSide,
+): FirstLook | null {
+  const none = (reason: string) => {
+    logLine("info", `No first look in the kernel, every connection's packets come here: ${reason}`);
+    return null;
+  };
+  if (!manageRules) return none("the rules are others' (MANAGE_RULES)");
+  if (!firewall.hasMatches) return none("nft has no match for BPF programs");
+  if (xdp === null) return none(xdpMode === "off" ? "XDP_MODE is off" : "there is no BPF");
+  try {
+    return FirstLook.open(xdp);
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    return none(error.message);
+  }
 }
 
 /** Without rules to manage, a missing tool is no obstacle. */

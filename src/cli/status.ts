@@ -212,8 +212,9 @@ function time(us: number): string {
   return us < 1000 ? `${us} µs` : `${us / 1000} ms`;
 }
 
-function amounts({ counters, rates }: Status): string[][] {
+function amounts({ counters, rates, firstLook }: Status): string[][] {
   return [
+    ...firstLook === null ? [] : settled(firstLook),
     ["Packets judged", rate(rates.packets), number(counters.packets)],
     ["Bytes judged", formatBytes(rates.bytes), formatBytes(counters.bytes)],
     ["Packets dropped", rate(rates.dropped), number(counters.dropped + counters.bannedDrops)],
@@ -221,6 +222,17 @@ function amounts({ counters, rates }: Status): string[][] {
     ["Flows seen", "", number(counters.flows)],
     ["Flows released", "", number(counters.released)],
     ["Packets whitelisted", "", number(counters.whitelisted)],
+  ];
+}
+
+/** What never came to user space, with the kinds that there were. */
+function settled({ packets, flows }: NonNullable<Status["firstLook"]>): string[][] {
+  const kinds = Object.entries(flows).filter(([, count]) => count > 0);
+  const told = kinds.map(([kind, count]) => `${kind} ${number(count)}`).join(", ");
+  const all = kinds.reduce((sum, [, count]) => sum + count, 0);
+  return [
+    ["Packets passed in the kernel", "", number(packets)],
+    [`Flows settled there${told === "" ? "" : ` (${told})`}`, "", number(all)],
   ];
 }
 

@@ -142,6 +142,11 @@ export class EncryptedFlows {
     this.#policy = policy;
   }
 
+  /** A side has opened with what no encrypted BitTorrent opens with. */
+  ruleOut(): void {
+    this.#flow.noteFact(RULED_OUT);
+  }
+
   /** Whether the flow can no longer turn out to be encrypted BitTorrent. */
   isRuledOut(): boolean {
     return this.#flow.hasFact(RULED_OUT);

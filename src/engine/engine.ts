@@ -1,5 +1,12 @@
 import { ACK, type Packet, PROTOCOL_TCP, SYN } from "../packet/packet.ts";
 import { Convictions, type Detection } from "./conviction.ts";
+import {
+  adoptDatagrams,
+  adoptStream,
+  type EarlierNotes,
+  type FlowNotes,
+  hasOpened,
+} from "./earlier_notes.ts";
 import { EncryptedFlows } from "./encrypted_flows.ts";
 import {
   BASE_KNOWN,
@@ -58,6 +65,8 @@ export interface EngineOptions {
   readonly evidence?: HostEvidence;
   /** Where addresses are; not given for a capture, which tells of no interfaces. */
   readonly paths?: Paths | null;
+  /** Who has noted flows before they come here: the kernel's first look. None by default. */
+  readonly notes?: EarlierNotes | null;
   /** Seed of the flow table's hash; random in a gateway. */
   readonly seed?: number;
 }
@@ -103,6 +112,7 @@ export class Engine {
   readonly #prefixes: PrefixPool;
   readonly #release: (slot: number) => void;
   readonly #whitelist: WhitelistedServices;
+  readonly #notes: EarlierNotes | null;
   readonly #senders: Senders;
   readonly #convictions: Convictions;
 
@@ -111,6 +121,7 @@ export class Engine {
     const { policy } = options;
     this.#evidence = options.evidence ?? new HostEvidence();
     this.#ownsEvidence = options.evidence === undefined;
+    this.#notes = options.notes ?? null;
     this.#convictions = new Convictions(this.#evidence);
     this.#table = new FlowTable(flows, options.seed);
     this.#senders = new Senders(this.#table.flow, flows, options.paths ?? null);
@@ -166,6 +177,7 @@ export class Engine {
     const counters = this.counters;
     counters.packets++;
     if (Number.isNaN(this.#beganMs)) this.#beganMs = packet.timeMs;
+    if (this.#notes !== null) this.#takeNotes(this.#notes, packet);
     if (this.#whitelist.isCalled(packet)) {
       counters.whitelisted++;
       return packet.tunnelled ? INSPECT : CLEAN;
@@ -235,6 +247,44 @@ export class Engine {
     if (settled !== INSPECT) return settled;
     this.#senders.note(direction, packet);
     return this.#conclude(direction, packet, this.#udp.inspect(slot, direction, packet));
+  }
+
+  /**
+   * Takes over what was noted of the packet's flow, first of all: who began it decides what is a service.
+   * A tunnel's packets are not looked at in the kernel, and a recalled one begins anew.
+   */
+  #takeNotes(noted: EarlierNotes, packet: Packet): void {
+    if (packet.tunnelled || packet.isRecalled) return;
+    const slot = this.#table.find(packet);
+    const isTcp = packet.protocol === PROTOCOL_TCP;
+    const notes = isTcp || slot < 0 ? noted.take(packet) : null;
+    if (notes === null) return;
+    this.#adopt(notes, slot, tickOf(packet.timeMs));
+    const { flow } = this.#table;
+    if (!isTcp) return adoptDatagrams(flow, notes);
+    adoptStream(flow, notes);
+    if (hasOpened(notes)) this.#encrypted.ruleOut();
+  }
+
+  /** Makes the flow what the notes say, whatever was known of an older one on its 5-tuple. */
+  #adopt(notes: FlowNotes, slot: number, tick: number): void {
+    const table = this.#table;
+    const { flow } = table;
+    if (slot < 0) {
+      this.#insert(tick, EMBRYONIC);
+    } else {
+      this.#tcp.release(slot);
+      table.restart(slot, tick, EMBRYONIC);
+    }
+    if (!notes.isFromInitiator) this.#turnRound();
+    for (const direction of [0, 1] as const) {
+      this.#senders.place(direction, notes.inputInterface[direction]);
+    }
+    if (!hasOpened(notes)) return;
+    flow.state = UNDECIDED;
+    if (flow.has(PAYLOAD_COUNTED)) return;
+    flow.raise(PAYLOAD_COUNTED);
+    this.counters.payloadFlows++;
   }
 
   #insert(tick: number, state: number): number {

@@ -63,10 +63,17 @@ export class Senders {
   note(direction: number, packet: Packet): void {
     const flow = this.#flow;
     if (packet.inputInterface === UNKNOWN_INTERFACE || flow.has(PLACED << direction)) return;
+    this.place(direction, packet.inputInterface, packet.inputLink);
+  }
+
+  /** Says by which interface the packets of a direction come in; nothing where that is not known. */
+  place(direction: number, inputInterface: number, inputLink = inputInterface): void {
+    if (inputInterface === UNKNOWN_INTERFACE) return;
+    const flow = this.#flow;
     flow.raise(PLACED << direction);
     const at = flow.slot * WORDS + direction;
-    this.#words[at + INTERFACE] = packet.inputInterface;
-    this.#words[at + LINK] = packet.inputLink;
+    this.#words[at + INTERFACE] = inputInterface;
+    this.#words[at + LINK] = inputLink;
   }
 
   /**

@@ -206,6 +206,21 @@ const METRICS: readonly Metric[] = [
       ]),
   },
   {
+    name: "btblocker_first_look_packets_total",
+    type: Counter,
+    help: "Packets that the kernel's first look let pass without a trip to user space",
+    labels: [],
+    samples: ({ firstLook }) => firstLook === null ? [] : [[{}, firstLook.packets]],
+  },
+  {
+    name: "btblocker_first_look_flows_total",
+    type: Counter,
+    help: "Flows that the kernel's first look has released, by what they opened with",
+    labels: ["kind"],
+    samples: ({ firstLook }) =>
+      Object.entries(firstLook?.flows ?? {}).map(([kind, flows]) => [{ kind }, flows]),
+  },
+  {
     name: "btblocker_detection_entries_lost_total",
     type: Counter,
     help: "Detections that could not be written to the detection log or pcap",

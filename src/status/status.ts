@@ -35,6 +35,8 @@ export interface Status extends BuildInfo {
   readonly detectionFiles: DetectionFilesStatus;
   /** Null where this machine is in no fleet. */
   readonly fleet: FleetState | null;
+  /** What the kernel's first look has settled; null where there is none. */
+  readonly firstLook: FirstLookStatus | null;
 }
 
 export interface Rates {
@@ -52,6 +54,13 @@ export interface WorkerStatus extends Readonly<Record<Counter, number>> {
   readonly waiting: number | null;
   /** Packets the kernel dropped instead of letting them pass. */
   readonly kernelDrops: number | null;
+}
+
+export interface FirstLookStatus {
+  /** Packets that made no trip to user space. */
+  readonly packets: number;
+  /** Flows released, by what they opened with (`tls`, `dns`, …). */
+  readonly flows: Readonly<Record<string, number>>;
 }
 
 export interface XdpStatus {

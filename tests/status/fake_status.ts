@@ -45,6 +45,7 @@ export function status(changes: Partial<Status> = {}): Status {
     ],
     bans: 2,
     banLimit: 131_072,
+    firstLook: null,
     xdp: [
       {
         interface: "eth0",

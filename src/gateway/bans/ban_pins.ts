@@ -22,6 +22,10 @@ const MAP_TYPES = {
   blocked_networks: LPM_TRIE,
 } as const satisfies Record<BanMapName, number>;
 
+/** What the kernel's first look has beside the maps; a crash leaves it to its rules. */
+export const FIRST_LOOK_PINS = ["look", "settled"] as const;
+type FirstLookPin = typeof FIRST_LOOK_PINS[number];
+
 /** Whether BAN_LIMIT is the size of a map; the others have that of the program. */
 export function isSizedByLimit(name: BanMapName): boolean {
   return MAP_TYPES[name] === LRU_HASH;
@@ -143,7 +147,7 @@ export function pinMap(fd: number, directory: string, name: BanMapName): void {
  */
 export function removePins(
   directory: string,
-  names: Iterable<BanMapName> = BAN_MAP_NAMES,
+  names: Iterable<BanMapName | FirstLookPin> = [...BAN_MAP_NAMES, ...FIRST_LOOK_PINS],
 ): void {
   for (const name of names) removeFile(`${directory}/${name}`);
   for (const empty of [directory, directory.slice(0, directory.lastIndexOf("/"))]) {

@@ -35,6 +35,7 @@ import {
   removePins,
   removeStalePins,
 } from "./ban_pins.ts";
+import { possibleCpus } from "./possible_cpus.ts";
 import type { NetworkNamespace } from "../network/network_namespace.ts";
 
 export interface XdpOptions {
@@ -243,12 +244,20 @@ export class XdpFilter implements Disposable {
 
   /** Loaded when the first interface wants it, with the same maps. */
   #tcProgram(): number {
-    if (this.#tcObject === null) {
-      const maps = [...BAN_MAP_NAMES, "interface_drops"] as const;
-      const kept = new Map(maps.map((name) => [name, this.#object.mapFd(name)]));
-      this.#tcObject = loadWith(TC_OBJECT, this.#options, kept, this.#constants);
-    }
+    this.#tcObject ??= this.loadBeside(TC_OBJECT);
     return this.#tcObject.programFd("btblocker_tc");
+  }
+
+  /** Loads another object over the same ban maps. Whoever calls disposes of it. */
+  loadBeside(file: URL): BpfObject {
+    const maps = [...BAN_MAP_NAMES, "interface_drops"] as const;
+    const kept = new Map(maps.map((name) => [name, this.#object.mapFd(name)]));
+    return loadWith(file, this.#options, kept, this.#constants);
+  }
+
+  /** Directory of this namespace's pins; null where nothing can be pinned. */
+  get pins(): string | null {
+    return this.#pins;
   }
 
   #report(slot: Slot, before: Slot | undefined): void {
@@ -393,10 +402,4 @@ function hasBans(endpointMap: number | undefined): boolean {
   const now = bootTimeMs();
   const kept = new BanMap("blocked_endpoints", endpointMap).entries();
   return kept.some(({ value }) => value.untilMs > now);
-}
-
-/** CPUs that per-CPU maps have a value for: `0-7` in /sys (the same in every namespace). */
-function possibleCpus(): number {
-  const text = Deno.readTextFileSync("/sys/devices/system/cpu/possible");
-  return 1 + Math.max(...text.trim().split(/[-,]/).map(Number));
 }

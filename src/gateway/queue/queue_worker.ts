@@ -2,6 +2,7 @@
 
 import { Engine } from "../../engine/engine.ts";
 import { HostEvidence } from "../../engine/host_evidence.ts";
+import { NotedFlows } from "../first_look/noted_flows.ts";
 import { runQueueThread } from "./queue_thread.ts";
 
 runQueueThread((setup, paths) =>
@@ -10,6 +11,7 @@ runQueueThread((setup, paths) =>
     flows: setup.flows,
     policy: setup.settings.policy,
     evidence: new HostEvidence(setup.evidence),
+    notes: setup.notes < 0 ? null : new NotedFlows(setup.notes),
     seed: crypto.getRandomValues(new Int32Array(1))[0],
   })
 );

@@ -25,6 +25,8 @@ export interface QueueWorkersOptions {
   readonly queueCount: number;
   readonly chain: Chain;
   readonly settings: JudgeSettings;
+  /** Descriptor of the first look's notes of flows, -1 (the default) for none. */
+  readonly notes?: number;
   /** Flows kept by each worker, a power of two. */
   readonly flows: number;
   readonly onDetection: (report: DetectionReport) => void;
@@ -135,6 +137,7 @@ class QueueWorker {
       queueNumber: queueNumber + this.#index,
       ...{ chain, flows },
       settings: this.#settings,
+      notes: this.#options.notes ?? -1,
       wakeEvent: this.#wakeEvent,
       control: thread.control,
       counters: this.#counters,

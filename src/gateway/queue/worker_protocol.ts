@@ -43,6 +43,8 @@ export interface WorkerSetup {
   readonly wakeEvent: number;
   readonly control: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
+  /** Descriptor of what the kernel's first look has noted of flows; -1 where there is none. */
+  readonly notes: number;
   /** Of HostEvidence, one for all workers. */
   readonly evidence: SharedArrayBuffer;
 }

@@ -43,12 +43,12 @@ const LOCK_SECONDS = "5";
 /** Another program may change its rules between our look and our change. */
 const ATTEMPTS = 3;
 /** What to do without, in this order, where the kernel refuses the rules. */
-const MATCHES_TO_TRY: readonly Matches[] = [
-  ALL_MATCHES,
-  { u32: false, services: true },
-  { u32: true, services: false },
-  { u32: false, services: false },
-];
+const MATCHES_TO_TRY: readonly Matches[] = [true, false].flatMap((bpf) => [
+  { ...ALL_MATCHES, bpf },
+  { u32: false, services: true, bpf },
+  { u32: true, services: false, bpf },
+  { u32: false, services: false, bpf },
+]);
 
 /** One family's tool: `iptables` or `ip6tables`, of one back end. */
 interface Iptables {
@@ -104,6 +104,11 @@ export class Firewall {
   /** Whether judged packets must run on through further rules of their chain (see {@link Table}). */
   get sharesTable(): boolean {
     return this.tools.some((tool) => tool.table === "mangle");
+  }
+
+  /** Whether it speaks to iptables, which has matches of its own. */
+  get hasMatches(): boolean {
+    return this.tools.length > 0;
   }
 
   /** "IPv4 and IPv6, iptables (nf_tables), table security" */
@@ -175,8 +180,16 @@ export class Firewall {
     return (await execute("nft", ["list", "table", "inet", COPIES_TABLE])).success;
   }
 
-  #warnOfMissing({ recheck }: GuardedTraffic, { u32, services }: Matches): void {
-    if (this.#hasWarned || (u32 && services)) return;
+  /** Whether the rules as they were installed last have the kernel's first look. */
+  hasFirstLook = false;
+
+  #warnOfMissing(
+    { recheck, firstLook = null }: GuardedTraffic,
+    { u32, services, bpf }: Matches,
+  ): void {
+    this.hasFirstLook = bpf && firstLook !== null;
+    const lacksLook = firstLook !== null && !bpf;
+    if (this.#hasWarned || (u32 && services && !lacksLook)) return;
     this.#hasWarned = true;
     const lost = [
       "segments without payload are queued too",
@@ -184,6 +197,12 @@ export class Firewall {
       ...recheck > 0 ? ["RECHECK looks at UDP only"] : [],
     ];
     if (!u32) this.warn(`The kernel has no u32 match (module xt_u32): ${lost.join(", ")}`);
+    if (lacksLook) {
+      this.warn(
+        "The kernel has no bpf match (module xt_bpf): the first packets of every connection make " +
+          "the trip to user space",
+      );
+    }
     if (!services) {
       this.warn(
         "The kernel has no conntrack or multiport match (modules xt_conntrack, xt_multiport): " +
@@ -399,8 +418,9 @@ async function removeEmptyTable(tool: Iptables): Promise<void> {
  */
 export function mayLackMatch(stderr: string): boolean {
   const named =
-    /Couldn't load match [`'](u32|conntrack|multiport)|Extension (u32|conntrack|multiport) /;
+    /Couldn't load match [`'](u32|conntrack|multiport|bpf)|Extension (u32|conntrack|multiport|bpf) /;
   return named.test(stderr) || /No chain\/target\/match by that name/.test(stderr) ||
+    /\bbpf: /.test(stderr) || // its program cannot be opened
     /RULE_\w+ failed \(No such file or directory\)/.test(stderr);
 }
 

@@ -31,7 +31,15 @@ export const MARKED_CHAIN = "BTBLOCKER_MARKED";
 export const QUEUE_CHAIN = "BTBLOCKER_QUEUE";
 /** Calls packets of released flows back to the queue (RECHECK). */
 export const RECHECK_CHAIN = "BTBLOCKER_RECHECK";
-const JUDGING_CHAINS: readonly string[] = [CHAIN, MARKED_CHAIN, QUEUE_CHAIN, RECHECK_CHAIN];
+/** Packets that the kernel's first look lets pass: of flows that it has settled, or may settle yet. */
+export const LOOKED_CHAIN = "BTBLOCKER_LOOKED";
+const JUDGING_CHAINS: readonly string[] = [
+  CHAIN,
+  MARKED_CHAIN,
+  QUEUE_CHAIN,
+  RECHECK_CHAIN,
+  LOOKED_CHAIN,
+];
 
 export const HOOK_CHAINS = ["INPUT", "FORWARD", "OUTPUT"] as const;
 export type HookChain = typeof HOOK_CHAINS[number];
@@ -59,6 +67,17 @@ export interface GuardedTraffic {
   readonly whitelistPorts: readonly number[];
   /** Another program copies connections' marks into packets': take our state out again. */
   readonly stripsCopies: boolean;
+  /** The kernel's first look; without, user space sees each flow's first packets. */
+  readonly firstLook?: FirstLookRules | null;
+}
+
+/** The programs of the kernel's first look (first_look.ts). */
+export interface FirstLookRules {
+  /** Paths that they are pinned at. */
+  readonly look: string;
+  readonly settled: string;
+  /** Bridged packets come to iptables: they are left to user space, which knows a bridge's ports. */
+  readonly sparesBridged: boolean;
 }
 
 /** Matches of iptables that a kernel may lack. */
@@ -69,8 +88,10 @@ export interface Matches {
   /** xt_conntrack and xt_multiport: without them connections to whitelisted services make the trip to
    * user space, and the children of conntrack's helpers keep the state of their parents. */
   readonly services: boolean;
+  /** xt_bpf: without it each flow's first packets make the trip to user space. */
+  readonly bpf: boolean;
 }
-export const ALL_MATCHES: Matches = { u32: true, services: true };
+export const ALL_MATCHES: Matches = { u32: true, services: true, bpf: true };
 
 /** What is queued: protocols with ports, by name and number… */
 const PORT_PROTOCOLS = [["tcp", 6], ["udp", 17]] as const;
@@ -117,7 +138,9 @@ export function chainRules(
     `${foreign} ${dropped}`,
     `-g ${QUEUE_CHAIN}`,
   ];
+  const looks = matches.bpf ? traffic.firstLook ?? null : null;
   const queue = [
+    ...looks === null ? [] : lookRules(looks, unmarked),
     ...(matches.u32 ? emptySegments(family) : []).map((match) =>
       `-p tcp -m tcp --tcp-flags FIN,SYN,RST NONE ${match} -j RETURN`
     ),
@@ -127,8 +150,22 @@ export function chainRules(
     ...inChain(CHAIN, main),
     ...inChain(MARKED_CHAIN, marked),
     ...inChain(QUEUE_CHAIN, queue),
+    ...looks === null ? [] : inChain(LOOKED_CHAIN, [
+      `-m bpf --object-pinned ${looks.settled} -j CONNMARK --set-xmark ${hex(clear)}/${hex(mask)}`,
+    ]),
     ...recheck > 0 ? inChain(RECHECK_CHAIN, recheckRules(traffic, family, matches)) : [],
   ];
+}
+
+/**
+ * A packet that the first look lets pass is done with. Not one that is called back or has another
+ * program's mark: those are user space's.
+ */
+function lookRules({ look, sparesBridged }: FirstLookRules, unmarked: string): string[] {
+  const routed = sparesBridged ? "-m physdev ! --physdev-is-bridged " : "";
+  return PORT_PROTOCOLS.map(([protocol]) =>
+    `-p ${protocol} ${unmarked} ${routed}-m bpf --object-pinned ${look} -g ${LOOKED_CHAIN}`
+  );
 }
 
 function inChain(chain: string, rules: readonly string[]): string[] {
@@ -345,7 +382,11 @@ export function installText(
 ): string {
   const own = findOwnRules(saved);
   const here = own.find((rules) => rules.table === table);
-  const chains = JUDGING_CHAINS.filter((chain) => chain !== RECHECK_CHAIN || traffic.recheck > 0);
+  const unused = new Set([
+    ...traffic.recheck > 0 ? [] : [RECHECK_CHAIN],
+    ...matches.bpf && traffic.firstLook ? [] : [LOOKED_CHAIN],
+  ]);
+  const chains = JUDGING_CHAINS.filter((chain) => !unused.has(chain));
   const stale = (here?.chains ?? []).filter((chain) => !chains.includes(chain));
   const lines = [
     `*${table}`,

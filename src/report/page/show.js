@@ -41,12 +41,20 @@ function showFigure(name, value, note) {
   figure.note.textContent = note;
 }
 
-function showFigures({ rates, counters, bans, xdp }) {
+function showFigures({ rates, counters, bans, xdp, firstLook }) {
   const inDriver = xdp.reduce((sum, { packetsDropped }) => sum + packetsDropped, 0);
   const dropped = counters.dropped + counters.bannedDrops;
   showFigure("Packets a second", amount(rates.packets), `${amount(counters.packets)} in all`);
   showFigure("Bytes a second", bytes(rates.bytes), `${bytes(counters.bytes)} in all`);
   showFigure("Flows", amount(counters.flows), `${amount(counters.released)} released as clean`);
+  if (firstLook !== null) {
+    const settled = Object.values(firstLook.flows).reduce((sum, flows) => sum + flows, 0);
+    showFigure(
+      "Settled in the kernel",
+      amount(settled),
+      `${amount(firstLook.packets)} packets without a trip`,
+    );
+  }
   showFigure(
     "Detections",
     amount(counters.detections),

@@ -100,7 +100,7 @@ Deno.test("chainRules() let connections to whitelisted services pass, whoever ha
 });
 
 Deno.test("chainRules() without xt_u32 queues segments without payload too", () => {
-  const matches = { u32: false, services: true };
+  const matches = { u32: false, services: true, bpf: true };
   const without = chainRules(TRAFFIC, 6, matches);
   assert.equal(chainRules(TRAFFIC, 6).length, without.length + 2);
   assert.doesNotMatch(without.join("\n"), /u32|length/);
@@ -110,14 +110,14 @@ Deno.test("chainRules() without xt_u32 queues segments without payload too", () 
 });
 
 Deno.test("chainRules() without xt_conntrack and xt_multiport know no services", () => {
-  const matches = { u32: true, services: false };
+  const matches = { u32: true, services: false, bpf: true };
   const rules = chainRules({ ...TRAFFIC, whitelistPorts: [443] }, 4, matches).join("\n");
   assert.doesNotMatch(rules, /conntrack|multiport/);
 });
 
 Deno.test("chainRules() without xt_u32 balances by addresses alone", () => {
   const traffic = { ...TRAFFIC, queueNumber: 8, queueCount: 4 };
-  const rules = chainRules(traffic, 6, { u32: false, services: true }).join("\n");
+  const rules = chainRules(traffic, 6, { u32: false, services: true, bpf: true }).join("\n");
   assert.match(rules, /-p udp -j NFQUEUE --queue-balance 8:11 --queue-bypass/);
   assert.doesNotMatch(rules, /--queue-num/);
 });

@@ -1,0 +1,109 @@
+/**
+ * The kernel's notes of flows (`struct noted_flow` of bpf/layout.h), read and ended when a flow comes to
+ * user space. Numbers are in host order, addresses and ports of the key in network order.
+ */
+import { deleteElement, lookupElement } from "../../../ffi/bpf.ts";
+import type { EarlierNotes, FlowNotes } from "../../engine/earlier_notes.ts";
+import { type Packet, PROTOCOL_TCP, UNKNOWN_INTERFACE } from "../../packet/packet.ts";
+
+export const FLOW_KEY_LENGTH = 40;
+export const NOTED_FLOW_LENGTH = 56;
+
+// struct flow_key
+const ADDRESSES = 0;
+const PORTS = 32;
+const PROTOCOL = 36;
+// struct noted_flow, by side
+const BEGIN = 0;
+const LENGTH = 8;
+const HANDSHAKE = 16;
+const IFINDEX = 24;
+const KNOWN = 40;
+const OPENING = 42;
+const ACKNOWLEDGED = 44;
+const INITIATOR = 46;
+const SETTLED = 48;
+const DATAGRAMS = 49;
+
+/**
+ * Writes the key of a packet's flow: the lower address first, and of two alike the lower port.
+ *
+ * @returns the side of the packet's source, 0 or 1
+ */
+export function encodeFlowKey(key: DataView, packet: Packet): 0 | 1 {
+  const { address, sourcePort, destinationPort } = packet;
+  const source = isLower(address, sourcePort, destinationPort) ? 0 : 1;
+  for (let word = 0; word < 4; word++) {
+    key.setInt32(ADDRESSES + source * 16 + word * 4, address[word]);
+    key.setInt32(ADDRESSES + (1 - source) * 16 + word * 4, address[4 + word]);
+  }
+  key.setUint16(PORTS + source * 2, sourcePort);
+  key.setUint16(PORTS + (1 - source) * 2, destinationPort);
+  key.setUint32(PROTOCOL, packet.protocol << 24);
+  return source;
+}
+
+function isLower(address: Int32Array, sourcePort: number, destinationPort: number): boolean {
+  for (let word = 0; word < 4; word++) {
+    const a = address[word] >>> 0;
+    const b = address[4 + word] >>> 0;
+    if (a !== b) return a < b;
+  }
+  return sourcePort <= destinationPort;
+}
+
+/** Fills `notes` from a value, as seen by the packet of `side`. False where nothing is in it. */
+export function decodeNotedFlow(value: DataView, side: 0 | 1, notes: FlowNotes): boolean {
+  const initiator = value.getUint8(INITIATOR) & 1;
+  notes.isFromInitiator = initiator === side;
+  let isNoted = false;
+  for (const direction of [0, 1] as const) {
+    const at = direction === 0 ? initiator : 1 - initiator;
+    const isKnown = value.getUint8(KNOWN + at) !== 0;
+    const hasOpened = value.getUint8(OPENING + at) !== 0 || value.getUint8(DATAGRAMS + at) !== 0;
+    isNoted ||= isKnown || hasOpened;
+    notes.isKnown[direction] = isKnown;
+    notes.begin[direction] = value.getInt32(BEGIN + at * 4, true);
+    notes.length[direction] = hasOpened ? value.getUint32(LENGTH + at * 4, true) : 0;
+    notes.packets[direction] = value.getUint8(DATAGRAMS + at);
+    notes.handshake[direction] = value.getInt32(HANDSHAKE + at * 4, true);
+    notes.hasAcknowledged[direction] = value.getUint8(ACKNOWLEDGED + at) !== 0;
+    notes.inputInterface[direction] = isKnown || hasOpened
+      ? value.getUint32(IFINDEX + at * 4, true)
+      : UNKNOWN_INTERFACE;
+  }
+  return isNoted;
+}
+
+export class NotedFlows implements EarlierNotes {
+  readonly #map: number;
+  readonly #key = new Uint8Array(FLOW_KEY_LENGTH);
+  readonly #keyView = new DataView(this.#key.buffer);
+  readonly #value = new Uint8Array(NOTED_FLOW_LENGTH);
+  readonly #valueView = new DataView(this.#value.buffer);
+  readonly #notes: FlowNotes = {
+    isFromInitiator: true,
+    isKnown: [false, false],
+    begin: [0, 0],
+    length: [0, 0],
+    packets: [0, 0],
+    handshake: [0, 0],
+    hasAcknowledged: [false, false],
+    inputInterface: [UNKNOWN_INTERFACE, UNKNOWN_INTERFACE],
+  };
+
+  /** @param map descriptor of `noted_flows`, good in every thread of the process */
+  constructor(map: number) {
+    this.#map = map;
+  }
+
+  take(packet: Packet): FlowNotes | null {
+    const side = encodeFlowKey(this.#keyView, packet);
+    if (lookupElement(this.#map, this.#key, this.#value) < 0) return null;
+    if (this.#valueView.getUint8(SETTLED) !== 0) return null;
+    if (!decodeNotedFlow(this.#valueView, side, this.#notes)) return null;
+    // Of TCP a later SYN may begin a flow that the kernel looks at; a datagram begins nothing.
+    if (packet.protocol === PROTOCOL_TCP) deleteElement(this.#map, this.#key);
+    return this.#notes;
+  }
+}

@@ -1,0 +1,201 @@
+/** The first look on flows typed from the specifications (BPF_PROG_TEST_RUN). */
+import assert from "node:assert/strict";
+import { BITTORRENT, CLEAN } from "../../../src/engine/engine.ts";
+import { CAPTURE_POLICY } from "../../../src/engine/policy.ts";
+import { openingsHeader } from "../../../src/gateway/first_look/openings_header.ts";
+import { ACK, FIN, PSH, SYN } from "../../../src/packet/packet.ts";
+import { updateElement } from "../../../ffi/bpf.ts";
+import { ip, TCP, tcp, UDP, udp } from "../../robustness/packets.ts";
+import { ask, loadLook, type Look, LookedChain, lookProblem, notedFlows } from "./look.ts";
+import { openingPairs, PAIRS } from "./pairs.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+const A = "198.18.1.2";
+const B = "198.18.2.2";
+const HANDSHAKE = Uint8Array.fromHex(
+  "13426974546f7272656e742070726f746f636f6c" + "00".repeat(8) + "5a".repeat(20) +
+    "2d5452343035302d616263646566676869306a6b",
+) as Bytes;
+
+function test(name: string, fn: (look: Look) => void): void {
+  Deno.test({
+    name: `first look: ${name}`,
+    ignore: lookProblem !== null,
+    fn() {
+      using look = loadLook();
+      fn(look);
+    },
+  });
+}
+
+/** A TCP connection from A's port to B's 9000; side 0 is A. */
+class Connection {
+  constructor(readonly port = 40_000, readonly begin = [1_000, 0xffff_fff0]) {}
+
+  packet(side: 0 | 1, flags: number, offset = 0, payload: Uint8Array = new Uint8Array()): Bytes {
+    const ports = [this.port, 9_000];
+    const ends = side === 0 ? { source: A, destination: B } : { source: B, destination: A };
+    const options = {
+      ...{ sourcePort: ports[side], destinationPort: ports[1 - side], flags },
+      ...{ sequence: this.begin[side] + offset, acknowledgement: this.begin[1 - side] },
+    };
+    return ip({ ...ends, protocol: TCP }, tcp(options, payload, ends));
+  }
+
+  get opening(): Bytes[] {
+    return [this.packet(0, SYN, -1), this.packet(1, SYN | ACK, -1), this.packet(0, ACK)];
+  }
+}
+
+function datagram(side: 0 | 1, payload: Bytes): Bytes {
+  const ends = side === 0 ? { source: A, destination: B } : { source: B, destination: A };
+  const ports = [40_000, 9_000];
+  return ip({ ...ends, protocol: UDP }, udp(ports[side], ports[1 - side], payload, ends));
+}
+
+const looks = (look: Look, packets: readonly Bytes[]) => packets.map((one) => ask(look.look, one));
+const [[HELLO, ANSWER]] = openingPairs("tcp");
+
+for (const [index, { kind, transport }] of PAIRS.entries()) {
+  test(`${transport}: ${kind} (${index}) makes no trip in either direction`, (look) => {
+    const nth = PAIRS.slice(0, index).filter((one) => one.transport === transport).length;
+    const [initiator, responder] = openingPairs(transport)[nth];
+    const tcpFlow = new Connection();
+    const packets = transport === "udp" ? [datagram(0, initiator), datagram(1, responder)] : [
+      ...tcpFlow.opening,
+      ...[tcpFlow.packet(0, ACK | PSH, 0, initiator), tcpFlow.packet(1, ACK, 0, responder)],
+      ...[tcpFlow.packet(0, ACK | FIN, initiator.length), tcpFlow.packet(1, ACK, 20)],
+    ];
+    assert.deepEqual(looks(look, packets), packets.map(() => 1));
+    if (transport === "tcp") assert.equal(ask(look.settled, packets[0]), 1);
+  });
+
+  test(`${transport}: ${kind} (${index}), answered by BitTorrent, is handed over`, (look) => {
+    const nth = PAIRS.slice(0, index).filter((one) => one.transport === transport).length;
+    const [initiator] = openingPairs(transport)[nth];
+    const flow = new Connection();
+    const [last, ...before] = transport === "udp"
+      ? [datagram(1, HANDSHAKE), datagram(0, initiator)]
+      : [flow.packet(1, ACK, 0, HANDSHAKE), ...flow.opening, flow.packet(0, ACK, 0, initiator)];
+    assert.deepEqual(looks(look, before), before.map(() => 1));
+    assert.deepEqual(looks(look, [last, ...before.slice(-1)]), [0, 0], "and so is what follows");
+    assert.equal(ask(look.settled, last), 0);
+  });
+}
+
+test("an answer with another id, cookie or index than the question's is handed over", (look) => {
+  const linked = PAIRS.filter(({ kind, transport }) => transport === "udp" && kind !== "dtls");
+  const pairs = openingPairs("udp");
+  for (const { kind } of linked) {
+    if (kind === "quic") continue; // its connection id is tested by the mutations
+    const [initiator, responder] = pairs[
+      PAIRS.filter(({ transport }) => transport === "udp")
+        .findIndex((one) => one.kind === kind)
+    ];
+    using fresh = loadLook();
+    const other = responder.slice();
+    const place = { dns: 0, ntp: 24, stun: 8, wireguard: 8 }[kind]!;
+    other[place] ^= 0x40;
+    assert.deepEqual(looks(fresh, [datagram(0, initiator), datagram(1, other)]), [1, 0], kind);
+  }
+  assert.equal(notedFlows(look), 0);
+});
+
+test("a datagram flow is settled after as much as the engine wants", (look) => {
+  const [initiator, responder] = openingPairs("udp")[4];
+  const packets = [datagram(0, initiator), datagram(1, responder)];
+  for (let i = 0; i < 6; i++) {
+    assert.equal(ask(look.settled, packets[0]), 0, `after ${packets.length}`);
+    packets.push(datagram(0, Uint8Array.of(0x80, i, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9) as Bytes));
+  }
+  assert.deepEqual(looks(look, packets), packets.map(() => 1));
+  assert.equal(ask(look.settled, packets[0]), 1);
+});
+
+test("a DHT message in a flow that began with a pair is the engine's", (look) => {
+  const [initiator, responder] = openingPairs("udp")[2];
+  const message = new TextEncoder().encode("d1:ad2:id20:") as Bytes;
+  const packets = [datagram(0, initiator), datagram(1, responder), datagram(0, message)];
+  assert.deepEqual(looks(look, packets), [1, 1, 0]);
+});
+
+test("what is not expected is handed over", (look) => {
+  const cases: [string, (flow: Connection) => Bytes][] = [
+    ["a handshake", (flow) => flow.packet(0, ACK, 0, HANDSHAKE)],
+    ["a segment ahead of the beginning", (flow) => flow.packet(0, ACK, 5, HELLO)],
+    ["one before it", (flow) => flow.packet(0, ACK, -5, HELLO)],
+    ["a FIN with payload", (flow) => flow.packet(0, ACK | FIN, 0, HELLO)],
+    ["payload in a SYN", (flow) => flow.packet(0, SYN, -1, HELLO)],
+    ["the server's opening from the client", (flow) => flow.packet(0, ACK, 0, ANSWER)],
+    ["too little to tell", (flow) => flow.packet(0, ACK, 0, HELLO.slice(0, 6))],
+  ];
+  for (const [index, [name, make]] of cases.entries()) {
+    const flow = new Connection(41_000 + index);
+    looks(look, flow.opening);
+    assert.equal(ask(look.look, make(flow)), 0, name);
+    assert.equal(ask(look.look, flow.packet(0, ACK, 0, HELLO)), 0, `what follows ${name}`);
+  }
+});
+
+test("a flow whose SYN was not seen is user space's", (look) => {
+  const flow = new Connection();
+  assert.deepEqual(looks(look, [flow.packet(0, ACK, 0, HELLO), flow.packet(1, SYN | ACK, -1)]), [
+    0,
+    0,
+  ]);
+});
+
+test("a packet with a banned end is user space's, and so is its flow from there on", (look) => {
+  const flow = new Connection();
+  looks(look, flow.opening);
+  const ban = new Uint8Array(48);
+  new DataView(ban.buffer).setBigUint64(0, 2n ** 62n, true); // until
+  const key = Uint8Array.fromHex("00000000000000000000ffff" + "c6120202");
+  assert.equal(updateElement(look.map("blocked_ips"), key, ban), 0);
+  assert.equal(ask(look.look, flow.packet(0, ACK, 0, HELLO)), 0);
+});
+
+test("the engine knows a flow that is handed over from its SYN on", (look) => {
+  const chain = new LookedChain(look);
+  const flow = new Connection();
+  for (const packet of flow.opening) assert.equal(chain.take(packet, 1), null);
+  assert.equal(chain.take(flow.packet(1, ACK, 0, HANDSHAKE), 2), BITTORRENT);
+  assert.equal(notedFlows(look), 0, "taken out of the map");
+});
+
+test("a caller's own port on the white list hides nothing", (look) => {
+  const chain = new LookedChain(look, { ...CAPTURE_POLICY, whitelistPorts: [443] });
+  const flow = new Connection(443);
+  for (const packet of flow.opening) assert.equal(chain.take(packet, 1), null);
+  assert.equal(chain.take(flow.packet(0, ACK, 0, HANDSHAKE), 2), BITTORRENT);
+});
+
+test("a new connection on the 5-tuple of a settled one is looked at anew", (look) => {
+  const chain = new LookedChain(look);
+  const first = new Connection();
+  const second = new Connection(40_000, [7_000_000, 9_000_000]);
+  const settle = [first.packet(0, ACK, 0, HELLO), first.packet(1, ACK, 0, ANSWER)];
+  for (const packet of [...first.opening, ...settle]) chain.take(packet, 1);
+  assert.equal(chain.settled.size, 1);
+  for (const packet of second.opening) assert.equal(chain.take(packet, 2), null);
+  assert.equal(chain.take(second.packet(0, ACK, 0, HANDSHAKE), 3), BITTORRENT);
+});
+
+test("half of it in the kernel: TLS in two segments and an answer out of order", (look) => {
+  const chain = new LookedChain(look);
+  const flow = new Connection();
+  const packets = [
+    ...flow.opening,
+    ...[flow.packet(0, ACK, 0, HELLO.slice(0, 100)), flow.packet(0, ACK, 100, HELLO.slice(100))],
+  ];
+  for (const packet of packets) assert.equal(chain.take(packet, 1), null);
+  const [early, late] = [ANSWER.slice(0, 40), ANSWER.slice(40)];
+  assert.notEqual(chain.take(flow.packet(1, ACK, 40, late), 2), BITTORRENT);
+  assert.equal(chain.take(flow.packet(1, ACK, 0, early), 2), CLEAN);
+});
+
+Deno.test("bpf/openings.h is what the table gives", async () => {
+  const path = new URL("../../../bpf/openings.h", import.meta.url);
+  assert.equal(await Deno.readTextFile(path), openingsHeader());
+});
