@@ -84,7 +84,7 @@ lib: with lib.types; {
     type = bool;
     default = true;
     example = "false";
-    description = "Ban only senders that were answered or are inside, since sources can be forged: true, false, 1 or 0.";
+    description = "Ban only who is known to have sent it; false lets strangers have anybody banned: true, false, 1 or 0.";
   };
   whitelistPorts = {
     variable = "WHITELIST_PORTS";

@@ -145,7 +145,7 @@ export const OPTIONS = {
     variable: "BAN_REQUIRES_REPLY",
     kind: yesNo(),
     default: true,
-    help: "Ban only senders that were answered or are inside, since sources can be forged",
+    help: "Ban only who is known to have sent it; false lets strangers have anybody banned",
     example: "false",
     live: true,
   }),
