@@ -2,7 +2,7 @@
 
 import type { LoadedConfig } from "../config/load.ts";
 import { examine } from "../doctor/doctor.ts";
-import type { Finding, Status } from "../doctor/finding.ts";
+import type { Diagnosis, Status } from "../doctor/diagnosis.ts";
 import { formatCount, printable } from "../text.ts";
 import { Output } from "./output.ts";
 
@@ -28,7 +28,7 @@ const COLOURS: Record<Status, string> = { ok: "32", warning: "33", problem: "31"
 const STATUS_WIDTH = "problem".length;
 
 /** A line a finding, and one that sums up. */
-export function describeFindings(findings: readonly Finding[], isColoured: boolean): string[] {
+export function describeFindings(findings: readonly Diagnosis[], isColoured: boolean): string[] {
   const width = Math.max(...findings.map(({ check }) => check.length));
   const lines = findings.map(({ check, status, detail, advice }) => {
     const word = status.padEnd(STATUS_WIDTH);

@@ -2,7 +2,7 @@
 import type { Config } from "../config/options.ts";
 import { askControl } from "../blocker/control.ts";
 import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
-import { carryOut, type Check, type Finding, ok, problem, warning } from "./finding.ts";
+import { carryOut, type Check, type Diagnosis, ok, problem, warning } from "./diagnosis.ts";
 import {
   bpfChecks,
   kernelCheck,
@@ -16,12 +16,12 @@ import { firewallChecks, interfaceChecks, queueCheck, settingChecks } from "./ne
 import { namedChecks } from "./settings_checks.ts";
 
 /** Looks at everything; never throws. @param os as in `Deno.build.os` */
-export async function examine(config: Config, os: string = Deno.build.os): Promise<Finding[]> {
+export async function examine(config: Config, os: string = Deno.build.os): Promise<Diagnosis[]> {
   if (os !== "linux") {
     const detail = `${os}: NFQUEUE and XDP belong to Linux`;
     return [problem("kernel", detail, "btblocker analyze works here; guard networks on Linux")];
   }
-  const findings: Finding[] = [];
+  const findings: Diagnosis[] = [];
   const tell = async (checks: readonly Check[]) => {
     for (const check of checks) findings.push(...await carryOut(check));
   };
@@ -51,7 +51,7 @@ interface Running {
   readonly pid: number | null;
   /** One that does not answer is there too. */
   readonly isThere: boolean;
-  readonly finding: Finding;
+  readonly finding: Diagnosis;
 }
 
 async function findRunning(): Promise<Running> {

@@ -4,7 +4,7 @@ import { loadNetfilterQueue } from "../../ffi/netfilter_queue.ts";
 import { BPFFS, isBpffsMounted } from "../gateway/bans/ban_pins.ts";
 import type { Config } from "../config/options.ts";
 import { CONTROL_DIRECTORY } from "../blocker/control.ts";
-import { type Check, type Finding, ok, problem, warning } from "./finding.ts";
+import { type Check, type Diagnosis, ok, problem, warning } from "./diagnosis.ts";
 import { type KernelPart, type KernelSources, presenceOf } from "./kernel_parts.ts";
 import {
   capabilities,
@@ -123,7 +123,7 @@ export const LIBRARY_CHECKS: readonly Check[] = [
   },
 ];
 
-function libraryProblem(name: string, error: unknown, debianPackage: string): Finding {
+function libraryProblem(name: string, error: unknown, debianPackage: string): Diagnosis {
   const [why] = (error as Error).message.split(" (");
   return problem(
     name,
@@ -156,7 +156,7 @@ export function rightsChecks(held: Set<Capability> = capabilities()): Check[] {
   ];
 }
 
-function rights(held: Set<Capability>): Finding {
+function rights(held: Set<Capability>): Diagnosis {
   if (!held.has("CAP_NET_ADMIN")) {
     return problem(
       "rights",
@@ -239,7 +239,7 @@ export function bpfChecks(
 }
 
 /** Whether our directory of pins can be used. */
-function pinsFinding(): Finding {
+function pinsFinding(): Diagnosis {
   const directory = `${BPFFS}/btblocker`;
   if (isWritable(exists(directory) ? directory : BPFFS)) {
     return ok("bpffs", `mounted, ${directory} can be used`);

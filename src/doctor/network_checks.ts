@@ -13,7 +13,7 @@ import { CHAIN } from "../gateway/rules/rule_text.ts";
 import { guardedByDefault } from "../gateway/network/links.ts";
 import { readRoutes } from "../gateway/network/routes.ts";
 import { candidates, isSupportedHardware } from "../gateway/bans/attachment.ts";
-import { type Check, type Finding, ok, problem, warning } from "./finding.ts";
+import { type Check, type Diagnosis, ok, problem, warning } from "./diagnosis.ts";
 import {
   capabilities,
   isInUserNamespace,
@@ -51,7 +51,7 @@ export function hasOwnRules(listed: string): boolean {
 }
 
 /** A run that was killed takes nothing out. */
-async function leftRules({ manageRules }: Config): Promise<Finding | readonly Finding[]> {
+async function leftRules({ manageRules }: Config): Promise<Diagnosis | readonly Diagnosis[]> {
   if (!manageRules || !capabilities().has("CAP_NET_ADMIN")) return [];
   const listed = await Promise.all(LISTINGS.map(([command, args]) => outputOf(command, args)));
   if (!listed.some((text) => hasOwnRules(text ?? ""))) return [];
@@ -65,7 +65,7 @@ async function leftRules({ manageRules }: Config): Promise<Finding | readonly Fi
 const TOOLS = ["iptables", "ip6tables", "iptables-nft", "iptables-legacy", "nft"];
 
 /** Commands and their versions; equal answers are told once. */
-async function tools({ manageRules }: Config): Promise<Finding> {
+async function tools({ manageRules }: Config): Promise<Diagnosis> {
   const versions = await Promise.all(TOOLS.map(versionOf));
   const found = TOOLS.flatMap((name, index) => {
     const version = versions[index];
@@ -84,7 +84,7 @@ async function tools({ manageRules }: Config): Promise<Finding> {
 }
 
 /** What the blocker would use, and whether its rules are there. */
-async function tables(config: Config): Promise<Finding> {
+async function tables(config: Config): Promise<Diagnosis> {
   if (!config.manageRules) return ok("tables", "MANAGE_RULES is false: the rules are yours");
   if (!capabilities().has("CAP_NET_ADMIN")) return warning("tables", NEEDS_ADMIN);
   const firewall = await Firewall.open();
@@ -97,7 +97,7 @@ async function tables(config: Config): Promise<Finding> {
   return ok("tables", `${firewall.describe()}${shared}`);
 }
 
-async function marks({ markMask, manageRules }: Config): Promise<Finding> {
+async function marks({ markMask, manageRules }: Config): Promise<Diagnosis> {
   if (!capabilities().has("CAP_NET_ADMIN")) return warning("marks", NEEDS_ADMIN);
   let users: MarkUser[];
   try {
@@ -127,7 +127,7 @@ export function hasFlowtable(listed: string): boolean {
 }
 
 /** Flows in a flowtable go past every chain after their first packets. */
-async function flowOffload(): Promise<readonly Finding[]> {
+async function flowOffload(): Promise<readonly Diagnosis[]> {
   if (!capabilities().has("CAP_NET_ADMIN")) return [];
   if (!hasFlowtable(await outputOf("nft", ["list", "flowtables"]) ?? "")) return [];
   return [warning(
@@ -202,7 +202,7 @@ export function joinsPackets(features: string): boolean | null {
 }
 
 /** One note an interface. */
-async function offload(name: string): Promise<Finding | readonly Finding[]> {
+async function offload(name: string): Promise<Diagnosis | readonly Diagnosis[]> {
   const isJoined = joinsPackets(await outputOf("ethtool", ["-k", name]) ?? "");
   if (isJoined === null) return [];
   const note = isJoined
@@ -211,7 +211,7 @@ async function offload(name: string): Promise<Finding | readonly Finding[]> {
   return ok(`offload ${name}`, `MTU ${interfaceMtu(name)}, ${note}`);
 }
 
-function xdp(name: string, { interfaces, xdpMode }: Config): Finding {
+function xdp(name: string, { interfaces, xdpMode }: Config): Diagnosis {
   const check = `xdp ${name}`;
   const index = interfaceIndex(name);
   if (index === 0) {

@@ -5,7 +5,7 @@ import { fleetSettings } from "../fleet/settings.ts";
 import { CONTROL_DIRECTORY } from "../blocker/control.ts";
 import { unfitKind } from "../report/append_file.ts";
 import { readToken, StatusServer } from "../status/status_server.ts";
-import { type Check, type Finding, ok, problem, warning } from "./finding.ts";
+import { type Check, type Diagnosis, ok, problem, warning } from "./diagnosis.ts";
 
 /** @param runningPid of the running blocker, which holds the address itself */
 export function namedChecks(config: Config, runningPid: number | null): Check[] {
@@ -64,7 +64,7 @@ function statOrNull(path: string): Deno.FileInfo | null {
 async function statusPage(
   { statusListen: listen, statusToken: token }: Config,
   runningPid: number | null,
-): Promise<Finding | readonly Finding[]> {
+): Promise<Diagnosis | readonly Diagnosis[]> {
   if (listen === "") return [];
   const name = "status page";
   try {
@@ -81,7 +81,7 @@ async function statusPage(
   }
 }
 
-function fleet(config: Config): Finding | readonly Finding[] {
+function fleet(config: Config): Diagnosis | readonly Diagnosis[] {
   const settings = fleetSettings(config);
   if (settings === null) return [];
   try {

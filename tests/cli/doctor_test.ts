@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { describeFindings } from "../../src/cli/doctor.ts";
-import { type Finding, ok, problem, warning } from "../../src/doctor/finding.ts";
+import { type Diagnosis, ok, problem, warning } from "../../src/doctor/diagnosis.ts";
 import { Network } from "../../src/demo/network.ts";
 import { blockerCommand } from "../e2e/blocker.ts";
 import { liveImpossible } from "../gateway/live.ts";
@@ -26,7 +26,7 @@ const isLinux = Deno.build.os === "linux";
 
 Deno.test("doctor --json prints one array, and the exit code tells of problems", async () => {
   const { code, stdout, stderr } = await btblocker(["doctor", "--json"]);
-  const findings: Finding[] = JSON.parse(stdout);
+  const findings: Diagnosis[] = JSON.parse(stdout);
   assert.ok(findings.length > (isLinux ? 10 : 0), stdout);
   for (const finding of findings) {
     assert.deepEqual(Object.keys(finding), ["check", "status", "detail", "advice"]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { loadConfig } from "../../src/config/load.ts";
 import { examine } from "../../src/doctor/doctor.ts";
-import { carryOut } from "../../src/doctor/finding.ts";
+import { carryOut } from "../../src/doctor/diagnosis.ts";
 import { kernelCheck, partsCheck, rightsChecks } from "../../src/doctor/kernel_checks.ts";
 import {
   hasFlowtable,

@@ -2,7 +2,7 @@
 export type Status = "ok" | "warning" | "problem";
 
 /** One line of `btblocker doctor`; with `--json` one element of the array. */
-export interface Finding {
+export interface Diagnosis {
   /** What was looked at: `kernel`, `xdp eth0`. */
   readonly check: string;
   /** `problem`: it will not block. `warning`: it will block less, or slower. */
@@ -12,15 +12,15 @@ export interface Finding {
   readonly advice: string | null;
 }
 
-export function ok(check: string, detail: string): Finding {
+export function ok(check: string, detail: string): Diagnosis {
   return { check, status: "ok", detail, advice: null };
 }
 
-export function warning(check: string, detail: string, advice: string | null = null): Finding {
+export function warning(check: string, detail: string, advice: string | null = null): Diagnosis {
   return { check, status: "warning", detail, advice };
 }
 
-export function problem(check: string, detail: string, advice: string): Finding {
+export function problem(check: string, detail: string, advice: string): Diagnosis {
   return { check, status: "problem", detail, advice };
 }
 
@@ -29,14 +29,14 @@ export interface Check {
   readonly name: string;
   /** The blocker does not start where this fails: what is thrown is a problem, not a warning. */
   readonly isRequired?: boolean;
-  look(): Finding | readonly Finding[] | Promise<Finding | readonly Finding[]>;
+  look(): Diagnosis | readonly Diagnosis[] | Promise<Diagnosis | readonly Diagnosis[]>;
 }
 
 /** The findings of a check, whatever happens in it. */
-export async function carryOut(check: Check): Promise<readonly Finding[]> {
+export async function carryOut(check: Check): Promise<readonly Diagnosis[]> {
   try {
     const found = await check.look();
-    return Array.isArray(found) ? found : [found as Finding];
+    return Array.isArray(found) ? found : [found as Diagnosis];
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     if (check.isRequired === true) {
