@@ -14,6 +14,8 @@
 #define EXTENSIONS_MAX 6     /* each at most once, RFC 8200 section 4.1; real packets have 0 to 2 */
 #define FRAGMENT_OFFSET 0x1fff
 #define FRAGMENT_OFFSET6 0xfff8
+#define ROUTER_SOLICITATION 133 /* types of ICMPv6 */
+#define REDIRECT 137
 
 /* Set before load: also look for the sender's transport and port (BAN_SCOPE=endpoint). */
 const volatile __u32 endpoint_scope = 0;
@@ -49,6 +51,23 @@ struct {
 	__type(key, __u32);
 	__type(value, struct drops);
 } interface_drops SEC(".maps");
+
+/* Keys: this machine's own addresses, as in blocked_ips. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, OWN_ADDRESSES);
+	__type(key, struct in6_addr);
+	__type(value, __u32);
+} own_addresses SEC(".maps");
+
+/* Ports of this machine that banned addresses reach all the same: one bit each, port / 32 the word. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PORT_WORDS);
+	__type(key, __u32);
+	__type(value, __u32);
+} open_ports SEC(".maps");
 
 struct vlan_tag {
 	__be16 tci;
@@ -95,6 +114,14 @@ static __always_inline int parse_vlans(struct cursor *cursor, __be16 protocol)
 	return protocol;
 }
 
+static __always_inline void map_ipv4(struct in6_addr *to, __be32 address)
+{
+	to->in6_u.u6_addr32[0] = 0;
+	to->in6_u.u6_addr32[1] = 0;
+	to->in6_u.u6_addr32[2] = bpf_htonl(0xffff);
+	to->in6_u.u6_addr32[3] = address;
+}
+
 /* Fills the source. -1 also where no ports follow: a later fragment. */
 static __always_inline int parse_ipv4(struct cursor *cursor, struct endpoint *from, bool *cut)
 {
@@ -103,31 +130,18 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct endpoint *fr
 	*cut = !read(cursor, &ip) || ip.ihl * 4 < sizeof(ip);
 	if (*cut)
 		return -1;
-	from->address.in6_u.u6_addr32[0] = 0;
-	from->address.in6_u.u6_addr32[1] = 0;
-	from->address.in6_u.u6_addr32[2] = bpf_htonl(0xffff);
-	from->address.in6_u.u6_addr32[3] = ip.saddr;
+	map_ipv4(&from->address, ip.saddr);
 	if (!endpoint_scope || ip.frag_off & bpf_htons(FRAGMENT_OFFSET))
 		return -1;
 	cursor->pos += ip.ihl * 4;
 	return ip.protocol;
 }
 
-static __always_inline int parse_ipv6(struct cursor *cursor, struct endpoint *from, bool *cut)
+static __always_inline int skip_extensions(struct cursor *cursor, __u8 next)
 {
 	struct extension extension;
-	struct ipv6hdr ip;
-	__u8 next;
 	int i;
 
-	*cut = !read(cursor, &ip);
-	if (*cut)
-		return -1;
-	from->address = ip.saddr;
-	if (!endpoint_scope)
-		return -1;
-	cursor->pos += sizeof(ip);
-	next = ip.nexthdr;
 #pragma unroll
 	for (i = 0; i < EXTENSIONS_MAX; i++) {
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_FRAGMENT &&
@@ -147,6 +161,20 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct endpoint *fr
 		next = extension.next;
 	}
 	return next;
+}
+
+static __always_inline int parse_ipv6(struct cursor *cursor, struct endpoint *from, bool *cut)
+{
+	struct ipv6hdr ip;
+
+	*cut = !read(cursor, &ip);
+	if (*cut)
+		return -1;
+	from->address = ip.saddr;
+	if (!endpoint_scope)
+		return -1;
+	cursor->pos += sizeof(ip);
+	return skip_extensions(cursor, ip.nexthdr);
 }
 
 static __always_inline bool parse_ports(struct cursor *cursor, int protocol, struct endpoint *from)
@@ -175,20 +203,83 @@ static __always_inline void count_drop(const struct arrival *arrival)
 }
 
 /* The program checks the end of the ban itself: it ends on time whether or not a cleaner runs. */
-static __always_inline bool is_banned(const struct arrival *arrival, struct ban *ban)
+static __always_inline bool in_force(const struct ban *ban)
 {
-	__u64 now;
+	return ban && bpf_ktime_get_boot_ns() < ban->until_ns;
+}
 
-	if (!ban)
+/* Where a packet to this machine goes; false where no ports follow. */
+static __always_inline bool parse_own_target(struct cursor *cursor, int network, struct endpoint *to)
+{
+	struct ipv6hdr ip6;
+	struct ports ports;
+	struct iphdr ip;
+	int transport;
+
+	if (network == bpf_htons(ETH_P_IP)) {
+		if (!read(cursor, &ip) || ip.frag_off & bpf_htons(FRAGMENT_OFFSET))
+			return false;
+		map_ipv4(&to->address, ip.daddr);
+		if (!bpf_map_lookup_elem(&own_addresses, &to->address))
+			return false;
+		cursor->pos += ip.ihl * 4;
+		transport = ip.protocol;
+	} else {
+		if (!read(cursor, &ip6))
+			return false;
+		to->address = ip6.daddr;
+		if (!bpf_map_lookup_elem(&own_addresses, &to->address))
+			return false;
+		cursor->pos += sizeof(ip6);
+		transport = skip_extensions(cursor, ip6.nexthdr);
+	}
+	if (transport != IPPROTO_TCP && transport != IPPROTO_UDP)
 		return false;
-	now = bpf_ktime_get_boot_ns();
-	if (now >= ban->until_ns)
+	if (!read(cursor, &ports))
 		return false;
+	to->port = ports.destination;
+	return true;
+}
+
+/*
+ * RFC 4861 section 6 and 7: how a neighbour says where it is. Without it a banned one could not be answered;
+ * the hop limit shows that it comes from this link.
+ */
+static __always_inline bool is_neighbour_discovery(struct cursor cursor, int network)
+{
+	struct ipv6hdr ip;
+	__u8 type;
+
+	if (network != bpf_htons(ETH_P_IPV6) || !read(&cursor, &ip))
+		return false;
+	if (ip.nexthdr != IPPROTO_ICMPV6 || ip.hop_limit != 255)
+		return false;
+	cursor.pos += sizeof(ip);
+	return read(&cursor, &type) && type >= ROUTER_SOLICITATION && type <= REDIRECT;
+}
+
+/* Who is banned may still log in: WHITELIST_PORTS of this machine itself. Asked of banned senders only. */
+static __always_inline bool stays_open(struct cursor *cursor, int network)
+{
+	struct endpoint to = {};
+	__u32 port, word, *bits;
+
+	if (is_neighbour_discovery(*cursor, network))
+		return true;
+	if (!parse_own_target(cursor, network, &to))
+		return false;
+	port = bpf_ntohs(to.port);
+	word = port / 32;
+	bits = bpf_map_lookup_elem(&open_ports, &word);
+	return bits && *bits >> port % 32 & 1;
+}
+
+static __always_inline void count(const struct arrival *arrival, struct ban *ban)
+{
 	__sync_fetch_and_add(&ban->packets, arrival->packets);
 	__sync_fetch_and_add(&ban->bytes, arrival->bytes);
-	ban->last_seen_ns = now;
+	ban->last_seen_ns = bpf_ktime_get_boot_ns();
 	count_drop(arrival);
-	return true;
 }
 
 /*
@@ -203,11 +294,6 @@ static __always_inline struct ban *ban_of_network(struct in6_addr *address)
 }
 
 /* Whether a ban holds for an end of a packet, which is not counted as dropped. */
-static __always_inline bool in_force(const struct ban *ban)
-{
-	return ban && bpf_ktime_get_boot_ns() < ban->until_ns;
-}
-
 static __always_inline bool holds_ban(const struct endpoint *end)
 {
 	struct in6_addr address = end->address;
@@ -225,9 +311,11 @@ static __always_inline bool holds_ban(const struct endpoint *end)
  */
 static __always_inline bool is_from_banned(const struct arrival *arrival, struct cursor *cursor, int network)
 {
+	struct cursor start = *cursor;
 	struct endpoint from;
-	bool cut;
+	struct ban *ban;
 	int transport;
+	bool cut;
 
 	if (network == bpf_htons(ETH_P_IP))
 		transport = parse_ipv4(cursor, &from, &cut);
@@ -237,12 +325,15 @@ static __always_inline bool is_from_banned(const struct arrival *arrival, struct
 		return false;
 	if (cut)
 		return false;
-	if (is_banned(arrival, bpf_map_lookup_elem(&blocked_ips, &from.address)))
-		return true;
-	if (endpoint_scope && parse_ports(cursor, transport, &from) &&
-	    is_banned(arrival, bpf_map_lookup_elem(&blocked_endpoints, &from)))
-		return true;
-	return network_bans && is_banned(arrival, ban_of_network(&from.address));
+	ban = bpf_map_lookup_elem(&blocked_ips, &from.address);
+	if (endpoint_scope && !in_force(ban) && parse_ports(cursor, transport, &from))
+		ban = bpf_map_lookup_elem(&blocked_endpoints, &from);
+	if (network_bans && !in_force(ban))
+		ban = ban_of_network(&from.address);
+	if (!in_force(ban) || stays_open(&start, network))
+		return false;
+	count(arrival, ban);
+	return true;
 }
 
 #endif

@@ -13,6 +13,8 @@
 
 #define BANS_DEFAULT 131072 /* entries of a ban map; BAN_LIMIT sets another size before load */
 #define NETWORKS_MOST 65536 /* entries of blocked_networks, allocated as they come */
+#define OWN_ADDRESSES 4096  /* entries of own_addresses */
+#define PORT_WORDS 2048     /* of 32 bits, one for each port: open_ports */
 #define DROP_COUNTERS 1024  /* power of two; an interface's is its index modulo this */
 
 /* Key of blocked_ips: struct in6_addr, IPv4 as ::ffff:a.b.c.d. */

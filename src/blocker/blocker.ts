@@ -68,6 +68,7 @@ export class Blocker implements AsyncDisposable {
     settings.config = config;
     setupLog({ level: config.logLevel, format: config.logFormat });
     bans.setWhitelist(config.whitelistIps);
+    bans.setOpenPorts(config.whitelistPorts);
     bans.setMonitorOnly(config.monitorOnly);
     workers.apply(judgeSettings(config, bans));
     detectionFiles.open(config);

@@ -32,6 +32,7 @@ export function banSideOptions(
     networks,
     persist: config.persistBans,
     whitelistIps: config.whitelistIps,
+    openPorts: config.whitelistPorts,
     monitorOnly: config.monitorOnly,
   };
 }

@@ -32,6 +32,8 @@ export interface BanSideOptions {
   /** Whether networks are banned too, not addresses alone: a fleet does. */
   readonly networks?: boolean;
   readonly whitelistIps: readonly string[];
+  /** WHITELIST_PORTS: on this machine's own addresses they stay open to whoever is banned. */
+  readonly openPorts?: readonly number[];
   /** Nobody is dropped: no interface is attached, an earlier run's bans wait. */
   readonly monitorOnly: boolean;
   readonly log: LogLine;
@@ -101,6 +103,8 @@ export class BanSide implements Disposable {
     }
     const side = new BanSide(bans, local, xdp, monitoring, undo.move(), options.log);
     side.#liftNever();
+    side.setOpenPorts(options.openPorts ?? []);
+    xdp?.ownAddresses(local.own);
     return side;
   }
 
@@ -109,6 +113,11 @@ export class BanSide implements Disposable {
     this.xdp?.start();
     const timer = setInterval(() => this.#refresh(), REFRESH_MS);
     this.#undo.defer(() => clearInterval(timer));
+  }
+
+  /** Ports of this machine itself that banned addresses reach all the same. */
+  setOpenPorts(ports: readonly number[]): void {
+    this.xdp?.openPorts(ports);
   }
 
   /** Takes another WHITELIST_IPS over, and lifts the bans of what is in it. */
@@ -155,6 +164,7 @@ export class BanSide implements Disposable {
     try {
       const hasChanged = this.local.refresh();
       if (hasChanged || this.#liftsAgain) this.#liftNever();
+      if (hasChanged) this.xdp?.ownAddresses(this.local.own);
       this.#liftsAgain = hasChanged;
       this.#tellLeftOut();
       this.xdp?.refresh();

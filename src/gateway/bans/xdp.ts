@@ -24,6 +24,7 @@ import {
 } from "./attachment.ts";
 import { BAN_MAP_NAMES, type BanMapName } from "./ban_codec.ts";
 import { BanMap } from "./ban_map.ts";
+import { OPEN_PORT_MAPS, writeOpenPorts, writeOwnAddresses } from "./open_ports.ts";
 import type { BanScope } from "./ban_policy.ts";
 import {
   BPFFS,
@@ -250,7 +251,7 @@ export class XdpFilter implements Disposable {
 
   /** Loads another object over the same ban maps. Whoever calls disposes of it. */
   loadBeside(file: URL): BpfObject {
-    const maps = [...BAN_MAP_NAMES, "interface_drops"] as const;
+    const maps = [...BAN_MAP_NAMES, ...OPEN_PORT_MAPS, "interface_drops"] as const;
     const kept = new Map(maps.map((name) => [name, this.#object.mapFd(name)]));
     return loadWith(file, this.#options, kept, this.#constants);
   }
@@ -278,6 +279,16 @@ export class XdpFilter implements Disposable {
 
   #release(slot: Slot): void {
     slot.attachment?.detach();
+  }
+
+  /** Ports of this machine that banned addresses reach all the same. */
+  openPorts(ports: readonly number[]): void {
+    writeOpenPorts(this.#object.mapFd("open_ports"), ports);
+  }
+
+  /** The machine's own addresses (four words each), whose open ports those are. */
+  ownAddresses(addresses: readonly Int32Array[]): void {
+    writeOwnAddresses(this.#object.mapFd("own_addresses"), addresses);
   }
 
   /** Packets and bytes dropped in the driver, by interface name. */

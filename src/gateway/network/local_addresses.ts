@@ -57,6 +57,7 @@ export class LocalAddresses implements Disposable {
   /** Addresses of hosts by name, which are not to be cut off either. */
   #protected: readonly Int32Array[] = [];
   #leftOut = 0;
+  #own: readonly Int32Array[] = [];
   /** By `performance.now()`; a full table takes a second or two. */
   #readAgainMs = 0;
   #isStale = false;
@@ -78,6 +79,11 @@ export class LocalAddresses implements Disposable {
   /** Interfaces of the default routes, the preferred one first; IPv4 before IPv6. */
   get defaultInterfaces(): readonly string[] {
     return this.#defaultInterfaces;
+  }
+
+  /** This machine's own addresses, four words each. */
+  get own(): readonly Int32Array[] {
+    return this.#own;
   }
 
   /** How often everything was read: another number, another state of the network. */
@@ -158,11 +164,13 @@ export class LocalAddresses implements Disposable {
       ...hosts.map((words) => ({ words, bits: 128 })),
     ];
     const ours: Network[] = [...PRIVATE_NETWORKS];
+    const own: Int32Array[] = [];
     for (const { name, address, cidr } of Deno.networkInterfaces()) {
       const words = parseAddress(address);
       const network = cidr === null ? null : parseNetwork(cidr);
       if (words === null) continue;
       never.push({ words, bits: 128 });
+      own.push(words);
       if (network === null) continue;
       const broadcast = broadcastOf(network);
       if (broadcast !== null) never.push(broadcast);
@@ -171,6 +179,7 @@ export class LocalAddresses implements Disposable {
     }
     this.#leftOut = this.never.replace(never) + Math.max(0, hops.length - HOPS_MOST);
     this.ours.replace(ours);
+    this.#own = own;
   }
 
   [Symbol.dispose](): void {
