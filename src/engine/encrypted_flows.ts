@@ -360,7 +360,7 @@ export class EncryptedFlows {
       this.#blocks.chunks,
       this.#requests.hasHaves,
     );
-    if (!isSome && !areBlocksOfSwarm(blocks)) return WAIT;
+    if (!isSome && !areBlocksOfSwarm(blocks, this.#blocks.chunks)) return WAIT;
     return this.#hasEvidence(packet, DESTINATION, isSome)
       ? this.#found(SWARM_BLOCKS, packet, DESTINATION)
       : WAIT;

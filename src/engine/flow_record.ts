@@ -144,8 +144,6 @@ export const SPLIT_ANSWER = 0x0008;
 /** A message of 5 bytes by itself, of A and of B: `interested`, `unchoke`. */
 export const FIVE_A = 0x0010;
 export const FIVE_B = 0x0020;
-/** One answered the other. */
-export const EXCHANGE = 0x0040;
 /** Requests, with `interested` or without, that data answered. */
 export const REQUESTED = 0x0080;
 /** A message of 5 bytes, requests of the other side, and data: `unchoke` was answered at once. */
@@ -154,6 +152,10 @@ export const UNCHOKED = 0x0400;
 export const GRANTED = 0x0100;
 /** The header of a block by itself, right before data. */
 export const HEADED = 0x0200;
+/** After two handshakes by themselves, messages of one length from either side. */
+export const ALIKE = 0x8000;
+/** Right before data a message too short for authenticated encryption, and no echo. */
+export const SHORT = 0x80_0000;
 /** The third message may be one. */
 export const THIRD_FITS = 0x0800;
 /** Some side has sent full segments. */

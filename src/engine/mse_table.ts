@@ -2,14 +2,15 @@
  * What is needed of a flow before it is called encrypted BitTorrent: one table, pure. Each fact is
  * worth about as many bits as it is rare among protocols that keep lengths too (a stream cipher
  * without authentication, messages of 2 to 120 bytes), chances to occur by accident counted in. A shell
- * echoes what it is told, so 5 against 5 is worth little; 5, then requests, then data is more.
+ * echoes what it is told, so 5 against 5 is worth nothing more; 5, then requests, then data is.
  *
  * What authenticates every write cannot show a segment of 5 or 13 bytes at all, and its writes end
  * whole blocks behind one another once in 8000 times: so one of these is needed whatever the sum is.
  * Then no list of Shadowsocks, VMess, obfs4 or NTCP2 servers, and no constant size of one, is enough.
  */
 import {
-  EXCHANGE,
+  ALIKE,
+  DATA_SEEN,
   FIVE_A,
   FIVE_B,
   GRANTED,
@@ -17,6 +18,7 @@ import {
   HELLO_A,
   HELLO_B,
   REQUESTED,
+  SHORT,
   SPLIT,
   SPLIT_ANSWER,
   UNCHOKED,
@@ -30,7 +32,6 @@ const WORTH: readonly (readonly [fact: number, bits: number])[] = [
   [SPLIT_ANSWER, 5],
   [FIVE_A, 2],
   [FIVE_B, 2],
-  [EXCHANGE, 2],
   [UNCHOKED, 6],
   [REQUESTED, 3],
   [GRANTED, 5],
@@ -50,8 +51,20 @@ const SIMULTANEOUS_OPEN = 15;
 /** Each message of requests, with a `have` or without, since there is data; a shell repeats itself. */
 const REQUESTS = 1;
 
+/** Two programs that say the same of themselves, and a short message right before data. */
+const ALIKE_BITS = 5;
+const SHORT_BITS = 3;
+
 /** What authenticated encryption cannot show. */
 const BARE = FIVE_A | FIVE_B | HEADED | SPLIT_ANSWER;
+
+/** The same, once there is data behind it. */
+const BARE_BEFORE_DATA = SHORT | DATA_SEEN;
+
+/** Whether the flow has shown a message too short for authenticated encryption. */
+function isBare(lengths: number): boolean {
+  return (lengths & BARE) !== 0 || (lengths & BARE_BEFORE_DATA) === BARE_BEFORE_DATA;
+}
 
 /** Sum of all facts, by the word of lengths' low bits. */
 const WORTH_OF = Uint8Array.from({ length: 2048 }, (_, facts) => {
@@ -78,7 +91,7 @@ export const LEAST = 19;
 
 /** Whether the bits are enough beside what else is known. */
 export function isEnough(bits: number, lengths: number, besides: Besides): boolean {
-  return bits >= NEEDED[besides][(lengths & BARE) !== 0 ? 0 : 1];
+  return bits >= NEEDED[besides][isBare(lengths) ? 0 : 1];
 }
 
 /**
@@ -99,11 +112,13 @@ export function bitsOf(
   isSimultaneous: boolean,
 ): number {
   if ((lengths & (HELLO_A | HELLO_B)) === 0) return 0;
-  if ((lengths & BARE) === 0 && blocks === 0 && chunks <= 2 && !isSimultaneous) return 0;
+  if (!isBare(lengths) && blocks === 0 && chunks <= 2 && !isSimultaneous) return 0;
   const ofBlocks = blocks === 0
     ? 0
     : (isAmongFirst ? FIRST_BLOCK : LATER_BLOCK) + (blocks - 1) * NEXT_BLOCK;
   return WORTH_OF[lengths & 2047] + ofBlocks + CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
+    ((lengths & ALIKE) !== 0 && (lengths & DATA_SEEN) !== 0 ? ALIKE_BITS : 0) +
+    ((lengths & BARE_BEFORE_DATA) === BARE_BEFORE_DATA ? SHORT_BITS : 0) +
     REQUESTS * requestsCounted(lengths) + (isSimultaneous ? SIMULTANEOUS_OPEN : 0);
 }
 
@@ -135,6 +150,6 @@ export function areBlocksOfHost(
 }
 
 /** Whether they do where several flows of a host have as much. */
-export function areBlocksOfSwarm(blocks: number): boolean {
-  return blocks >= BLOCKS_ALONE - 2;
+export function areBlocksOfSwarm(blocks: number, chunks: number): boolean {
+  return blocks >= BLOCKS_ALONE - 2 || chunks >= MOST_CHUNKS;
 }

@@ -2,8 +2,10 @@ import { ACK, type Packet } from "../packet/packet.ts";
 import {
   ALIGNED,
   ALIGNED_MASK,
+  DATA_SEEN,
   type FlowRecord,
   HAVE_SEEN,
+  MID_STREAM,
   REQUEST_MARKED,
   REQUESTER,
 } from "./flow_record.ts";
@@ -128,8 +130,10 @@ export class RequestRhythm {
 
   /** Compares what had arrived when this request was sent with what had when the first one was. */
   #align(direction: number, packet: Packet): void {
-    if ((packet.flags & ACK) === 0) return;
     const flow = this.#flow;
+    // Until there is data the mark is of turns.ts.
+    if (!flow.has(MID_STREAM) && !flow.hasLength(DATA_SEEN)) return;
+    if ((packet.flags & ACK) === 0) return;
     const requester = direction === 0 ? 0 : REQUESTER;
     const isMarked = (flow.lengths & (REQUEST_MARKED | REQUESTER)) === (REQUEST_MARKED | requester);
     const distance = (packet.acknowledgement - flow.requestMark) | 0;

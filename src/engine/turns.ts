@@ -9,8 +9,8 @@
 import type { Packet } from "../packet/packet.ts";
 import { MAX_OPENING, MIN_OPENING, MIN_THIRD_MESSAGE } from "../protocols/mse/detect.ts";
 import {
+  ALIKE,
   DATA_SEEN,
-  EXCHANGE,
   FIVE_A,
   FIVE_B,
   type FlowRecord,
@@ -25,6 +25,7 @@ import {
   RESPONDER_OPENS,
   RULED_OUT,
   SHAPED,
+  SHORT,
   SPLIT,
   SPLIT_ANSWER,
   THIRD_FITS,
@@ -41,6 +42,10 @@ const HASH = 20;
 const BARE_MESSAGE = 5;
 const REQUEST = 17;
 const HAVE = 9;
+/** Handshakes by themselves are the fifth and sixth turn; aria2 says the same of itself behind them. */
+const TURN_OF_EXTENSIONS = 7;
+/** A tag of 16 bytes and one of text. */
+const SHORTEST_AUTHENTICATED = 17;
 const MOST_COUNTED = 4;
 const MOST_REQUESTS = 8;
 const BLOCK_HEADER = 13;
@@ -163,6 +168,7 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   const lastIsMine = ((last & OF_B) !== 0) === (side === 1);
   const lastKind = last & 7;
   if (length >= FULL) {
+    if (!lastIsMine) flow.lengths &= ~SHORT;
     const isHeaded = lastIsMine && lastKind === HEADING;
     const isGranted = (lastIsMine && lastKind === GRANTING) || (last & IS_GRANTED) !== 0;
     flow.noteLength(
@@ -172,10 +178,19 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
     flow.lengths &= ~(LAST_MASK << LAST);
     return;
   }
+  const hasBoth = flow.hasLength(HELLO_A) && flow.hasLength(HELLO_B);
+  const isFirstAnswer = flow.turn === TURN_OF_EXTENSIONS + 1 && before === 0;
+  if (hasBoth && isFirstAnswer && length === flow.requestMark) flow.noteLength(ALIKE);
+  if (length < SHORTEST_AUTHENTICATED && before === 0 && length !== flow.requestMark) {
+    flow.noteLength(SHORT);
+  } else {
+    flow.lengths &= ~SHORT;
+  }
+  // The mark is free until there are requests: it holds the last message's length.
+  flow.requestMark = flow.turn === TURN_OF_EXTENSIONS && before > 0 ? 0 : length;
   const kind = kindOf(length);
   if (kind === FIVE) {
     flow.noteLength(side === 0 ? FIVE_A : FIVE_B);
-    if (before === 0 && !lastIsMine && lastKind === FIVE) flow.noteLength(EXCHANGE);
   }
   // Requests stay asked through what the side that answers says before its data.
   const isAsked = kind === ASKING ||
