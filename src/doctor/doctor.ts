@@ -3,6 +3,7 @@ import type { Config } from "../config/options.ts";
 import { askControl } from "../blocker/control.ts";
 import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
 import { carryOut, type Check, type Diagnosis, ok, problem, warning } from "./diagnosis.ts";
+import { firstLookCheck } from "./first_look_check.ts";
 import {
   bpfChecks,
   kernelCheck,
@@ -28,9 +29,10 @@ export async function examine(config: Config, os: string = Deno.build.os): Promi
   const release = kernelRelease();
   const running = await findRunning();
   await tell([{ name: "running", look: () => running.finding }]);
-  await tell([kernelCheck(release), ...netfilterChecks(await kernelSources())]);
+  const sources = await kernelSources();
+  await tell([kernelCheck(release), ...netfilterChecks(sources)]);
   await tell([...LIBRARY_CHECKS, ...rightsChecks()]);
-  await tell(firewallChecks(config, running.isThere));
+  await tell([...firewallChecks(config, running.isThere), firstLookCheck(config, sources)]);
   await tell([queueCheck(config, running.pid), ...bpfChecks(release, config)]);
   await tell(interfaceChecksOf(config));
   await tell([...settingChecks(config), ...namedChecks(config, running.pid)]);

@@ -7,12 +7,28 @@ import type { Program } from "../../../src/demo/program.ts";
 export const IPERF_PORT = 5201;
 export const HTTP_PORT = 8080;
 export const ECHO_PORT = 9000;
+/** The exchanges of openings.ts: on ports that are not whitelisted by default, and on one that is. */
+export const TLS_PORT = 8443;
+export const UNKNOWN_PORT = 7777;
+export const QUIC_PORT = 8443;
+export const WHITELISTED_TLS_PORT = 443;
+export const WHITELISTED_DNS_PORT = 53;
+const EXCHANGE_SERVERS = [
+  ["tls", TLS_PORT],
+  ["tls", WHITELISTED_TLS_PORT],
+  ["unknown", UNKNOWN_PORT],
+  ["quic", QUIC_PORT],
+  ["dns", WHITELISTED_DNS_PORT],
+] as const;
 
 const HERE = fileURLToPath(new URL("./", import.meta.url));
 const READY_TIMEOUT_MS = 15_000;
 
 export class Bed implements AsyncDisposable {
   private offload = true;
+  /** Seconds of processor time of what stands in the router, and packets that it has judged. */
+  spent: () => Promise<{ seconds: number; judged: number }> = () =>
+    Promise.resolve({ seconds: 0, judged: 0 });
 
   private constructor(
     readonly network: Network,
@@ -54,6 +70,10 @@ export class Bed implements AsyncDisposable {
     const echo = spawn(denoCommand("server.ts", "udp", ECHO_PORT), "echo");
     await http.printedMatch(/ready/, READY_TIMEOUT_MS);
     await echo.printedMatch(/ready/, READY_TIMEOUT_MS);
+    for (const [exchange, port] of EXCHANGE_SERVERS) {
+      const command = denoCommand("server.ts", exchange, port);
+      await spawn(command, `${exchange}${port}`).printedMatch(/ready/, READY_TIMEOUT_MS);
+    }
   }
 
   /** Segmentation offload on all interfaces; without it every packet is of the MTU's size. */

@@ -67,6 +67,10 @@ export class Contender implements AsyncDisposable {
         : ["sh", "-c", command];
       const contender = new Contender(name, bed, spawnInRouter(bed, line, env));
       await contender.started(command === undefined);
+      bed.spent = async () => {
+        const { user, kernel } = contender.processorTime;
+        return { seconds: user + kernel, judged: (await contender.status())?.packets ?? 0 };
+      };
       return contender;
     } catch (error) {
       await bed[Symbol.asyncDispose]();

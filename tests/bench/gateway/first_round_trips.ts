@@ -2,12 +2,13 @@
  * Times the first round trips of new flows, one flow after another with a pause between them, so that
  * everything on the way has gone to sleep:
  *
- *   first_round_trips.ts ADDRESS TCP_PORT UDP_PORT COUNT
+ *   first_round_trips.ts ADDRESS TLS_PORT UNKNOWN_PORT UDP_PORT COUNT
  *
- * Prints JSON: microseconds of each TCP handshake, of the request and response after it, and of each
- * UDP request and response.
+ * Prints JSON: microseconds of the handshake of TCP and the first bytes both ways, of TLS and of what
+ * nobody knows, and of each UDP request and response.
  */
 
+import { EXCHANGES } from "./openings.ts";
 import {
   libc,
   must,
@@ -20,38 +21,37 @@ import {
 
 const PAUSE_MS = 0.5;
 const WARM_UP = 50;
-const REQUEST = new TextEncoder().encode(
-  "GET /page HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n",
-);
+const REQUEST = new Uint8Array(32).fill(0xc3);
 
-const [ip, tcpPort, udpPort, count] = Deno.args;
-const tcp = socketAddress(ip, Number(tcpPort));
+const [ip, tlsPort, unknownPort, udpPort, count] = Deno.args;
+const tls = socketAddress(ip, Number(tlsPort));
+const unknown = socketAddress(ip, Number(unknownPort));
 const udp = socketAddress(ip, Number(udpPort));
 const buffer = new Uint8Array(2048);
 const sleepCell = new Int32Array(new SharedArrayBuffer(4));
-const result = { handshake: [] as number[], request: [] as number[], udp: [] as number[] };
+const result = { tls: [] as number[], unknown: [] as number[], udp: [] as number[] };
 
 for (let i = -WARM_UP; i < Number(count); i++) {
-  const [handshake, request] = timeTcp();
+  const times = { tls: timeTcp(tls, "tls"), unknown: timeTcp(unknown, "unknown") };
   const datagram = timeUdp();
   if (i < 0) continue;
-  result.handshake.push(handshake);
-  result.request.push(request);
+  result.tls.push(times.tls);
+  result.unknown.push(times.unknown);
   result.udp.push(datagram);
 }
 console.log(JSON.stringify(result));
 
-function timeTcp(): [number, number] {
+function timeTcp(address: Uint8Array<ArrayBuffer>, exchange: string): number {
+  const { opening } = EXCHANGES[exchange];
   const fd = open(SOCK_STREAM);
   Atomics.wait(sleepCell, 0, 0, PAUSE_MS);
   const began = performance.now();
-  must(libc.connect(fd, tcp, 16), "connect");
-  const connected = performance.now();
-  must(libc.send(fd, REQUEST, BigInt(REQUEST.length), 0), "send");
+  must(libc.connect(fd, address, 16), "connect");
+  must(libc.send(fd, opening, BigInt(opening.length), 0), "send");
   must(libc.recv(fd, buffer, BigInt(buffer.length), 0), "receive");
   const answered = performance.now();
   libc.close(fd);
-  return [(connected - began) * 1000, (answered - connected) * 1000];
+  return (answered - began) * 1000;
 }
 
 function timeUdp(): number {

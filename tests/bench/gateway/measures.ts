@@ -1,11 +1,22 @@
 /** What is measured, by what program, and what the aim is (issue numbers are in the project's plan). */
 
-import { type Bed, ECHO_PORT, HTTP_PORT, IPERF_PORT } from "./bed.ts";
+import {
+  type Bed,
+  ECHO_PORT,
+  HTTP_PORT,
+  IPERF_PORT,
+  QUIC_PORT,
+  TLS_PORT,
+  UNKNOWN_PORT,
+  WHITELISTED_DNS_PORT,
+  WHITELISTED_TLS_PORT,
+} from "./bed.ts";
 
-/** How a measure is compared: the quotient to the unfiltered router's, or what is added to it. */
-export type Aim =
-  | { readonly ratio: number }
-  | { readonly added: number };
+/** How a measure is compared: the quotient to the reference's, or what is added to it. */
+export type Aim = ({ readonly ratio: number } | { readonly added: number }) & {
+  /** The reference; the unfiltered router by default. */
+  readonly beside?: "stateful";
+};
 
 export interface Measure {
   readonly name: string;
@@ -52,8 +63,8 @@ async function tcp(bed: Bed, seconds: number, connections: number) {
   return { gigabits: (end.sum_received?.bits_per_second ?? 0) / 1e9 };
 }
 
-async function udp(bed: Bed, seconds: number) {
-  const { sum } = await iperf(bed, seconds, ["-u", "-b", "0", "-l", "1400"]);
+async function udp(bed: Bed, seconds: number, length: number) {
+  const { sum } = await iperf(bed, seconds, ["-u", "-b", "0", "-l", `${length}`]);
   const arrived = 1 - (sum?.lost_percent ?? 0) / 100;
   return { gigabits: (sum?.bits_per_second ?? 0) * arrived / 1e9 };
 }
@@ -66,6 +77,30 @@ async function newConnections(bed: Bed, seconds: number) {
   return { perSecond: Number(/^Requests\/sec:\s+([\d.]+)/m.exec(report)?.[1]) };
 }
 
+/** Each has one flow at a time. */
+const CLIENTS = 4;
+
+/** New flows of an exchange a second, and of btblocker µs of processor time and packets judged each. */
+function newFlows(exchange: string, port: number) {
+  return async (bed: Bed, seconds: number) => {
+    const before = await bed.spent();
+    const args = [exchange, bed.server.ipv4, port, seconds];
+    const counts: { flows: number; unanswered: number }[] = await Promise.all(
+      Array.from({ length: CLIENTS }, async () => {
+        return JSON.parse(await bed.load((seconds + 30) * 1000, "new_flows.ts", ...args));
+      }),
+    );
+    const flows = counts.reduce((sum, count) => sum + count.flows, 0);
+    const unanswered = counts.reduce((sum, count) => sum + count.unanswered, 0);
+    const after = await bed.spent();
+    return {
+      perSecond: (flows - unanswered) / seconds,
+      cpu: (after.seconds - before.seconds) / flows * 1e6,
+      judged: (after.judged - before.judged) / flows,
+    };
+  };
+}
+
 const FLOWS_A_SECOND = 200;
 
 async function firstRoundTrips(bed: Bed, seconds: number) {
@@ -73,7 +108,7 @@ async function firstRoundTrips(bed: Bed, seconds: number) {
   const report = await bed.load(
     count * 20 + 30_000,
     ...["first_round_trips.ts", bed.server.ipv4] as const,
-    ...[HTTP_PORT, ECHO_PORT, count],
+    ...[TLS_PORT, UNKNOWN_PORT, ECHO_PORT, count],
   );
   const times: Record<string, number[]> = JSON.parse(report);
   const result: Record<string, number> = {};
@@ -88,31 +123,53 @@ async function firstRoundTrips(bed: Bed, seconds: number) {
 const tcpOne = (bed: Bed, seconds: number) => tcp(bed, seconds, 1);
 const tcpSixteen = (bed: Bed, seconds: number) => tcp(bed, seconds, 16);
 
-const P50 = { added: 100 };
-const P99 = { added: 1000 };
+const udpFull = (bed: Bed, seconds: number) => udp(bed, seconds, 1400);
+const udpShort = (bed: Bed, seconds: number) => udp(bed, seconds, 64);
+const newTls = newFlows("tls", TLS_PORT);
+const newQuic = newFlows("quic", QUIC_PORT);
+const newWhitelisted = newFlows("tls", WHITELISTED_TLS_PORT);
+const newLookups = newFlows("dns", WHITELISTED_DNS_PORT);
+
+const perSecond = { unit: "1/s", key: "perSecond", offload: true };
+const stateful = (ratio: number): Aim => ({ ratio, beside: "stateful" });
+const judged = { unit: "", key: "judged", offload: true, aim: { added: 0 } };
 const roundTrip = { unit: "µs", offload: true, run: firstRoundTrips };
 
 export const MEASURES: readonly Measure[] = [
+  {
+    ...{ name: "bulk TCP, 16 connections, MTU packets", unit: "Gbit/s", key: "gigabits" },
+    ...{ run: tcpSixteen, offload: false, aim: stateful(0.97), inspectAll: { ratio: 0.6 } },
+  },
   {
     ...{ name: "bulk TCP, 1 connection, GSO on", unit: "Gbit/s", key: "gigabits", run: tcpOne },
     ...{ offload: true, aim: { ratio: 0.97 }, inspectAll: { ratio: 0.75 } },
   },
   {
-    ...{ name: "bulk TCP, 16 connections, MTU packets", unit: "Gbit/s", key: "gigabits" },
-    ...{ run: tcpSixteen, offload: false, aim: { ratio: 0.95 }, inspectAll: { ratio: 0.4 } },
+    ...{ name: "bulk UDP, 1400 bytes, 1 flow", unit: "Gbit/s", key: "gigabits", run: udpFull },
+    ...{ offload: true, aim: stateful(0.97) },
   },
   {
-    ...{ name: "bulk UDP, 1400 bytes, 1 flow", unit: "Gbit/s", key: "gigabits", run: udp },
-    ...{ offload: true, aim: { ratio: 0.95 } },
+    ...{ name: "bulk UDP, 64 bytes, 1 flow", unit: "Gbit/s", key: "gigabits", run: udpShort },
+    ...{ offload: true, aim: stateful(0.97) },
   },
+  { ...perSecond, name: "new TLS connections a second", run: newTls, aim: stateful(0.97) },
   {
-    ...{ name: "new connections a second", unit: "1/s", key: "perSecond", run: newConnections },
-    ...{ offload: true, aim: { ratio: 0.8 } },
+    ...{ name: "  processor time of each", unit: "µs", key: "cpu", offload: true, run: newTls },
+    aim: { added: 3 },
   },
-  { ...roundTrip, name: "TCP handshake, p50", key: "handshake50", aim: P50 },
-  { ...roundTrip, name: "TCP handshake, p99", key: "handshake99", aim: P99 },
-  { ...roundTrip, name: "first request and response, p50", key: "request50", aim: P50 },
-  { ...roundTrip, name: "first request and response, p99", key: "request99", aim: P99 },
-  { ...roundTrip, name: "UDP request and response, p50", key: "udp50", aim: P50 },
-  { ...roundTrip, name: "UDP request and response, p99", key: "udp99", aim: P99 },
+  { ...perSecond, name: "new QUIC connections a second", run: newQuic, aim: stateful(0.97) },
+  {
+    ...perSecond,
+    ...{ name: "new whitelisted connections a second", run: newWhitelisted, aim: stateful(0.98) },
+  },
+  { ...judged, name: "  packets judged of each", run: newWhitelisted },
+  { ...perSecond, name: "whitelisted DNS lookups a second", run: newLookups, aim: stateful(0.98) },
+  { ...judged, name: "  packets judged of each lookup", run: newLookups },
+  { ...perSecond, name: "new HTTP connections a second", run: newConnections, aim: stateful(0.9) },
+  { ...roundTrip, name: "TLS, first round trips, p50", key: "tls50", aim: { added: 15 } },
+  { ...roundTrip, name: "TLS, first round trips, p99", key: "tls99", aim: { added: 100 } },
+  { ...roundTrip, name: "unknown, first round trips, p50", key: "unknown50", aim: { added: 100 } },
+  { ...roundTrip, name: "unknown, first round trips, p99", key: "unknown99", aim: { added: 500 } },
+  { ...roundTrip, name: "UDP request and response, p50", key: "udp50", aim: { added: 100 } },
+  { ...roundTrip, name: "UDP request and response, p99", key: "udp99", aim: { added: 500 } },
 ];
