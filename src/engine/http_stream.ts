@@ -67,6 +67,11 @@ export class HttpStreams {
     return this.#state[slot * 2 + direction] === FRAMES;
   }
 
+  /** Notes that the next frame begins at `position`. */
+  resume(slot: number, direction: number, position: number): void {
+    this.#next[slot * 2 + direction] = position;
+  }
+
   /** Whether the other side's latest request was HEAD. */
   isAskedForHead(slot: number, direction: number): boolean {
     return this.#asksHead[(slot * 2 + direction) ^ 1] !== 0;

@@ -6,7 +6,7 @@ import { hasReserved } from "../protocols/peer_wire/detect.ts";
 import { HANDSHAKE } from "../protocols/signatures.ts";
 import { kindRow } from "../protocols/methods.ts";
 import { negotiationLength, targetPort } from "../protocols/socks/negotiation.ts";
-import { detectWebsocketFrame } from "../protocols/websocket_tracker/detect.ts";
+import { detectWebsocketFrame, websocketFrameEnd } from "../protocols/websocket_tracker/detect.ts";
 import type { EncryptedFlows } from "./encrypted_flows.ts";
 import {
   ASKED,
@@ -33,7 +33,7 @@ import {
   payloadSequence,
   setBeginning,
 } from "./stream_space.ts";
-import { isHttpLike, judgeOpening } from "./tcp_opening.ts";
+import { isHttpLike, judgeOpening, mayDecide } from "./tcp_opening.ts";
 
 /** HTTP messages of one segment that are judged; a browser pipelines none, a test some. */
 const MAX_MESSAGES = 16;
@@ -205,6 +205,7 @@ export class TcpInspector {
       ? this.#prefixes.take(words, prefixAt)
       : words[prefixAt] - 1;
     const from = offset < 0 ? packet.payloadStart - offset : packet.payloadStart;
+    const before = this.#prefixes.length(index);
     const grew = this.#prefixes.write(
       index,
       Math.max(offset, 0),
@@ -215,6 +216,7 @@ export class TcpInspector {
     if (!grew) return WAIT;
     const start = this.#prefixes.start(index);
     const end = start + this.#prefixes.length(index);
+    if (!mayDecide(this.#prefixes.bytes, start, start + before, end)) return WAIT;
     return this.#judge(direction, this.#prefixes.bytes, start, end);
   }
 
@@ -364,8 +366,17 @@ export class TcpInspector {
         return this.#reopen(direction, bytes, from, end, position);
       }
       if (head.state === NOT_HTTP) {
-        this.#http.reset(flow.slot, direction); // another protocol, or frames that nobody follows
-        break;
+        if (!this.#http.hasFrames(flow.slot, direction)) {
+          this.#http.reset(flow.slot, direction); // another protocol
+          break;
+        }
+        const next = websocketFrameEnd(bytes, from, end);
+        if (next < 0) return this.#reopen(direction, bytes, from, end, position);
+        position = (position + next - from) | 0;
+        this.#http.resume(flow.slot, direction, position);
+        if (next >= end) break;
+        from = next;
+        continue;
       }
       this.#http.take(
         flow.slot,

@@ -6,6 +6,7 @@ import { detectWebSeed } from "../protocols/web_seed/detect.ts";
 import { detectWebsocketTracker } from "../protocols/websocket_tracker/detect.ts";
 import { detectMention } from "../protocols/mentions/detect.ts";
 import { detectSocks } from "../protocols/socks/negotiation.ts";
+import { PREFIX_LENGTH } from "./prefix_pool.ts";
 
 const PEER_WIRE_FIRST = 19;
 const SOCKS4 = 4;
@@ -35,6 +36,29 @@ export function judgeOpening(
   }
   if (blockSocks && (first === SOCKS4 || first === SOCKS5)) return detectSocks(bytes, start, end);
   return null;
+}
+
+/** Bytes of an opening that are read anew with each segment: handshakes and negotiations are shorter. */
+const SHORT = 512;
+/** Of a longer one a sixteenth must have come. */
+const GROWTH = 4;
+
+/**
+ * Whether the opening `[start, end)`, of which the bytes up to `before` have been judged already, is
+ * worth another judgement. Who sends a head byte by byte must not make us read it all each time: what
+ * the head says counts for the receiver when its empty line has come, what follows it when there is
+ * more of it. The whole of a prefix is always judged.
+ */
+export function mayDecide(bytes: Uint8Array, start: number, before: number, end: number): boolean {
+  const length = end - start;
+  if (length <= SHORT || length >= PREFIX_LENGTH) return true;
+  if (end - before >= (before - start) >> GROWTH) return true;
+  // An empty line: two line feeds, perhaps with a carriage return between them.
+  for (let at = Math.max(start + 2, before); at < end; at++) {
+    if (bytes[at] !== LF) continue;
+    if (bytes[at - 1] === LF || (bytes[at - 1] === CR && bytes[at - 2] === LF)) return true;
+  }
+  return false;
 }
 
 /** A request line begins with a method of letters, a response with `HTTP/`. */

@@ -126,7 +126,7 @@ export function integerAt(bytes: Uint8Array, at: number, end: number): number {
 }
 
 /** Position after the string at `at`, or -1. */
-function skipString(bytes: Uint8Array, at: number, end: number): number {
+export function skipString(bytes: Uint8Array, at: number, end: number): number {
   if (at < 0 || at >= end) return -1;
   let length = bytes[at] - ZERO;
   if (length < 0 || length > 9) return -1;

@@ -199,7 +199,13 @@ const described: readonly (readonly [Method, string, Uint8Array, string | null])
   [
     "websocket-tracker",
     "JSON",
-    join(hex("817e0040"), latin1('{"action":"announce","peer_id":"-WW0107-abcdefghijkl"}')),
+    join(
+      hex("817e0062"),
+      latin1(
+        '{"peer_id":"-WW0107-abcdefghijkl","action":"announce","info_hash":"abcdefghijklmnopqrst"}',
+      ),
+      latin1(" ".repeat(14)),
+    ),
     "WebTorrent 1.7",
   ],
   ["lsd", "nothing", latin1("BT-SEARCH * HTTP/1.1"), null],

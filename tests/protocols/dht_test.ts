@@ -23,6 +23,7 @@ const positives: readonly (readonly [string, string, string])[] = [
   ["ping", "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe", "ping query"],
   ["a ping's answer", "d1:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re", "response"],
   ["an error", "d1:eli201e23:A Generic Error Ocurrede1:t2:aa1:y1:ee", "error"],
+  ["an error of a code alone", "d1:eli203ee1:t2:aa1:y1:ee", "error"],
   ["an error without text", "d1:eli203e0:e1:t1:a1:y1:ee", "error"],
   [
     "find_node",

@@ -3,6 +3,9 @@ import { type Kind, match, type Method } from "../../src/protocols/match.ts";
 import { kindRow, METHOD_ROWS, readInfoHash } from "../../src/protocols/methods.ts";
 import { hex, join, latin1 } from "./datagrams.ts";
 
+/** A text message in one frame (RFC 6455, 5.2). */
+const inFrame = (text: string) => join(hex("817e"), Uint8Array.of(0, text.length), latin1(text));
+
 const HASH = "00ff41f9b3d3c1ae4ef2a1b2c3d4e5f601234567";
 const RAW = hex(HASH);
 const PSTR = "13426974546f7272656e742070726f746f636f6c";
@@ -88,7 +91,7 @@ const CASES: readonly (readonly [Method, Kind, string, Uint8Array, string | null
     "websocket-tracker",
     "message",
     "escaped as JSON",
-    latin1(
+    inFrame(
       '{"info_hash":"\\u0000\\u00ffA\\u00f9\\u00b3\\u00d3\\u00c1\\u00ae' +
         'N\\u00f2\\u00a1\\u00b2\\u00c3\\u00d4\\u00e5\\u00f6\\u0001#Eg","action":"announce"}',
     ),

@@ -2,6 +2,10 @@ import {
   detectWebsocketFrame,
   detectWebsocketTracker,
 } from "../../src/protocols/websocket_tracker/detect.ts";
+import assert from "node:assert/strict";
+import zlib from "node:zlib";
+import fc from "fast-check";
+import { inflateBeginning } from "../../src/protocols/websocket_tracker/inflate.ts";
 import { hex, join, latin1 } from "./datagrams.ts";
 import { testProperties, testTable } from "./streams.ts";
 
@@ -36,7 +40,72 @@ const MATCH = "WebTorrent tracker message";
 const CLIENT = join(UPGRADE, frame(ANNOUNCE, 0x81, KEY));
 const SERVER = join(SWITCHING, frame(RESPONSE));
 
+/** A message in frames of `size` bytes (RFC 6455, 5.4), masked, with a ping behind the first. */
+function fragments(message: Uint8Array, size: number, rsv1 = 0): Uint8Array {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < message.length; at += size) {
+    const part = String.fromCharCode(...message.subarray(at, at + size));
+    const fin = at + size >= message.length ? 0x80 : 0;
+    parts.push(frame(part, fin | (at === 0 ? 1 | rsv1 : 0), KEY));
+    if (at === 0) parts.push(frame("p", 0x89, KEY));
+  }
+  return join(...parts);
+}
+
+/** As permessage-deflate sends it (RFC 7692, 7.2.1): flushed, without the last four bytes. */
+function deflated(text: string | Uint8Array, level = 6): Uint8Array {
+  const data = typeof text === "string" ? latin1(text) : text;
+  const options = { level, finishFlush: zlib.constants.Z_SYNC_FLUSH };
+  return new Uint8Array(zlib.deflateRawSync(data, options)).slice(0, -4);
+}
+const LONG = ANNOUNCE.replace("}]}", `},${'{"offer":{"sdp":"v=0"},"offer_id":"y"},'.repeat(200)}`);
+
 testTable("detectWebsocketTracker", detectWebsocketTracker, [
+  ...[1, 20, 64, 125].map((size) => ({
+    name: `accepts a message in frames of ${size} bytes`,
+    bytes: join(UPGRADE, fragments(latin1(ANNOUNCE), size)),
+    expected: MATCH,
+  })),
+  ...[0, 1, 6, 9].map((level) => ({
+    name: `accepts a compressed message, level ${level}`,
+    bytes: join(UPGRADE, fragments(deflated(ANNOUNCE, level), 8000, 0x40)),
+    expected: MATCH,
+  })),
+  {
+    name: "accepts a compressed message in fragments",
+    bytes: join(UPGRADE, fragments(deflated(ANNOUNCE), 64, 0x40)),
+    expected: MATCH,
+  },
+  {
+    name: "accepts a long compressed message by its beginning",
+    bytes: join(UPGRADE, fragments(deflated(LONG), 60_000, 0x40)).slice(0, 700),
+    expected: MATCH,
+  },
+  {
+    name: "waits for more of a compressed message",
+    bytes: join(UPGRADE, fragments(deflated(ANNOUNCE), 30, 0x40)).slice(0, UPGRADE.length + 60),
+    expected: "more",
+  },
+  {
+    name: "rejects a compressed chat",
+    bytes: join(UPGRADE, fragments(deflated('{"text":"hello","room":"announce"}'), 900, 0x40)),
+    expected: "no",
+  },
+  {
+    name: "rejects a message that grows a thousandfold",
+    bytes: join(UPGRADE, fragments(deflated(new Uint8Array(1_000_000)), 4000, 0x40)),
+    expected: "no",
+  },
+  {
+    name: "rejects what refers to an earlier message",
+    bytes: join(UPGRADE, frame("\x2a\x02\x11\x00", 0xc1, KEY)),
+    expected: "no",
+  },
+  {
+    name: "accepts an announce behind another message",
+    bytes: join(UPGRADE, frame('{"action":"ping"}', 0x81, KEY), frame(ANNOUNCE, 0x81, KEY)),
+    expected: MATCH,
+  },
   { name: "accepts a client's masked announce", bytes: CLIENT, expected: MATCH },
   { name: "accepts a server's response", bytes: SERVER, expected: MATCH },
   {
@@ -115,3 +184,27 @@ testTable("detectWebsocketFrame", detectWebsocketFrame, [
 
 testProperties("detectWebsocketTracker", detectWebsocketTracker, [CLIENT, SERVER]);
 testProperties("detectWebsocketFrame", detectWebsocketFrame, [frame(ANNOUNCE, 0x81, KEY)]);
+
+Deno.test("property: inflateBeginning() is zlib's beginning, whatever is cut off", () => {
+  const texts = fc.tuple(fc.uint8Array({ maxLength: 1500 }), fc.constantFrom(2, 30, 256))
+    .map(([bytes, kinds]) => bytes.map((byte) => byte % kinds));
+  const level = fc.integer({ min: 0, max: 9 });
+  fc.assert(fc.property(texts, level, fc.nat(4), fc.nat(2000), (text, level, strategy, cut) => {
+    const data = new Uint8Array(zlib.deflateRawSync(text, { level, strategy }));
+    const into = new Uint8Array(1024);
+    const whole = inflateBeginning(data, 0, data.length, into);
+    assert.equal(whole, Math.min(text.length, into.length));
+    assert.deepEqual(into.subarray(0, whole), text.subarray(0, whole));
+    const part = inflateBeginning(data, 0, Math.min(cut, data.length), into);
+    assert.ok(part >= 0);
+    assert.deepEqual(into.subarray(0, part), text.subarray(0, part));
+  }));
+});
+
+Deno.test("property: inflateBeginning() of any bytes ends inside its buffer", () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+    const into = new Uint8Array(64);
+    const length = inflateBeginning(bytes, 0, bytes.length, into);
+    assert.ok(length >= -1 && length <= into.length);
+  }));
+});

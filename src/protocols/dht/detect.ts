@@ -10,16 +10,29 @@
  * behind one extra byte.
  */
 import { ascii, startsWith } from "../../packet/bytes.ts";
-import { findKey, integerAt, skipElement, stringLength, stringStart } from "../bencode.ts";
+import {
+  findKey,
+  integerAt,
+  skipElement,
+  skipString,
+  stringLength,
+  stringStart,
+} from "../bencode.ts";
 import { COMPACT_PEER6_LENGTH, COMPACT_PEER_LENGTH } from "../compact_peers.ts";
 import { type Kind, type Match, match } from "../match.ts";
 import { wordsAt } from "../signatures.ts";
+import { WordSet } from "../word_set.ts";
 
-const MIN_LENGTH = 24; // of an error with an empty text and an empty transaction id
+const MIN_LENGTH = 22; // of an error without a text and with an empty transaction id
+/** Messages fit a datagram that is not cut into fragments; clients read no longer ones than this. */
+const MAX_LENGTH = 8192;
+const FIRST_ERROR = 201;
+const LAST_ERROR = 302;
 const DICTIONARY = 0x64; // d
 const LIST = 0x6c; // l
 const END = 0x65; // e
 const ZERO = 0x30;
+const ONE = 0x31;
 const NINE = 0x39;
 const COLON = 0x3a;
 
@@ -35,11 +48,12 @@ const COMPACT_NODE_LENGTH = 26; // node id 20, IPv4 4, port 2
 const COMPACT_NODE6_LENGTH = 38; // BEP 32: node id 20, IPv6 16, port 2
 const SAMPLE_LENGTH = 20; // BEP 51
 
-const ID = ascii("id");
-const NODES = ascii("nodes");
-const NODES6 = ascii("nodes6");
+/** Keys of `a` and `r` that are looked at. */
+const NAMES = new WordSet(["id", "nodes", "nodes6", "samples", "values"]);
+const [ID, NODES, NODES6, SAMPLES, PEERS] = [0, 1, 2, 3, 4];
+/** Where their values stand in the dictionary last read, or -1. */
+const values = new Int32Array(5);
 const VALUES = ascii("values");
-const SAMPLES = ascii("samples");
 const R = ascii("r");
 const A = ascii("a");
 const Q = ascii("q");
@@ -59,19 +73,19 @@ const ERROR = match("dht", "error", "proof", "error");
 
 /** A KRPC query, response or error that starts the datagram `[start, end)`. */
 export function detectDht(bytes: Uint8Array, start: number, end: number): Match | null {
-  if (end - start < MIN_LENGTH || bytes[start] !== DICTIONARY) return null;
+  const size = end - start;
+  if (size < MIN_LENGTH || size > MAX_LENGTH || bytes[start] !== DICTIONARY) return null;
   if (bytes[start + 1] < ZERO || bytes[start + 1] > NINE) return null;
   let a = -1, e = -1, q = -1, r = -1, t = -1, y = -1;
   let at = start + 1;
   while (at < end && bytes[at] !== END) {
-    const key = stringStart(bytes, at, end);
-    if (key < 0) return null;
-    const length = stringLength(bytes, at, end);
-    const value = key + length;
+    const value = skipString(bytes, at, end);
+    if (value < 0) return null;
+    const isOneLetter = bytes[at] === ONE && bytes[at + 1] === COLON;
     at = skipElement(bytes, value, end);
     if (at < 0) return null;
-    if (length !== 1) continue;
-    switch (bytes[key]) {
+    if (!isOneLetter) continue;
+    switch (bytes[value - 1]) {
       case KEY_A:
         a = value;
         break;
@@ -93,8 +107,8 @@ export function detectDht(bytes: Uint8Array, start: number, end: number): Match 
     }
   }
   if (at >= end) return null; // cut before the closing "e"
-  if (y < 0 || bytes[y] !== 0x31 || bytes[y + 1] !== COLON) return null; // a string of one byte
-  if (t < 0 || stringStart(bytes, t, end) < 0) return null;
+  if (y < 0 || bytes[y] !== ONE || bytes[y + 1] !== COLON) return null; // a string of one byte
+  if (t < 0 || skipString(bytes, t, end) < 0) return null;
   switch (bytes[y + 2]) {
     case KEY_Q:
       return query(bytes, a, q, end);
@@ -109,7 +123,7 @@ export function detectDht(bytes: Uint8Array, start: number, end: number): Match 
 
 function query(bytes: Uint8Array, a: number, q: number, end: number): Match | null {
   const name = stringStart(bytes, q, end);
-  if (name < 0 || !hasNodeId(bytes, a, end)) return null;
+  if (name < 0 || !readNames(bytes, a, end)) return null;
   const nameEnd = name + stringLength(bytes, q, end);
   for (let i = 0; i < QUERIES.length; i++) {
     const row = QUERIES[i];
@@ -119,26 +133,47 @@ function query(bytes: Uint8Array, a: number, q: number, end: number): Match | nu
 }
 
 function response(bytes: Uint8Array, r: number, end: number): Match | null {
-  if (!hasNodeId(bytes, r, end)) return null;
-  if (!isRowOf(bytes, findKey(bytes, r, end, NODES), end, COMPACT_NODE_LENGTH)) return null;
-  if (!isRowOf(bytes, findKey(bytes, r, end, NODES6), end, COMPACT_NODE6_LENGTH)) return null;
-  if (!isRowOf(bytes, findKey(bytes, r, end, SAMPLES), end, SAMPLE_LENGTH)) return null;
-  const values = findKey(bytes, r, end, VALUES);
-  if (values < 0) return RESPONSE;
-  return isPeerList(bytes, values, end) ? PEERS_RESPONSE : null;
+  if (!readNames(bytes, r, end)) return null;
+  if (!isRowOf(bytes, values[NODES], end, COMPACT_NODE_LENGTH)) return null;
+  if (!isRowOf(bytes, values[NODES6], end, COMPACT_NODE6_LENGTH)) return null;
+  if (!isRowOf(bytes, values[SAMPLES], end, SAMPLE_LENGTH)) return null;
+  if (values[PEERS] < 0) return RESPONSE;
+  return isPeerList(bytes, values[PEERS], end) ? PEERS_RESPONSE : null;
 }
 
-/** BEP 5, errors: a list of a code and a text. */
+/**
+ * Reads the dictionary `a` or `r` at `dictAt` once: where the values of {@link NAMES} stand, the first
+ * of each. False without an `id` of 20 bytes.
+ */
+function readNames(bytes: Uint8Array, dictAt: number, end: number): boolean {
+  values.fill(-1);
+  if (dictAt < 0 || dictAt >= end || bytes[dictAt] !== DICTIONARY) return false;
+  let at = dictAt + 1;
+  while (at < end && bytes[at] !== END) {
+    const value = skipString(bytes, at, end);
+    if (value < 0) return false;
+    if (bytes[at + 1] === COLON) { // all names are shorter than ten
+      const name = NAMES.indexOf(bytes, at + 2, value - at - 2);
+      if (name >= 0 && values[name] < 0) values[name] = value;
+    }
+    at = skipElement(bytes, value, end);
+    if (at < 0) return false;
+  }
+  return values[ID] >= 0 && stringLength(bytes, values[ID], end) === NODE_ID_LENGTH;
+}
+
+/**
+ * BEP 5, errors: a list of a code and a text, which some leave out. Codes are 201…207 and, of BEP 44,
+ * 301 and 302.
+ */
 function isError(bytes: Uint8Array, e: number, end: number): boolean {
   if (e < 0 || bytes[e] !== LIST) return false;
-  if (!(integerAt(bytes, e + 1, end) >= 0)) return false; // NaN too
+  const code = integerAt(bytes, e + 1, end);
+  if (!(code >= 0)) return false; // NaN too
   const text = skipElement(bytes, e + 1, end);
-  const start = stringStart(bytes, text, end);
-  return start >= 0 && bytes[start + stringLength(bytes, text, end)] === END;
-}
-
-function hasNodeId(bytes: Uint8Array, dictAt: number, end: number): boolean {
-  return stringLength(bytes, findKey(bytes, dictAt, end, ID), end) === NODE_ID_LENGTH;
+  if (bytes[text] === END) return code >= FIRST_ERROR && code <= LAST_ERROR;
+  const after = skipString(bytes, text, end);
+  return after >= 0 && bytes[after] === END;
 }
 
 /** Whether the optional string at `at` (-1: absent) is a row of entries of `size` bytes. */

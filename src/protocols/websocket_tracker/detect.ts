@@ -1,10 +1,20 @@
 /**
  * WebSocket trackers (WebTorrent, "bittorrent-tracker"): JSON messages in WebSocket frames
- * (RFC 6455). The client's frames are masked; compressed ones (RFC 7692) cannot be read.
+ * (RFC 6455). The client's frames are masked; messages may be compressed (RFC 7692).
  */
 
 import { u16be, u32be } from "../../packet/bytes.ts";
-import { CUT_HEAD, CUT_LINE, type HttpHead, NOT_HTTP, readHead, UPGRADE } from "../http.ts";
+import { latin1 } from "../client_name.ts";
+import {
+  CUT_HEAD,
+  CUT_LINE,
+  type HttpHead,
+  isLetter,
+  NOT_HTTP,
+  readHead,
+  UPGRADE,
+} from "../http.ts";
+import { inflateBeginning } from "./inflate.ts";
 import { type JsonAnswer, readTrackerJson } from "./json_message.ts";
 import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
 import { PrefixSet } from "../word_set.ts";
@@ -16,8 +26,11 @@ const STATUS_SWITCHING = 101;
 
 /** First byte: FIN, RSV1…3, opcode. */
 const FIN = 0x80;
-const RESERVED = 0x70;
+/** RSV1: the message is compressed (RFC 7692, 6). */
+const COMPRESSED = 0x40;
+const RESERVED = 0x30;
 const OPCODE = 0x0f;
+const CONTINUATION = 0;
 const TEXT = 1;
 const BINARY = 2;
 const FIRST_CONTROL = 8;
@@ -27,11 +40,15 @@ const MASK = 0x80;
 const LENGTH16 = 126;
 const LENGTH64 = 127;
 const OPEN_OBJECT = 0x7b;
-/** Pings and the like before the first message. */
-const MAX_FRAMES = 8;
+/** Frames read at one place: messages in fragments, and pings between them. */
+const MAX_FRAMES = 1024;
 
-/** An unmasked message; bounded like the stream prefix it comes from. */
-const unmasked = new Uint8Array(4096);
+/** A message, unmasked and put together; bounded like the stream prefix it comes from. */
+const message = new Uint8Array(4096);
+/** Its text where it is compressed: what decides stands in the first few hundred bytes. */
+const inflated = new Uint8Array(1024);
+/** Compressed bytes looked at. */
+const MAX_COMPRESSED = 1024;
 
 /**
  * Looks at the beginning of a stream, of either side: the Upgrade request (or its 101 response),
@@ -55,47 +72,107 @@ export function detectWebsocketTracker(
   return detectWebsocketFrame(bytes, head.bodyStart, end);
 }
 
-/** Looks at frames from a frame boundary on; the caller knows that this is a WebSocket. */
+/**
+ * Looks at frames from a frame boundary on; the caller knows that this is a WebSocket. A message may
+ * come in fragments, with control frames between them (RFC 6455, 5.4), and compressed (RFC 7692).
+ */
 export function detectWebsocketFrame(bytes: Uint8Array, start: number, end: number): StreamAnswer {
   let at = start;
-  for (let frame = 0; frame < MAX_FRAMES; frame++) {
-    if (end - at < 2) return NEED_MORE;
+  let filled = -1; // bytes of the message at hand; -1 between messages
+  let isCompressed = false;
+  for (let frames = 0; frames < MAX_FRAMES; frames++) {
+    if (!readFrame(bytes, at, end)) {
+      if (filled < 0) return at >= end && frames > 0 ? null : NEED_MORE;
+      return answerOf(readMessage(filled, isCompressed));
+    }
     const first = bytes[at];
     const opcode = first & OPCODE;
     if ((first & RESERVED) !== 0) return null;
-    const masked = (bytes[at + 1] & MASK) !== 0;
-    let length = bytes[at + 1] & ~MASK;
-    at += 2;
-    if (length === LENGTH16) {
-      if (end - at < 2) return NEED_MORE;
-      length = u16be(bytes, at);
-      at += 2;
-    } else if (length === LENGTH64) {
-      if (end - at < 8) return NEED_MORE;
-      if (u32be(bytes, at) !== 0) return null;
-      length = u32be(bytes, at + 4);
-      at += 8;
-    }
-    const key = at;
-    if (masked) at += 4;
-    if (at > end) return NEED_MORE;
+    const dataEnd = frame.data + frame.length;
+    at = dataEnd;
+    if (opcode >= FIRST_CONTROL && opcode <= LAST_CONTROL) continue;
     if (opcode === TEXT || opcode === BINARY) {
-      const answer = readMessage(bytes, masked ? key : -1, at, Math.min(end, at + length));
-      if (answer === "match") return MESSAGE;
-      const whole = (first & FIN) !== 0 && at + length <= end;
-      return answer === "cut" && !whole ? NEED_MORE : null;
+      if (filled >= 0) return null;
+      filled = 0;
+      isCompressed = (first & COMPRESSED) !== 0;
+    } else if (opcode !== CONTINUATION || filled < 0 || (first & COMPRESSED) !== 0) return null;
+    filled = addData(bytes, filled, Math.min(end, dataEnd));
+    if (dataEnd > end || filled === message.length) {
+      return answerOf(readMessage(filled, isCompressed));
     }
-    if (opcode < FIRST_CONTROL || opcode > LAST_CONTROL) return null;
-    at += length;
+    if ((first & FIN) === 0) continue;
+    if (readMessage(filled, isCompressed) === "match") return MESSAGE;
+    filled = -1;
   }
   return null;
 }
 
-function readMessage(bytes: Uint8Array, key: number, at: number, end: number): JsonAnswer {
-  if (key < 0) return readTrackerJson(bytes, at, end);
+/** What is said of a message that goes on. */
+function answerOf(answer: JsonAnswer): StreamAnswer {
+  return answer === "match" ? MESSAGE : answer === "cut" ? NEED_MORE : null;
+}
+
+/** Where the frame at `at` ends, possibly past `end`; -1 when its header is cut. */
+export function websocketFrameEnd(bytes: Uint8Array, at: number, end: number): number {
+  return readFrame(bytes, at, end) ? frame.data + frame.length : -1;
+}
+
+/** The text of the message in which {@link detectWebsocketTracker} or a frame's test has matched. */
+export function websocketText(bytes: Uint8Array, start: number, end: number): string | null {
+  const answer = isLetter(bytes[start])
+    ? detectWebsocketTracker(bytes, start, end)
+    : detectWebsocketFrame(bytes, start, end);
+  return answer === MESSAGE ? latin1(text, 0, textLength) : null;
+}
+
+/** The frame last read: where its data begins, its length, and its mask or -1. */
+const frame = { data: 0, length: 0, mask: -1 };
+
+/** RFC 6455, 5.2; false when the header is cut. A length beyond 4 GiB is taken for 4 GiB. */
+function readFrame(bytes: Uint8Array, at: number, end: number): boolean {
+  if (end - at < 2) return false;
+  const isMasked = (bytes[at + 1] & MASK) !== 0;
+  let length = bytes[at + 1] & ~MASK;
+  at += 2;
+  if (length === LENGTH16) {
+    if (end - at < 2) return false;
+    length = u16be(bytes, at);
+    at += 2;
+  } else if (length === LENGTH64) {
+    if (end - at < 8) return false;
+    length = u32be(bytes, at) === 0 ? u32be(bytes, at + 4) : 0xffff_ffff;
+    at += 8;
+  }
+  if (isMasked && end - at < 4) return false;
+  frame.mask = isMasked ? at : -1;
+  frame.data = isMasked ? at + 4 : at;
+  frame.length = length;
+  return true;
+}
+
+/** Adds the frame's data up to `dataEnd` to the message; answers its length. */
+function addData(bytes: Uint8Array, filled: number, dataEnd: number): number {
+  const { data, mask } = frame;
+  const length = Math.min(dataEnd - data, message.length - filled);
+  for (let i = 0; i < length; i++) {
+    message[filled + i] = mask < 0 ? bytes[data + i] : bytes[data + i] ^ bytes[mask + (i & 3)];
+  }
+  return filled + Math.max(0, length);
+}
+
+/** The text that was read last. */
+let text = message;
+let textLength = 0;
+
+function readMessage(length: number, isCompressed: boolean): JsonAnswer {
+  text = message;
+  textLength = length;
+  if (isCompressed) {
+    text = inflated;
+    textLength = inflateBeginning(message, 0, Math.min(length, MAX_COMPRESSED), inflated);
+    if (textLength < 0) return "no";
+  }
   // One byte says of nearly everything that it is no JSON object.
-  if (at < end && (bytes[at] ^ bytes[key]) !== OPEN_OBJECT) return "no";
-  const length = Math.min(end - at, unmasked.length);
-  for (let i = 0; i < length; i++) unmasked[i] = bytes[at + i] ^ bytes[key + (i & 3)];
-  return readTrackerJson(unmasked, 0, length);
+  if (textLength > 0 && text[0] !== OPEN_OBJECT && text[0] > 0x20) return "no";
+  return readTrackerJson(text, 0, textLength);
 }

@@ -1,12 +1,12 @@
 /** Info-hashes in the messages of WebTorrent's trackers. */
-import { latin1 } from "../client_name.ts";
 import { INFO_HASH_LENGTH } from "../info_hash.ts";
+import { websocketText } from "./detect.ts";
 
 const FIELD = /"info_hash"\s*:\s*"((?:[^"\\]|\\.)*)"/;
 
 /** The message's `info_hash`, whose characters are the bytes; null where the text does not show it. */
 export function websocketInfoHash(bytes: Uint8Array, start: number, end: number): string | null {
-  const field = FIELD.exec(latin1(bytes, start, Math.min(end - start, 4096)))?.[1];
+  const field = FIELD.exec(websocketText(bytes, start, end) ?? "")?.[1];
   if (field === undefined) return null;
   try {
     const hash = JSON.parse(
