@@ -10,6 +10,10 @@
 #ifndef BTBLOCKER_BANS_H
 #define BTBLOCKER_BANS_H
 
+#ifndef NULL
+#define NULL ((void *)0)
+#endif
+
 #define VLAN_TAGS_MAX 2	     /* 802.1ad (QinQ): service and customer tag */
 #define EXTENSIONS_MAX 6     /* each at most once, RFC 8200 section 4.1; real packets have 0 to 2 */
 #define FRAGMENT_OFFSET 0x1fff
@@ -17,21 +21,24 @@
 #define ROUTER_SOLICITATION 133 /* types of ICMPv6 */
 #define REDIRECT 137
 
-/* Set before load: also look for the sender's transport and port (BAN_SCOPE=endpoint). */
-const volatile __u32 endpoint_scope = 0;
+/* Set before load: what of an IPv6 address counts, in network order (BAN_PREFIX). */
+const volatile __u32 ipv6_mask[4] = { ~0U, ~0U, ~0U, ~0U };
 
-/* Set before load: also look for the sender's network (a fleet bans them). Costs nothing where not. */
-const volatile __u32 network_bans = 0;
-
+/*
+ * Hashes that evict nothing: which ban gives way to another one, and that one by hand never does, is
+ * decided in user space.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, BANS_DEFAULT);
 	__type(key, struct in6_addr);
 	__type(value, struct ban);
 } blocked_ips SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, BANS_DEFAULT);
 	__type(key, struct endpoint);
 	__type(value, struct ban);
@@ -44,6 +51,14 @@ struct {
 	__type(key, struct network);
 	__type(value, struct ban);
 } blocked_networks SEC(".maps");
+
+/* What nobody is banned by costs a packet nothing: an element of an array is read without a call. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BAN_KINDS);
+	__type(key, __u32);
+	__type(value, __u32);
+} bans_in_force SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -123,7 +138,8 @@ static __always_inline void map_ipv4(struct in6_addr *to, __be32 address)
 }
 
 /* Fills the source. -1 also where no ports follow: a later fragment. */
-static __always_inline int parse_ipv4(struct cursor *cursor, struct endpoint *from, bool *cut)
+static __always_inline int parse_ipv4(struct cursor *cursor, struct endpoint *from, bool *cut,
+				      bool wants_ports)
 {
 	struct iphdr ip;
 
@@ -131,7 +147,7 @@ static __always_inline int parse_ipv4(struct cursor *cursor, struct endpoint *fr
 	if (*cut)
 		return -1;
 	map_ipv4(&from->address, ip.saddr);
-	if (!endpoint_scope || ip.frag_off & bpf_htons(FRAGMENT_OFFSET))
+	if (!wants_ports || ip.frag_off & bpf_htons(FRAGMENT_OFFSET))
 		return -1;
 	cursor->pos += ip.ihl * 4;
 	return ip.protocol;
@@ -163,7 +179,8 @@ static __always_inline int skip_extensions(struct cursor *cursor, __u8 next)
 	return next;
 }
 
-static __always_inline int parse_ipv6(struct cursor *cursor, struct endpoint *from, bool *cut)
+static __always_inline int parse_ipv6(struct cursor *cursor, struct endpoint *from, bool *cut,
+				      bool wants_ports)
 {
 	struct ipv6hdr ip;
 
@@ -171,7 +188,7 @@ static __always_inline int parse_ipv6(struct cursor *cursor, struct endpoint *fr
 	if (*cut)
 		return -1;
 	from->address = ip.saddr;
-	if (!endpoint_scope)
+	if (!wants_ports)
 		return -1;
 	cursor->pos += sizeof(ip);
 	return skip_extensions(cursor, ip.nexthdr);
@@ -282,11 +299,33 @@ static __always_inline void count(const struct arrival *arrival, struct ban *ban
 	count_drop(arrival);
 }
 
+static __always_inline bool may_have(__u32 kind)
+{
+	__u32 *any = bpf_map_lookup_elem(&bans_in_force, &kind);
+
+	return any && *any;
+}
+
+static __always_inline struct ban *ban_of_address(const struct in6_addr *address)
+{
+	const __u32 *word = address->in6_u.u6_addr32;
+	bool is_ipv4 = !word[0] && !word[1] && word[2] == bpf_htonl(0xffff);
+	struct in6_addr key = *address;
+	int i;
+
+	if (!is_ipv4) {
+#pragma unroll
+		for (i = 0; i < 4; i++)
+			key.in6_u.u6_addr32[i] &= ipv6_mask[i];
+	}
+	return bpf_map_lookup_elem(&blocked_ips, &key);
+}
+
 /*
  * The longest network that has the address decides. Where its ban has ended but the one around it has not,
- * packets pass until the fleet's side takes it out, at its next look.
+ * packets pass until it is taken out, at the next look.
  */
-static __always_inline struct ban *ban_of_network(struct in6_addr *address)
+static __always_inline struct ban *ban_of_network(const struct in6_addr *address)
 {
 	struct network of = { .bits = 128, .address = *address };
 
@@ -299,9 +338,9 @@ static __always_inline bool holds_ban(const struct endpoint *end)
 	struct in6_addr address = end->address;
 	struct endpoint whole = *end;
 
-	return in_force(bpf_map_lookup_elem(&blocked_ips, &address)) ||
-	       (endpoint_scope && in_force(bpf_map_lookup_elem(&blocked_endpoints, &whole))) ||
-	       (network_bans && in_force(ban_of_network(&address)));
+	return (may_have(ADDRESSES) && in_force(ban_of_address(&address))) ||
+	       (may_have(ENDPOINTS) && in_force(bpf_map_lookup_elem(&blocked_endpoints, &whole))) ||
+	       (may_have(NETWORKS) && in_force(ban_of_network(&address)));
 }
 
 /*
@@ -311,24 +350,30 @@ static __always_inline bool holds_ban(const struct endpoint *end)
  */
 static __always_inline bool is_from_banned(const struct arrival *arrival, struct cursor *cursor, int network)
 {
+	bool addresses = may_have(ADDRESSES);
+	bool endpoints = may_have(ENDPOINTS);
+	bool networks = may_have(NETWORKS);
 	struct cursor start = *cursor;
+	struct ban *ban = NULL;
 	struct endpoint from;
-	struct ban *ban;
 	int transport;
 	bool cut;
 
+	if (!addresses && !endpoints && !networks)
+		return false;
 	if (network == bpf_htons(ETH_P_IP))
-		transport = parse_ipv4(cursor, &from, &cut);
+		transport = parse_ipv4(cursor, &from, &cut, endpoints);
 	else if (network == bpf_htons(ETH_P_IPV6))
-		transport = parse_ipv6(cursor, &from, &cut);
+		transport = parse_ipv6(cursor, &from, &cut, endpoints);
 	else
 		return false;
 	if (cut)
 		return false;
-	ban = bpf_map_lookup_elem(&blocked_ips, &from.address);
-	if (endpoint_scope && !in_force(ban) && parse_ports(cursor, transport, &from))
+	if (addresses)
+		ban = ban_of_address(&from.address);
+	if (endpoints && !in_force(ban) && parse_ports(cursor, transport, &from))
 		ban = bpf_map_lookup_elem(&blocked_endpoints, &from);
-	if (network_bans && !in_force(ban))
+	if (networks && !in_force(ban))
 		ban = ban_of_network(&from.address);
 	if (!in_force(ban) || stays_open(&start, network))
 		return false;

@@ -11,13 +11,16 @@
 #include <linux/in6.h>
 #include <linux/types.h>
 
-#define BANS_DEFAULT 131072 /* entries of a ban map; BAN_LIMIT sets another size before load */
+#define BANS_DEFAULT 131136 /* entries of a ban map; BAN_LIMIT sets another size before load */
 #define NETWORKS_MOST 65536 /* entries of blocked_networks, allocated as they come */
 #define OWN_ADDRESSES 4096  /* entries of own_addresses */
 #define PORT_WORDS 2048     /* of 32 bits, one for each port: open_ports */
 #define DROP_COUNTERS 1024  /* power of two; an interface's is its index modulo this */
 
-/* Key of blocked_ips: struct in6_addr, IPv4 as ::ffff:a.b.c.d. */
+/*
+ * Key of blocked_ips: struct in6_addr, IPv4 as ::ffff:a.b.c.d; IPv6 cut to the prefix that bans are for
+ * (BAN_PREFIX, usually 64 bits), whose length is in the value.
+ */
 
 /* Key of blocked_endpoints (BAN_SCOPE=endpoint). */
 struct endpoint {
@@ -41,8 +44,15 @@ struct ban {
 	__u64 bytes;        /* dropped, as the driver saw them */
 	__u64 last_seen_ns; /* last drop, 0 for none */
 	__u8 reason;        /* index into METHODS of src/protocols/match.ts; 254 fleet, 255 manual */
-	__u8 pad[7];        /* 0 */
+	__u8 bits;          /* prefix length of the key, 0 for 128 (IPv4: of the whole address) */
+	__u8 pad[6];        /* 0 */
 };
+
+/* Elements of bans_in_force: not 0 where the map may have any. */
+#define ADDRESSES 0
+#define ENDPOINTS 1
+#define NETWORKS 2
+#define BAN_KINDS 3
 
 /* Value of interface_drops, one per CPU: an array, since a lookup in a hash costs as much again. */
 struct drops {

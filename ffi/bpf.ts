@@ -305,6 +305,11 @@ export function readKeys(map: number, keyLength: number): Uint8Array<ArrayBuffer
   return keys;
 }
 
+/** Whether a map has no element. */
+export function isEmptyMap(map: number, keyLength: number): boolean {
+  return libbpf().bpf_map_get_next_key(map, null, new Uint8Array(keyLength)) === -ENOENT;
+}
+
 /** Makes a map outlive the process, at `path` on a bpffs. */
 export function pin(fd: number, path: string): void {
   check(libbpf().bpf_obj_pin(fd, cString(path)), `pin a BPF map at ${path}`);
@@ -323,8 +328,8 @@ export interface MapInfo {
   readonly maxEntries: number;
 }
 
-/** BPF_MAP_TYPE_LRU_HASH */
-export const LRU_HASH = 9;
+/** BPF_MAP_TYPE_HASH */
+export const HASH = 1;
 /** BPF_MAP_TYPE_LPM_TRIE */
 export const LPM_TRIE = 11;
 

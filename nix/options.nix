@@ -67,10 +67,17 @@ lib: with lib.types; {
   };
   banScope = {
     variable = "BAN_SCOPE";
-    type = enum [ "ip" "endpoint" ];
-    default = "ip";
+    type = enum [ "auto" "ip" "endpoint" ];
+    default = "auto";
     example = "endpoint";
-    description = "Ban the whole address, or only its port (several people behind one address): ip or endpoint.";
+    description = "Ban the whole address, or only its port (several people behind one address): auto, ip or endpoint.";
+  };
+  banPrefix = {
+    variable = "BAN_PREFIX";
+    type = ints.between 48 128;
+    default = 64;
+    example = "56";
+    description = "A ban of an IPv6 address is for so much of it; for it alone in networks of this machine: a prefix length from 48 to 128.";
   };
   banDuration = {
     variable = "BAN_DURATION";
@@ -134,7 +141,7 @@ lib: with lib.types; {
     type = ints.between 1 4194304;
     default = 131072;
     example = "1000000";
-    description = "Bans kept at most; the least recently used makes room: a number from 1 to 4194304.";
+    description = "Bans kept at most; one used long ago makes room, one by hand never: a number from 1 to 4194304.";
   };
   persistBans = {
     variable = "PERSIST_BANS";

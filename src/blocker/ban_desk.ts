@@ -3,18 +3,10 @@
  * blocker runs) all come here, so that a ban is lifted in one way.
  */
 import { EnvironmentError } from "../errors.ts";
-import { addressKey } from "../gateway/bans/ban_key.ts";
+import { formatBanKey } from "../gateway/bans/ban_key.ts";
 import { type Ban, type Bans, REASON_MANUAL } from "../gateway/bans/bans.ts";
-import { Networks } from "../gateway/network/networks.ts";
-import { formatAddress } from "../packet/address.ts";
-import {
-  type BanAnswer,
-  type BanRequest,
-  canonical,
-  checkBanRequest,
-  readAddress,
-  readRemoval,
-} from "./ban_request.ts";
+import { formatNetwork, Networks } from "../gateway/network/networks.ts";
+import { type BanAnswer, type BanRequest, checkBanRequest, readBanned } from "./ban_request.ts";
 
 /** The part of a fleet that the desk needs. */
 export interface DeskFleet {
@@ -89,40 +81,67 @@ export class BanDesk {
     }
   }
 
-  /** Lifts the bans of these addresses and networks here; throws UsageError for what is neither. */
+  /**
+   * Lifts the bans of these here: all bans of an address, the one of a network or an endpoint. Throws
+   * UsageError for what is none of these.
+   */
   remove(addresses: readonly string[]): Extract<BanAnswer, { type: "removed" }>[] {
-    const removed = addresses.map(readRemoval).map((remove) => remove(this.#bans));
-    const answers = removed.map((wasBanned, index) => {
-      const address = canonical(addresses[index]);
-      const meant = Networks.of(addresses[index]);
+    const bans = this.#bans;
+    const answers = addresses.map((text) => readBanned("unban", text)).map(({ key, isAddress }) => {
+      const wasBanned = isAddress ? bans.removeAddress(key.words) : bans.remove(key);
+      const [within] = bans.around(key);
+      // Of an IPv6 address all that its ban was for.
+      const meant = Networks.of(formatNetwork(isAddress ? bans.keyOf(key.words) : key));
       const flows = this.#flows()?.forget((words) => meant.contains(words, 0)) ?? 0;
-      return { type: "removed" as const, address, wasBanned, flows };
+      return {
+        ...{ type: "removed" as const, address: formatBanKey(key), wasBanned, flows },
+        ...within === undefined ? {} : { within: formatBanKey(within) },
+      };
     });
-    this.#fleet()?.forget(addresses); // what waits to be told would bring the ban back
+    this.#fleet()?.forget(this.#spellings(addresses)); // what waits would bring the ban back
     return answers;
   }
 
-  #add({ addresses, durationSeconds }: BanRequest): BanAnswer[] {
-    const all = addresses.map((text) => readAddress("ban", text));
-    for (const [index, words] of all.entries()) {
-      if (!this.#never.contains(words, 0)) continue;
-      throw new EnvironmentError(
-        `Cannot ban ${addresses[index]}: it is this machine's own, its gateway, its resolver, ` +
-          "no single host, or in WHITELIST_IPS",
-      );
-    }
-    const durationMs = durationSeconds * 1000;
-    return all.map((words) => {
-      const isNew = this.#bans.add(addressKey(words), durationMs, REASON_MANUAL);
-      const untilMs = Date.now() + durationMs;
-      return { type: "added", address: formatAddress(words, 0), untilMs, isNew };
+  /** An IPv6 address, and the prefix that the ban of it was for. */
+  #spellings(addresses: readonly string[]): string[] {
+    return addresses.flatMap((text) => {
+      const { key, isAddress } = readBanned("unban", text);
+      const names = [formatBanKey(key)];
+      if (isAddress) names.push(formatBanKey(this.#bans.keyOf(key.words)));
+      return [...new Set(names)];
     });
   }
 
-  #liftInFleet(addresses: readonly string[]): Promise<number[]> {
+  #add({ addresses, durationSeconds }: BanRequest): BanAnswer[] {
+    const keys = addresses.map((text) => {
+      const { key, isAddress } = readBanned("ban", text);
+      const refused = this.#never.overlaps(key);
+      if (!refused) return isAddress ? this.#bans.keyOf(key.words) : key;
+      throw new EnvironmentError(
+        `Cannot ban ${text}: it is or has this machine's own address, its gateway, its resolver, ` +
+          "the fleet's API, no single host, or WHITELIST_IPS in it",
+      );
+    });
+    const durationMs = durationSeconds * 1000;
+    return keys.map((key) => {
+      const isNew = this.#bans.add(key, durationMs, REASON_MANUAL);
+      const address = formatBanKey(key);
+      if (isNew === null) {
+        throw new EnvironmentError(
+          `Cannot ban ${address}: BAN_LIMIT is reached by bans that were made by hand`,
+          "lift some of them, or raise BAN_LIMIT",
+        );
+      }
+      return { type: "added", address, untilMs: Date.now() + durationMs, isNew };
+    });
+  }
+
+  async #liftInFleet(addresses: readonly string[]): Promise<number[]> {
     const fleet = this.#fleet();
     if (fleet === null) throw outOfFleet();
-    return fleet.lift(addresses);
+    const names = addresses.map((address) => this.#spellings([address]));
+    const lifted = await fleet.lift(names.flat());
+    return names.map(({ length }) => lifted.splice(0, length).reduce((sum, one) => sum + one, 0));
   }
 }
 

@@ -1,9 +1,7 @@
 /** What can be asked of the bans, and what is answered: the same on the socket, page and command line. */
 import { UsageError } from "../errors.ts";
-import { networkKey } from "../gateway/bans/ban_key.ts";
-import type { Ban, Bans } from "../gateway/bans/bans.ts";
-import { formatNetwork, parseNetwork } from "../gateway/network/networks.ts";
-import { parseAddress } from "../packet/address.ts";
+import { type BanKey, isIpv4, parseBanKey } from "../gateway/bans/ban_key.ts";
+import type { Ban } from "../gateway/bans/bans.ts";
 
 export const BAN_ACTIONS = ["list", "add", "remove", "clear"] as const;
 export type BanAction = typeof BAN_ACTIONS[number];
@@ -33,6 +31,8 @@ export type BanAnswer =
     readonly wasBanned: boolean;
     /** Flows of it that were dropped as BitTorrent, and are judged anew. */
     readonly flows: number;
+    /** A wider network whose ban holds for it still, where there is one. */
+    readonly within?: string;
     /** Decisions of the fleet taken back, where that was asked for. */
     readonly decisions?: number;
   }
@@ -48,32 +48,35 @@ export function readBanRequest(value: unknown): BanRequest {
   return value as BanRequest;
 }
 
-/** Throws UsageError for an address that cannot be used, before anybody is asked. */
+/** Throws UsageError for what cannot be banned or lifted, before anybody is asked. */
 export function checkBanRequest({ action, addresses }: BanRequest): void {
-  for (const text of addresses) {
-    if (action === "remove") readRemoval(text);
-    else readAddress("ban", text);
+  for (const text of addresses) readBanned(action === "remove" ? "unban" : "ban", text);
+}
+
+/** Whom a request means. */
+export interface Banned {
+  readonly key: BanKey;
+  /** Just an address: of IPv6, a ban of it is for the prefix that its host has. */
+  readonly isAddress: boolean;
+}
+
+// Wider ones are nobody's to ban: a slip. Prefix lengths of the 128-bit form.
+const WIDEST_IPV4 = 96 + 8;
+const WIDEST_IPV6 = 16;
+
+/** An address, a network, or an endpoint, as `list` names them. */
+export function readBanned(verb: "ban" | "unban", text: string): Banned {
+  const key = parseBanKey(text);
+  if (key === null) {
+    throw new UsageError(
+      `Cannot ${verb} ${text}: expected an address, a network or a port, such as 192.0.2.7, ` +
+        "2001:db8::7, 192.0.2.0/24 or 192.0.2.7:6881/udp",
+    );
   }
-}
-
-/** As `list` names it. */
-export function canonical(text: string): string {
-  const network = parseNetwork(text);
-  return network === null ? text : formatNetwork(network);
-}
-
-/** What to lift: all bans of an address, or the one of a network, as `list` names it. */
-export function readRemoval(text: string): (bans: Bans) => boolean {
-  const network = text.includes("/") ? parseNetwork(text) : null;
-  if (network !== null && network.bits < 128) return (bans) => bans.remove(networkKey(network));
-  const words = readAddress("unban", text);
-  return (bans) => bans.removeAddress(words);
-}
-
-export function readAddress(verb: "ban" | "unban", text: string): Int32Array {
-  const words = parseAddress(text);
-  if (words !== null) return words;
-  throw new UsageError(
-    `Cannot ${verb} ${text}: expected one address, such as 192.0.2.7 or 2001:db8::7`,
-  );
+  if (verb === "ban" && key.bits < (isIpv4(key.words) ? WIDEST_IPV4 : WIDEST_IPV6)) {
+    throw new UsageError(
+      `Cannot ban ${text}: expected a network of at least /8 (IPv4) or /16 (IPv6)`,
+    );
+  }
+  return { key, isAddress: key.bits === 128 && key.protocol === 0 && !text.includes("/") };
 }

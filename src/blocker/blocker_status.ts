@@ -1,4 +1,5 @@
 /** What the running blocker tells of itself, put together from its parts. */
+import { banScope } from "./settings.ts";
 import { EnvironmentError } from "../errors.ts";
 import type { Config } from "../config/options.ts";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -111,7 +112,7 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
       monitorOnly: config.monitorOnly,
       policy: config.policy,
       banTarget: config.banTarget,
-      banScope: config.banScope,
+      banScope: banScope(config),
       banDurationSeconds: config.banDuration,
       counters: sumCounters(workers.counters, queueCount),
       latency: sumLatency(workers.counters, queueCount),

@@ -1,10 +1,13 @@
 /** The bans that an earlier run left pinned in the kernel, where no blocker runs. */
+import { mapInfo } from "../../ffi/bpf.ts";
 import { close } from "../../ffi/libc.ts";
 import { EnvironmentError } from "../errors.ts";
 import { BAN_MAP_NAMES, type BanMapName } from "../gateway/bans/ban_codec.ts";
 import { openPinnedMap, pinDirectory } from "../gateway/bans/ban_pins.ts";
 import { BanTable } from "../gateway/bans/ban_table.ts";
-import { Bans } from "../gateway/bans/bans.ts";
+import { isIpv4 } from "../gateway/bans/ban_key.ts";
+import { BanMap } from "../gateway/bans/ban_map.ts";
+import { Bans, USUAL_IPV6_BITS } from "../gateway/bans/bans.ts";
 import { LocalAddresses } from "../gateway/network/local_addresses.ts";
 import { networkNamespace } from "../gateway/network/network_namespace.ts";
 import { BanDesk } from "./ban_desk.ts";
@@ -28,17 +31,28 @@ export async function answerFromPins(request: BanRequest): Promise<BanAnswer[]> 
         "start it with btblocker run",
       );
     }
-    // No packet is judged here: the table in user space stays as good as empty.
+    const rooms = [...maps.values()].map((fd) => mapInfo(fd).maxEntries);
     const bans = new Bans({
-      table: new SharedArrayBuffer(BanTable.byteLength(request.addresses.length + 1)),
+      table: BanTable.buffer(Math.min(Math.max(...rooms), MOST_BANS)),
       scope: "endpoint",
       maps: Object.fromEntries(maps),
+      ipv6Bits: prefixOf(maps.get("blocked_ips")!),
     });
+    bans.restore();
     using local = new LocalAddresses();
     return await new BanDesk(bans, local.never).answer(request);
   } finally {
     for (const fd of maps.values()) close(fd);
   }
+}
+
+/** Bans by hand of more are a table of gigabytes. */
+const MOST_BANS = 4_194_304;
+
+/** What the earlier run's bans of IPv6 addresses were for; the usual where it has none. */
+function prefixOf(addressMap: number): number {
+  const ban = new BanMap("blocked_ips", addressMap).entries().find(({ key }) => !isIpv4(key.words));
+  return ban?.key.bits ?? USUAL_IPV6_BITS;
 }
 
 function describe(action: BanAction): string {

@@ -1,5 +1,6 @@
 /** What the parts of the blocker get of the configuration. */
 import type { Config } from "../config/options.ts";
+import type { BanScope } from "../gateway/bans/ban_policy.ts";
 import type { BanSide, BanSideOptions } from "../gateway/bans/ban_side.ts";
 import type { JudgeSettings } from "../gateway/queue/worker_protocol.ts";
 import type { AgreedMarks } from "../gateway/rules/agreed_marks.ts";
@@ -18,18 +19,26 @@ export function guardedTraffic(config: Config, marks: AgreedMarks): GuardedTraff
   };
 }
 
-/** How bans are kept. @param networks whether networks are banned too: a fleet does */
+/**
+ * BAN_SCOPE. In OUTPUT the other end is somebody's home, who may be a customer here: without a word of
+ * the operator only the port that he torrents at is banned.
+ */
+export function banScope({ banScope, chains }: Config): BanScope {
+  if (banScope !== "auto") return banScope;
+  return chains.includes("OUTPUT") ? "endpoint" : "ip";
+}
+
+/** How bans are kept. */
 export function banSideOptions(
   config: Config,
-  networks: boolean,
 ): Omit<BanSideOptions, "log"> {
   return {
     interfaces: config.interfaces,
     judgesForwarded: config.chains.includes("FORWARD"),
     xdpMode: config.xdpMode,
-    scope: config.banScope,
+    scope: banScope(config),
     limit: config.banLimit,
-    networks,
+    ipv6Bits: config.banPrefix,
     persist: config.persistBans,
     whitelistIps: config.whitelistIps,
     openPorts: config.whitelistPorts,

@@ -68,7 +68,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
 
   // The maps.
   const bans = undo.use(
-    BanSide.open({ ...banSideOptions(config, joins !== null), log: logLine }),
+    BanSide.open({ ...banSideOptions(config), log: logLine }),
   );
   if (joins !== null) await bans.protect([new URL(joins.url).hostname]);
   let fleet: Fleet | null = null;

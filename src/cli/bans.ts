@@ -103,13 +103,17 @@ function toText(action: BanAction, answers: readonly BanAnswer[], nowMs: number)
       case "removed":
         return `${answer.address} ${answer.wasBanned ? "is no longer banned" : "was not banned"}${
           answer.flows === 0 ? "" : `; ${formatCount(answer.flows, "flow")} judged anew`
-        }${inFleet(answer.decisions)}`;
+        }${stillWithin(answer.within)}${inFleet(answer.decisions)}`;
       case "cleared":
         return answer.bans === 1 ? "Lifted 1 ban" : `Lifted ${answer.bans} bans`;
       case "ban":
         return answer.ban.address;
     }
   });
+}
+
+function stillWithin(network: string | undefined): string {
+  return network === undefined ? "" : `; ${network} is, and it with that`;
 }
 
 function inFleet(decisions: number | undefined): string {

@@ -68,6 +68,7 @@ const LONGEST_TEXT = 255;
  */
 export function alertOf(ban: SharedBan, beganMs: number, machine: string): unknown {
   const time = new Date(beganMs).toISOString();
+  const scope = ban.address.includes("/") ? "Range" : "Ip";
   const scenario = SCENARIO_PREFIX + ban.method;
   const meta = (key: string, value: string) => ({ key, value: value.slice(0, LONGEST_TEXT) });
   return {
@@ -93,12 +94,16 @@ export function alertOf(ban: SharedBan, beganMs: number, machine: string): unkno
         meta("destination", ban.destination),
       ],
     }],
-    source: { scope: "Ip", value: ban.address, ip: ban.address },
+    source: {
+      scope,
+      value: ban.address,
+      ...scope === "Ip" ? { ip: ban.address } : { range: ban.address },
+    },
     decisions: [{
       duration: `${Math.max(1, Math.round(ban.durationMs / 1000))}s`,
       origin: "crowdsec", // what its metrics call decisions of a machine's own
       scenario,
-      scope: "Ip",
+      scope,
       type: "ban",
       value: ban.address,
     }],

@@ -10,6 +10,7 @@ import { bootTimeMs } from "../../ffi/libc.ts";
 import { networkKey } from "../gateway/bans/ban_key.ts";
 import { type Bans, REASON_FLEET, REASON_MANUAL, reasonName } from "../gateway/bans/bans.ts";
 import {
+  formatNetwork,
   isPrivate,
   type Network,
   type Networks,
@@ -89,7 +90,7 @@ export class Takeover {
     const nowMs = bootTimeMs();
     this.#gone.clear(); // ids begin anew where the API's database was lost
     const fresh = new Map<string, Decision[]>();
-    for (const decision of added) {
+    for (const decision of added.map((one) => this.#widened(one))) {
       const list = fresh.get(decision.key);
       if (list === undefined) fresh.set(decision.key, [decision]);
       else list.push(decision);
@@ -120,11 +121,11 @@ export class Takeover {
   async news({ added, deleted }: News): Promise<void> {
     let changes = 0;
     for (const decision of added) {
-      this.#hold(decision, bootTimeMs());
+      this.#hold(this.#widened(decision), bootTimeMs());
       if (++changes % TURN === 0) await othersTurn();
     }
     for (const decision of deleted) {
-      this.#delete(decision, bootTimeMs());
+      this.#delete(this.#widened(decision), bootTimeMs());
       if (++changes % TURN === 0) await othersTurn();
     }
     this.#tellSurplus();
@@ -147,6 +148,13 @@ export class Takeover {
     for (const [entry, goneMs] of this.#gone) {
       if (goneMs < nowMs - GONE_MS) this.#gone.delete(entry);
     }
+  }
+
+  /** As a ban here is for: an IPv6 address's prefix. */
+  #widened(decision: Decision): Decision {
+    if (decision.network.bits < 128) return decision;
+    const network = this.#options.bans.keyOf(decision.network.words);
+    return { ...decision, network, key: formatNetwork(network) };
   }
 
   #hold({ id, key, network, durationMs }: Decision, nowMs: number): void {

@@ -4,7 +4,7 @@ import { Engine } from "../../src/engine/engine.ts";
 import { HostEvidence } from "../../src/engine/host_evidence.ts";
 import { BanTable } from "../../src/gateway/bans/ban_table.ts";
 import { HOOK_FORWARD } from "../../src/gateway/bans/ban_policy.ts";
-import { type BanHandles, Bans } from "../../src/gateway/bans/bans.ts";
+import { type BanHandles, Bans, REASON_MANUAL } from "../../src/gateway/bans/bans.ts";
 import { Networks, parseNetwork, SPECIAL_NETWORKS } from "../../src/gateway/network/networks.ts";
 import { WorkerBans } from "../../src/gateway/bans/worker_bans.ts";
 import { Packet, parseIp } from "../../src/packet/packet.ts";
@@ -20,9 +20,10 @@ const LIMIT = 262_144;
 
 using program = loadProgram({ limit: LIMIT });
 const handles: BanHandles = {
-  table: new SharedArrayBuffer(BanTable.byteLength(LIMIT)),
+  table: BanTable.buffer(LIMIT),
   scope: "ip",
   maps: program.maps,
+  inForce: program.inForce,
 };
 const bans = new Bans(handles);
 const rates: number[] = [];
@@ -32,7 +33,7 @@ for (let round = 0; round < ROUNDS; round++) {
   const start = performance.now();
   for (let i = 0; i < BANS; i++) {
     words[3] = 0x0b00_0000 + i;
-    bans.add(addressKey(words), 3_600_000, 0);
+    bans.add(addressKey(words), 3_600_000, REASON_MANUAL);
   }
   rates.push(BANS / (performance.now() - start) * 1000);
 }
@@ -86,7 +87,7 @@ console.log(
 const LOOKUPS = 1_000_000;
 bans.clear();
 for (let i = 0; i < 100_000; i++) {
-  bans.add(addressKey(Int32Array.of(0, 0, 0xffff, 0x0b00_0000 + i * 7)), 3_600_000, 0);
+  bans.add(addressKey(Int32Array.of(0, 0, 0xffff, 0x0b00_0000 + i * 7)), 3_600_000, REASON_MANUAL);
 }
 const table = new BanTable(handles.table);
 const others = Int32Array.from({ length: 4 * 4_096 }, (_, i) => i % 4 < 2 ? 0 : 0xffff);

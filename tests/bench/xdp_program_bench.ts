@@ -2,11 +2,11 @@
 import { BpfObject, mapInfo, updateElement } from "../../ffi/bpf.ts";
 import { encodeKey } from "../../src/gateway/bans/ban_codec.ts";
 import { BanTable } from "../../src/gateway/bans/ban_table.ts";
-import { Bans } from "../../src/gateway/bans/bans.ts";
+import { Bans, REASON_MANUAL } from "../../src/gateway/bans/bans.ts";
 import { loadProgram } from "../bpf/program.ts";
 import { testRun } from "../bpf/test_run.ts";
 import { bytes } from "../gateway/bytes.ts";
-import { addressKey } from "../../src/gateway/bans/ban_key.ts";
+import { addressKey, endpointKey } from "../../src/gateway/bans/ban_key.ts";
 import { type Rival, takeTurns } from "./rounds.ts";
 
 const BANS = 100_000;
@@ -34,14 +34,17 @@ function banned(index: number): Int32Array {
   return Int32Array.of(0, 0, 0xffff, 0x0b00_0000 + index);
 }
 
-function ours(endpointScope: boolean) {
-  const program = loadProgram({ endpointScope, limit: LIMIT });
+/** @param hasEndpoint whether a port is banned too, so that ports are looked at */
+function ours(hasEndpoint: boolean) {
+  const program = loadProgram({ limit: LIMIT });
   const bans = new Bans({
-    table: new SharedArrayBuffer(BanTable.byteLength(LIMIT)),
+    table: BanTable.buffer(LIMIT),
     scope: "ip",
     maps: program.maps,
+    inForce: program.inForce,
   });
-  for (let i = 0; i < BANS; i++) bans.add(addressKey(banned(i)), 3_600_000, 0);
+  for (let i = 0; i < BANS; i++) bans.add(addressKey(banned(i)), 3_600_000, REASON_MANUAL);
+  if (hasEndpoint) bans.add(endpointKey(banned(BANS), 0, 17, 1), 3_600_000, REASON_MANUAL);
   return program;
 }
 
@@ -58,7 +61,7 @@ function xdpFilter(): { fd: number; object: BpfObject } | null {
     for (let at = 0; at < value.length; at += 8) value[at] = 1; // matches as source
     const key = new Uint8Array(16);
     for (let i = 0; i < BANS; i++) {
-      encodeKey(key, addressKey(banned(i)));
+      encodeKey("blocked_ips", key, addressKey(banned(i)));
       if (updateElement(map, key.slice(12), value) < 0) throw new Error("Cannot fill its map");
     }
     return { fd: object.programFd("xdpfilt_alw_ip"), object };

@@ -11,7 +11,7 @@ const ignore = Deno.build.os !== "linux"; // the kernel's clock
 const HOUR = 3_600_000;
 
 function bansInUserSpace(): Bans {
-  const table = new SharedArrayBuffer(BanTable.byteLength(64));
+  const table = BanTable.buffer(64);
   return new Bans({ table, scope: "ip", maps: {} });
 }
 
@@ -23,10 +23,10 @@ Deno.test("requests: all or nothing, and never what must not be banned", { ignor
   const bans = bansInUserSpace();
   const desk = new BanDesk(bans, Networks.of("192.0.2.1"));
   const answer = (...args: Parameters<typeof request>) => desk.answer(request(...args));
-  await assert.rejects(answer("add", "10.0.0.1", "10.0.0.0/8"), UsageError);
+  await assert.rejects(answer("add", "10.0.0.1", "10.0.0.0/7"), UsageError);
   await assert.rejects(
     answer("add", "10.0.0.1", "192.0.2.1"),
-    /Cannot ban 192\.0\.2\.1: it is this/,
+    /Cannot ban 192\.0\.2\.1: it is or has this/,
   );
   assert.equal(bans.size, 0);
   const [added] = await answer("add", "10.0.0.1");
@@ -38,7 +38,7 @@ Deno.test("requests: all or nothing, and never what must not be banned", { ignor
   const written = ["2001:DB8::0:7", "::ffff:9.9.9.9"];
   const named = async (action: BanAction) =>
     (await answer(action, ...written)).map((one) => "address" in one ? one.address : null);
-  assert.deepEqual(await named("add"), ["2001:db8::7", "9.9.9.9"], "as list has them");
+  assert.deepEqual(await named("add"), ["2001:db8::/64", "9.9.9.9"], "as list has them");
   assert.deepEqual(await named("remove"), ["2001:db8::7", "9.9.9.9"]);
   await answer("add", "10.0.0.1", "2001:db8::1");
   assert.deepEqual(await answer("clear"), [{ type: "cleared", bans: 2 }]);

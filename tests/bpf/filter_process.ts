@@ -6,6 +6,7 @@
 import { createSocket } from "node:dgram";
 import { BanDesk } from "../../src/blocker/ban_desk.ts";
 import { readBanRequest } from "../../src/blocker/ban_request.ts";
+import { REASON_FLEET } from "../../src/gateway/bans/bans.ts";
 import { BanSide, type BanSideOptions } from "../../src/gateway/bans/ban_side.ts";
 import { networkNamespaceInode } from "../../src/gateway/network/network_namespace.ts";
 import { ControlServer } from "../../src/blocker/control.ts";
@@ -103,7 +104,7 @@ function banMany(side: BanSide, count: number): number {
   const start = performance.now();
   for (let i = 0; i < count; i++) {
     words[3] = 0x0b00_0000 + i;
-    side.bans.add(addressKey(words), 3_600_000, 0);
+    side.bans.add(addressKey(words), 3_600_000, REASON_FLEET);
   }
   return count / (performance.now() - start) * 1000;
 }

@@ -1,14 +1,22 @@
 /** The programs of bpf/, loaded into the kernel for tests: attached to nothing, pinned nowhere. */
 import { BpfObject } from "../../ffi/bpf.ts";
-import type { BanMapName } from "../../src/gateway/bans/ban_codec.ts";
+import { type BanMapName, ipv6Mask } from "../../src/gateway/bans/ban_codec.ts";
+import { roomFor } from "../../src/gateway/bans/ban_pins.ts";
 import { testRun } from "./test_run.ts";
 
 const XDP_OBJECT = new URL("../../bpf/btblocker.bpf.o", import.meta.url);
 const TC_OBJECT = new URL("../../bpf/btblocker_tc.bpf.o", import.meta.url);
-const MAPS = ["blocked_ips", "blocked_endpoints", "blocked_networks", "interface_drops"];
+const MAPS = [
+  "blocked_ips",
+  "blocked_endpoints",
+  "blocked_networks",
+  "bans_in_force",
+  "interface_drops",
+];
 
 export interface LoadedProgram extends Disposable {
   readonly maps: Readonly<Record<BanMapName, number>>;
+  readonly inForce: number;
   readonly dropsMap: number;
   readonly l2: number;
   readonly l3: number;
@@ -16,22 +24,22 @@ export interface LoadedProgram extends Disposable {
 }
 
 export interface ProgramSettings {
-  endpointScope?: boolean;
-  networkBans?: boolean;
+  /** BAN_PREFIX; 64 unless given. */
+  ipv6Bits?: number;
   limit?: number;
 }
 
 export function loadProgram(options: ProgramSettings): LoadedProgram {
   const object = new BpfObject(Deno.readFileSync(XDP_OBJECT));
   for (const map of ["blocked_ips", "blocked_endpoints"]) {
-    object.setMaxEntries(map, options.limit ?? 1024);
+    object.setMaxEntries(map, roomFor(options.limit ?? 1024));
   }
-  const constants = Uint32Array.of(options.endpointScope ? 1 : 0, options.networkBans ? 1 : 0);
-  object.setConstants(new Uint8Array(constants.buffer));
+  const constants = ipv6Mask(options.ipv6Bits ?? 64);
+  object.setConstants(constants);
   object.load();
   const tcObject = new BpfObject(Deno.readFileSync(TC_OBJECT));
   for (const map of MAPS) tcObject.reuseMap(map, object.mapFd(map));
-  tcObject.setConstants(new Uint8Array(constants.buffer));
+  tcObject.setConstants(constants);
   tcObject.load();
   return {
     maps: {
@@ -39,6 +47,7 @@ export function loadProgram(options: ProgramSettings): LoadedProgram {
       blocked_endpoints: object.mapFd("blocked_endpoints"),
       blocked_networks: object.mapFd("blocked_networks"),
     },
+    inForce: object.mapFd("bans_in_force"),
     dropsMap: object.mapFd("interface_drops"),
     l2: object.programFd("btblocker_l2"),
     l3: object.programFd("btblocker_l3"),

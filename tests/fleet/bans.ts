@@ -35,7 +35,7 @@ export function decision(text: string, durationMs: number, id = ++lastId): Decis
 }
 
 export function bansOf(entries = 1024, scope: "ip" | "endpoint" = "ip"): Bans {
-  const table = new SharedArrayBuffer(BanTable.byteLength(entries));
+  const table = BanTable.buffer(entries);
   return new Bans({ table, scope, maps: {} });
 }
 

@@ -96,11 +96,12 @@ await measure(`snapshots of ${DECISIONS} decisions, read`, 3, async () => {
   for (let i = 0; i < 3; i++) await listener.news(true);
 });
 const news = await listener.news(true);
-using program = bpfProblem === null ? loadProgram({ networkBans: true, limit: LIMIT }) : null;
+using program = bpfProblem === null ? loadProgram({ limit: LIMIT }) : null;
 const bans = program === null ? bansOf(LIMIT) : new Bans({
-  table: new SharedArrayBuffer(BanTable.byteLength(LIMIT)),
+  table: BanTable.buffer(LIMIT),
   scope: "ip",
   maps: program.maps,
+  inForce: program.inForce,
 });
 const takeover = new Takeover({
   ...{

@@ -9,7 +9,7 @@ import { bansOf, decision, HOUR, secondsLeft } from "./bans.ts";
 
 const ignore = Deno.build.os !== "linux";
 const A = "192.0.2.1";
-const B = "2001:db8::7";
+const B = "2001:db8::/64";
 const DHT = reasonOf("dht");
 
 const news = (added: News["added"], deleted: News["deleted"] = []): News => ({
@@ -234,7 +234,14 @@ Deno.test("what was told of and is in no snapshot was lifted", { ignore }, async
   assert.equal(left(A), null);
 });
 
-const PRIVATE = ["10.8.0.5", "192.168.1.0/24", "100.64.9.9", "169.254.1.1", "fd00::7", "fe80::7"];
+const PRIVATE = [
+  "10.8.0.5",
+  "192.168.1.0/24",
+  "100.64.9.9",
+  "169.254.1.1",
+  "fd00::/64",
+  "fe80::/64",
+];
 
 Deno.test("private addresses are others here, unless told otherwise", { ignore }, async () => {
   for (const sharesPrivate of [false, true]) {

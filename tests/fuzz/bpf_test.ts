@@ -28,8 +28,12 @@ Deno.test({
     const banned = ["198.18.1.2", "198.18.2.2", "2001:db8:1::2"];
     const bans = new Bans(
       {
-        ...{ scope: "ip", maps: { blocked_ips: program.maps.blocked_ips } },
-        table: new SharedArrayBuffer(BanTable.byteLength(16)),
+        ...{
+          scope: "ip",
+          maps: { blocked_ips: program.maps.blocked_ips },
+          inForce: program.inForce,
+        },
+        table: BanTable.buffer(16),
       } as ConstructorParameters<typeof Bans>[0],
     );
     const seed = Date.now() % 1_000_000;

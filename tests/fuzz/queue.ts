@@ -66,7 +66,7 @@ export class QueueHarness {
       {
         handles: {
           ...{ scope: "ip", maps: {} },
-          table: new SharedArrayBuffer(BanTable.byteLength(256)),
+          table: BanTable.buffer(256),
         },
         ...{ target: "both", durationMs: 50, requiresReply: true },
         uplinks: new SharedArrayBuffer(4),

@@ -6,6 +6,7 @@
  *
  * The size is fixed. A full bucket overflows into a second one.
  */
+import { MAPPED } from "../../packet/packet.ts";
 import type { BanKey } from "./ban_key.ts";
 
 // One bucket: a line of 16 words with the sequence number and the tags, then the entries.
@@ -20,7 +21,7 @@ export const UNTIL = 5; // times in tenths of a second of CLOCK_BOOTTIME, unsign
 export const SINCE = 6;
 export const LAST_SEEN = 7; // 0 for never
 export const PACKETS = 8;
-export const REASON = 9;
+export const REASON = 9; // with COUNTED
 const ENTRY_WORDS = 10;
 const BUCKET_WORDS = BUCKET_HEAD + WAYS * ENTRY_WORDS; // 6 lines of 64 bytes
 
@@ -32,6 +33,8 @@ const INITIALISED = 3;
 export const NETWORKS = 4; // of the occupied entries, of networks
 export const LENGTHS = 5; // to 9: bit n, once a network of prefix length n was banned
 export const LENGTH_WORDS = 5;
+const LIMIT = 10; // entries at most
+const HAND = 11; // bucket where the next one that gives way is looked for
 
 /** Attempts before a reader takes what stands there: the writer sleeps inside a bucket, or has died. */
 const READ_ATTEMPTS = 1000;
@@ -39,6 +42,18 @@ const READ_ATTEMPTS = 1000;
 const LOCK_ATTEMPTS = 1000;
 /** Naps of a millisecond before a writer takes the bucket of a dead one. */
 const LOCK_NAPS = 1000;
+
+/** In an entry's reason: it is one of those that {@link BanBuckets.isOverShare} counts. */
+const COUNTED = 0x100;
+/**
+ * What automatic bans one network may have of the table: 1/16, or 256 in a small one, by IPv4 /16 and
+ * IPv6 /48; and a single IPv4 address with its endpoints, or all of an IPv6 /64, 64.
+ */
+const FAR_PART = 16;
+const FAR_LEAST = 256;
+const NEAR_MOST = 64;
+const FAR_COUNTERS = 4096;
+const NEAR_COUNTERS_LEAST = 1024;
 
 /** In the place of the protocol: IANA's "Reserved", so no packet has it. */
 const NETWORK = 255;
@@ -67,17 +82,34 @@ export function keyFrom(words: Int32Array, detail: number): BanKey {
 /** A view of the shared memory; every thread makes its own over the same buffer. */
 export class BanBuckets {
   readonly cells: Int32Array;
+  /** Entries at most; as many more as threads add at once. */
+  readonly limit: number;
   readonly #bucketMask: number;
   readonly #seed: number;
+  /** Counters of entries by network, FAR_COUNTERS and then `nearMask + 1`. */
+  readonly #counters: number;
+  readonly #nearMask: number;
 
-  static byteLength(entries: number): number {
-    return (TABLE_HEAD + bucketCount(entries) * BUCKET_WORDS) * 4;
+  /**
+   * Memory for `limit` bans. Twice the room, since addresses fill buckets unevenly: at half load one
+   * bucket of 8 in 50 overflows.
+   */
+  static buffer(limit: number): SharedArrayBuffer {
+    const counters = FAR_COUNTERS + nearCounters(limit);
+    const words = TABLE_HEAD + bucketCount(limit) * BUCKET_WORDS + counters;
+    const buffer = new SharedArrayBuffer(words * 4);
+    new Int32Array(buffer)[LIMIT] = limit;
+    return buffer;
   }
 
   constructor(buffer: SharedArrayBuffer) {
     const cells = new Int32Array(buffer);
     this.cells = cells;
-    this.#bucketMask = Math.trunc((cells.length - TABLE_HEAD) / BUCKET_WORDS) - 1;
+    this.limit = cells[LIMIT];
+    const buckets = bucketCount(this.limit);
+    this.#bucketMask = buckets - 1;
+    this.#counters = TABLE_HEAD + buckets * BUCKET_WORDS;
+    this.#nearMask = nearCounters(this.limit) - 1;
     // Who cannot know the seed cannot choose addresses that share a bucket.
     if (Atomics.compareExchange(cells, INITIALISED, 0, 1) === 0) {
       Atomics.store(cells, SEED, crypto.getRandomValues(new Int32Array(1))[0] | 1);
@@ -93,6 +125,13 @@ export class BanBuckets {
     const entry = this.#findIn(first, tag, words, at, detail, now);
     if (entry >= 0 || this.cells[first + OVERFLOWED] === 0) return entry;
     return this.#findIn(this.secondBucket(tag), tag, words, at, detail, now);
+  }
+
+  /** Whether there is an entry of the key, ended or not. Takes no lock. */
+  has(words: Int32Array, detail: number): boolean {
+    const tag = this.tagOf(words, 0, detail);
+    return this.search(this.bucket(tag), tag, words, 0, detail) >= 0 ||
+      this.search(this.secondBucket(tag), tag, words, 0, detail) >= 0;
   }
 
   #findIn(
@@ -166,12 +205,54 @@ export class BanBuckets {
     } else if (detail !== 0) Atomics.add(cells, ENDPOINTS, 1);
   }
 
+  /** Whether the network of a key has all that one may have; asked before an automatic ban is added. */
+  isOverShare(words: Int32Array): boolean {
+    const far = this.cells[this.#farCounter(words, 0)];
+    if (far >= Math.max(FAR_LEAST, Math.trunc(this.limit / FAR_PART))) return true;
+    return this.cells[this.#nearCounter(words, 0)] >= NEAR_MOST;
+  }
+
+  /** From now on an entry counts for the share of its network. */
+  count(entry: number): void {
+    const { cells } = this;
+    Atomics.or(cells, entry + REASON, COUNTED);
+    Atomics.add(cells, this.#farCounter(cells, entry), 1);
+    Atomics.add(cells, this.#nearCounter(cells, entry), 1);
+  }
+
+  #farCounter(words: Int32Array, at: number): number {
+    const isIpv4 = isMapped(words, at);
+    const high = isIpv4 ? words[at + 3] & 0xffff_0000 : words[at];
+    const low = isIpv4 ? 1 : words[at + 1] & 0xffff_0000;
+    return this.#counters + (mixed(this.#seed, high, low) & (FAR_COUNTERS - 1));
+  }
+
+  #nearCounter(words: Int32Array, at: number): number {
+    const isIpv4 = isMapped(words, at);
+    const high = isIpv4 ? words[at + 3] : words[at];
+    const low = isIpv4 ? 2 : words[at + 1];
+    return this.#counters + FAR_COUNTERS + (mixed(this.#seed, high, low) & this.#nearMask);
+  }
+
+  /** Buckets from where the last look for one that gives way ended, all around. */
+  *fromHand(): Iterable<number> {
+    for (let i = 0; i <= this.#bucketMask; i++) {
+      const index = Atomics.add(this.cells, HAND, 1) & this.#bucketMask;
+      yield TABLE_HEAD + index * BUCKET_WORDS;
+    }
+  }
+
   /** Empties a way of a locked bucket. */
   free(bucket: number, way: number): void {
     const cells = this.cells;
     Atomics.store(cells, bucket + TAGS + way, 0);
     Atomics.sub(cells, COUNT, 1);
-    const detail = cells[entryAt(bucket, way) + DETAIL];
+    const entry = entryAt(bucket, way);
+    const detail = cells[entry + DETAIL];
+    if ((cells[entry + REASON] & COUNTED) !== 0) {
+      Atomics.sub(cells, this.#farCounter(cells, entry), 1);
+      Atomics.sub(cells, this.#nearCounter(cells, entry), 1);
+    }
     if (isNetwork(detail)) Atomics.sub(cells, NETWORKS, 1);
     else if (detail !== 0) Atomics.sub(cells, ENDPOINTS, 1);
   }
@@ -240,6 +321,22 @@ export class BanBuckets {
 
 function isNetwork(detail: number): boolean {
   return detail >>> 16 === NETWORK;
+}
+
+function isMapped(words: Int32Array, at: number): boolean {
+  return words[at] === 0 && words[at + 1] === 0 && words[at + 2] === MAPPED;
+}
+
+/** Of two words, by somebody who does not know the seed not to be chosen. */
+function mixed(seed: number, high: number, low: number): number {
+  let hash = Math.imul(seed ^ high, 0xcc9e2d51);
+  hash = Math.imul(hash ^ (hash >>> 15) ^ low, 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}
+
+function nearCounters(limit: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(NEAR_COUNTERS_LEAST, limit)));
 }
 
 function bucketCount(entries: number): number {

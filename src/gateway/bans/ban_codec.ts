@@ -3,14 +3,12 @@
  * (every machine Deno runs on is little-endian), addresses and ports in network order.
  */
 import { i32be } from "../../packet/bytes.ts";
-import {
-  addressKey,
-  type BanKey,
-  type BanKind,
-  endpointKey,
-  kindOf,
-  networkKey,
-} from "./ban_key.ts";
+import { maskWord } from "../network/networks.ts";
+import { type BanKey, endpointKey, isIpv4, kindOf, networkKey } from "./ban_key.ts";
+
+/** Reasons beside the methods of detection. */
+export const REASON_FLEET = 254;
+export const REASON_MANUAL = 255;
 
 /** The kernel's ban maps, and the length of their keys in bytes. */
 export const KEY_LENGTHS = {
@@ -24,7 +22,7 @@ export const KEY_LENGTHS = {
 export type BanMapName = keyof typeof KEY_LENGTHS;
 export const BAN_MAP_NAMES = Object.keys(KEY_LENGTHS) as BanMapName[];
 
-/** `struct ban`: until_ns, since_ns, packets, bytes, last_seen_ns (u64 each), reason, pad[7]. */
+/** `struct ban`: until_ns, since_ns, packets, bytes, last_seen_ns (u64 each), reason, bits, pad[6]. */
 export const BAN_VALUE_LENGTH = 48;
 
 const UNTIL = 0;
@@ -33,6 +31,7 @@ const PACKETS = 16;
 const BYTES = 24;
 const LAST_SEEN = 32;
 const REASON = 40;
+const BITS = 41;
 
 const NS_IN_MS = 1e6;
 const HIGH_HALF = 2 ** 32;
@@ -50,30 +49,33 @@ export interface BanValue {
   reason: number;
 }
 
-const MAP_OF = {
-  address: "blocked_ips",
-  endpoint: "blocked_endpoints",
-  network: "blocked_networks",
-} as const satisfies Record<BanKind, BanMapName>;
+/** Elements of `bans_in_force`. */
+export const IN_FORCE = { blocked_ips: 0, blocked_endpoints: 1, blocked_networks: 2 } as const;
 
-/** The map that a key belongs into. */
-export function mapOf(key: BanKey): BanMapName {
-  return MAP_OF[kindOf(key)];
+/**
+ * The map that a key belongs into.
+ *
+ * @param ipv6Bits BAN_PREFIX: what of IPv6 `blocked_ips` has
+ */
+export function mapOf(key: BanKey, ipv6Bits: number): BanMapName {
+  if (kindOf(key) === "endpoint") return "blocked_endpoints";
+  const bits = isIpv4(key.words) ? 128 : ipv6Bits;
+  return key.bits === bits ? "blocked_ips" : "blocked_networks";
 }
 
-/** Writes `key` as the map that it belongs into has it. */
-export function encodeKey(to: Uint8Array, key: BanKey): void {
-  switch (kindOf(key)) {
-    case "address":
+/** Writes `key` as the map has it. */
+export function encodeKey(map: BanMapName, to: Uint8Array, key: BanKey): void {
+  switch (map) {
+    case "blocked_ips":
       return encodeAddress(to, 0, key.words);
-    case "endpoint":
+    case "blocked_endpoints":
       encodeAddress(to, 0, key.words);
       to[16] = key.port >>> 8;
       to[17] = key.port;
       to[18] = key.protocol;
       to[19] = 0;
       return;
-    case "network":
+    case "blocked_networks":
       to[0] = key.bits; // up to 128, little-endian
       to[1] = to[2] = to[3] = 0;
       encodeAddress(to, 4, key.words);
@@ -90,11 +92,11 @@ function encodeAddress(to: Uint8Array, at: number, words: Int32Array): void {
   }
 }
 
-/** Reads a key of the map at `offset`. */
-export function decodeKey(map: BanMapName, key: Uint8Array, offset: number): BanKey {
+/** Reads a key of the map at `offset`. @param bits {@link decodeBits} of its value */
+export function decodeKey(map: BanMapName, key: Uint8Array, offset: number, bits: number): BanKey {
   switch (map) {
     case "blocked_ips":
-      return addressKey(decodeAddress(key, offset));
+      return networkKey({ words: decodeAddress(key, offset), bits });
     case "blocked_endpoints": {
       const port = (key[offset + 16] << 8) | key[offset + 17];
       return endpointKey(decodeAddress(key, offset), 0, key[offset + 18], port);
@@ -108,14 +110,27 @@ function decodeAddress(key: Uint8Array, offset: number): Int32Array {
   return Int32Array.from({ length: 4 }, (_, word) => i32be(key, offset + word * 4));
 }
 
-/** Writes `ban` to the {@link BAN_VALUE_LENGTH} bytes of `value`. */
-export function encodeBanValue(value: DataView, ban: Readonly<BanValue>): void {
+/** What of an IPv6 address counts, as the program has it: `ipv6_mask`, in network order. */
+export function ipv6Mask(bits: number): Uint8Array<ArrayBuffer> {
+  const mask = new Uint8Array(16);
+  encodeAddress(mask, 0, Int32Array.from({ length: 4 }, (_, word) => maskWord(bits, word)));
+  return mask;
+}
+
+/** Writes `ban` to the {@link BAN_VALUE_LENGTH} bytes of `value`. @param bits of the key */
+export function encodeBanValue(value: DataView, ban: Readonly<BanValue>, bits: number): void {
   setU64(value, UNTIL, ban.untilMs * NS_IN_MS);
   setU64(value, SINCE, ban.sinceMs * NS_IN_MS);
   setU64(value, PACKETS, ban.packets);
   setU64(value, BYTES, ban.bytes);
   setU64(value, LAST_SEEN, ban.lastSeenMs * NS_IN_MS);
   setU64(value, REASON, ban.reason);
+  value.setUint8(BITS, bits === 128 ? 0 : bits);
+}
+
+/** Prefix length of the key that the value at `offset` belongs to. */
+export function decodeBits(value: DataView, offset: number): number {
+  return value.getUint8(offset + BITS) || 128;
 }
 
 /** Reads the value at `offset`. */

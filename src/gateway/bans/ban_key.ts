@@ -2,8 +2,9 @@
  * Whom a ban is of: an address, one of its endpoints (transport protocol and port), or a network. One
  * type for all three: what is not asked for is wide open.
  */
-import { formatAddress } from "../../packet/address.ts";
-import { formatNetwork, type Network } from "../network/networks.ts";
+import { formatAddress, parseAddress } from "../../packet/address.ts";
+import { MAPPED } from "../../packet/packet.ts";
+import { formatNetwork, maskWord, type Network, parseNetwork } from "../network/networks.ts";
 
 /** An address is a network of 128 bits. */
 export interface BanKey extends Network {
@@ -13,7 +14,6 @@ export interface BanKey extends Network {
   readonly port: number;
 }
 
-/** Which of the kernel's maps has keys of this kind. */
 export type BanKind = "address" | "endpoint" | "network";
 
 const ADDRESS_BITS = 128;
@@ -31,6 +31,34 @@ export function endpointKey(words: Int32Array, at: number, protocol: number, por
 /** A network (host bits 0), or an address as a network of 128 bits. */
 export function networkKey({ words, bits }: Network): BanKey {
   return { words, bits, protocol: 0, port: 0 };
+}
+
+/**
+ * As {@link formatBanKey} writes it, and an IPv6 network in any spelling; null for none of these. An
+ * address without a prefix length is one of 128 bits.
+ */
+export function parseBanKey(text: string): BanKey | null {
+  const [, bracketed, plain, port, transport] =
+    /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})\/(tcp|udp)$/.exec(text) ?? [];
+  if (port === undefined) {
+    const network = parseNetwork(text);
+    return network === null ? null : networkKey(network);
+  }
+  const words = parseAddress(bracketed ?? plain);
+  if (words === null || Number(port) > 65_535) return null;
+  return endpointKey(words, 0, transport === "tcp" ? 6 : 17, Number(port));
+}
+
+/** The prefix of an address that a ban of it is for: IPv4 as a whole, IPv6 cut to `ipv6Bits`. */
+export function prefixKey(words: Int32Array, at: number, ipv6Bits: number): BanKey {
+  const address = words.slice(at, at + 4);
+  if (isIpv4(address)) return addressKey(address);
+  for (let word = 0; word < 4; word++) address[word] &= maskWord(ipv6Bits, word);
+  return networkKey({ words: address, bits: ipv6Bits });
+}
+
+export function isIpv4(words: Int32Array): boolean {
+  return words[0] === 0 && words[1] === 0 && words[2] === MAPPED;
 }
 
 export function kindOf({ bits, protocol }: BanKey): BanKind {

@@ -3,7 +3,7 @@
  * `btblocker bans` of another process finds them.
  */
 import { describeErrno, ENOENT } from "../../../ffi/errno.ts";
-import { LPM_TRIE, LRU_HASH, mapInfo, openPinned, pin } from "../../../ffi/bpf.ts";
+import { HASH, LPM_TRIE, mapInfo, openPinned, pin } from "../../../ffi/bpf.ts";
 import { close, mount } from "../../../ffi/libc.ts";
 import { BAN_MAP_NAMES, BAN_VALUE_LENGTH, type BanMapName, KEY_LENGTHS } from "./ban_codec.ts";
 import { endedNamespaces } from "../network/live_namespaces.ts";
@@ -17,8 +17,8 @@ const MKDIR_ATTEMPTS = 5;
 
 /** Types of the ban maps of bpf/btblocker.bpf.c. */
 const MAP_TYPES = {
-  blocked_ips: LRU_HASH,
-  blocked_endpoints: LRU_HASH,
+  blocked_ips: HASH,
+  blocked_endpoints: HASH,
   blocked_networks: LPM_TRIE,
 } as const satisfies Record<BanMapName, number>;
 
@@ -26,9 +26,14 @@ const MAP_TYPES = {
 export const FIRST_LOOK_PINS = ["look", "settled"] as const;
 type FirstLookPin = typeof FIRST_LOOK_PINS[number];
 
+/** Entries of a map for `limit` bans: each of the workers may be about to add one. */
+export function roomFor(limit: number): number {
+  return limit + 64;
+}
+
 /** Whether BAN_LIMIT is the size of a map; the others have that of the program. */
 export function isSizedByLimit(name: BanMapName): boolean {
-  return MAP_TYPES[name] === LRU_HASH;
+  return MAP_TYPES[name] === HASH;
 }
 
 /**
@@ -126,8 +131,8 @@ export function openPinnedMap(
     info.valueLength !== BAN_VALUE_LENGTH
   ) {
     problem = "it has the layout of another version";
-  } else if (limit !== null && isSizedByLimit(name) && info.maxEntries !== limit) {
-    problem = `it has room for ${info.maxEntries} bans, BAN_LIMIT is ${limit}`;
+  } else if (limit !== null && isSizedByLimit(name) && info.maxEntries !== roomFor(limit)) {
+    problem = `it has room for ${info.maxEntries - roomFor(0)} bans, BAN_LIMIT is ${limit}`;
   }
   if (problem === null) return { fd, problem };
   close(fd);

@@ -8,7 +8,7 @@ import { EnvironmentError } from "../../errors.ts";
 import { formatCount } from "../../text.ts";
 import type { BanScope, BanTarget } from "./ban_policy.ts";
 import { BanTable } from "./ban_table.ts";
-import { Bans } from "./bans.ts";
+import { Bans, USUAL_IPV6_BITS } from "./bans.ts";
 import { HostAddresses } from "../network/host_addresses.ts";
 import { LocalAddresses } from "../network/local_addresses.ts";
 import { forwardingSwitches, guardedByDefault } from "../network/links.ts";
@@ -29,8 +29,8 @@ export interface BanSideOptions {
   /** Bans kept at most. */
   readonly limit: number;
   readonly persist: boolean;
-  /** Whether networks are banned too, not addresses alone: a fleet does. */
-  readonly networks?: boolean;
+  /** What of an IPv6 address a ban is for; 64 bits unless given. */
+  readonly ipv6Bits?: number;
   readonly whitelistIps: readonly string[];
   /** WHITELIST_PORTS: on this machine's own addresses they stay open to whoever is banned. */
   readonly openPorts?: readonly number[];
@@ -89,13 +89,16 @@ export class BanSide implements Disposable {
     const xdp = openXdp(options, local, monitoring);
     if (xdp !== null) undo.use(xdp);
     const bans = new Bans({
-      table: new SharedArrayBuffer(BanTable.byteLength(options.limit)),
+      table: BanTable.buffer(options.limit),
       scope: options.scope,
+      ipv6Bits: options.ipv6Bits ?? USUAL_IPV6_BITS,
+      never: local.neverBuffer,
       maps: xdp === null ? {} : {
         blocked_ips: xdp.mapFd("blocked_ips"),
         blocked_endpoints: xdp.mapFd("blocked_endpoints"),
-        ...options.networks === true ? { blocked_networks: xdp.mapFd("blocked_networks") } : {},
+        blocked_networks: xdp.mapFd("blocked_networks"),
       },
+      ...xdp === null ? {} : { inForce: xdp.mapFd("bans_in_force") },
     });
     const restored = bans.restore();
     if (restored > 0) {
@@ -248,7 +251,7 @@ function openXdp(
   local: LocalAddresses,
   monitoring: { readonly on: boolean },
 ): XdpFilter | null {
-  const { xdpMode: mode, interfaces, scope, limit, persist, log, networks = false } = options;
+  const { xdpMode: mode, interfaces, ipv6Bits = USUAL_IPV6_BITS, limit, persist, log } = options;
   if (mode === "off") return null;
   const guarded = interfaces.length > 0
     ? () => interfaces
@@ -260,7 +263,7 @@ function openXdp(
   try {
     const namespace = networkNamespace();
     const kept = { limit, persist, namespace, withoutTcx: options.withoutTcx };
-    return new XdpFilter({ interfaces: wanted, mode, scope, networks, ...kept, log });
+    return new XdpFilter({ interfaces: wanted, mode, ipv6Bits, ...kept, log });
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;
     log("warn", `${error.message}; bans hold in user space only`);

@@ -6,7 +6,14 @@ import { bootTimeMs } from "../../../ffi/libc.ts";
 import { METHODS } from "../../protocols/match.ts";
 import { formatAddress } from "../../packet/address.ts";
 import { formatNetwork, maskWord, type Network, Networks } from "../network/networks.ts";
-import { BAN_MAP_NAMES, type BanMapName, type BanValue, mapOf } from "./ban_codec.ts";
+import {
+  BAN_MAP_NAMES,
+  type BanMapName,
+  type BanValue,
+  mapOf,
+  REASON_FLEET,
+  REASON_MANUAL,
+} from "./ban_codec.ts";
 import {
   addressKey,
   type BanKey,
@@ -15,15 +22,17 @@ import {
   isOfAddress,
   kindOf,
   networkKey,
+  prefixKey,
   protocolName,
 } from "./ban_key.ts";
 import { BanMap, type KernelBan } from "./ban_map.ts";
 import type { BanScope } from "./ban_policy.ts";
 import { BanTable, type BanTableEntry } from "./ban_table.ts";
 
-/** Reasons beside the methods of detection. */
-export const REASON_FLEET = 254;
-export const REASON_MANUAL = 255;
+export { REASON_FLEET, REASON_MANUAL };
+
+/** BAN_PREFIX where nobody says otherwise. */
+export const USUAL_IPV6_BITS = 64;
 
 /** What a thread needs to ban; can be posted to a worker. */
 export interface BanHandles {
@@ -31,6 +40,12 @@ export interface BanHandles {
   readonly scope: BanScope;
   /** Descriptors of the kernel's maps, good in every thread of the process; none without BPF. */
   readonly maps: Readonly<Partial<Record<BanMapName, number>>>;
+  /** Descriptor of `bans_in_force`; none where no program runs. */
+  readonly inForce?: number;
+  /** BAN_PREFIX: a ban of an IPv6 address is for so much of it. */
+  readonly ipv6Bits?: number;
+  /** `LocalAddresses.neverBuffer`; none where nobody is spared. */
+  readonly never?: SharedArrayBuffer;
 }
 
 /** A ban, for people and JSON. Times are wall-clock milliseconds. */
@@ -55,22 +70,46 @@ export class Bans {
   readonly handles: BanHandles;
   readonly #table: BanTable;
   readonly #maps = new Map<BanMapName, BanMap>();
+  readonly #ipv6Bits: number;
+  readonly #never: Networks | null;
   /** Bans the kernel did not take (they hold in user space). */
   refusedByKernel = 0;
 
   constructor(handles: BanHandles) {
+    const { table, maps, inForce = null, ipv6Bits = USUAL_IPV6_BITS, never } = handles;
     this.handles = handles;
-    this.#table = new BanTable(handles.table);
+    const lastSeenMs = (key: BanKey) => this.#mapOf(key)?.read(key)?.lastSeenMs ?? 0;
+    this.#table = new BanTable(table, (key) => this.#takeOut(key), lastSeenMs);
+    this.#ipv6Bits = ipv6Bits;
+    this.#never = never === undefined ? null : new Networks(never);
     for (const name of BAN_MAP_NAMES) {
-      const fd = handles.maps[name];
-      if (fd !== undefined) this.#maps.set(name, new BanMap(name, fd));
+      const fd = maps[name];
+      if (fd !== undefined) this.#maps.set(name, new BanMap(name, fd, inForce));
     }
+  }
+
+  /** A ban that made room for another one: the kernel is not to keep what user space does not. */
+  #takeOut(key: BanKey): void {
+    const map = this.#mapOf(key);
+    map?.delete(key);
+    // A worker may have banned it anew meanwhile.
+    const again = this.find(key);
+    if (again !== null) map?.write(key, again.untilMs, again.sinceMs, again.reason, true);
+  }
+
+  /**
+   * What a ban of the address in `words[at … at + 3]` is for: of IPv6 the prefix that its host has
+   * (BAN_PREFIX), but the address alone where the prefix has somebody in it who is never banned:
+   * the networks that this machine is in itself are shared by many hosts.
+   */
+  keyOf(words: Int32Array, at = 0): BanKey {
+    const key = prefixKey(words, at, this.#ipv6Bits);
+    return this.#never?.overlaps(key) === true ? addressKey(words, at) : key;
   }
 
   /**
    * Bans the sender of a packet as BAN_SCOPE says: its address, or its protocol and port only.
-   * In force in the kernel when this returns. False when the ban was in force already (it gets the
-   * new end).
+   * In force in the kernel when this returns. What is banned now; null where there is no room.
    *
    * @param words address at `words[at … at + 3]`
    * @param reason index into METHODS, or {@link REASON_FLEET}
@@ -82,21 +121,26 @@ export class Bans {
     port: number,
     durationMs: number,
     reason: number,
-  ): boolean {
+  ): BanKey | null {
     const key = this.handles.scope === "ip"
-      ? addressKey(words, at)
+      ? this.keyOf(words, at)
       : endpointKey(words, at, protocol, port);
-    return this.add(key, durationMs, reason);
+    return this.add(key, durationMs, reason) === null ? null : key;
   }
 
-  /** The same of what the key says, in either scope. */
-  add(key: BanKey, durationMs: number, reason: number): boolean {
+  /**
+   * The same of what the key says, in either scope. False when it was banned already (it gets the new
+   * end), null where there is no room: one by hand makes room for none.
+   */
+  add(key: BanKey, durationMs: number, reason: number): boolean | null {
     const now = bootTimeMs();
-    const untilMs = now + durationMs;
-    const isNew = this.#table.add(key, untilMs, now, reason);
-    const map = this.#mapOf(key);
-    if (map?.write(key, untilMs, now, reason, isNew) === false) this.refusedByKernel++;
-    return isNew;
+    const added = this.#table.add(key, now + durationMs, now, reason);
+    if (added === null) return null;
+    // The table rounds to tenths of a second: only where it knows better than we.
+    const untilMs = added.reason === reason ? now + durationMs : added.untilMs;
+    const taken = this.#mapOf(key)?.write(key, untilMs, now, added.reason, added.isNew);
+    if (taken === false) this.refusedByKernel++;
+    return added.isNew;
   }
 
   /** The ban in force of exactly this, as user space knows it. */
@@ -129,9 +173,13 @@ export class Bans {
     return this.#mapOf(key)?.delete(key) === true || removed;
   }
 
-  /** Ends all bans of an address: its own and its endpoints'. False when there was none. */
+  /**
+   * Ends all bans of an address: its own, that of the prefix its host has, and its endpoints'. False
+   * when there was none. A wider network's ban holds on ({@link around}).
+   */
   removeAddress(words: Int32Array): boolean {
     let removed = this.remove(addressKey(words));
+    removed = this.remove(prefixKey(words, 0, this.#ipv6Bits)) || removed;
     // In either scope: those of a run before may be there still.
     const isEndpoint = (key: BanKey) => kindOf(key) === "endpoint" && isOfAddress(key, words);
     for (const { key } of this.#table.entries(0)) {
@@ -139,6 +187,14 @@ export class Bans {
     }
     const inKernel = this.#maps.get("blocked_endpoints")?.deleteWhere(({ key }) => isEndpoint(key));
     return (inKernel ?? 0) > 0 || removed;
+  }
+
+  /** Networks whose bans hold for an address or network, the widest last. */
+  around({ words, bits }: Network): BanKey[] {
+    return this.#table.entries(bootTimeMs())
+      .map(({ key }) => key)
+      .filter((key) => kindOf(key) === "network" && key.bits < bits && covers(key, words))
+      .sort((a, b) => b.bits - a.bits);
   }
 
   /** Ends all bans; returns how many were in force. */
@@ -194,7 +250,10 @@ export class Bans {
 
   #deleteFromKernel(unwanted: (ban: KernelBan) => boolean): number {
     let deleted = 0;
-    for (const map of this.#maps.values()) deleted += map.deleteWhere(unwanted);
+    for (const map of this.#maps.values()) {
+      deleted += map.deleteWhere(unwanted);
+      map.tellInForce();
+    }
     return deleted;
   }
 
@@ -202,11 +261,21 @@ export class Bans {
   restore(): number {
     const now = bootTimeMs();
     let restored = 0;
-    for (const { key, value } of this.#kernelBans()) {
-      if (value.untilMs <= now) continue;
-      this.#table.add(key, value.untilMs, now, value.reason);
-      restored++;
+    const kept = [...this.#maps].map(([name, map]) => ({ name, map, bans: map.entries() }));
+    for (const { name, map, bans } of kept) {
+      for (const { key, value } of bans) {
+        if (value.untilMs <= now) continue;
+        // Of another BAN_PREFIX: found there no more, or for too many.
+        const wanted = this.#mapOf(key);
+        if (mapOf(key, this.#ipv6Bits) !== name) {
+          map.delete(key);
+          wanted?.write(key, value.untilMs, value.sinceMs, value.reason, true);
+        }
+        if (this.#table.add(key, value.untilMs, now, value.reason) === null) wanted?.delete(key);
+        else restored++;
+      }
     }
+    for (const map of this.#maps.values()) map.tellInForce();
     return restored;
   }
 
@@ -245,8 +314,12 @@ export class Bans {
   }
 
   #mapOf(key: BanKey): BanMap | undefined {
-    return this.#maps.get(mapOf(key));
+    return this.#maps.get(mapOf(key, this.#ipv6Bits));
   }
+}
+
+function covers({ words, bits }: Network, address: Int32Array): boolean {
+  return words.every((word, index) => ((word ^ address[index]) & maskWord(bits, index)) === 0);
 }
 
 /** What the kernel says, with the drops in user space. */

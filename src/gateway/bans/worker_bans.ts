@@ -4,8 +4,9 @@ import { formatAddress, formatEndpoint } from "../../packet/address.ts";
 import { type Packet, PROTOCOL_UDP } from "../../packet/packet.ts";
 import { DESTINATION_END, SOURCE_END } from "../../engine/sender.ts";
 import { type BanPolicy, type BanTarget, banTargets } from "./ban_policy.ts";
+import { kindOf } from "./ban_key.ts";
 import { type BanHandles, Bans, reasonOf } from "./bans.ts";
-import { Networks } from "../network/networks.ts";
+import { formatNetwork, Networks } from "../network/networks.ts";
 
 /** All of it can be posted to a worker; post it again when a setting changes. */
 export interface WorkerBansSetup {
@@ -60,18 +61,21 @@ export class WorkerBans {
     const ends = banTargets(detection, hook, this.#policy);
     const banned: string[] = [];
     if ((ends & SOURCE_END) !== 0) {
-      banned.push(this.#banEnd(detection, 0, protocol, detection.sourcePort));
+      banned.push(...this.#banEnd(detection, 0, protocol, detection.sourcePort));
     }
     if ((ends & DESTINATION_END) !== 0) {
-      banned.push(this.#banEnd(detection, 4, protocol, detection.destinationPort));
+      banned.push(...this.#banEnd(detection, 4, protocol, detection.destinationPort));
     }
     return banned;
   }
 
-  #banEnd(detection: Detection, at: number, protocol: number, port: number): string {
+  /** Nobody where there is no room for another ban. */
+  #banEnd(detection: Detection, at: number, protocol: number, port: number): string[] {
     const { address, match } = detection;
-    this.#bans.ban(address, at, protocol, port, this.#durationMs, reasonOf(match.method));
-    const text = formatAddress(address, at);
-    return this.#bans.handles.scope === "ip" ? text : formatEndpoint(text, port);
+    const reason = reasonOf(match.method);
+    const key = this.#bans.ban(address, at, protocol, port, this.#durationMs, reason);
+    if (key === null) return [];
+    if (kindOf(key) !== "endpoint") return [formatNetwork(key)];
+    return [formatEndpoint(formatAddress(address, at), port)];
   }
 }

@@ -12,7 +12,7 @@ import {
   XDP_HAS_FRAGS,
 } from "../../../ffi/bpf.ts";
 import { EBUSY, EEXIST, EINVAL } from "../../../ffi/errno.ts";
-import { bootTimeMs, close, interfaceIndex } from "../../../ffi/libc.ts";
+import { close, interfaceIndex } from "../../../ffi/libc.ts";
 import { interfaceDriver } from "../../../ffi/libc_net.ts";
 import { EnvironmentError } from "../../errors.ts";
 import {
@@ -22,10 +22,8 @@ import {
   candidates,
   type XdpMode,
 } from "./attachment.ts";
-import { BAN_MAP_NAMES, type BanMapName } from "./ban_codec.ts";
-import { BanMap } from "./ban_map.ts";
+import { BAN_MAP_NAMES, type BanMapName, ipv6Mask } from "./ban_codec.ts";
 import { OPEN_PORT_MAPS, writeOpenPorts, writeOwnAddresses } from "./open_ports.ts";
-import type { BanScope } from "./ban_policy.ts";
 import {
   BPFFS,
   isSizedByLimit,
@@ -35,6 +33,7 @@ import {
   preparePins,
   removePins,
   removeStalePins,
+  roomFor,
 } from "./ban_pins.ts";
 import { possibleCpus } from "./possible_cpus.ts";
 import type { NetworkNamespace } from "../network/network_namespace.ts";
@@ -43,9 +42,8 @@ export interface XdpOptions {
   /** Asked at each {@link XdpFilter.refresh}: the interface of the default route may change. */
   readonly interfaces: () => readonly string[];
   readonly mode: Exclude<XdpMode, "off">;
-  readonly scope: BanScope;
-  /** Whether networks are banned too (a fleet does); without, packets pay nothing for it. */
-  readonly networks?: boolean;
+  /** BAN_PREFIX */
+  readonly ipv6Bits: number;
   /** Size of each ban map. */
   readonly limit: number;
   /** Keep the pinned bans at a clean stop. */
@@ -117,7 +115,7 @@ export class XdpFilter implements Disposable {
     const kept = this.#openKeptMaps();
     let object: BpfObject | null = null;
     try {
-      this.#constants = constantsOf(options, kept);
+      this.#constants = ipv6Mask(options.ipv6Bits);
       object = loadXdp(options, kept, this.#constants);
       for (const name of BAN_MAP_NAMES) {
         if (this.#pins === null || kept.has(name)) continue;
@@ -154,7 +152,7 @@ export class XdpFilter implements Disposable {
   }
 
   /** Descriptor of a ban map, good in every thread of the process until disposed. */
-  mapFd(name: BanMapName): number {
+  mapFd(name: BanMapName | "bans_in_force"): number {
     return this.#object.mapFd(name);
   }
 
@@ -251,7 +249,12 @@ export class XdpFilter implements Disposable {
 
   /** Loads another object over the same ban maps. Whoever calls disposes of it. */
   loadBeside(file: URL): BpfObject {
-    const maps = [...BAN_MAP_NAMES, ...OPEN_PORT_MAPS, "interface_drops"] as const;
+    const maps = [
+      ...BAN_MAP_NAMES,
+      ...OPEN_PORT_MAPS,
+      "bans_in_force",
+      "interface_drops",
+    ] as const;
     const kept = new Map(maps.map((name) => [name, this.#object.mapFd(name)]));
     return loadWith(file, this.#options, kept, this.#constants);
   }
@@ -382,7 +385,9 @@ function loadWith(
   const object = new BpfObject(Deno.readFileSync(file));
   try {
     for (const name of BAN_MAP_NAMES) {
-      if (!kept.has(name) && isSizedByLimit(name)) object.setMaxEntries(name, options.limit);
+      if (!kept.has(name) && isSizedByLimit(name)) {
+        object.setMaxEntries(name, roomFor(options.limit));
+      }
     }
     for (const [name, fd] of kept) object.reuseMap(name, fd);
     object.setConstants(constants);
@@ -393,24 +398,4 @@ function loadWith(
     object[Symbol.dispose]();
     throw error;
   }
-}
-
-/** The constants of bpf/bans.h, in their order. */
-function constantsOf(
-  options: XdpOptions,
-  kept: ReadonlyMap<BanMapName, number>,
-): Uint8Array<ArrayBuffer> {
-  const constants = Uint32Array.of(
-    options.scope === "endpoint" || hasBans(kept.get("blocked_endpoints")) ? 1 : 0, // endpoint_scope
-    options.networks === true ? 1 : 0, // network_bans
-  );
-  return new Uint8Array(constants.buffer);
-}
-
-/** Whether bans of endpoints are kept from a run with BAN_SCOPE=endpoint, which hold on. */
-function hasBans(endpointMap: number | undefined): boolean {
-  if (endpointMap === undefined) return false;
-  const now = bootTimeMs();
-  const kept = new BanMap("blocked_endpoints", endpointMap).entries();
-  return kept.some(({ value }) => value.untilMs > now);
 }

@@ -4,13 +4,22 @@ import { parseAddress } from "../../../src/packet/address.ts";
 import {
   BAN_VALUE_LENGTH,
   decodeBanValue,
+  decodeBits,
   decodeKey,
   encodeBanValue,
   encodeKey,
+  ipv6Mask,
   KEY_LENGTHS,
   mapOf,
 } from "../../../src/gateway/bans/ban_codec.ts";
-import { addressKey, endpointKey, networkKey } from "../../../src/gateway/bans/ban_key.ts";
+import {
+  addressKey,
+  endpointKey,
+  formatBanKey,
+  networkKey,
+  parseBanKey,
+} from "../../../src/gateway/bans/ban_key.ts";
+import { parseNetwork } from "../../../src/gateway/network/networks.ts";
 import { address, bytes, hex } from "../bytes.ts";
 
 // Typed from RFC 4291 sections 2.5.5.2 (IPv4-mapped) and 2.2, and bpf/layout.h.
@@ -25,22 +34,22 @@ const keys = [
 for (const [text, wanted] of keys) {
   Deno.test(`encodeKey() ${text} is in network order`, () => {
     const key = new Uint8Array(KEY_LENGTHS.blocked_ips);
-    encodeKey(key, addressKey(address(text)));
+    encodeKey("blocked_ips", key, addressKey(address(text)));
     assert.equal(hex(key), hex(bytes(wanted)));
-    assert.deepEqual(decodeKey("blocked_ips", key, 0).words, parseAddress(text));
+    assert.deepEqual(decodeKey("blocked_ips", key, 0, 128).words, parseAddress(text));
   });
 }
 
 Deno.test("encodeKey() of an endpoint: port in network order, protocol, and a zero", () => {
   const key = new Uint8Array(KEY_LENGTHS.blocked_endpoints).fill(0xee);
-  encodeKey(key, endpointKey(address("10.9.1.2"), 0, 17, 6881));
+  encodeKey("blocked_endpoints", key, endpointKey(address("10.9.1.2"), 0, 17, 6881));
   assert.equal(hex(key), hex(bytes("00000000 00000000 0000ffff 0a090102 1ae1 11 00")));
 });
 
 // struct bpf_lpm_trie_key of linux/bpf.h: prefix length in host order, then the data.
 Deno.test("encodeKey() of a network: prefix length of the mapped form, then the address", () => {
   const key = new Uint8Array(KEY_LENGTHS.blocked_networks).fill(0xee);
-  encodeKey(key, networkKey({ words: address("10.9.1.0"), bits: 96 + 24 }));
+  encodeKey("blocked_networks", key, networkKey({ words: address("10.9.1.0"), bits: 96 + 24 }));
   assert.equal(hex(key), hex(bytes("78000000 00000000 00000000 0000ffff 0a090100")));
 });
 
@@ -56,10 +65,10 @@ Deno.test("keys of all kinds survive writing and reading", () => {
     fc.tuple(words, fc.nat(127)).map(([words, bits]) => networkKey({ words, bits })),
   );
   fc.assert(fc.property(key, fc.nat(8), (key, offset) => {
-    const map = mapOf(key);
+    const map = mapOf(key, 64);
     const bytes = new Uint8Array(offset + KEY_LENGTHS[map]);
-    encodeKey(bytes.subarray(offset), key);
-    assert.deepEqual(decodeKey(map, bytes, offset), key);
+    encodeKey(map, bytes.subarray(offset), key);
+    assert.deepEqual(decodeKey(map, bytes, offset, key.bits), key);
   }));
 });
 
@@ -72,12 +81,12 @@ Deno.test("encodeBanValue() is struct ban of bpf/layout.h", () => {
     bytes: 0x1_0000_0002,
     lastSeenMs: 1_001, // 0x3baa0c40 ns
     reason: 255,
-  });
+  }, 64);
   assert.equal(
     hex(value),
     hex(bytes(
       "00209bf35e100000 00ca9a3b00000000 0300000000000000 0200000001000000 400caa3b00000000 " +
-        "ff 00000000000000",
+        "ff 40 000000000000",
     )),
   );
 });
@@ -91,7 +100,31 @@ Deno.test("ban values survive writing and reading", () => {
     reason: fc.integer({ min: 0, max: 255 }),
   });
   fc.assert(fc.property(ban, (wanted) => {
-    encodeBanValue(value, wanted);
+    encodeBanValue(value, wanted, 56);
+    assert.equal(decodeBits(value, 0), 56);
     assert.deepEqual(decodeBanValue(value, 0), { ...wanted });
   }));
+});
+
+Deno.test("an IPv6 /64 and an IPv4 address stand in blocked_ips, all other lengths in networks", () => {
+  const mapFor = (text: string) => mapOf(networkKey(parseNetwork(text)!), 64);
+  assert.equal(mapFor("2001:db8:1:2::/64"), "blocked_ips");
+  assert.equal(mapFor("192.0.2.7"), "blocked_ips");
+  for (const text of ["2001:db8:1:2::7", "2001:db8::/48", "192.0.2.0/24", "::ffff:0:0/96"]) {
+    assert.equal(mapFor(text), "blocked_networks", text);
+  }
+  assert.equal(hex(ipv6Mask(64)), "ff".repeat(8) + "00".repeat(8));
+  assert.equal(hex(ipv6Mask(52)), "ff".repeat(6) + "f0" + "00".repeat(9));
+});
+
+Deno.test("parseBanKey() reads what formatBanKey() writes", () => {
+  for (
+    const text of [
+      ...["192.0.2.7", "2001:db8::7", "192.0.2.0/24", "2001:db8:1:2::/64"],
+      ...["192.0.2.7:6881/udp", "[2001:db8::7]:51413/tcp"],
+    ]
+  ) assert.equal(formatBanKey(parseBanKey(text)!), text);
+  for (
+    const text of ["", "192.0.2.7:6881", "2001:db8::7:6881/udp", "192.0.2.7:70000/udp", "x:1/tcp"]
+  ) assert.equal(parseBanKey(text), null, text);
 });

@@ -3,9 +3,15 @@ import assert from "node:assert/strict";
 import { bootTimeMs } from "../../../ffi/libc.ts";
 import type { BanScope } from "../../../src/gateway/bans/ban_policy.ts";
 import { BanTable } from "../../../src/gateway/bans/ban_table.ts";
-import { Bans, REASON_FLEET, reasonOf } from "../../../src/gateway/bans/bans.ts";
+import { Bans, REASON_FLEET, REASON_MANUAL, reasonOf } from "../../../src/gateway/bans/bans.ts";
 import { Networks, parseNetwork } from "../../../src/gateway/network/networks.ts";
-import { addressKey, endpointKey, networkKey } from "../../../src/gateway/bans/ban_key.ts";
+import {
+  addressKey,
+  endpointKey,
+  formatBanKey,
+  networkKey,
+  parseBanKey,
+} from "../../../src/gateway/bans/ban_key.ts";
 import { address } from "../bytes.ts";
 
 const ignore = Deno.build.os !== "linux";
@@ -15,14 +21,14 @@ const HOUR = 3_600_000;
 const [A, B, C] = ["10.9.1.2", "2.1.9.10", "2001:db8::7"].map(address);
 
 function bansOf(scope: BanScope): Bans {
-  const table = new SharedArrayBuffer(BanTable.byteLength(256));
+  const table = BanTable.buffer(256);
   return new Bans({ table, scope, maps: {} });
 }
 
 Deno.test("bans in user space: listed with reason, times and drops", { ignore }, () => {
   const bans = bansOf("ip");
-  assert.equal(bans.ban(A, 0, TCP, 6881, HOUR, reasonOf("dht")), true);
-  assert.equal(bans.ban(A, 0, UDP, 1, 2 * HOUR, reasonOf("utp")), false);
+  assert.deepEqual(bans.ban(A, 0, TCP, 6881, HOUR, reasonOf("dht")), addressKey(A));
+  assert.deepEqual(bans.ban(A, 0, UDP, 1, 2 * HOUR, reasonOf("utp")), addressKey(A));
   const now = bootTimeMs();
   assert.equal(bans.drops(A, 0, TCP, 80, now), true);
   assert.equal(bans.drops(B, 0, TCP, 80, now), false);
@@ -142,4 +148,92 @@ Deno.test("liftNever() of single addresses: all they could be banned by, as a sc
     assert.deepEqual(left.sort(), [...banned, ...wide].filter(isLeft).sort());
     assert.equal(bans.liftNever([]), 0);
   }
+});
+
+const key = (text: string) => parseBanKey(text)!;
+
+Deno.test("IPv6: the next address of the same host is banned too; a neighbour's network is not", {
+  ignore,
+}, () => {
+  const now = bootTimeMs();
+  for (
+    const [bits, others] of [
+      [64, { "2001:db8:1:2::8": true, "2001:db8:1:3::7": false }],
+      [48, { "2001:db8:1:3::7": true, "2001:db8:2:2::7": false }],
+      [128, { "2001:db8:1:2::8": false }],
+    ] as const
+  ) {
+    const bans = new Bans({ table: BanTable.buffer(64), scope: "ip", maps: {}, ipv6Bits: bits });
+    const host = address("2001:db8:1:2::7");
+    bans.ban(host, 0, UDP, 6881, HOUR, reasonOf("dht"));
+    assert.equal(bans.drops(host, 0, UDP, 6881, now), true);
+    for (const [text, wanted] of Object.entries(others)) {
+      assert.equal(bans.drops(address(text), 0, UDP, 6881, now), wanted, `/${bits}: ${text}`);
+    }
+    assert.equal(bans.removeAddress(host), true);
+    assert.equal(bans.size, 0);
+  }
+});
+
+Deno.test("IPv6: in a network that this machine is in itself only the address is banned", {
+  ignore,
+}, () => {
+  const never = new SharedArrayBuffer(Networks.byteLength(4));
+  new Networks(never).replace([parseNetwork("fd42::1")!]);
+  const bans = new Bans({ table: BanTable.buffer(64), scope: "ip", maps: {}, never });
+  const banned = (text: string) => {
+    return formatBanKey(bans.ban(address(text), 0, UDP, 6881, HOUR, reasonOf("dht"))!);
+  };
+  assert.equal(banned("fd42::2"), "fd42::2", "a VPN's other customers are in the same /64");
+  assert.equal(bans.drops(address("fd42::3"), 0, UDP, 6881, bootTimeMs()), false);
+  assert.equal(banned("2001:db8:1:2::7"), "2001:db8:1:2::/64");
+});
+
+Deno.test("a flood of one inside /64, and of many networks, leaves bans by hand in force", {
+  ignore,
+}, () => {
+  const limit = 1_000;
+  const never = new SharedArrayBuffer(Networks.byteLength(4));
+  new Networks(never).replace([parseNetwork("fd42::1")!]); // so that each address is banned alone
+  const bans = new Bans({ table: BanTable.buffer(limit), scope: "ip", maps: {}, never });
+  const manual = ["192.0.2.1", "2001:db8:9:9::/64", "203.0.113.0/24"];
+  for (const text of manual) bans.add(key(text), HOUR, REASON_MANUAL);
+  const innocent = address("198.51.100.1");
+  bans.ban(innocent, 0, TCP, 1, HOUR, reasonOf("dht"));
+  for (let i = 0; i < 6_000; i++) {
+    bans.ban(Int32Array.of(0xfd42_0000 | 0, 0, 0, 2 + i), 0, UDP, 1, HOUR, reasonOf("dht"));
+  }
+  assert.ok(bans.size <= 4 + 64, `${bans.size}: one /64 has its share`);
+  assert.equal(bans.drops(innocent, 0, TCP, 1, bootTimeMs()), true);
+  for (let i = 0; i < 6_000; i++) {
+    const words = Int32Array.of(0x2001_0db8, i << 8, 0, 1);
+    bans.ban(words, 0, UDP, 1, HOUR, reasonOf("dht"));
+  }
+  assert.ok(bans.size <= limit, `${bans.size} of ${limit}`);
+  const left = new Set(
+    bans.list().filter(({ reason }) => reason === "manual").map((b) => b.address),
+  );
+  for (const text of manual) assert.ok(left.has(text), text);
+});
+
+Deno.test("BAN_LIMIT by hand: refused beyond it, and automatic bans give way", { ignore }, () => {
+  const bans = new Bans({ table: BanTable.buffer(8), scope: "ip", maps: {} });
+  const numbered = (i: number) => Int32Array.of(0, 0, 0xffff, (192 << 24) + (i << 16));
+  for (let i = 0; i < 8; i++) bans.ban(numbered(i), 0, TCP, 1, HOUR, reasonOf("dht"));
+  for (let i = 20; i < 28; i++) {
+    assert.equal(bans.add(addressKey(numbered(i)), HOUR, REASON_MANUAL), true);
+  }
+  assert.equal(bans.add(addressKey(numbered(30)), HOUR, REASON_MANUAL), null);
+  assert.equal(bans.ban(numbered(31), 0, TCP, 1, HOUR, reasonOf("dht")), null);
+  assert.equal(bans.size, 8);
+  assert.ok(bans.list().every(({ reason }) => reason === "manual"));
+});
+
+Deno.test("a detection makes no ban by hand shorter, nor its own", { ignore }, () => {
+  const bans = bansOf("ip");
+  bans.add(addressKey(A), 10 * HOUR, REASON_MANUAL);
+  bans.ban(A, 0, TCP, 1, HOUR, reasonOf("dht"));
+  const [ban] = bans.list();
+  assert.equal(ban.reason, "manual");
+  assert.ok(ban.untilMs > Date.now() + 9 * HOUR);
 });

@@ -28,7 +28,7 @@ function workerBans(
   requiresReply = true,
 ): WorkerBans {
   const uplinks = new SharedArrayBuffer(8);
-  const table = new SharedArrayBuffer(BanTable.byteLength(64));
+  const table = BanTable.buffer(64);
   return new WorkerBans({
     handles: { table, scope, maps: {} },
     ...{ target, durationMs: 60_000, requiresReply, uplinks },

@@ -1,10 +1,12 @@
 /** The first look on flows typed from the specifications (BPF_PROG_TEST_RUN). */
 import assert from "node:assert/strict";
+import { REASON_MANUAL } from "../../../src/gateway/bans/ban_codec.ts";
+import { parseBanKey } from "../../../src/gateway/bans/ban_key.ts";
+import { BanMap } from "../../../src/gateway/bans/ban_map.ts";
 import { BITTORRENT, CLEAN } from "../../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../../src/engine/policy.ts";
 import { openingsHeader } from "../../../src/gateway/first_look/openings_header.ts";
 import { ACK, FIN, PSH, SYN } from "../../../src/packet/packet.ts";
-import { updateElement } from "../../../ffi/bpf.ts";
 import { ip, TCP, tcp, UDP, udp } from "../../robustness/packets.ts";
 import { ask, loadLook, type Look, LookedChain, lookProblem, notedFlows } from "./look.ts";
 import { openingPairs, PAIRS } from "./pairs.ts";
@@ -149,10 +151,8 @@ test("a flow whose SYN was not seen is user space's", (look) => {
 test("a packet with a banned end is user space's, and so is its flow from there on", (look) => {
   const flow = new Connection();
   looks(look, flow.opening);
-  const ban = new Uint8Array(48);
-  new DataView(ban.buffer).setBigUint64(0, 2n ** 62n, true); // until
-  const key = Uint8Array.fromHex("00000000000000000000ffff" + "c6120202");
-  assert.equal(updateElement(look.map("blocked_ips"), key, ban), 0);
+  const map = new BanMap("blocked_ips", look.map("blocked_ips"), look.map("bans_in_force"));
+  assert.ok(map.write(parseBanKey("198.18.2.2")!, 1e12, 0, REASON_MANUAL, true));
   assert.equal(ask(look.look, flow.packet(0, ACK, 0, HELLO)), 0);
 });
 
