@@ -18,6 +18,7 @@ Deno.test({
       FLEET_LOGIN: "gw",
       FLEET_PASSWORD: "password",
       FLEET_SPOOL: spool,
+      FLEET_PRIVATE: "true", // the offenders are of 10.0.0.0/8
       BAN_TARGET: "source",
       STATUS_LISTEN: "127.0.0.1:9980",
       STATUS_TOKEN: TOKEN,
