@@ -73,7 +73,7 @@ Deno.test({
     const rotated = tshark(`${path}.1`, ...fields, "frame.comment");
     const rows = [...rotated, ...tshark(path, ...fields, "frame.comment")];
     const why = `${bed.user.routerInterface}: peer-wire (handshake, qBittorrent 4.5.2), proof`;
-    const ping = `${bed.attacker.routerInterface}: dht (ping query), proof`;
+    const ping = `${bed.attacker.routerInterface}: dht (ping query, libtorrent 2.0), proof`;
     assert.deepEqual(rows.map(([v4, v6, _, comment]) => [v4, v6, comment]), [
       ["10.9.1.1", "", `${ping} - dropped, nobody banned`],
       [bed.user.ipv4, "", `${why} - dropped, nobody banned`],
@@ -143,7 +143,7 @@ Deno.test({
     assert.deepEqual(tshark(path, "ip.src", "frame.comment"), [
       [
         "10.9.2.2",
-        `${bed.attacker.routerInterface}: dht (ping query), proof - Monitor only (no ban)`,
+        `${bed.attacker.routerInterface}: dht (ping query, libtorrent 2.0), proof - Monitor only (no ban)`,
       ],
     ]);
     assert.deepEqual(await Blocker.leftovers(bed.router), []);
