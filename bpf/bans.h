@@ -311,13 +311,14 @@ static __always_inline struct ban *ban_of_address(const struct in6_addr *address
 	const __u32 *word = address->in6_u.u6_addr32;
 	bool is_ipv4 = !word[0] && !word[1] && word[2] == bpf_htonl(0xffff);
 	struct in6_addr key = *address;
+	struct ban *ban = bpf_map_lookup_elem(&blocked_ips, &key);
 	int i;
 
-	if (!is_ipv4) {
+	if (is_ipv4 || in_force(ban))
+		return ban;
 #pragma unroll
-		for (i = 0; i < 4; i++)
-			key.in6_u.u6_addr32[i] &= ipv6_mask[i];
-	}
+	for (i = 0; i < 4; i++)
+		key.in6_u.u6_addr32[i] &= ipv6_mask[i];
 	return bpf_map_lookup_elem(&blocked_ips, &key);
 }
 

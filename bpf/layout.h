@@ -18,8 +18,8 @@
 #define DROP_COUNTERS 1024  /* power of two; an interface's is its index modulo this */
 
 /*
- * Key of blocked_ips: struct in6_addr, IPv4 as ::ffff:a.b.c.d; IPv6 cut to the prefix that bans are for
- * (BAN_PREFIX, usually 64 bits), whose length is in the value.
+ * Key of blocked_ips: struct in6_addr, IPv4 as ::ffff:a.b.c.d; IPv6 whole, or cut to the prefix that bans
+ * are for (BAN_PREFIX, usually 64 bits). The value says which: an address is never all prefix.
  */
 
 /* Key of blocked_endpoints (BAN_SCOPE=endpoint). */

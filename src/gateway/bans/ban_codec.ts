@@ -55,12 +55,17 @@ export const IN_FORCE = { blocked_ips: 0, blocked_endpoints: 1, blocked_networks
 /**
  * The map that a key belongs into.
  *
- * @param ipv6Bits BAN_PREFIX: what of IPv6 `blocked_ips` has
+ * @param ipv6Bits BAN_PREFIX: IPv6 prefixes of that length are in `blocked_ips`
  */
 export function mapOf(key: BanKey, ipv6Bits: number): BanMapName {
   if (kindOf(key) === "endpoint") return "blocked_endpoints";
-  const bits = isIpv4(key.words) ? 128 : ipv6Bits;
-  return key.bits === bits ? "blocked_ips" : "blocked_networks";
+  if (key.bits === ipv6Bits && !isIpv4(key.words)) return "blocked_ips";
+  return key.bits === 128 && !isAllPrefix(key.words, ipv6Bits) ? "blocked_ips" : "blocked_networks";
+}
+
+/** Whether the bits behind an IPv6 prefix are 0: the address would be taken for the prefix. */
+function isAllPrefix(words: Int32Array, bits: number): boolean {
+  return !isIpv4(words) && words.every((word, index) => (word & ~maskWord(bits, index)) === 0);
 }
 
 /** Writes `key` as the map has it. */

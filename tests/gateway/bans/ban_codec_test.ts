@@ -106,11 +106,13 @@ Deno.test("ban values survive writing and reading", () => {
   }));
 });
 
-Deno.test("an IPv6 /64 and an IPv4 address stand in blocked_ips, all other lengths in networks", () => {
+Deno.test("addresses and an IPv6 /64 stand in blocked_ips, all other lengths in networks", () => {
   const mapFor = (text: string) => mapOf(networkKey(parseNetwork(text)!), 64);
   assert.equal(mapFor("2001:db8:1:2::/64"), "blocked_ips");
   assert.equal(mapFor("192.0.2.7"), "blocked_ips");
-  for (const text of ["2001:db8:1:2::7", "2001:db8::/48", "192.0.2.0/24", "::ffff:0:0/96"]) {
+  assert.equal(mapFor("2001:db8:1:2::7"), "blocked_ips");
+  assert.equal(mapFor("2001:db8:1:2::"), "blocked_networks", "it would be taken for the /64");
+  for (const text of ["2001:db8::/48", "192.0.2.0/24", "::ffff:0:0/96"]) {
     assert.equal(mapFor(text), "blocked_networks", text);
   }
   assert.equal(hex(ipv6Mask(64)), "ff".repeat(8) + "00".repeat(8));
