@@ -35,7 +35,7 @@ import { type Finding, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { encryptedMayWait } from "./release.ts";
 import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
-import { DESTINATION_END, SOURCE_END } from "./sender.ts";
+import { DESTINATION_END, type Senders, SOURCE_END } from "./sender.ts";
 import { streamEnd } from "./stream_space.ts";
 import { followTurns, isOpening } from "./turns.ts";
 import { SYSTEM_PORTS } from "./well_known_ports.ts";
@@ -118,6 +118,7 @@ const BLOCKS_BESIDE_REQUESTS = 2;
  */
 export class EncryptedFlows {
   readonly #flow: FlowRecord;
+  readonly #senders: Senders;
   readonly #evidence: HostEvidence;
   readonly #finding: Finding;
   readonly #requests: RequestRhythm;
@@ -126,11 +127,13 @@ export class EncryptedFlows {
 
   constructor(
     flow: FlowRecord,
+    senders: Senders,
     evidence: HostEvidence,
     finding: Finding,
     policy: EnginePolicy,
   ) {
     this.#flow = flow;
+    this.#senders = senders;
     this.#evidence = evidence;
     this.#finding = finding;
     this.#requests = new RequestRhythm(flow);
@@ -258,13 +261,15 @@ export class EncryptedFlows {
   /**
    * Counts a flow among its initiator's openings at its first message, and not when its shape is
    * complete: of flows opened at once the first already meets the others' evidence. One that says how
-   * long it is, as framed protocols do, does not count, which is all that this rules out.
+   * long it is, as framed protocols do, does not count, which is all that this rules out; nor does one
+   * of an address that is nobody's own: this machine's, whose users call many, or one inside a tunnel.
    */
   #countOpening(direction: number, packet: Packet, length: number): void {
     const flow = this.#flow;
     if (direction !== 0 || flow.hasFact(COUNTED) || !flow.hasFact(RANDOM)) return;
     const { address, bytes, payloadStart, payloadEnd, destinationPort, timeMs } = packet;
     if (!isOpening(length) || hasLengthPrefix(bytes, payloadStart, payloadEnd)) return;
+    if (!this.#senders.isReal(direction, packet, SOURCE)) return;
     flow.noteFact(COUNTED);
     this.#evidence.addOpening(address, 0, address, 4, destinationPort, timeMs, BY_OPENING, length);
   }
@@ -318,9 +323,11 @@ export class EncryptedFlows {
     // Who asks for pieces is the host, whichever side opened the connection.
     const agrees = this.#requests.hasHaves && (this.#requests.isSomewhatAligned || blocks > 0);
     if (rhythm !== NO_RHYTHM && agrees) {
-      if (this.#hasEvidence(packet, SOURCE, true)) return this.#found(SWARM, packet, SOURCE);
+      if (this.#hasEvidence(direction, packet, SOURCE, true)) {
+        return this.#found(SWARM, packet, SOURCE);
+      }
     }
-    return isBlock ? this.#decideByBlocks(packet, blocks, hasHeader) : WAIT;
+    return isBlock ? this.#decideByBlocks(direction, packet, blocks, hasHeader) : WAIT;
   }
 
   /** The table: what the beginning and the first blocks show, and what the host did besides. */
@@ -332,6 +339,7 @@ export class EncryptedFlows {
     if (bits < LEAST) return WAIT;
     const initiator = direction === 0 ? SOURCE : DESTINATION;
     if (isEnough(bits, lengths, "nothing")) return this.#found(LENGTHS, packet, initiator);
+    if (!this.#senders.isReal(direction, packet, initiator)) return WAIT;
     const { address, timeMs } = packet;
     const responder = 4 - initiator;
     const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
@@ -353,7 +361,12 @@ export class EncryptedFlows {
   }
 
   /** Blocks of a flow older than the blocker, beside what its host did. */
-  #decideByBlocks(packet: Packet, blocks: number, hasHeader: boolean): Outcome {
+  #decideByBlocks(
+    direction: number,
+    packet: Packet,
+    blocks: number,
+    hasHeader: boolean,
+  ): Outcome {
     const isSome = areBlocksOfHost(
       blocks,
       hasHeader,
@@ -361,7 +374,7 @@ export class EncryptedFlows {
       this.#requests.hasHaves,
     );
     if (!isSome && !areBlocksOfSwarm(blocks, this.#blocks.chunks)) return WAIT;
-    return this.#hasEvidence(packet, DESTINATION, isSome)
+    return this.#hasEvidence(direction, packet, DESTINATION, isSome)
       ? this.#found(SWARM_BLOCKS, packet, DESTINATION)
       : WAIT;
   }
@@ -372,7 +385,8 @@ export class EncryptedFlows {
    * @param isNotChance whether the flow's lengths are no accident by themselves: a host that torrents
    *   has other encrypted flows too
    */
-  #hasEvidence(packet: Packet, host: number, isNotChance: boolean): boolean {
+  #hasEvidence(direction: number, packet: Packet, host: number, isNotChance: boolean): boolean {
+    if (!this.#senders.isReal(direction, packet, host)) return false;
     const { address, timeMs } = packet;
     const evidence = this.#evidence;
     const remote = 4 - host;

@@ -126,7 +126,13 @@ export class Engine {
     this.#table = new FlowTable(flows, options.seed);
     this.#senders = new Senders(this.#table.flow, flows, options.paths ?? null);
     this.#prefixes = new PrefixPool(Math.max(16, flows / FLOWS_PER_PREFIX));
-    this.#encrypted = new EncryptedFlows(this.#table.flow, this.#evidence, this.#finding, policy);
+    this.#encrypted = new EncryptedFlows(
+      this.#table.flow,
+      this.#senders,
+      this.#evidence,
+      this.#finding,
+      policy,
+    );
     this.#tcp = new TcpInspector(
       this.#table.flow,
       this.#prefixes,

@@ -83,17 +83,21 @@ export class Senders {
    * @param direction the packet's, 0 from the flow's initiator
    */
   realEnds(direction: number, packet: Packet): number {
-    if (packet.tunnelled) return 0;
     let ends = 0;
-    if (this.#isReal(direction, packet, 0)) ends |= SOURCE_END;
-    if (this.#isReal(direction, packet, 4)) ends |= DESTINATION_END;
+    if (this.isReal(direction, packet, 0)) ends |= SOURCE_END;
+    if (this.isReal(direction, packet, 4)) ends |= DESTINATION_END;
     return ends;
   }
 
-  /** @param end place of the address in `packet.address` */
-  #isReal(direction: number, packet: Packet, end: number): boolean {
+  /**
+   * The same of one end. The kernel is asked where it was not asked of the address lately: for suspects,
+   * not for each packet.
+   *
+   * @param end place of the address in `packet.address`
+   */
+  isReal(direction: number, packet: Packet, end: number): boolean {
     const { address } = packet;
-    if (!isHost(address, end)) return false;
+    if (packet.tunnelled || !isHost(address, end)) return false;
     const own = end === 0 ? direction : 1 - direction;
     const isAnswered = this.#isAnswered(own, packet, end);
     const paths = this.#paths;
@@ -134,13 +138,14 @@ export class Senders {
     return flow.has(PLACED << (1 - own)) && link === words[links + 1 - own];
   }
 
-  /** Whether the other end's packets were seen to come from where it is. */
+  /** Whether the other end's packets were seen to come from where it is, this machine or inside. */
   #isOtherInPlace(own: number, packet: Packet, end: number, paths: Paths): boolean {
     const other = 4 - end;
     const from = this.#interfaceOf(1 - own, packet, other);
     if (from < 0) return false;
     if (from === 0) return paths.isOwn(packet.address, other);
-    return paths.leadsBack(packet.address, other, from);
+    return paths.isInside(packet.address, other, from) &&
+      paths.leadsBack(packet.address, other, from);
   }
 }
 

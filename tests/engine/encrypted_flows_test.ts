@@ -129,9 +129,42 @@ Deno.test("MSE older than the blocker is known by its lengths, from one flow or 
   download(new Conversation(alone, "tcp", HOST, PEER), 12);
   assert.deepEqual(alone.found, ["mse strong"]);
   const swarm = new TestEngine();
+  swarmOf(swarm);
+  assert.deepEqual(swarm.found, ["mse strong", "mse strong"], "the third flow makes it a swarm");
+});
+
+Deno.test("flows inside a tunnel, or of this machine's own address, make no swarm", () => {
+  const tunnel = new TestEngine();
+  const judge = tunnel.judge.bind(tunnel);
+  tunnel.judge = (packet) => {
+    packet.tunnelled = true; // two customers may have one private address
+    return judge(packet);
+  };
+  swarmOf(tunnel);
+  assert.deepEqual(tunnel.found, []);
+  const proxy = new TestEngine({}, {
+    paths: {
+      isInside: () => false,
+      isOwn: (words) => words[3] >>> 24 === 10,
+      leadsBack: () => true,
+    },
+  });
+  const judgeOfProxy = proxy.judge.bind(proxy);
+  proxy.judge = (packet) => {
+    const isSent = packet.address[3] >>> 24 === 10;
+    packet.inputInterface = packet.inputLink = isSent ? 0 : 2;
+    packet.outputLink = isSent ? 2 : 0;
+    return judgeOfProxy(packet);
+  };
+  swarmOf(proxy);
+  assert.deepEqual(proxy.found, []);
+});
+
+/** Four flows joined in the middle, each with too few lengths to be decided alone. */
+function swarmOf(test: TestEngine): void {
   for (let peer = 1; peer <= 4; peer++) {
     const flow = new Conversation(
-      swarm,
+      test,
       "tcp",
       `10.0.0.1:5000${peer}`,
       `198.51.${peer}.1:4000${peer}`,
@@ -143,8 +176,7 @@ Deno.test("MSE older than the blocker is known by its lengths, from one flow or 
     }
     flow.say(0, opening(9)).say(0, opening(9)).say(0, opening(9)).say(0, opening(9));
   }
-  assert.deepEqual(swarm.found, ["mse strong", "mse strong"], "the third flow makes it a swarm");
-});
+}
 
 const otherLengths: readonly (readonly [string, (i: number) => number, number])[] = [
   ["SSH: multiples of 16 with a tag of 20", (i) => 36 + 16 * (i % 4), 16_400],

@@ -1,0 +1,236 @@
+/** Who is real in a flow: by interfaces and routes, as a gateway knows them, and as a capture does not. */
+import assert from "node:assert/strict";
+import { BOTH_ENDS, DESTINATION_END, type Paths, SOURCE_END } from "../../src/engine/sender.ts";
+import { formatAddress } from "../../src/packet/address.ts";
+import type { Packet } from "../../src/packet/packet.ts";
+import { Conversation, DHT_PING, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
+
+const [LAN, OTHER_LAN, UPLINK, UPLINK2] = [2, 3, 8, 9];
+const INSIDE = "10.0.0.1:50000";
+const NEIGHBOUR = "10.0.0.2:50000";
+const ELSEWHERE = "10.1.0.1:50000"; // behind the other link
+const OWN = "203.0.113.1:50000";
+const OUTSIDE = "198.51.100.1:40000";
+
+/** Where the test's addresses are; everybody else is in the internet. */
+function homeOf(address: string): number {
+  if (address.startsWith("10.0.0.")) return LAN;
+  return address.startsWith("10.1.0.") ? OTHER_LAN : UPLINK;
+}
+
+const PATHS: Paths = {
+  isInside: (_address, _at, number) => number === LAN || number === OTHER_LAN,
+  isOwn: (address, at) => formatAddress(address, at) === "203.0.113.1",
+  leadsBack: (address, at, number) => {
+    const home = homeOf(formatAddress(address, at));
+    return home === number || (home === UPLINK && number === UPLINK2);
+  },
+};
+
+/** A gateway: packets come in by where their source is, unless said otherwise. */
+class Gateway extends TestEngine {
+  from: (source: string) => number = homeOf;
+  to: (destination: string) => number = homeOf;
+
+  constructor() {
+    super({}, { paths: PATHS });
+  }
+
+  override judge(packet: Packet) {
+    const { address } = packet;
+    packet.inputInterface = packet.inputLink = this.from(formatAddress(address, 0));
+    packet.outputLink = this.to(formatAddress(address, 4));
+    return super.judge(packet);
+  }
+}
+
+/** Ends that the one detection holds to be real. */
+function realOf(test: TestEngine): number {
+  assert.equal(test.detections.length, 1);
+  return test.detections[0].real;
+}
+
+const handshake = (test: TestEngine, a: string, b: string) =>
+  void new Conversation(test, "tcp", a, b).open().say(0, HANDSHAKE);
+const datagram = (test: TestEngine, a: string, b: string) =>
+  void new Conversation(test, "udp", a, b).say(0, DHT_PING);
+const answeredDatagram = (test: TestEngine, a: string, b: string) =>
+  void new Conversation(test, "udp", a, b)
+    .say(0, latin1("hello")).say(1, latin1("hello")).say(0, DHT_PING);
+
+type Talk = (test: TestEngine, a: string, b: string) => void;
+type From = (source: string) => number;
+const byUplink: From = () => UPLINK;
+
+// What is said, from whom, to whom, where packets come in; whether the sender is real.
+const cases: readonly (readonly [string, Talk, string, string, From | null, boolean])[] = [
+  ["one inside calls out", handshake, INSIDE, OUTSIDE, null, true],
+  ["one inside sends a first datagram", datagram, INSIDE, OUTSIDE, null, true],
+  ["one inside calls another link", handshake, INSIDE, ELSEWHERE, null, true],
+  ["one outside calls in and is answered", handshake, OUTSIDE, INSIDE, null, true],
+  ["one outside sends a first datagram", datagram, OUTSIDE, INSIDE, null, false],
+  ["one outside sends a datagram once answered", answeredDatagram, OUTSIDE, INSIDE, null, true],
+  ["both directions come by the uplink", handshake, INSIDE, OUTSIDE, byUplink, false],
+  [
+    "datagrams of both directions come by the uplink",
+    answeredDatagram,
+    OUTSIDE,
+    INSIDE,
+    byUplink,
+    false,
+  ],
+  [
+    "a first datagram of one inside comes by the uplink",
+    datagram,
+    INSIDE,
+    OUTSIDE,
+    byUplink,
+    false,
+  ],
+  ["one inside is forged from another link", datagram, ELSEWHERE, OUTSIDE, () => LAN, false],
+  [
+    "one inside is forged from another link, in a connection",
+    handshake,
+    ELSEWHERE,
+    OUTSIDE,
+    (source) => source === "10.1.0.1" ? LAN : UPLINK,
+    false,
+  ],
+  [
+    "one outside is real only beside an inside end that is where it belongs",
+    handshake,
+    OUTSIDE,
+    ELSEWHERE,
+    (source) => source === "10.1.0.1" ? LAN : UPLINK,
+    false,
+  ],
+  ["both ends behind one link", handshake, INSIDE, NEIGHBOUR, null, false],
+  ["both ends outside", handshake, OUTSIDE, "192.0.2.1:6881", null, false],
+  [
+    "this machine itself",
+    handshake,
+    OWN,
+    OUTSIDE,
+    (source) => source === "203.0.113.1" ? 0 : UPLINK,
+    false,
+  ],
+];
+for (const [name, talk, a, b, from, isReal] of cases) {
+  Deno.test(`a sender is ${isReal ? "" : "not "}real: ${name}`, () => {
+    const test = new Gateway();
+    if (from !== null) test.from = from;
+    talk(test, a, b);
+    assert.equal(realOf(test) & SOURCE_END, isReal ? SOURCE_END : 0);
+    assert.equal(test.detections[0].ban, isReal);
+  });
+}
+
+Deno.test("an end that only received is not held to be anything, one that answered is real", () => {
+  const silent = new Gateway();
+  datagram(silent, INSIDE, OUTSIDE);
+  assert.equal(realOf(silent) & DESTINATION_END, 0);
+  assert.equal(silent.detections[0].acted, SOURCE_END);
+  const answering = new Gateway();
+  answeredDatagram(answering, INSIDE, OUTSIDE);
+  assert.equal(realOf(answering), BOTH_ENDS);
+});
+
+Deno.test("both ends outside are not real, by two uplinks neither", () => {
+  const test = new Gateway();
+  test.from = test.to = (address) => address === "192.0.2.1" ? UPLINK2 : UPLINK;
+  handshake(test, OUTSIDE, "192.0.2.1:6881");
+  assert.equal(realOf(test), 0);
+});
+
+Deno.test("one outside is real by whichever uplink he comes", () => {
+  const test = new Gateway();
+  test.from = (source) => source === "10.0.0.1" ? LAN : UPLINK2;
+  handshake(test, OUTSIDE, INSIDE);
+  assert.equal(realOf(test) & SOURCE_END, SOURCE_END);
+  assert.equal(test.detections[0].ban, true);
+});
+
+Deno.test("a packet injected into another's connection from elsewhere does not make him an offender", () => {
+  // 10.0.0.1 has opened a page of the attacker's, who knows all numbers.
+  const test = new Gateway();
+  const flow = new Conversation(test, "tcp", INSIDE, OUTSIDE).open();
+  test.from = byUplink;
+  flow.say(0, HANDSHAKE);
+  assert.equal(realOf(test), 0);
+});
+
+Deno.test("in a bridge two ports are two links, one port is one", () => {
+  for (const [ports, isReal] of [[[21, 22], true], [[21, 21], false]] as const) {
+    const test = new Gateway();
+    const judge = test.judge.bind(test);
+    test.judge = (packet: Packet) => {
+      const fromFirst = formatAddress(packet.address, 0) === "10.0.0.1";
+      Object.defineProperty(packet, "inputLink", { get: () => ports[fromFirst ? 0 : 1], set() {} });
+      Object.defineProperty(packet, "outputLink", {
+        get: () => ports[fromFirst ? 1 : 0],
+        set() {},
+      });
+      return judge(packet);
+    };
+    handshake(test, INSIDE, NEIGHBOUR);
+    assert.equal(realOf(test) & SOURCE_END, isReal ? SOURCE_END : 0);
+  }
+});
+
+Deno.test("inside a tunnel nobody is real", () => {
+  const test = new TestEngine();
+  const judge = test.judge.bind(test);
+  test.judge = (packet: Packet) => {
+    packet.tunnelled = true;
+    return judge(packet);
+  };
+  handshake(test, INSIDE, OUTSIDE);
+  assert.equal(realOf(test), 0);
+  assert.equal(test.detections[0].mayBan, false);
+});
+
+Deno.test("nobody's addresses are never real", () => {
+  for (const address of ["127.0.0.1", "0.0.0.0", "224.0.0.1", "::1", "ff02::1"]) {
+    const test = new TestEngine();
+    handshake(test, `${address}:5000`, OUTSIDE);
+    assert.equal(realOf(test) & SOURCE_END, 0, address);
+  }
+});
+
+/** A uTP connection that the other side answers (BEP 29): SYN, STATE. */
+function utp(test: TestEngine, a: string, b: string): void {
+  const header = (type: number, id: number, sequence: number, acknowledged: number) => {
+    const view = new DataView(new ArrayBuffer(20));
+    view.setUint16(0, type << 12 | 0x100);
+    view.setUint16(2, id);
+    view.setUint32(4, 0x1234_5678);
+    view.setUint32(12, 0x10_0000);
+    view.setUint16(16, sequence);
+    view.setUint16(18, acknowledged);
+    return new Uint8Array(view.buffer);
+  };
+  new Conversation(test, "udp", a, b).say(0, header(4, 7001, 1, 0)).say(1, header(2, 7001, 900, 1));
+}
+
+Deno.test("uTP is dropped, and bans a host of which more is known or that has it with eight in a minute", () => {
+  const few = new Gateway();
+  for (let i = 0; i < 30; i++) utp(few, `10.0.0.1:${40_000 + i}`, `198.51.100.${1 + i % 3}:22000`);
+  assert.equal(few.detections.length, 30);
+  assert.ok(few.detections.every(({ ban }) => !ban), "a file synchroniser was to be banned");
+
+  const many = new Gateway();
+  for (let i = 0; i < 9; i++) utp(many, `10.0.0.1:${40_000 + i}`, `198.51.100.${1 + i}:6881`);
+  assert.deepEqual(many.detections.map(({ ban }) => ban), [...Array(7).fill(false), true, true]);
+
+  const slow = new Gateway();
+  for (let i = 0; i < 12; i++) {
+    utp(slow, `10.0.0.1:${40_000 + i}`, `198.51.100.${1 + i}:6881`);
+    slow.nowMs += 30_000;
+  }
+  assert.ok(slow.detections.every(({ ban }) => !ban), "eight within a minute, not ever");
+
+  const known = new Gateway();
+  datagram(known, INSIDE, OUTSIDE);
+  utp(known, "10.0.0.1:40000", "198.51.100.2:6881");
+  assert.deepEqual(known.detections.map(({ ban }) => ban), [true, true]);
+});
