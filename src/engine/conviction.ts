@@ -77,7 +77,8 @@ export class Convictions {
     const match = finding.match!;
     const client = describeClient(match, bytes, start, end);
     const { bans } = kindRow(match);
-    const mayBan = !packet.tunnelled && this.#mayBan(bans, packet, finding, client, real);
+    const mayBan = !packet.tunnelled &&
+      this.#mayBan(bans, packet, direction, finding, client, real);
     if (mayBan) this.prove(packet, offenders & real);
     // Endpoints are believed from an answer alone, and belong to the host that asked.
     if (offenders === DESTINATION_END && (real & DESTINATION_END) !== 0) {
@@ -116,6 +117,7 @@ export class Convictions {
   #mayBan(
     condition: BanCondition,
     packet: Packet,
+    direction: number,
     { acted, offenders }: Finding,
     client: string | null,
     real: number,
@@ -128,20 +130,25 @@ export class Convictions {
       case "client":
         return client !== null;
       case "evidence":
-        return this.#isKnown(packet, offenders & real);
+        return this.#isKnown(packet, direction, offenders & real, real);
       case "never":
         return false;
     }
   }
 
   /** Whether more is known of one of the ends: it torrents, or does this with many. */
-  #isKnown({ address, timeMs }: Packet, ends: number): boolean {
+  #isKnown({ address, timeMs }: Packet, direction: number, ends: number, real: number): boolean {
     const evidence = this.#evidence;
     let isKnown = false;
     for (let end = 0; end <= 4; end += 4) {
       if ((ends & (end === 0 ? SOURCE_END : DESTINATION_END)) === 0) continue;
-      // Counted in any case: the next flow may be the one too many.
-      if (evidence.countRemote(address, end, address, 4 - end, timeMs)) isKnown = true;
+      // Counted in any case: the next flow may be the one too many. But who was called has called nobody:
+      // whoever forges eight addresses would call in their names, and the host answers each.
+      const hasCalled = end === (direction === 0 ? 0 : 4);
+      const isMutual = real === BOTH_ENDS;
+      if (
+        (hasCalled || isMutual) && evidence.countRemote(address, end, address, 4 - end, timeMs)
+      ) isKnown = true;
       if (evidence.isProven(address, end, timeMs)) isKnown = true;
     }
     return isKnown;

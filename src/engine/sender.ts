@@ -6,9 +6,9 @@
  * An end is **real** where one of these holds in this very flow:
  *
  * - *answered*: it has got what the other end sent. TCP: it acknowledged a number that the other end
- *   chose; UDP: the other end has spoken. Both directions must have come in by different links, each
- *   by one that leads back to its sender: both ends behind one link, or both from outside, is what a
- *   single sender can write alone.
+ *   chose; UDP: the other end has spoken, and where this one is outside, has spoken first. Both
+ *   directions must have come in by different links, each by one that leads back to its sender: both
+ *   ends behind one link, or both from outside, is what a single sender can write alone.
  * - *routed back*: its packet came in by the interface that packets to it go out of, which is no
  *   uplink, and is to leave by another. There the network behind the interface is asked, and nobody
  *   else is in it. What came in by the uplink says nothing: the whole internet is behind it.
@@ -105,7 +105,7 @@ export class Senders {
     const from = this.#interfaceOf(own, packet, end);
     if (from < 0 || this.#isOneLink(own, packet, end)) return false;
     const isInside = paths.isInside(address, end, from);
-    if (!isInside && !isAnswered) return false;
+    if (!isInside && (!isAnswered || this.#maySpeakBlindly(own, packet))) return false;
     if (paths.isOwn(address, end) || !paths.leadsBack(address, end, from)) return false;
     return isInside || this.#isOtherInPlace(own, packet, end, paths);
   }
@@ -118,6 +118,15 @@ export class Senders {
       return end === 0 ? acknowledges(flow, own, packet) : flow.has(ACKNOWLEDGED << own);
     }
     return flow.packets(own) > 0 && flow.packets(1 - own) > 0;
+  }
+
+  /**
+   * Whether this end, outside, may have said all of it without hearing anything: a datagram's answer goes
+   * to whoever's address it is, and services answer anybody. Who was called has to know who calls, and
+   * from which port.
+   */
+  #maySpeakBlindly(own: number, packet: Packet): boolean {
+    return packet.protocol !== PROTOCOL_TCP && own === 0;
   }
 
   /** Number of the interface that this end's packets come in by; -1: none was seen. */

@@ -58,6 +58,10 @@ const answeredDatagram = (test: TestEngine, a: string, b: string) =>
   void new Conversation(test, "udp", a, b)
     .say(0, latin1("hello")).say(1, latin1("hello")).say(0, DHT_PING);
 
+/** `a` calls, `b` is found. */
+const calledDatagram = (test: TestEngine, a: string, b: string) =>
+  void new Conversation(test, "udp", a, b).say(0, latin1("hello")).say(1, DHT_PING);
+
 type Talk = (test: TestEngine, a: string, b: string) => void;
 type From = (source: string) => number;
 const byUplink: From = () => UPLINK;
@@ -69,7 +73,8 @@ const cases: readonly (readonly [string, Talk, string, string, From | null, bool
   ["one inside calls another link", handshake, INSIDE, ELSEWHERE, null, true],
   ["one outside calls in and is answered", handshake, OUTSIDE, INSIDE, null, true],
   ["one outside sends a first datagram", datagram, OUTSIDE, INSIDE, null, false],
-  ["one outside sends a datagram once answered", answeredDatagram, OUTSIDE, INSIDE, null, true],
+  ["one outside sends a datagram once answered", answeredDatagram, OUTSIDE, INSIDE, null, false],
+  ["one outside sends a datagram once called", calledDatagram, INSIDE, OUTSIDE, null, true],
   ["both directions come by the uplink", handshake, INSIDE, OUTSIDE, byUplink, false],
   [
     "datagrams of both directions come by the uplink",
@@ -221,6 +226,10 @@ Deno.test("uTP is dropped, and bans a host of which more is known or that has it
   const many = new Gateway();
   for (let i = 0; i < 9; i++) utp(many, `10.0.0.1:${40_000 + i}`, `198.51.100.${1 + i}:6881`);
   assert.deepEqual(many.detections.map(({ ban }) => ban), [...Array(7).fill(false), true, true]);
+
+  const called = new Gateway();
+  for (let i = 0; i < 20; i++) utp(called, `198.51.100.${1 + i}:6881`, "10.0.0.1:40000");
+  assert.ok(called.detections.every(({ ban }) => !ban), "addresses may be forged to call it");
 
   const slow = new Gateway();
   for (let i = 0; i < 12; i++) {
