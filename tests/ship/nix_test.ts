@@ -108,7 +108,7 @@ Deno.test({
   name: `the NixOS module refuses secrets in the store${needsNix}`,
   ignore: !HAS_NIX,
   fn: async () => {
-    assert.deepEqual(SECRETS, ["statusToken", "fleetPassword", "fleetKey"]);
+    assert.deepEqual(SECRETS, ["webhookUrl", "statusToken", "fleetPassword", "fleetKey"]);
     const failing = async (value: string) => {
       const settings = SECRETS.map((name) => `${name} = "${value}";`).join(" ");
       const { config } = await evaluate(`enable = true; ${settings}`);
