@@ -24,27 +24,34 @@ export interface DeskFlows {
   forgetUnbanned(): number;
 }
 
+/** What a running blocker has besides its bans; each is asked for at a request, as it may join late. */
+export interface DeskParts {
+  readonly fleet?: () => DeskFleet | null;
+  /** Without a blocker nothing drops flows. */
+  readonly flows?: () => DeskFlows | null;
+  /** Who has an address, in words, where it is known. */
+  readonly who?: (address: string) => string | null;
+}
+
+const NONE = () => null;
+
 export class BanDesk {
   readonly #bans: Bans;
   readonly #never: Networks;
   readonly #fleet: () => DeskFleet | null;
   readonly #flows: () => DeskFlows | null;
+  readonly #who: (address: string) => string | null;
 
   /**
    * @param never addresses that are not banned, not by hand either
-   * @param fleet asked for at each request: it joins last
-   * @param flows the same; without a blocker nothing drops them
    */
-  constructor(
-    bans: Bans,
-    never: Networks,
-    fleet: () => DeskFleet | null = () => null,
-    flows: () => DeskFlows | null = () => null,
-  ) {
-    this.#flows = flows;
+  constructor(bans: Bans, never: Networks, parts: DeskParts = {}) {
+    const { fleet = NONE, flows = NONE, who = NONE } = parts;
     this.#bans = bans;
     this.#never = never;
     this.#fleet = fleet;
+    this.#flows = flows;
+    this.#who = who;
   }
 
   /** The bans in force, the newest first. Reads the kernel's maps: dear where there are many. */
@@ -61,7 +68,7 @@ export class BanDesk {
     const { action, addresses } = request;
     switch (action) {
       case "list":
-        return this.list().map((ban) => ({ type: "ban", ban }));
+        return this.list().map((ban) => ({ type: "ban", ban, who: this.#who(ban.address) }));
       case "add":
         return this.#add(request);
       case "remove": {

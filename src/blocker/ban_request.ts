@@ -17,7 +17,8 @@ export interface BanRequest {
 
 /** One answer an address (`add`, `remove`), or one in all (`clear`). */
 export type BanAnswer =
-  | { readonly type: "ban"; readonly ban: Ban }
+  /** `who`: in words, where this machine knows. */
+  | { readonly type: "ban"; readonly ban: Ban; readonly who: string | null }
   | {
     readonly type: "added";
     readonly address: string;

@@ -28,6 +28,7 @@ import { DetectionFiles } from "../report/detection_files.ts";
 import { log, logLine } from "../report/log.ts";
 import { DetectionHistory } from "../status/history.ts";
 import { thisMachine } from "../who/machine.ts";
+import { describePerson } from "../who/person.ts";
 import { Who } from "../who/who.ts";
 import { BanDesk } from "./ban_desk.ts";
 import { Blocker } from "./blocker.ts";
@@ -73,10 +74,18 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   if (joins !== null) await bans.protect([new URL(joins.url).hostname]);
   let fleet: Fleet | null = null;
   let dropMarks: DropMarks | null = null;
+  const who = new Who(thisMachine());
   const desk = front.desk = new BanDesk(
-    ...[bans.bans, bans.local.never] as const,
-    () => fleet,
-    () => dropMarks,
+    bans.bans,
+    bans.local.never,
+    {
+      fleet: () => fleet,
+      flows: () => dropMarks,
+      who: (address) => {
+        const person = settings.config.who ? who.of(address) : null;
+        return person === null ? null : describePerson(person);
+      },
+    },
   );
 
   // The status page.
@@ -97,7 +106,6 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const chain = await chainOf(firewall, traffic, config.manageRules);
   let rules: KeptRules | null = null;
   const webhook = config.webhookUrl === "" ? null : undo.use(openWebhook(config.webhookUrl));
-  const who = new Who(thisMachine());
   const readers = { files: detectionFiles, history, fleet: () => fleet, who, webhook };
   const workers = undo.use(
     await QueueWorkers.start({

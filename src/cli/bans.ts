@@ -14,7 +14,7 @@ import { answerFromPins } from "../blocker/pinned_bans.ts";
 import type { Ban } from "../gateway/bans/bans.ts";
 import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
 import { Output } from "./output.ts";
-import { formatCount, formatDuration, formatLocalTime } from "../text.ts";
+import { formatCount, formatDuration, formatLocalTime, printable } from "../text.ts";
 
 export interface BansOptions {
   /** One JSON object a line. */
@@ -52,7 +52,7 @@ export async function bans(
 function toJson(answer: BanAnswer, nowMs: number): unknown {
   switch (answer.type) {
     case "ban":
-      return banJson(answer.ban, nowMs);
+      return { ...banJson(answer.ban, nowMs), who: answer.who };
     case "added": {
       const { address, untilMs, isNew } = answer;
       return { type: "added", address, until: iso(untilMs), new: isNew };
@@ -64,7 +64,7 @@ function toJson(answer: BanAnswer, nowMs: number): unknown {
   }
 }
 
-function banJson(ban: Ban, nowMs: number): unknown {
+function banJson(ban: Ban, nowMs: number): Record<string, unknown> {
   const { address, protocol, port, sinceMs, untilMs, reason, packets, bytes, lastSeenMs } = ban;
   return {
     type: "ban",
@@ -91,7 +91,7 @@ function secondsLeft(ban: Ban, nowMs: number): number {
 
 function toText(action: BanAction, answers: readonly BanAnswer[], nowMs: number): string[] {
   if (action === "list") {
-    const rows = answers.flatMap((answer) => answer.type === "ban" ? [answer.ban] : []);
+    const rows = answers.filter((answer) => answer.type === "ban");
     return rows.length === 0 ? ["No bans"] : banTable(rows, nowMs);
   }
   return answers.map((answer) => {
@@ -121,16 +121,20 @@ function inFleet(decisions: number | undefined): string {
   return `; ${formatCount(decisions, "decision")} of the fleet lifted`;
 }
 
-const HEADINGS = ["ADDRESS", "SINCE", "UNTIL", "LEFT", "REASON", "DROPPED"];
+const HEADINGS = ["ADDRESS", "SINCE", "UNTIL", "LEFT", "REASON", "DROPPED", "WHO"];
 
-function banTable(bans: readonly Ban[], nowMs: number): string[] {
-  const rows = bans.map((ban) => [
+function banTable(
+  answers: readonly Extract<BanAnswer, { type: "ban" }>[],
+  nowMs: number,
+): string[] {
+  const rows = answers.map(({ ban, who }) => [
     ban.port === null ? ban.address : `${bracketed(ban.address)}:${ban.port}/${ban.protocol}`,
     shortTime(ban.sinceMs),
     shortTime(ban.untilMs),
     formatDuration(secondsLeft(ban, nowMs)),
     ban.reason,
     `${ban.packets}`,
+    printable(who ?? ""),
   ]);
   const all = [HEADINGS, ...rows];
   const widths = HEADINGS.map((_, column) =>

@@ -54,7 +54,7 @@ Deno.test("the page lifts what list names: an address and a network, told to the
     lift: () => Promise.reject(new Error("not asked for")),
     forget: (addresses: readonly string[] | null) => forgotten.push(addresses),
   };
-  const desk = new BanDesk(bans, Networks.of(), () => fleet);
+  const desk = new BanDesk(bans, Networks.of(), { fleet: () => fleet });
   bans.add(networkKey(parseNetwork("192.0.2.0/24")!), HOUR, REASON_FLEET);
   const [listed] = desk.list();
   assert.equal(listed.address, "192.0.2.0/24");
@@ -78,7 +78,7 @@ Deno.test("in the fleet: lifted there first, refused where there is none", { ign
     forget: () => void order.push("forget"),
   };
   const everywhere = { ...request("remove", "10.0.0.1"), fleet: true };
-  const desk = new BanDesk(bans, Networks.of(), () => fleet);
+  const desk = new BanDesk(bans, Networks.of(), { fleet: () => fleet });
   await desk.answer(request("add", "10.0.0.1"));
   assert.deepEqual(await desk.answer(everywhere), [
     { type: "removed", address: "10.0.0.1", wasBanned: true, flows: 0, decisions: 3 },
