@@ -522,11 +522,13 @@ Deno.test("own addresses, gateways and special ones cannot be banned; bad input 
     assert.equal(code, 1, text);
     assert.match(stderr, /^Cannot ban .+: it is or has this machine's own address, its gateway/);
   }
-  for (const text of ["10.0.0.0/8", "10.0.0", "example.org", "10.9.1.2:80", "fe80::1%v0"]) {
+  for (const text of ["10.0.0.0/7", "10.0.0", "example.org", "10.9.1.2:80", "fe80::1%v0"]) {
     const { code, stderr } = await hosts.btblocker("bans", "add", BANNED, text);
     assert.equal(code, 2, text);
-    assert.match(stderr, /^Cannot ban .+: expected one address, such as 192\.0\.2\.7/);
+    assert.match(stderr, /^Cannot ban .+: expected (an address, |a network of at least \/8)/);
   }
+  const wide = await hosts.btblocker("bans", "add", BANNED, "10.0.0.0/8");
+  assert.equal(wide.code, 1, "it has this machine's own address");
   assert.deepEqual(await listed(filter), [], "nor is the good one of a bad request");
   await hosts.ip("gateway", "address", "add", "10.9.1.50/24", "dev", "v0");
   const isRefused = async () => {
@@ -572,8 +574,10 @@ Deno.test("200,000 bans", { ignore }, async () => {
   await filter.hears(BANNED, false);
   const list = await hosts.btblocker("bans", "list", "--json");
   assert.equal(list.code, 0, list.stderr);
-  assert.equal(list.stdout.trim().split("\n").length, 200_001);
+  // One in some ten thousand gives way early: both of its buckets are full (ban_buckets.ts).
+  const held = list.stdout.trim().split("\n").length;
+  assert.ok(held > 199_980 && held <= 200_001, `${held}`);
   const clear = await hosts.btblocker("bans", "clear");
-  assert.equal(clear.stdout, "Lifted 200001 bans\n");
+  assert.equal(clear.stdout, `Lifted ${held} bans\n`);
   await filter.hears(BANNED, true);
 });
