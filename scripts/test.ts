@@ -17,6 +17,7 @@ const PATIENCE_MS = 30 * 60_000;
 const ALONE = [
   "tests/bpf",
   "tests/fuzz",
+  "tests/gateway/first_look",
   "tests/report/page_test.ts",
   "tests/report/analysis/page_test.ts",
 ];
