@@ -30,13 +30,15 @@ Deno.test({
     await bed.download();
     const before = bed.memory();
     for (const [name, order] of Object.entries(floods)) {
-      const { counters: { packets, unjudged } } = await bed.status();
+      const { counters: { packets, unjudged }, firstLook } = await bed.status();
       const queued = await bed.queuedPackets();
       const [seconds, sent] = await Promise.all([bed.download("8M"), bed.send(order)]);
       const after = await bed.accounted();
       const judged = after.counters.packets - packets;
       const passed = after.counters.unjudged - unjudged;
-      const arrived = await bed.queuedPackets() - queued;
+      // SYNs are noted in the kernel and make no trip to a queue.
+      const noted = (after.firstLook?.packets ?? 0) - (firstLook?.packets ?? 0);
+      const arrived = await bed.queuedPackets() - queued + noted;
       const grown = bed.memory() - before;
       console.log(
         `${name}: ${sent} sent, ${arrived} queued, ${judged} judged, ${passed} passed unjudged, ` +
@@ -58,7 +60,9 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a ban storm: 100,000 offenders in 10 seconds are banned, a clean download beside arrives",
+  name:
+    "a ban storm: 100,000 offenders of two networks in 10 seconds are banned up to their share, " +
+    "a clean download beside arrives",
   ignore: impossible !== null,
   async fn() {
     await using bed = await Bed.create();
@@ -76,10 +80,12 @@ Deno.test({
           (bed.memory() - before).toFixed(0)
         } MiB more`,
     );
-    // Each offender that was judged is banned. A busy machine lets some pass unjudged, and loses some
-    // before netfilter sees them.
-    assert.ok(bans >= counters.detections * 0.98, `${bans} of ${counters.detections} banned`);
-    assert.ok(bans + counters.unjudged >= sent * 0.5, `${bans} bans`);
+    // Two /16 of offenders get a sixteenth of the list each; what comes beyond that is dropped and bans
+    // nobody. A busy machine lets some pass unjudged, and loses some before netfilter sees them.
+    const share = 262_144 / 16;
+    const wanted = Math.min(counters.detections, 2 * share);
+    assert.ok(bans >= wanted * 0.98 && bans <= 2 * share * 1.02, `${bans} of ${wanted} banned`);
+    assert.ok(counters.detections + counters.unjudged >= sent * 0.5, `${counters.detections}`);
     if (counters.unjudged > 0) await bed.blocker.program.printedMatch(UNJUDGED);
     assert.equal(counters.faults, 0);
     await bed.download(); // and still does
