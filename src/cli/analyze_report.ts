@@ -56,9 +56,8 @@ export class JsonReport implements AnalyzeReport {
   }
 
   detection(row: DetectionRow): void {
-    const { file, packet, timeMs, transport, src, dst, method, strength, ban, reason, client } =
-      row;
-    const { infoHash } = row;
+    const { file, packet, timeMs, transport, src, dst } = row;
+    const { method, strength, ban, reason, client, infoHash } = row;
     const time = formatIsoTime(timeMs);
     this.#output.line(JSON.stringify({
       type: "detection",

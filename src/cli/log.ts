@@ -2,7 +2,6 @@
 import { basename, dirname, join } from "node:path";
 import { openSource } from "../capture/byte_source.ts";
 import { UsageError } from "../errors.ts";
-import { formatAddress } from "../packet/address.ts";
 import {
   type Complaint,
   type FoundEntry,
@@ -85,7 +84,7 @@ function readComplaint({ infoHash, port, address, between }: FindFlags): Complai
     address: address === undefined ? null : wanted(
       "--address",
       address,
-      readAddress(address, formatAddress),
+      readAddress(address),
       "an IPv4 or IPv6 address",
     ),
     ...{ fromMs, untilMs },

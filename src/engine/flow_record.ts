@@ -49,8 +49,6 @@ export const PLACED = 0x4_0000;
 export const ACKNOWLEDGED = 0x10_0000;
 /** UDP, by direction: an answer would show the sender of the find to be real. Engine; flow. */
 export const OWED = 0x40_0000;
-/** TCP, by direction: has asked a tracker in words that a browser may have sent. TCP inspector; flow. */
-export const ASKED = 0x100_0000;
 /** TCP: both ends sent a SYN of their own (RFC 9293, section 3.5). Stream space; flow. */
 export const SIMULTANEOUS = 0x400_0000;
 

@@ -9,7 +9,6 @@ import { negotiationLength, targetPort } from "../protocols/socks/negotiation.ts
 import { detectWebsocketFrame, websocketFrameEnd } from "../protocols/websocket_tracker/detect.ts";
 import type { EncryptedFlows } from "./encrypted_flows.ts";
 import {
-  ASKED,
   CHAIN_USED,
   type FlowRecord,
   HTTP,
@@ -230,7 +229,7 @@ export class TcpInspector {
     const answer = judgeOpening(bytes, payloadStart, payloadEnd, blockSocks, blockMentions);
     if (isMatch(answer)) {
       if (answer.strength === "hint") return WAIT;
-      return this.#found(direction, answer, bytes, payloadStart, payloadEnd);
+      return this.#found(answer, bytes, payloadStart, payloadEnd);
     }
     if (answer === NEED_MORE) {
       return this.#reopen(direction, bytes, payloadStart, payloadEnd, sequence);
@@ -314,12 +313,12 @@ export class TcpInspector {
     const answer = judgeOpening(bytes, from, end, blockSocks, blockMentions);
     if (answer === NEED_MORE && !this.#isWhole(direction, bytes, from, end)) {
       const cut = this.#isCut ? detectCutRequest(bytes, from, end) : null;
-      if (cut !== null) return this.#found(direction, cut, bytes, from, end);
+      if (cut !== null) return this.#found(cut, bytes, from, end);
       return this.#wantsMore(direction, from - start);
     }
     if (isMatch(answer) && answer.strength !== "hint") {
       if (!this.#mayBeQuoted(bytes, from, end)) {
-        return this.#found(direction, answer, bytes, from, end);
+        return this.#found(answer, bytes, from, end);
       }
       this.#setJudged(direction);
       return WAIT;
@@ -356,13 +355,13 @@ export class TcpInspector {
         ? detectWebsocketFrame(bytes, from, end)
         : judgeOpening(bytes, from, end, false, this.#policy.blockMentions);
       if (isMatch(answer) && answer.strength !== "hint") {
-        return this.#found(direction, answer, bytes, from, end);
+        return this.#found(answer, bytes, from, end);
       }
       const head = readHead(bytes, from, end);
       const isCut = head.state === CUT_LINE || head.state === CUT_HEAD;
       if (isCut || (answer === NEED_MORE && !this.#isWhole(direction, bytes, from, end))) {
         const cut = this.#isCut ? detectCutRequest(bytes, from, end) : null;
-        if (cut !== null) return this.#found(direction, cut, bytes, from, end);
+        if (cut !== null) return this.#found(cut, bytes, from, end);
         return this.#reopen(direction, bytes, from, end, position);
       }
       if (head.state === NOT_HTTP) {
@@ -412,16 +411,13 @@ export class TcpInspector {
     return head.isResponse && head.state === WHOLE_HEAD;
   }
 
-  /** A find in a stream; of a tracker's answer only who has asked in this flow is the one who torrents. */
-  #found(
-    direction: number,
-    match: Match,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ): Outcome {
-    const isUnasked = kindRow(match).doer === "asker" && !this.#flow.has(ASKED << (1 - direction));
-    return this.#finding.set(match, bytes, start, end, isUnasked ? SOURCE_END : 0);
+  /**
+   * A find in a stream. Who has asked a tracker in this flow was found by the request; where only the
+   * answer is seen nobody is known to have asked.
+   */
+  #found(match: Match, bytes: Uint8Array, start: number, end: number): Outcome {
+    const acted = kindRow(match).doer === "asker" ? SOURCE_END : 0;
+    return this.#finding.set(match, bytes, start, end, acted);
   }
 
   #setJudged(direction: number): void {

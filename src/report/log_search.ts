@@ -4,7 +4,7 @@
  * the rarest thing that was asked for.
  */
 import { Buffer } from "node:buffer";
-import { parseAddress } from "../packet/address.ts";
+import { formatAddress, formatEndpoint, parseAddress } from "../packet/address.ts";
 import { KINDS, type Method } from "../protocols/match.ts";
 import { METHOD_ROWS } from "../protocols/methods.ts";
 
@@ -117,8 +117,8 @@ function entryOfJson(line: string): FoundEntry | null {
   const { who, client } = json;
   return {
     timeMs: Date.parse(json.timestamp),
-    source: endpointOf(json.src_ip, json.src_port),
-    destination: endpointOf(json.dest_ip, json.dest_port),
+    source: formatEndpoint(json.src_ip, json.src_port),
+    destination: formatEndpoint(json.dest_ip, json.dest_port),
     transport: json.proto,
     what: `${json.method}: ${json.reason}${client === null ? "" : `, ${client}`}`,
     infoHash: json.info_hash ?? null,
@@ -127,10 +127,6 @@ function entryOfJson(line: string): FoundEntry | null {
       target
     ),
   };
-}
-
-function endpointOf(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 const RULE = bytesOf(`${"=".repeat(80)}\n`);
@@ -335,10 +331,7 @@ export function readInfoHash(text: string): string | null {
 const BASE_32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /** An address as the log writes it, or null. */
-export function readAddress(
-  text: string,
-  format: (words: Int32Array, at: number) => string,
-): string | null {
+export function readAddress(text: string): string | null {
   const words = parseAddress(text);
-  return words === null ? null : format(words, 0);
+  return words === null ? null : formatAddress(words, 0);
 }
