@@ -106,8 +106,8 @@ export class Engine {
   readonly #evidence: HostEvidence;
   readonly #ownsEvidence: boolean;
   #resetsOlder = false;
-  /** When the first packet came, by its own clock; NaN before. */
-  #beganMs = NaN;
+  /** When the first packet came, by its own clock. */
+  #beganMs = 0;
   readonly #finding = new Finding();
   readonly #prefixes: PrefixPool;
   readonly #release: (slot: number) => void;
@@ -181,8 +181,7 @@ export class Engine {
   judge(packet: Packet): Verdict {
     this.detection = null;
     const counters = this.counters;
-    counters.packets++;
-    if (Number.isNaN(this.#beganMs)) this.#beganMs = packet.timeMs;
+    if (counters.packets++ === 0) this.#beganMs = packet.timeMs;
     if (this.#notes !== null) this.#takeNotes(this.#notes, packet);
     if (this.#whitelist.isCalled(packet)) {
       counters.whitelisted++;
@@ -206,7 +205,7 @@ export class Engine {
     if ((packet.flags & SYN) !== 0) {
       const isAnswer = (packet.flags & ACK) !== 0;
       if (slot < 0) {
-        slot = this.#insert(tick, EMBRYONIC);
+        slot = this.#insert(packet, tick, EMBRYONIC);
         // Only the answer was seen: the initiator is the other end.
         if (isAnswer) this.#turnRound();
       } else if (!isAnswer && flow.state !== EMBRYONIC) {
@@ -220,7 +219,7 @@ export class Engine {
       if (!hasPayload) return this.#verdictOf();
     }
     if (!hasPayload) return slot < 0 ? INSPECT : this.#verdictOf();
-    if (slot < 0) slot = this.#insert(tick, EMBRYONIC);
+    if (slot < 0) slot = this.#insert(packet, tick, EMBRYONIC);
     if (this.#resetsOlder && this.#isOlder(packet)) return RESET;
     const direction = table.direction;
     const settled = this.#settledVerdict(slot, tick, packet.isRecalled);
@@ -243,7 +242,7 @@ export class Engine {
     let slot = table.find(packet);
     if (!hasPayload) return slot < 0 ? INSPECT : this.#verdictOf();
     if (slot < 0) {
-      slot = this.#insert(tick, EMBRYONIC);
+      slot = this.#insert(packet, tick, EMBRYONIC);
     } else if (((tick - flow.lastTick) | 0) > UDP_IDLE_TICKS) {
       table.restart(slot, tick, EMBRYONIC);
     }
@@ -265,7 +264,7 @@ export class Engine {
     const isTcp = packet.protocol === PROTOCOL_TCP;
     const notes = isTcp || slot < 0 ? noted.take(packet) : null;
     if (notes === null) return;
-    this.#adopt(notes, slot, tickOf(packet.timeMs));
+    this.#adopt(packet, notes, slot);
     const { flow } = this.#table;
     if (!isTcp) return adoptDatagrams(flow, notes);
     adoptStream(flow, notes);
@@ -273,11 +272,12 @@ export class Engine {
   }
 
   /** Makes the flow what the notes say, whatever was known of an older one on its 5-tuple. */
-  #adopt(notes: FlowNotes, slot: number, tick: number): void {
+  #adopt(packet: Packet, notes: FlowNotes, slot: number): void {
+    const tick = tickOf(packet.timeMs);
     const table = this.#table;
     const { flow } = table;
     if (slot < 0) {
-      this.#insert(tick, EMBRYONIC);
+      this.#insert(packet, tick, EMBRYONIC);
     } else {
       this.#tcp.release(slot);
       table.restart(slot, tick, EMBRYONIC);
@@ -293,9 +293,9 @@ export class Engine {
     this.counters.payloadFlows++;
   }
 
-  #insert(tick: number, state: number): number {
+  #insert(packet: Packet, tick: number, state: number): number {
     this.counters.flows++;
-    return this.#table.insert(tick, state, this.#release);
+    return this.#table.insert(packet, tick, state, this.#release);
   }
 
   /** The packet just inserted came from the responder. */

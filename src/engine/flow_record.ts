@@ -60,7 +60,7 @@ export const HIGH_ADDRESS = 4;
 /** Ports in the order of the addresses. Flow table; key. */
 export const PORTS = 8;
 /**
- * IP protocol and, above it, the tunnel (0: none): what somebody puts into a tunnel is no packet of a
+ * IP protocol (7 bits), whether it is not IPv4's, and above them the tunnel (0: none): what somebody puts into a tunnel is no packet of a
  * flow outside, nor of one in another tunnel. Flow table; key.
  */
 export const PROTOCOL = 9;

@@ -14,6 +14,9 @@ import {
   STRIDE,
 } from "./flow_record.ts";
 
+/** Bit of the word {@link PROTOCOL}: the addresses have more words than IPv4's one. */
+const NOT_IPV4 = 0x80;
+
 /** A set of the index: eight tags, then the slots they stand for; 64 bytes. */
 const WAYS = 8;
 const SET_WORDS = WAYS * 2;
@@ -47,8 +50,9 @@ export class FlowTable {
   readonly #seed: number;
   /** Slots given out. */
   #used = 0;
-  /** Key of the packet last looked up. */
-  readonly #key = new Int32Array(KEY_WORDS);
+  /** Of the packet last looked up: what of the key is not its addresses, and the hash of all. */
+  #ports = 0;
+  #protocol = 0;
   #tag = 0;
   #sourceIsHigh = false;
 
@@ -74,9 +78,11 @@ export class FlowTable {
     const tag = this.#tag;
     const first = this.#firstWay();
     for (let way = first; way < first + WAYS; way++) {
-      if (index[way] !== tag) continue;
+      const found = index[way];
+      if (found === 0) return -1; // ways are taken in order
+      if (found !== tag) continue;
       const slot = index[way + WAYS];
-      if (this.#isKey(slot)) {
+      if (this.#isKey(slot, packet)) {
         const initiatorIsHigh = this.flow.select(slot).has(INITIATOR_HIGH);
         this.direction = this.#sourceIsHigh === initiatorIsHigh ? 0 : 1;
         return slot;
@@ -90,13 +96,21 @@ export class FlowTable {
    * All words but the key are 0, the state is `state`. A flow that has to make room is given to
    * `release` first, which frees what it held elsewhere.
    */
-  insert(tick: number, state: number, release: (slot: number) => void): number {
+  insert(
+    packet: Packet,
+    tick: number,
+    state: number,
+    release: (slot: number) => void,
+  ): number {
     const words = this.flow.words;
     const free = this.#takeFree();
     const slot = free >= 0 ? free : this.#takeOver(tick, release);
     const at = slot * STRIDE;
-    const key = this.#key;
-    for (let word = 0; word < KEY_WORDS; word++) words[at + word] = key[word];
+    const { address } = packet;
+    const low = this.#sourceIsHigh ? 4 : 0;
+    for (let word = 0; word < 8; word++) words[at + word] = address[low ^ word];
+    words[at + PORTS] = this.#ports;
+    words[at + PROTOCOL] = this.#protocol;
     words[at + FLAGS] = 0;
     this.restart(slot, tick, state);
     return slot;
@@ -181,36 +195,24 @@ export class FlowTable {
 
   /** The lower endpoint first, so that both directions give one key. */
   #setKey(packet: Packet): void {
-    const a = packet.address;
-    const key = this.#key;
-    let order = 0;
-    for (let word = 3; word >= 0; word--) {
-      if (a[word] !== a[word + 4]) {
-        order = a[word] < a[word + 4] ? -1 : 1;
-        break;
-      }
-    }
-    if (order === 0) order = packet.sourcePort - packet.destinationPort;
-    const sourceIsHigh = order > 0;
-    this.#sourceIsHigh = sourceIsHigh;
+    const { address, sourcePort, destinationPort } = packet;
+    const isHigh = isSourceHigh(address, sourcePort, destinationPort);
+    this.#sourceIsHigh = isHigh;
+    const ports = isHigh
+      ? (destinationPort << 16) | sourcePort
+      : (sourcePort << 16) | destinationPort;
+    this.#ports = ports;
+    let protocol = packet.protocol;
+    if (packet.family !== 4) protocol |= NOT_IPV4;
+    if (packet.tunnelled) protocol |= this.#tunnelOf(packet) << 8;
+    this.#protocol = protocol;
+    const low = isHigh ? 4 : 0;
     let hash = this.#seed;
-    const source = sourceIsHigh ? 4 : 0;
-    for (let word = 0; word < 4; word++) {
-      const low = a[(source + word) & 7];
-      const high = a[(source + word + 4) & 7];
-      key[word] = low;
-      key[word + 4] = high;
-      hash = Math.imul(hash ^ low, 0x9e37_79b1);
-      hash = Math.imul((hash ^ (hash >>> 15)) + high, 0x85eb_ca77);
+    // Of an IPv4 address the other words are always the same.
+    for (let word = packet.family === 4 ? 3 : 0; word < 4; word++) {
+      hash = Math.imul(hash ^ address[low + word], 0x9e37_79b1);
+      hash = Math.imul((hash ^ (hash >>> 15)) + address[(low ^ 4) + word], 0x85eb_ca77);
     }
-    const ports = sourceIsHigh
-      ? (packet.destinationPort << 16) | packet.sourcePort
-      : (packet.sourcePort << 16) | packet.destinationPort;
-    key[PORTS] = ports;
-    const protocol = packet.tunnelled
-      ? packet.protocol | (this.#tunnelOf(packet) << 8)
-      : packet.protocol;
-    key[PROTOCOL] = protocol;
     hash ^= protocol;
     hash = Math.imul(hash ^ (hash >>> 13) ^ ports, 0xc2b2_ae3d);
     hash ^= hash >>> 16;
@@ -232,16 +234,29 @@ export class FlowTable {
     return (mix(one + other + packet.network) >>> 8) | 1;
   }
 
-  #isKey(slot: number): boolean {
+  /** Whether the slot is of the packet last looked up. */
+  #isKey(slot: number, { address, family }: Packet): boolean {
     const { words } = this.flow;
-    const key = this.#key;
     const at = slot * STRIDE;
-    return words[at + 3] === key[3] && words[at + 7] === key[7] &&
-      words[at + PORTS] === key[PORTS] &&
-      words[at + PROTOCOL] === key[PROTOCOL] && words[at] === key[0] &&
-      words[at + 1] === key[1] && words[at + 2] === key[2] && words[at + 4] === key[4] &&
-      words[at + 5] === key[5] && words[at + 6] === key[6];
+    const low = this.#sourceIsHigh ? 4 : 0;
+    const high = low ^ 4;
+    if (
+      words[at + PORTS] !== this.#ports || words[at + PROTOCOL] !== this.#protocol ||
+      words[at + 3] !== address[low + 3] || words[at + 7] !== address[high + 3]
+    ) return false;
+    return family === 4 ||
+      words[at] === address[low] && words[at + 4] === address[high] &&
+        words[at + 1] === address[low + 1] && words[at + 5] === address[high + 1] &&
+        words[at + 2] === address[low + 2] && words[at + 6] === address[high + 2];
   }
+}
+
+/** Any order of endpoints would do: the last words first, as they are most often different. */
+function isSourceHigh(address: Int32Array, sourcePort: number, destinationPort: number): boolean {
+  for (let word = 3; word >= 0; word--) {
+    if (address[word] !== address[word + 4]) return address[word] > address[word + 4];
+  }
+  return sourcePort > destinationPort;
 }
 
 function mix(word: number): number {

@@ -1,6 +1,6 @@
 import type { Packet } from "../packet/packet.ts";
-import { CUT_HEAD, CUT_LINE, NOT_HTTP, readHead, WHOLE_HEAD } from "../protocols/http.ts";
-import { isMatch, type Match, NEED_MORE } from "../protocols/match.ts";
+import { CUT_HEAD, CUT_LINE, HttpHead, NOT_HTTP, WHOLE_HEAD } from "../protocols/http.ts";
+import { isMatch, type Match, NEED_MORE, type StreamAnswer } from "../protocols/match.ts";
 import { detectCutRequest } from "../protocols/http_tracker/detect_cut.ts";
 import { hasReserved } from "../protocols/peer_wire/detect.ts";
 import { HANDSHAKE } from "../protocols/signatures.ts";
@@ -50,6 +50,8 @@ export class TcpInspector {
   readonly #encrypted: EncryptedFlows;
   readonly #finding: Finding;
   #policy: EnginePolicy;
+  /** Of the HTTP message that {@link judgeOpening} was asked about last: read once. */
+  readonly #head = new HttpHead();
   /** Whether the end of the packet's payload was not recorded. */
   #isCut = false;
 
@@ -145,7 +147,7 @@ export class TcpInspector {
     const { bytes, payloadStart, payloadEnd } = packet;
     if (
       mayHaveOvertaken(offset) &&
-      !isMatch(judgeOpening(bytes, payloadStart, payloadEnd, false, false))
+      !isMatch(judgeOpening(bytes, payloadStart, payloadEnd, false, false, this.#head))
     ) return offset;
     setBeginning(flow, direction, sequence);
     return 0;
@@ -226,7 +228,8 @@ export class TcpInspector {
   #inspectCopy(direction: number, packet: Packet, sequence: number): Outcome {
     const { bytes, payloadStart, payloadEnd } = packet;
     const { blockSocks, blockMentions } = this.#policy;
-    const answer = judgeOpening(bytes, payloadStart, payloadEnd, blockSocks, blockMentions);
+    const head = this.#head;
+    const answer = judgeOpening(bytes, payloadStart, payloadEnd, blockSocks, blockMentions, head);
     if (isMatch(answer)) {
       if (answer.strength === "hint") return WAIT;
       return this.#found(answer, bytes, payloadStart, payloadEnd);
@@ -304,14 +307,14 @@ export class TcpInspector {
     const { blockSocks, blockMentions } = this.#policy;
     // BLOCK_SOCKS judges the negotiation itself, everything else what comes behind it.
     if (blockSocks && from > start) {
-      const socks = judgeOpening(bytes, start, end, true, false);
+      const socks = judgeOpening(bytes, start, end, true, false, this.#head);
       if (isMatch(socks) && socks.strength !== "hint") {
         return this.#finding.set(socks, bytes, start, end);
       }
     }
     if (negotiation < 0) return this.#wantsMore(direction, from - start);
-    const answer = judgeOpening(bytes, from, end, blockSocks, blockMentions);
-    if (answer === NEED_MORE && !this.#isWhole(direction, bytes, from, end)) {
+    const answer = judgeOpening(bytes, from, end, blockSocks, blockMentions, this.#head);
+    if (answer === NEED_MORE && !this.#isWhole(direction)) {
       const cut = this.#isCut ? detectCutRequest(bytes, from, end) : null;
       if (cut !== null) return this.#found(cut, bytes, from, end);
       return this.#wantsMore(direction, from - start);
@@ -334,60 +337,60 @@ export class TcpInspector {
     flow.raise(HTTP << direction);
     this.#http.reset(flow.slot, direction);
     const position = (flow.base(direction) + from - start) | 0;
-    return this.#judgeMessages(direction, bytes, from, end, position);
+    return this.#followMessages(direction, bytes, from, end, position, answer);
+  }
+
+  /** Asks the detectors about the HTTP message, or WebSocket frame, `[from, end)`. */
+  #judgeMessage(direction: number, bytes: Uint8Array, from: number, end: number): StreamAnswer {
+    if (this.#http.hasFrames(this.#flow.slot, direction) && !isHttpLike(bytes, from, end)) {
+      this.#head.read(bytes, from, end);
+      return detectWebsocketFrame(bytes, from, end);
+    }
+    return judgeOpening(bytes, from, end, false, this.#policy.blockMentions, this.#head);
   }
 
   /**
    * HTTP messages one behind the other (pipelined requests, and what comes behind a body), from the
    * one at `from`, whose first byte has the sequence number `position`. One whose head is cut makes
    * this the beginning of a new opening.
+   *
+   * @param first what the detectors have said of the first one
    */
-  #judgeMessages(
+  #followMessages(
     direction: number,
     bytes: Uint8Array,
     from: number,
     end: number,
     position: number,
+    first: StreamAnswer,
   ): Outcome {
-    const flow = this.#flow;
-    for (let messages = 0; messages < MAX_MESSAGES; messages++) {
-      const answer = this.#http.hasFrames(flow.slot, direction) && !isHttpLike(bytes, from, end)
-        ? detectWebsocketFrame(bytes, from, end)
-        : judgeOpening(bytes, from, end, false, this.#policy.blockMentions);
+    const { slot } = this.#flow;
+    const head = this.#head;
+    let answer = first;
+    for (let messages = 1;; messages++) {
       if (isMatch(answer) && answer.strength !== "hint") {
         return this.#found(answer, bytes, from, end);
       }
-      const head = readHead(bytes, from, end);
       const isCut = head.state === CUT_LINE || head.state === CUT_HEAD;
-      if (isCut || (answer === NEED_MORE && !this.#isWhole(direction, bytes, from, end))) {
+      if (isCut || (answer === NEED_MORE && !this.#isWhole(direction))) {
         const cut = this.#isCut ? detectCutRequest(bytes, from, end) : null;
         if (cut !== null) return this.#found(cut, bytes, from, end);
         return this.#reopen(direction, bytes, from, end, position);
       }
-      if (head.state === NOT_HTTP) {
-        if (!this.#http.hasFrames(flow.slot, direction)) {
-          this.#http.reset(flow.slot, direction); // another protocol
-          break;
-        }
-        const next = websocketFrameEnd(bytes, from, end);
+      let next = end;
+      if (head.state !== NOT_HTTP) {
+        const body = (position + head.bodyStart - from) | 0;
+        this.#http.take(slot, direction, head, bytes, body);
+        next = this.#http.find(slot, direction, position, bytes, from, end);
+      } else if (this.#http.hasFrames(slot, direction)) {
+        next = websocketFrameEnd(bytes, from, end);
         if (next < 0) return this.#reopen(direction, bytes, from, end, position);
-        position = (position + next - from) | 0;
-        this.#http.resume(flow.slot, direction, position);
-        if (next >= end) break;
-        from = next;
-        continue;
-      }
-      this.#http.take(
-        flow.slot,
-        direction,
-        head,
-        bytes,
-        (position + head.bodyStart - from) | 0,
-      );
-      const next = this.#http.find(flow.slot, direction, position, bytes, from, end);
-      if (next < 0) break;
+        this.#http.resume(slot, direction, (position + next - from) | 0);
+      } else this.#http.reset(slot, direction); // another protocol
+      if (next < 0 || next >= end || messages === MAX_MESSAGES) break;
       position = (position + next - from) | 0;
       from = next;
+      answer = this.#judgeMessage(direction, bytes, from, end);
     }
     this.#setJudged(direction);
     return WAIT;
@@ -400,15 +403,15 @@ export class TcpInspector {
   #mayBeQuoted(bytes: Uint8Array, from: number, end: number): boolean {
     if (!this.#flow.has(MID_STREAM)) return false;
     if (bytes[from] === HANDSHAKE[0]) return !hasReserved(bytes, from, end);
-    const head = readHead(bytes, from, end);
+    const head = this.#head;
     return !head.isResponse && (head.state !== WHOLE_HEAD || head.bodyStart !== end);
   }
 
   /** Whether the message is an answer that has no body: more will not come for it. */
-  #isWhole(direction: number, bytes: Uint8Array, from: number, end: number): boolean {
-    if (!this.#http.isAskedForHead(this.#flow.slot, direction)) return false;
-    const head = readHead(bytes, from, end);
-    return head.isResponse && head.state === WHOLE_HEAD;
+  #isWhole(direction: number): boolean {
+    const { isResponse, state } = this.#head;
+    return isResponse && state === WHOLE_HEAD &&
+      this.#http.isAskedForHead(this.#flow.slot, direction);
   }
 
   /**
@@ -448,7 +451,8 @@ export class TcpInspector {
     const at = this.#http.find(slot, direction, sequence, bytes, payloadStart, payloadEnd);
     if (at >= 0) {
       const position = (sequence + at - payloadStart) | 0;
-      return this.#judgeMessages(direction, bytes, at, payloadEnd, position);
+      const answer = this.#judgeMessage(direction, bytes, at, payloadEnd);
+      return this.#followMessages(direction, bytes, at, payloadEnd, position, answer);
     }
     const beginning = at === GAP ? this.#http.beginning(slot, direction) : null;
     if (beginning === null) return WAIT;

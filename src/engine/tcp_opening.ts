@@ -1,6 +1,6 @@
 import { isMatch, NEED_MORE, type StreamAnswer } from "../protocols/match.ts";
 import { detectPeerWire } from "../protocols/peer_wire/detect.ts";
-import { NOT_HTTP, readHead, skipLineEnds } from "../protocols/http.ts";
+import { type HttpHead, NOT_HTTP, skipLineEnds } from "../protocols/http.ts";
 import { detectHttpTracker } from "../protocols/http_tracker/detect.ts";
 import { detectWebSeed } from "../protocols/web_seed/detect.ts";
 import { detectWebsocketTracker } from "../protocols/websocket_tracker/detect.ts";
@@ -20,6 +20,8 @@ const LF = 0x0a;
 /**
  * Judges the first bytes of a stream, or of an HTTP message within one. The first byte says which
  * detectors can have an opinion, so most openings cost one comparison.
+ *
+ * @param head becomes that of the message, for whoever follows it; {@link NOT_HTTP} where it is none
  */
 export function judgeOpening(
   bytes: Uint8Array,
@@ -27,12 +29,15 @@ export function judgeOpening(
   end: number,
   blockSocks: boolean,
   blockMentions: boolean,
+  head: HttpHead,
 ): StreamAnswer {
+  head.state = NOT_HTTP;
+  head.isResponse = false;
   if (start >= end) return NEED_MORE;
   const first = bytes[start];
   if (first === PEER_WIRE_FIRST) return detectPeerWire(bytes, start, end);
   if (isLetter(first) || first === CR || first === LF) {
-    return judgeHttp(bytes, start, end, blockMentions);
+    return judgeHttp(bytes, start, end, blockMentions, head);
   }
   if (blockSocks && (first === SOCKS4 || first === SOCKS5)) return detectSocks(bytes, start, end);
   return null;
@@ -88,9 +93,9 @@ function judgeHttp(
   start: number,
   end: number,
   blockMentions: boolean,
+  head: HttpHead,
 ): StreamAnswer {
-  const head = readHead(bytes, start, end); // once for all of them
-  if (head.state === NOT_HTTP) return null;
+  if (head.read(bytes, start, end) === NOT_HTTP) return null;
   const tracker = detectHttpTracker(bytes, start, end, head);
   if (isMatch(tracker)) return tracker;
   const webSeed = detectWebSeed(bytes, start, end, head);

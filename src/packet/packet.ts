@@ -56,6 +56,8 @@ export const MAPPED = 0x0000_ffff;
 export class Packet {
   /** The buffer all positions refer to. */
   bytes: Uint8Array = new Uint8Array(0);
+  /** The same buffer, for numbers of several bytes: one read and one check each. */
+  view: DataView = new DataView(new ArrayBuffer(0));
   /** First byte of the IP header, and the end of what was captured of the packet. */
   start = 0;
   end = 0;
@@ -125,11 +127,17 @@ export function parseIp(packet: Packet, bytes: Uint8Array, start: number, end: n
 
 /** Forgets what the packet before left behind. */
 export function beginPacket(packet: Packet, bytes: Uint8Array): void {
-  packet.bytes = bytes;
+  if (packet.bytes !== bytes) setBytes(packet, bytes);
   packet.start = -1;
   packet.tunnelled = false;
   packet.unread = UNREADABLE;
   packet.isReassembled = false;
+}
+
+/** What positions refer to from now on. */
+function setBytes(packet: Packet, bytes: Uint8Array): void {
+  packet.bytes = bytes;
+  packet.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** What follows is inside a tunnel; the packet's addresses are those of the tunnel's ends. */
@@ -162,6 +170,12 @@ export function parseIpLayer(
   return false;
 }
 
+/** Makes both addresses IPv4's but for their last words. */
+function setMapped(packet: Packet): void {
+  packet.family = 4;
+  packet.address.set([0, 0, MAPPED, 0, 0, 0, MAPPED, 0]);
+}
+
 /** RFC 791, section 3.1. */
 function parseIpv4(
   packet: Packet,
@@ -170,25 +184,19 @@ function parseIpv4(
   end: number,
   layers: number,
 ): boolean {
+  const { view, address } = packet;
   const headerLength = (bytes[start] & 0x0f) * 4;
   // Total length 0: a GSO packet larger than 64 KiB, or segmentation offload on the capturing host.
-  const totalLength = u16be(bytes, start + 2) || end - start;
+  const totalLength = view.getUint16(start + 2) || end - start;
   if (headerLength < IPV4_HEADER_LENGTH || totalLength < headerLength) return false;
   if (end - start < headerLength) return false;
-  const address = packet.address;
-  address[0] = 0;
-  address[1] = 0;
-  address[2] = MAPPED;
-  address[3] = i32be(bytes, start + 12);
-  address[4] = 0;
-  address[5] = 0;
-  address[6] = MAPPED;
-  address[7] = i32be(bytes, start + 16);
-  packet.family = 4;
+  if (packet.family !== 4) setMapped(packet);
+  address[3] = view.getInt32(start + 12);
+  address[7] = view.getInt32(start + 16);
   const wireEnd = start + totalLength;
   const protocol = bytes[start + 9];
   const at = start + headerLength;
-  const fragment = u16be(bytes, start + 6) & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET);
+  const fragment = view.getUint16(start + 6) & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET);
   if (fragment === 0) return parseTransport(packet, bytes, at, end, wireEnd, protocol, layers);
   const id = u16be(bytes, start + 4);
   const offset = (fragment & IPV4_OFFSET) * 8;
@@ -310,7 +318,7 @@ function parseFragment(
   );
   if (whole !== null) {
     packet.isReassembled = true;
-    packet.bytes = whole.bytes;
+    setBytes(packet, whole.bytes);
     packet.start = whole.start;
     packet.end = whole.end;
     const { bytes, transport, end, wireEnd } = whole;
@@ -353,7 +361,7 @@ function parseTransport(
     case PROTOCOL_TCP:
       return parseTcp(packet, bytes, at, end, wireEnd);
     case PROTOCOL_UDP:
-      if (!parseUdp(packet, bytes, at, end, wireEnd)) return false;
+      if (!parseUdp(packet, at, end, wireEnd)) return false;
       return !mayBeTunnel(packet) || parseUdpTunnel(packet, layers - 1);
     default:
       if (isTunnelProtocol(protocol)) {
@@ -377,11 +385,12 @@ function parseTcp(
   if (headerLength < TCP_HEADER_LENGTH) return false;
   const payloadStart = at + headerLength;
   if (payloadStart > wireEnd || payloadStart > end) return false;
+  const { view } = packet;
   packet.protocol = PROTOCOL_TCP;
-  packet.sourcePort = u16be(bytes, at);
-  packet.destinationPort = u16be(bytes, at + 2);
-  packet.sequence = i32be(bytes, at + 4);
-  packet.acknowledgement = i32be(bytes, at + 8);
+  packet.sourcePort = view.getUint16(at);
+  packet.destinationPort = view.getUint16(at + 2);
+  packet.sequence = view.getInt32(at + 4);
+  packet.acknowledgement = view.getInt32(at + 8);
   packet.flags = bytes[at + 13];
   packet.payloadStart = payloadStart;
   packet.payloadEnd = Math.min(end, wireEnd); // Ethernet pads short frames
@@ -392,20 +401,20 @@ function parseTcp(
 /** RFC 768. */
 function parseUdp(
   packet: Packet,
-  bytes: Uint8Array,
   at: number,
   end: number,
   wireEnd: number,
 ): boolean {
   if (end - at < UDP_HEADER_LENGTH) return false;
+  const { view } = packet;
   // Length 0: segmentation offload (or an IPv6 jumbogram, RFC 2675); the IP header's length holds.
-  const length = u16be(bytes, at + 4) || wireEnd - at;
+  const length = view.getUint16(at + 4) || wireEnd - at;
   if (length < UDP_HEADER_LENGTH) return false;
   const datagramEnd = Math.min(wireEnd, at + length);
   if (datagramEnd < at + UDP_HEADER_LENGTH) return false;
   packet.protocol = PROTOCOL_UDP;
-  packet.sourcePort = u16be(bytes, at);
-  packet.destinationPort = u16be(bytes, at + 2);
+  packet.sourcePort = view.getUint16(at);
+  packet.destinationPort = view.getUint16(at + 2);
   packet.sequence = 0;
   packet.acknowledgement = 0;
   packet.flags = 0;

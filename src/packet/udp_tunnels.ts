@@ -61,17 +61,34 @@ for (
   ]
 ) TUNNEL_PORTS[port & 31] = port;
 
-/** Second bytes of {@link findByHeader}: 1 where there is something to look for. */
-const IS_HEADER = new Uint8Array(256);
-for (
-  const second of [
-    ...[0x00, 0x40, 0x80, 0xc0, 0x01, 0x02, 0x03, 0xff],
-    ...[IPV4_ENCAPSULATION, IPV6_ENCAPSULATION, GRE],
-  ]
-) IS_HEADER[second] = 1;
-
 /** RFC 7348: the network's number is there; the bit above it is not used by any extension. */
 const VXLAN_FLAG = 0x08;
+
+/**
+ * What a datagram may begin, as a set, by its first, second and eighth byte: of what most datagrams are
+ * not, the three have nothing in common.
+ */
+const VXLAN = 1;
+const HEADER = 2; // of findByHeader
+const IPV4 = 4; // or L2TP
+const IPV6 = 8;
+const BY_FIRST = byteTable((first) => {
+  const vxlan = (first & 0x48) === VXLAN_FLAG ? VXLAN : 0;
+  const rest = first < 0x40 ? HEADER : first >> 4 === 4 ? IPV4 : first >> 4 === 6 ? IPV6 : 0;
+  return vxlan | rest;
+});
+const SECOND_OF_HEADERS = [
+  ...[0x00, 0x40, 0x80, 0xc0, 0x01, 0x02, 0x03, 0xff],
+  ...[IPV4_ENCAPSULATION, IPV6_ENCAPSULATION, GRE],
+];
+const BY_SECOND = byteTable((second) =>
+  IPV4 | IPV6 | (SECOND_OF_HEADERS.includes(second) ? HEADER : 0)
+);
+const BY_EIGHTH = byteTable((eighth) => eighth === 0 ? VXLAN : 0);
+
+function byteTable(valueOf: (byte: number) => number): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, byte) => valueOf(byte));
+}
 
 /**
  * What the datagram in `packet` carries: {@link NO_TUNNEL}, {@link OPAQUE}, or a place for {@link
@@ -86,15 +103,17 @@ export function findUdpTunnel(packet: Packet): number {
 
 /** Whether {@link findUdpTunnel} is to be asked: what most datagrams are not, in few steps. */
 export function mayBeTunnel(packet: Packet): boolean {
-  const { bytes, payloadStart: at, payloadEnd: end } = packet;
-  if (end - at < 8) return false;
-  if (TUNNEL_PORTS[packet.destinationPort & 31] === packet.destinationPort) return true;
-  if (TUNNEL_PORTS[packet.sourcePort & 31] === packet.sourcePort) return true;
-  const first = bytes[at];
-  if ((first & 0x48) === VXLAN_FLAG && bytes[at + 7] === 0) return true;
-  if (first < 0x40) return IS_HEADER[bytes[at + 1]] === 1;
-  if (first < 0x50) return u16be(bytes, at + 2) === packet.payloadLength; // IPv4; L2TP
-  return first >> 4 === 6 && u16be(bytes, at + 4) === packet.payloadLength - 40;
+  const { bytes, payloadStart: at, payloadEnd, payloadLength } = packet;
+  if (payloadEnd - at < 8) return false;
+  const kinds = BY_FIRST[bytes[at]] & (BY_SECOND[bytes[at + 1]] | BY_EIGHTH[bytes[at + 7]]);
+  if (kinds !== 0) {
+    if (kinds < IPV4) return true;
+    if (kinds === IPV4 && u16be(bytes, at + 2) === payloadLength) return true;
+    if (kinds === IPV6 && u16be(bytes, at + 4) === payloadLength - 40) return true;
+  }
+  const { sourcePort, destinationPort } = packet;
+  return TUNNEL_PORTS[destinationPort & 31] === destinationPort ||
+    TUNNEL_PORTS[sourcePort & 31] === sourcePort;
 }
 
 function findAnywhere(bytes: Uint8Array, at: number, end: number, wireEnd: number): number {

@@ -138,14 +138,19 @@ function digits(text: string): string {
 
 /** One byte per character. */
 export function latin1(bytes: Uint8Array, at: number, length: number): string {
-  return String.fromCharCode(...bytes.subarray(at, at + length));
+  let text = "";
+  for (let i = at; i < Math.min(at + length, bytes.length); i++) {
+    text += String.fromCharCode(bytes[i]);
+  }
+  return text;
 }
+
+const UTF8 = new TextDecoder();
 
 /** Text for a log line: UTF-8 or Latin-1, no control characters, no line breaks. */
 export function printable(bytes: Uint8Array, at: number, end: number): string {
-  const part = bytes.subarray(at, end);
-  let text = new TextDecoder().decode(part);
-  if (text.includes("\ufffd")) text = String.fromCharCode(...part);
+  let text = UTF8.decode(bytes.subarray(at, end));
+  if (text.includes("\ufffd")) text = latin1(bytes, at, end - at);
   // deno-lint-ignore no-control-regex
   return text.replace(/[\x00-\x1f\x7f-\x9f]/g, "").trim();
 }

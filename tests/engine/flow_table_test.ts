@@ -8,6 +8,7 @@ const keep = () => {};
 
 function packetOf(source: number, sourcePort: number, destination: number, port: number): Packet {
   const packet = new Packet();
+  packet.family = 4;
   packet.protocol = 17;
   packet.address.set([0, 0, 0xffff, source, 0, 0, 0xffff, destination]);
   packet.sourcePort = sourcePort;
@@ -20,7 +21,7 @@ Deno.test("FlowTable finds a flow from both directions and tells them apart", ()
   const there = packetOf(0x0a000001, 1000, -5, 2000); // -5: an address above 128.0.0.0
   const back = packetOf(-5, 2000, 0x0a000001, 1000);
   assert.equal(table.find(there), -1);
-  const slot = table.insert(0, EMBRYONIC, keep);
+  const slot = table.insert(there, 0, EMBRYONIC, keep);
   assert.equal(table.find(back), slot);
   assert.equal(table.direction, 1);
   assert.equal(table.find(there), slot);
@@ -31,7 +32,7 @@ Deno.test("FlowTable tells flows between two ports of one address apart", () => 
   const table = new FlowTable(64);
   const there = packetOf(7, 1000, 7, 2000);
   table.find(there);
-  const slot = table.insert(0, EMBRYONIC, keep);
+  const slot = table.insert(there, 0, EMBRYONIC, keep);
   assert.equal(table.find(packetOf(7, 2000, 7, 1000)), slot);
   assert.equal(table.direction, 1);
   assert.equal(table.find(packetOf(7, 1000, 7, 2001)), -1);
@@ -40,18 +41,23 @@ Deno.test("FlowTable tells flows between two ports of one address apart", () => 
 Deno.test("FlowTable makes room by value first, then by age, and never grows", () => {
   const table = new FlowTable(8); // one set
   const slots: number[] = [];
+  const insert = (packet: Packet, tick: number, release: (slot: number) => void) => {
+    assert.equal(table.find(packet), -1);
+    return table.insert(packet, tick, UNDECIDED, release);
+  };
   for (let i = 0; i < 8; i++) {
-    table.find(packetOf(i, 1, 99, 1));
-    slots.push(table.insert(i, UNDECIDED, keep));
+    slots.push(insert(packetOf(i, 1, 99, 1), i, keep));
   }
   table.flow.select(slots[5]).state = CLEAN_FLOW;
   table.flow.select(slots[0]).state = BITTORRENT_FLOW;
   const gone: number[] = [];
   const note = (slot: number) => gone.push(slot);
-  table.find(packetOf(100, 1, 99, 1));
-  assert.equal(table.insert(20, UNDECIDED, note), slots[5], "the clean flow first");
-  table.find(packetOf(101, 1, 99, 1));
-  assert.equal(table.insert(21, UNDECIDED, note), slots[1], "then the oldest undecided one");
+  assert.equal(insert(packetOf(100, 1, 99, 1), 20, note), slots[5], "the clean flow first");
+  assert.equal(
+    insert(packetOf(101, 1, 99, 1), 21, note),
+    slots[1],
+    "then the oldest undecided one",
+  );
   assert.deepEqual(gone, [slots[5], slots[1]]);
   assert.equal(table.find(packetOf(0, 1, 99, 1)), slots[0], "BitTorrent stays");
 });
@@ -59,8 +65,9 @@ Deno.test("FlowTable makes room by value first, then by age, and never grows", (
 Deno.test("FlowTable gives slots out in order, so that few flows touch little memory", () => {
   const table = new FlowTable(1 << 16);
   const insert = (source: number) => {
-    assert.equal(table.find(packetOf(source, 1, 99, 1)), -1);
-    return table.insert(0, EMBRYONIC, () => assert.fail("there is room"));
+    const packet = packetOf(source, 1, 99, 1);
+    assert.equal(table.find(packet), -1);
+    return table.insert(packet, 0, EMBRYONIC, () => assert.fail("there is room"));
   };
   for (let i = 0; i < 100; i++) assert.equal(insert(i), i);
   table.flow.select(3).state = BITTORRENT_FLOW;
@@ -79,9 +86,10 @@ Deno.test("FlowTable agrees with a map while nothing is evicted", () => {
       const slots = new Map<string, number>();
       for (const [[source, sourcePort], [destination, port]] of pairs) {
         const ends = [`${source}:${sourcePort}`, `${destination}:${port}`].sort().join();
-        const slot = table.find(packetOf(source, sourcePort, destination, port));
+        const packet = packetOf(source, sourcePort, destination, port);
+        const slot = table.find(packet);
         assert.equal(slot, slots.get(ends) ?? -1);
-        if (slot < 0) slots.set(ends, table.insert(0, UNDECIDED, keep));
+        if (slot < 0) slots.set(ends, table.insert(packet, 0, UNDECIDED, keep));
       }
     },
   ));
