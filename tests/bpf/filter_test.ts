@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { BanAnswer } from "../../src/blocker/ban_request.ts";
 import type { XdpAttachment } from "../../src/gateway/bans/xdp.ts";
 import { programPresent } from "../lab/lab.ts";
+import { programsOnLinks } from "../lab/programs_on_links.ts";
 import { until } from "../until.ts";
 import type { Heard } from "./filter_process.ts";
 import { type Filter, namespaceProblem, Namespaces } from "./namespaces.ts";
@@ -43,6 +44,25 @@ async function listed(filter: Filter): Promise<string[]> {
 function programOf(link: string): string | null {
   return /prog\/xdp id \d+ name (\S+)/.exec(link)?.[1] ?? null;
 }
+
+Deno.test("a look at the links sees what of ours is left on them", { ignore }, async () => {
+  await using hosts = await Namespaces.create();
+  await hosts.connect("v0", ADDRESSES);
+  const look = () => programsOnLinks((command) => hosts.inside("gateway", command));
+  assert.deepEqual(await look(), []);
+  for (
+    const [settings, whileItRuns, afterAKill] of [
+      [{}, "v0: tcx btblocker_tc", null],
+      [{ xdpMode: "generic" }, "v0: xdp btblocker_l2", null],
+      [{ withoutTcx: true }, "v0: filter btblocker_tc", "v0: filter btblocker_tc"],
+    ] as const
+  ) {
+    const filter = await hosts.startFilter({ interfaces: ["v0"], ...settings });
+    assert.deepEqual(await look(), [whileItRuns]);
+    await filter.kill("SIGKILL");
+    assert.deepEqual(await look(), afterAKill === null ? [] : [afterAKill]);
+  }
+});
 
 const PLACES = [
   ["generic", { xdpMode: "generic" }],

@@ -85,11 +85,16 @@ export class Namespaces implements AsyncDisposable {
     }
   }
 
-  /** A command with the hosts' mount namespace. */
-  command(host: HostName, options: Deno.CommandOptions, ...command: string[]): Deno.Command {
+  /** The command line that runs a command in a host, with the hosts' mount namespace. */
+  inside(host: HostName, command: readonly string[]): string[] {
     const mount = `--mount=/proc/${this.#holder.pid}/ns/mnt`;
-    const args = [mount, `--net=/run/netns/${this.#netns(host)}`, "--", ...command];
-    return new Deno.Command("nsenter", { ...options, args });
+    return ["nsenter", mount, `--net=/run/netns/${this.#netns(host)}`, "--", ...command];
+  }
+
+  /** A command in a host. */
+  command(host: HostName, options: Deno.CommandOptions, ...command: string[]): Deno.Command {
+    const [program, ...args] = this.inside(host, command);
+    return new Deno.Command(program, { ...options, args });
   }
 
   /** Runs a command to its end. */

@@ -5,6 +5,7 @@ import { lookupElement, openPinned } from "../../ffi/bpf.ts";
 import { close } from "../../ffi/libc.ts";
 import type { Host } from "../../src/demo/network.ts";
 import type { Program } from "../../src/demo/program.ts";
+import { programsOnLinks } from "../lab/programs_on_links.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const PINS = "/sys/fs/bpf/btblocker";
@@ -132,7 +133,7 @@ export class Blocker {
     return { code, milliseconds: performance.now() - began };
   }
 
-  /** What is left in the router of rules, queues and XDP programs; empty after a clean stop. */
+  /** What is left in the router of rules, queues and programs on links; empty after a clean stop. */
   static async leftovers(router: Host): Promise<string[]> {
     const left: string[] = [];
     for (const save of ["iptables-save", "ip6tables-save"]) {
@@ -141,8 +142,7 @@ export class Blocker {
     }
     const tables = await router.run(["nft", "list", "ruleset"]).catch(() => "");
     left.push(...tables.split("\n").filter((line) => /btblocker/i.test(line)));
-    const links = await router.run(["ip", "-o", "link"]);
-    left.push(...links.split("\n").filter((line) => /prog\/xdp|xdpgeneric/.test(line)));
+    left.push(...await programsOnLinks((command) => router.inside(command)));
     const queues = await router.run(["cat", "/proc/net/netfilter/nfnetlink_queue"]);
     left.push(...queues.split("\n").filter((line) => line !== ""));
     return left;

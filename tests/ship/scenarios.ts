@@ -1,6 +1,8 @@
 /** What an operator does with a release, in a root file system. */
 import assert from "node:assert/strict";
 import manifest from "../../deno.json" with { type: "json" };
+import { programsOnLinks } from "../lab/programs_on_links.ts";
+import { until } from "../until.ts";
 import type { Root } from "./root.ts";
 
 export const VERSION = manifest.version;
@@ -203,8 +205,24 @@ async function guard(root: Root, prefix: string): Promise<string> {
     wait $! && echo "ended with 0"
     cat /tmp/log
     echo left:
-    iptables-save; ip6tables-save; ip -o link`;
-  const text = await root.succeed("unshare", "--net", "bash", "-euc", script);
+    iptables-save; ip6tables-save`;
+  const holder = new Deno.Command("unshare", { args: ["--net", "sleep", "infinity"] }).spawn();
+  try {
+    const network = `/proc/${holder.pid}/ns/net`;
+    const own = Deno.readLinkSync("/proc/self/ns/net");
+    await until(() => Deno.readLinkSync(network) !== own);
+    const inside = (command: readonly string[]) => ["nsenter", `--net=${network}`, ...command];
+    const text = await root.succeed(...inside(["bash", "-euc", script]));
+    assert.deepEqual(await programsOnLinks(inside), []);
+    return guarded(text);
+  } finally {
+    holder.kill("SIGKILL");
+    await holder.status;
+  }
+}
+
+/** The line that says what it guards. */
+function guarded(text: string): string {
   assert.match(text, /^Guarding INPUT, OUTPUT/m);
   assert.match(text, /^ended with 0/m);
   assert.match(
@@ -213,7 +231,7 @@ async function guard(root: Root, prefix: string): Promise<string> {
   );
   assert.doesNotMatch(
     text.slice(text.lastIndexOf("left:")),
-    /BTBLOCKER|NFQUEUE|prog\/xdp|xdpgeneric/,
+    /BTBLOCKER|NFQUEUE/,
   );
   return /Guarding .* by NFQUEUE.*/.exec(text)?.[0] ?? assert.fail(text);
 }
