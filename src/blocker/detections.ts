@@ -31,7 +31,7 @@ export interface DetectionReaders {
 /** Hands a worker's report to all who read detections. Never throws. */
 export function tellDetection(
   report: DetectionReport,
-  { banDuration, who: isAsked }: Config,
+  { who: isAsked }: Config,
   { files, history, fleet, who, webhook }: DetectionReaders,
 ): void {
   const { detection, timeMs, inputInterface, outputInterface, monitorOnly, banned } = report;
@@ -40,11 +40,11 @@ export function tellDetection(
     interface: interfaceName(inputInterface || outputInterface) ?? "",
     detection,
     action: monitorOnly ? "monitored" : "dropped",
-    bans: banned.map((target) => ({ target, seconds: banDuration })),
+    bans: banned,
     who: isAsked ? whoOf(report, who) : null,
   };
   reportDetection(log, record);
-  fleet()?.add(report, banDuration);
+  fleet()?.add(report);
   files.write(record, report.packet);
   history.add(performance.now(), record);
   webhook?.add({ line: detectionLine(record), record: { ...detectionJson(record) } });

@@ -116,13 +116,13 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Tells the fleet of a detection's bans, later. Microseconds; call it for each detection. */
-  add(report: DetectionReport, durationSeconds: number): void {
+  add(report: DetectionReport): void {
     if (this.#spool === null || report.banned.length === 0) return;
     if (this.#options.bans.handles.scope === "endpoint") return this.#tellOfEndpoints();
     const now = this.#now();
-    const durationMs = durationSeconds * 1000;
-    for (const address of report.banned) {
+    for (const { target: address, seconds } of report.banned) {
       if (!this.#isToShare(address)) continue;
+      const durationMs = seconds * 1000;
       const endMs = now.bootMs + durationMs;
       if (this.#own.endOf(address) >= endMs - durationMs * RENEWAL) continue;
       this.#own.add(address, endMs);

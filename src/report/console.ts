@@ -45,10 +45,13 @@ export function describeWho({ who }: Pick<DetectionRecord, "who">): string {
   return who === null ? "" : `, ${who.address} is ${printable(describePerson(who))}`;
 }
 
-/** `banned 192.168.1.100 for 5h`, `dropped, nobody banned`, `Monitor only (no ban)`. */
+/** `banned 10.0.0.1 for 5h and 10.0.0.2 for 10h`, `dropped, nobody banned`, `Monitor only (no ban)`. */
 export function describeAction({ action, bans }: DetectionRecord): string {
   if (action === "monitored") return "Monitor only (no ban)";
   if (bans.length === 0) return "dropped, nobody banned";
-  const targets = bans.map((ban) => ban.target).join(" and ");
-  return `banned ${targets} for ${formatDuration(bans[0].seconds)}`;
+  const isOneTerm = bans.every(({ seconds }) => seconds === bans[0].seconds);
+  const targets = bans.map(({ target, seconds }, index) =>
+    isOneTerm && index < bans.length - 1 ? target : `${target} for ${formatDuration(seconds)}`
+  );
+  return `banned ${targets.join(" and ")}`;
 }

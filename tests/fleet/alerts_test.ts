@@ -42,7 +42,7 @@ Deno.test("alertOf(): a ban as the API wants it", () => {
 
 Deno.test("no payload leaves the machine", () => {
   const now = { wallMs: 1, bootMs: 2, boot: "this" };
-  const shared = sharedBan(report(["192.0.2.7"]), "192.0.2.7", HOUR, now);
+  const shared = sharedBan(report(["192.0.2.7"], 3600), "192.0.2.7", HOUR, now);
   const text = JSON.stringify(alertOf(shared, 1, "gw-1"));
   assert.ok(!text.includes("secret") && text.includes("libtorrent 2.0"), text);
 });

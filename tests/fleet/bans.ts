@@ -46,7 +46,7 @@ export function secondsLeft(bans: Bans, text: string): number | null {
 }
 
 /** What a worker posts of a DHT query. */
-export function report(banned: readonly string[]): DetectionReport {
+export function report(banned: readonly string[], seconds: number): DetectionReport {
   return {
     type: "detection",
     detection: {
@@ -70,7 +70,7 @@ export function report(banned: readonly string[]): DetectionReport {
     outputInterface: 0,
     timeMs: Date.now(),
     monitorOnly: false,
-    banned,
+    banned: banned.map((target) => ({ target, seconds })),
     worker: 0,
   };
 }

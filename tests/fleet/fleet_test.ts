@@ -59,7 +59,7 @@ function test(name: string, action: (api: FakeLapi, directory: string) => Promis
 
 test("bans are told together, once each, with what is left of them", async (api, directory) => {
   await using member = await join(api, directory, { key: "" });
-  for (let i = 0; i < 300; i++) member.fleet.add(report([`203.0.113.${i % 150}`]), 3600);
+  for (let i = 0; i < 300; i++) member.fleet.add(report([`203.0.113.${i % 150}`], 3600));
   await until(() => api.alerts().length === 150);
   const posts = api.paths().filter((path) => path === "POST /v1/alerts");
   assert.equal(posts.length, 2, "a hundred at once");
@@ -67,8 +67,8 @@ test("bans are told together, once each, with what is left of them", async (api,
   assert.equal(first.decisions[0].duration, "3600s");
   assert.ok(Math.abs(Date.parse(first.stop_at) - Date.now()) < 600_000); // not an hour ahead
   await until(() => member.fleet.waiting === 0); // the answer is there
-  member.fleet.add(report(["203.0.113.1"]), 3600); // its ban ends a little later
-  member.fleet.add(report(["203.0.113.1"]), 7200); // much later
+  member.fleet.add(report(["203.0.113.1"], 3600)); // its ban ends a little later
+  member.fleet.add(report(["203.0.113.1"], 7200)); // much later
   await until(() => api.alerts().length === 151);
   assert.equal(api.alerts().at(-1)?.decisions[0].duration, "7200s");
 });
@@ -77,7 +77,7 @@ test("an API that is away: bans wait on disk, over a restart", async (api, direc
   api.answer = () => new Response("", { status: 503 });
   {
     await using member = await join(api, directory, { key: "" });
-    member.fleet.add(report([A]), 3600);
+    member.fleet.add(report([A], 3600));
     await until(() => member.messages.length > 0);
     assert.match(member.messages[0], /warn: .* cannot be used: it answers 503.*1 ban wait/);
     assert.equal(member.fleet.waiting, 1);
@@ -101,15 +101,15 @@ test(
     api.answer = () => new Response("", { status: 503 });
     {
       await using open = await join(api, dir, { key: "", sharesPrivate: true });
-      open.fleet.add(report(["10.8.0.6", ...own]), 3600);
+      open.fleet.add(report(["10.8.0.6", ...own], 3600));
       await until(() => open.messages.length > 0);
       assert.equal(open.fleet.waiting, own.length + 1, "FLEET_PRIVATE");
     }
     const told = api.alerts().length;
     api.answer = null;
     await using member = await join(api, dir, { key: "" });
-    for (const address of own) member.fleet.add(report([address]), 3600);
-    member.fleet.add(report([A]), 3600);
+    for (const address of own) member.fleet.add(report([address], 3600));
+    member.fleet.add(report([A], 3600));
     await until(() => member.fleet.waiting === 0);
     assert.deepEqual(api.alerts().slice(told).map(({ source }) => source.value), [A]);
   },
@@ -123,7 +123,7 @@ test("state: each half for itself, with what went wrong last", async (api, direc
   const before = member.fleet.state;
   assert.equal(before.takesOver?.connected, false);
   assert.equal(before.takesOver?.lastSuccess, null);
-  member.fleet.add(report(["203.0.113.1"]), 3600);
+  member.fleet.add(report(["203.0.113.1"], 3600));
   await until(() => member.fleet.state.takesOver?.connected === true);
   await until(() => member.fleet.state.reports!.failures.forbidden > 0);
   const { reports, takesOver } = member.fleet.state;
@@ -165,7 +165,7 @@ test("a lifted ban does not come back from the spool", async (api, directory) =>
   api.answer = () => Response.json({ message: "no database" }, { status: 503 });
   {
     await using member = await join(api, directory, { key: "" });
-    for (const address of [A, B, C]) member.fleet.add(report([address]), 3600);
+    for (const address of [A, B, C]) member.fleet.add(report([address], 3600));
     await until(() => member.messages.length > 0);
     assert.deepEqual(saved(directory), [A, B, C]);
     // Everywhere: the API cannot be asked, but does not hear of it either.
@@ -179,7 +179,7 @@ test("a lifted ban does not come back from the spool", async (api, directory) =>
   await until(() => api.alerts().length > 0);
   await until(() => member.fleet.waiting === 0);
   assert.deepEqual(api.alerts().map(({ source }) => source.value), [C]);
-  member.fleet.add(report([A]), 3600); // a new offence
+  member.fleet.add(report([A], 3600)); // a new offence
   await until(() => api.alerts().length === 2);
 });
 
@@ -193,7 +193,7 @@ test("a ban whose alert is under way is lifted after it", async (api, directory)
     return Response.json(method === "POST" ? ["1"] : []);
   };
   await using member = await join(api, directory, { key: "" });
-  member.fleet.add(report([A]), 3600);
+  member.fleet.add(report([A], 3600));
   await until(() => api.alerts().length === 1);
   const lifted = member.fleet.lift([A]);
   await new Promise((resolve) => setTimeout(resolve, 200));
@@ -207,10 +207,10 @@ test("bans are on disk at once, while the password is wrong", async (api, direct
   api.loginAnswer = () => Response.json({ message: "incorrect password" }, { status: 401 });
   await using member = await join(api, directory, { key: "" });
   await until(() => member.messages.length > 0); // the next attempt is a minute away
-  for (let i = 0; i < 1_000; i++) member.fleet.add(report([`203.0.${i >> 8}.${i & 255}`]), 3600);
+  for (let i = 0; i < 1_000; i++) member.fleet.add(report([`203.0.${i >> 8}.${i & 255}`], 3600));
   assert.equal(saved(directory).length, 0, "not one by one");
   await until(() => saved(directory).length === 1_000);
-  member.fleet.add(report([A]), 3600);
+  member.fleet.add(report([A], 3600));
   await until(() => saved(directory).length === 1_001);
   assert.equal(api.asked.length, 1, "before the next attempt");
 });
@@ -218,7 +218,7 @@ test("bans are on disk at once, while the password is wrong", async (api, direct
 test("FLEET_SPOOL empty: bans wait in memory only", async (api, directory) => {
   api.answer = () => new Response("", { status: 503 });
   await using member = await join(api, directory, { key: "", spoolDirectory: "" });
-  member.fleet.add(report([A]), 3600);
+  member.fleet.add(report([A], 3600));
   await until(() => member.messages.length > 0);
   assert.equal(member.messages.length, 1, member.messages.join("\n"));
   assert.equal(member.fleet.waiting, 1);
@@ -230,7 +230,7 @@ test("a wrong key and password: told once, asked slowly, bans wait", async (api,
   api.answer = () => Response.json({ message: "access forbidden" }, { status: 403 });
   await using member = await join(api, directory);
   await until(() => member.messages.length === 2);
-  member.fleet.add(report([A]), 3600);
+  member.fleet.add(report([A], 3600));
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   assert.equal(member.messages.length, 2, member.messages.join("\n"));
   assert.ok(member.messages.every((message) => message.includes("check FLEET_LOGIN")));
@@ -267,7 +267,7 @@ test("a ban of ours, lifted by the fleet, is lifted; the next is told", async (a
   const { bans, fleet } = member;
   const ban = () => {
     bans.add(addressKey(Int32Array.of(0, 0, 0xffff, 0xc0000201 | 0)), HOUR, reasonOf("dht"));
-    fleet.add(report([A]), 3600);
+    fleet.add(report([A], 3600));
   };
   ban();
   await until(() => api.alerts().length === 1);
@@ -284,8 +284,8 @@ test("a ban of ours, lifted by the fleet, is lifted; the next is told", async (a
 
 test("BAN_SCOPE=endpoint: ports are not shared, and that is told", async (api, directory) => {
   await using member = await join(api, directory, { key: "" }, "endpoint");
-  member.fleet.add(report(["192.0.2.1:6881"]), 3600);
-  member.fleet.add(report(["192.0.2.1:6882"]), 3600);
+  member.fleet.add(report(["192.0.2.1:6881"], 3600));
+  member.fleet.add(report(["192.0.2.1:6882"], 3600));
   assert.equal(member.messages.length, 1);
   assert.equal(member.fleet.waiting, 0);
 });
@@ -294,7 +294,7 @@ test("a hanging API does not keep the blocker from stopping", async (api, direct
   const hanging: (() => void)[] = [];
   api.answer = () => new Promise((resolve) => hanging.push(() => resolve(new Response("{}"))));
   const member = await join(api, directory);
-  member.fleet.add(report([A]), 3600);
+  member.fleet.add(report([A], 3600));
   await until(() => hanging.length === 2);
   await member[Symbol.asyncDispose]();
   // Neither call was given up because its time was up.

@@ -34,7 +34,7 @@ class Member implements AsyncDisposable {
   /** A detection with its ban, as a worker makes them. */
   detect(address: string, seconds = 3600): void {
     this.bans.add(networkKey(parseNetwork(address)!), seconds * 1000, reasonOf("dht"));
-    this.fleet.add(report([address]), seconds);
+    this.fleet.add(report([address], seconds));
   }
 
   left(text: string): number | null {
@@ -93,7 +93,7 @@ Deno.test("a ban of one is a ban of all, and so is its end", { ignore }, async (
   one.detect(A); // again
   await until(() => two.left(A) !== null);
   assert.deepEqual(await one.fleet.lift([A]), [1]);
-  one.bans.removeAddress(parseNetwork(A)!.words); // as `bans remove --fleet` does
+  one.bans.liftAddress(parseNetwork(A)!.words); // as `bans remove --fleet` does
   await until(gone);
 
   await lapi.cscli(

@@ -16,6 +16,11 @@ Deno.test("detectionLine() says what was done", () => {
     detectionLine(record({ bans: both })),
     `${head}banned 192.168.1.100 and 8.8.8.8 for 5m`,
   );
+  const repeated = [both[0], { ...both[1], seconds: 600 }];
+  assert.equal(
+    detectionLine(record({ bans: repeated })),
+    `${head}banned 192.168.1.100 for 5m and 8.8.8.8 for 10m`,
+  );
 });
 
 Deno.test("detectionLine() writes IPv6 with brackets and leaves an unknown client out", () => {

@@ -21,6 +21,13 @@ export interface WorkerBansSetup {
   readonly uplinks: SharedArrayBuffer;
 }
 
+/** One end that a detection got banned. */
+export interface BannedEnd {
+  /** The address or prefix, or `ip:port` where bans are for endpoints. */
+  readonly target: string;
+  readonly seconds: number;
+}
+
 export class WorkerBans {
   readonly #bans: Bans;
   readonly #policy: BanPolicy;
@@ -55,11 +62,11 @@ export class WorkerBans {
       bans.drops(address, 4, protocol, destinationPort, timeMs);
   }
 
-  /** Bans whom the policy says; in the kernel when this returns. Who it was, as text. */
-  ban(detection: Detection, hook: number): string[] {
+  /** Bans whom the policy says; in the kernel when this returns. */
+  ban(detection: Detection, hook: number): BannedEnd[] {
     const { protocol } = detection;
     const ends = banTargets(detection, hook, this.#policy);
-    const banned: string[] = [];
+    const banned: BannedEnd[] = [];
     if ((ends & SOURCE_END) !== 0) {
       banned.push(...this.#banEnd(detection, 0, protocol, detection.sourcePort));
     }
@@ -70,12 +77,14 @@ export class WorkerBans {
   }
 
   /** Nobody where there is no room for another ban. */
-  #banEnd(detection: Detection, at: number, protocol: number, port: number): string[] {
+  #banEnd(detection: Detection, at: number, protocol: number, port: number): BannedEnd[] {
     const { address, match } = detection;
     const reason = reasonOf(match.method);
     const key = this.#bans.ban(address, at, protocol, port, this.#durationMs, reason);
     if (key === null) return [];
-    if (kindOf(key) !== "endpoint") return [formatNetwork(key)];
-    return [formatEndpoint(formatAddress(address, at), port)];
+    const target = kindOf(key) === "endpoint"
+      ? formatEndpoint(formatAddress(address, at), port)
+      : formatNetwork(key);
+    return [{ target, seconds: this.#durationMs / 1000 }];
   }
 }

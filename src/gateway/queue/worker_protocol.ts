@@ -8,7 +8,7 @@ import type { Detection } from "../../engine/engine.ts";
 import type { PacketCopy } from "../../engine/packet_copy.ts";
 import type { EnginePolicy } from "../../engine/policy.ts";
 import type { Chain } from "../rules/chain.ts";
-import type { WorkerBansSetup } from "../bans/worker_bans.ts";
+import type { BannedEnd, WorkerBansSetup } from "../bans/worker_bans.ts";
 
 /** Cells of the block (Int32) that a worker shares with the main thread. */
 export const MESSAGES_POSTED = 0;
@@ -85,7 +85,7 @@ export interface DetectionReport {
   /** When the packet was judged, Unix time in milliseconds. */
   readonly timeMs: number;
   readonly monitorOnly: boolean;
-  /** Whom it got banned: addresses, or endpoints where BAN_SCOPE says so. */
-  readonly banned: readonly string[];
+  /** Whom it got banned. */
+  readonly banned: readonly BannedEnd[];
   readonly worker: number;
 }

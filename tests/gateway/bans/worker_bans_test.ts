@@ -57,6 +57,11 @@ function detection(source: string, destination: string, more: Partial<Detection>
   };
 }
 
+/** Whom it bans, without for how long. */
+function whom(bans: WorkerBans, found: Detection, hook: number): string[] {
+  return bans.ban(found, hook).map(({ target }) => target);
+}
+
 function packet(source: string, sourcePort: number, destination: string, port: number): Packet {
   const packet = new Packet();
   packet.address.set(addressPair(source, destination));
@@ -78,7 +83,7 @@ const targets = [
 for (const [target, wanted] of targets) {
   Deno.test(`BAN_TARGET=${target} bans ${wanted.join(" and ") || "nobody"}`, { ignore }, () => {
     const bans = workerBans(target);
-    assert.deepEqual(bans.ban(detection(CLIENT, PEER), HOOK_FORWARD), wanted);
+    assert.deepEqual(whom(bans, detection(CLIENT, PEER), HOOK_FORWARD), wanted);
     const other = "192.0.2.200";
     for (const address of [CLIENT, PEER]) {
       const isBanned = (wanted as readonly string[]).includes(address);
@@ -90,7 +95,7 @@ for (const [target, wanted] of targets) {
 
 Deno.test("BAN_SCOPE=endpoint bans a port and tells so", { ignore }, () => {
   const bans = workerBans("source", "endpoint");
-  assert.deepEqual(bans.ban(detection(CLIENT, PEER), HOOK_FORWARD), [`${CLIENT}:6881`]);
+  assert.deepEqual(whom(bans, detection(CLIENT, PEER), HOOK_FORWARD), [`${CLIENT}:6881`]);
   assert.equal(bans.drops(packet(CLIENT, 6881, PEER, 1)), true);
   assert.equal(bans.drops(packet(PEER, 1, CLIENT, 6881)), true);
   assert.equal(bans.drops(packet(CLIENT, 6882, PEER, 1)), false);
@@ -113,11 +118,11 @@ const cautions = [
 
 for (const [name, found, hook, wanted] of cautions) {
   Deno.test(`ban() of ${name}`, { ignore }, () => {
-    assert.deepEqual(workerBans("source").ban(found, hook), wanted);
+    assert.deepEqual(whom(workerBans("source"), found, hook), wanted);
   });
 }
 
 Deno.test("with BAN_REQUIRES_REPLY=false ban() of a sender who may be forged", { ignore }, () => {
   const forged = detection(CLIENT, PEER, { real: 0 });
-  assert.deepEqual(workerBans("source", "ip", false).ban(forged, HOOK_FORWARD), [CLIENT]);
+  assert.deepEqual(whom(workerBans("source", "ip", false), forged, HOOK_FORWARD), [CLIENT]);
 });
