@@ -86,6 +86,21 @@ lib: with lib.types; {
     example = "30m";
     description = "How long a ban lasts: a duration from 1 to 315360000 seconds, such as 300, 5m, 5h or 1d.";
   };
+  banFactor = {
+    variable = "BAN_FACTOR";
+    type = nullOr (ints.between 1 100);
+    default = null;
+    defaultText = "1 (off)";
+    example = "2";
+    description = "Each ban of an offender banned before lasts so many times as long as the one before it: a number from 1 to 100.";
+  };
+  banDurationMax = {
+    variable = "BAN_DURATION_MAX";
+    type = either ints.positive str;
+    default = 604800;
+    example = "30d";
+    description = "How long a ban lasts at most, where BAN_FACTOR makes them longer: a duration from 1 to 315360000 seconds, such as 300, 5m, 5h or 1d.";
+  };
   banRequiresReply = {
     variable = "BAN_REQUIRES_REPLY";
     type = bool;

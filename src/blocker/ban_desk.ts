@@ -95,7 +95,7 @@ export class BanDesk {
   remove(addresses: readonly string[]): Extract<BanAnswer, { type: "removed" }>[] {
     const bans = this.#bans;
     const answers = addresses.map((text) => readBanned("unban", text)).map(({ key, isAddress }) => {
-      const wasBanned = isAddress ? bans.removeAddress(key.words) : bans.remove(key);
+      const wasBanned = isAddress ? bans.liftAddress(key.words) : bans.lift(key);
       const [within] = bans.around(key);
       // Of an IPv6 address all that its ban was for.
       const meant = Networks.of(formatNetwork(isAddress ? bans.keyOf(key.words) : key));

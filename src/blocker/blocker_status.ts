@@ -114,6 +114,7 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
       banTarget: config.banTarget,
       banScope: banScope(config),
       banDurationSeconds: config.banDuration,
+      banDurationMaxSeconds: config.banFactor === 1 ? config.banDuration : config.banDurationMax,
       counters: sumCounters(workers.counters, queueCount),
       latency: sumLatency(workers.counters, queueCount),
       rates,

@@ -63,6 +63,8 @@ export function judgeSettings(config: Config, bans: BanSide): JudgeSettings {
     bans: bans.workerSetup({
       target: config.banTarget,
       durationSeconds: config.banDuration,
+      factor: config.banFactor,
+      mostSeconds: config.banDurationMax,
       requiresReply: config.banRequiresReply,
     }),
   };

@@ -125,11 +125,14 @@ function head(status: Status, nowMs: number, paint: Paint): string[] {
 }
 
 function whatOfBans(status: Status): string {
-  const { monitorOnly, banTarget, banScope, banDurationSeconds } = status;
+  const { monitorOnly, banTarget, banScope, banDurationSeconds, banDurationMaxSeconds } = status;
   if (monitorOnly || banTarget === "none") return "bans nobody";
   const whom = banTarget === "both" ? "both ends" : `the ${banTarget}`;
   const scope = banScope === "endpoint" ? " (its port only)" : "";
-  return `bans ${whom}${scope} for ${formatDuration(banDurationSeconds)}`;
+  const longest = banDurationMaxSeconds === banDurationSeconds
+    ? ""
+    : `, repeated offenders up to ${formatDuration(banDurationMaxSeconds)}`;
+  return `bans ${whom}${scope} for ${formatDuration(banDurationSeconds)}${longest}`;
 }
 
 function health({ workers, counters, latency }: Status, paint: Paint): string[] {

@@ -7,13 +7,26 @@ export const QUEUE_NUMBERS = 65_536;
 
 /** One line a problem; empty where all is well. */
 export function findConflicts(config: Config): string[] {
-  return [...queueProblems(config), ...statusProblems(config), ...fleetProblems(config)];
+  return [
+    ...queueProblems(config),
+    ...banProblems(config),
+    ...statusProblems(config),
+    ...fleetProblems(config),
+  ];
 }
 
 function queueProblems({ queueNum, queueCount }: Config): string[] {
   if (queueNum + queueCount <= QUEUE_NUMBERS) return [];
   return [
     `Cannot use ${queueCount} queues from number ${queueNum}: the last queue number is 65535`,
+  ];
+}
+
+function banProblems({ banFactor, banDuration, banDurationMax }: Config): string[] {
+  if (banFactor === 1 || banDuration <= banDurationMax) return [];
+  return [
+    `Cannot use BAN_DURATION_MAX ${banDurationMax} with BAN_FACTOR ${banFactor}: expected at least ` +
+    `BAN_DURATION, ${banDuration} seconds`,
   ];
 }
 

@@ -150,6 +150,23 @@ export const OPTIONS = {
     example: "30m",
     live: true,
   }),
+  banFactor: option({
+    variable: "BAN_FACTOR",
+    kind: wholeNumber(1, 100),
+    default: 1,
+    defaultText: "1 (off)",
+    help: "Each ban of an offender banned before lasts so many times as long as the one before it",
+    example: "2",
+    live: true,
+  }),
+  banDurationMax: option({
+    variable: "BAN_DURATION_MAX",
+    kind: duration(1, TEN_YEARS_S),
+    default: 604_800,
+    help: "How long a ban lasts at most, where BAN_FACTOR makes them longer",
+    example: "30d",
+    live: true,
+  }),
   banRequiresReply: option({
     variable: "BAN_REQUIRES_REPLY",
     kind: yesNo(),

@@ -231,7 +231,7 @@ export class Takeover {
     own.forget(key);
     const current = bans.find(networkKey(network));
     if (current === null || current.reason === REASON_MANUAL) return;
-    bans.remove(networkKey(network));
+    bans.lift(networkKey(network));
   }
 
   #removeFleetBan(network: Network): void {

@@ -19,6 +19,8 @@ export interface Status extends BuildInfo {
   readonly banTarget: string;
   readonly banScope: string;
   readonly banDurationSeconds: number;
+  /** Of repeated offenders; the same where bans do not grow. */
+  readonly banDurationMaxSeconds: number;
   /** Sums over all workers. */
   readonly counters: Readonly<Record<Counter, number>>;
   readonly latency: Latency;

@@ -53,7 +53,7 @@ const ours = new SharedArrayBuffer(Networks.byteLength(16));
 new Networks(ours).replace([parseNetwork("12.0.0.0/8")!]); // whose datagrams cannot be forged
 const uplinks = new SharedArrayBuffer(4);
 const worker = new WorkerBans({
-  ...{ handles, target: "source", durationMs: 3_600_000, requiresReply: false },
+  ...{ handles, target: "source", durationMs: 3_600_000, escalation: null, requiresReply: false },
   ...{ never, ours, uplinks },
 });
 const policy = {

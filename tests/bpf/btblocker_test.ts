@@ -221,8 +221,8 @@ for (const { name, entry, packet, wanted } of runs(endpointCases)) {
       bans.ban(address(text), 0, 17, 6881, 3600 * SECOND, 0);
     }
     assert.equal(verdictOf(program, entry, bytes(packet)), wanted);
-    assert.equal(bans.removeAddress(address("10.9.1.2")), true);
-    assert.equal(bans.removeAddress(address("2001:db8::7")), true);
+    assert.equal(bans.liftAddress(address("10.9.1.2")), true);
+    assert.equal(bans.liftAddress(address("2001:db8::7")), true);
     assert.equal(verdictOf(program, entry, bytes(packet)), "pass");
   });
 }

@@ -58,6 +58,11 @@ const FORBIDDEN: FleetCalls = {
 const heads: [string, Partial<Status>, RegExp][] = [
   ["monitor mode", { monitorOnly: true }, /^Watching FORWARD, default policy, bans nobody$/m],
   ["no bans", { banTarget: "none" }, /policy, bans nobody$/m],
+  [
+    "growing bans",
+    { banDurationMaxSeconds: 604_800 },
+    /bans the source for 5h, repeated offenders up to 7d$/m,
+  ],
   ["endpoints", { banScope: "endpoint", banTarget: "remote" }, /bans the remote \(its port only\)/],
   ["both ends", { banTarget: "both" }, /bans both ends for 5h/],
   ["no XDP", { xdp: [] }, /^No interface is guarded: bans hold in the queue workers only$/m],

@@ -77,6 +77,8 @@ const accepted: readonly (readonly [string, string, OptionName, Config[OptionNam
   ["BAN_TARGET", "both", "banTarget", "both"],
   ["BAN_SCOPE", "endpoint", "banScope", "endpoint"],
   ["BAN_DURATION", "18000", "banDuration", 18_000],
+  ["BAN_FACTOR", "100", "banFactor", 100],
+  ["BAN_DURATION_MAX", "30d", "banDurationMax", 2_592_000],
   ["BAN_DURATION", "5h", "banDuration", 18_000],
   ["BAN_DURATION", "30m", "banDuration", 1_800],
   ["BAN_DURATION", "1d", "banDuration", 86_400],
@@ -136,6 +138,9 @@ const refused = [
   ["BAN_DURATION", "0", "expected a duration from 1 to"],
   ["BAN_DURATION", "5 hours", "expected a duration from 1 to"],
   ["BAN_DURATION", "-5m", "expected a duration from 1 to"],
+  ["BAN_FACTOR", "0", "expected a number from 1 to 100"],
+  ["BAN_FACTOR", "1.5", "expected a number from 1 to 100"],
+  ["BAN_DURATION_MAX", "0", "expected a duration from 1 to"],
   ["BAN_DURATION", "999999999999999999999", "expected a duration from 1 to"],
   ["WHITELIST_PORTS", "22,0", "expected a comma-separated list of ports from 1 to 65535"],
   ["WHITELIST_PORTS", "22-25", "expected a comma-separated list of ports"],
@@ -372,6 +377,14 @@ Deno.test("Every name that an option has is looked at, not only the first one fo
   const { config, origins } = load({ CLEANUP_INTERVAL: "5", XDP_CLEANUP_INTERVAL: "6" });
   assert.equal(config.cleanupInterval, 5);
   assert.equal(origins.cleanupInterval, "variable CLEANUP_INTERVAL");
+});
+
+Deno.test("A ban may not begin longer than repeated offenders are banned at most", () => {
+  const problem = "Cannot use BAN_DURATION_MAX 604800 with BAN_FACTOR 2: expected at least " +
+    "BAN_DURATION, 604801 seconds";
+  assert.deepEqual(problemsOf(() => load({ BAN_FACTOR: "2", BAN_DURATION: "604801" })), [problem]);
+  assert.deepEqual(problemsOf(() => load({ BAN_FACTOR: "2", BAN_DURATION: "7d" })), []);
+  assert.deepEqual(problemsOf(() => load({ BAN_DURATION: "30d" })), [], "bans do not grow");
 });
 
 Deno.test("Fleet settings that do not go together are told with all other problems", () => {

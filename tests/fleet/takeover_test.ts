@@ -217,7 +217,7 @@ Deno.test("bans of an earlier run: what the fleet has lifted since goes", { igno
 Deno.test("a ban lifted by hand here stays lifted here", { ignore }, async () => {
   const { takeover, bans, left } = setUp();
   await takeover.snapshot(news([decision(A, HOUR, 1)]));
-  bans.removeAddress(parseNetwork(A)!.words);
+  bans.liftAddress(parseNetwork(A)!.words);
   await takeover.snapshot(news([decision(A, HOUR, 1)]));
   takeover.refresh();
   assert.equal(left(A), null);

@@ -68,7 +68,7 @@ export class QueueHarness {
           ...{ scope: "ip", maps: {} },
           table: BanTable.buffer(256),
         },
-        ...{ target: "both", durationMs: 50, requiresReply: true },
+        ...{ target: "both", durationMs: 50, escalation: null, requiresReply: true },
         uplinks: new SharedArrayBuffer(4),
         ...{ never: networks("127.0.0.0/8"), ours: networks("10.0.0.0/8") },
       } as ConstructorParameters<typeof WorkerBans>[0],

@@ -28,6 +28,7 @@ export function status(changes: Partial<Status> = {}): Status {
     banTarget: "source",
     banScope: "ip",
     banDurationSeconds: 18_000,
+    banDurationMaxSeconds: 18_000,
     counters: counters({
       ...{ packets: 1200, bytes: 345_678, accepted: 1000, released: 120, dropped: 60 },
       ...{ bannedDrops: 20, flows: 130, payloadFlows: 100, detections: 7, restarts: 1 },

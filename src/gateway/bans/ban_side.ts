@@ -17,6 +17,7 @@ import type { LogLine } from "../../log_line.ts";
 import type { WorkerBansSetup } from "./worker_bans.ts";
 import type { XdpMode } from "./attachment.ts";
 import { NewlyNever } from "./newly_never.ts";
+import { Offenders } from "./offenders.ts";
 import { XdpFilter } from "./xdp.ts";
 
 export interface BanSideOptions {
@@ -45,6 +46,10 @@ export interface BanSideOptions {
 export interface BanSettings {
   readonly target: BanTarget;
   readonly durationSeconds: number;
+  /** BAN_FACTOR: each ban of a repeated offender lasts so many times as long; 1 for none. */
+  readonly factor: number;
+  /** BAN_DURATION_MAX: where they stop to grow. */
+  readonly mostSeconds: number;
   readonly requiresReply: boolean;
 }
 
@@ -90,6 +95,7 @@ export class BanSide implements Disposable {
     if (xdp !== null) undo.use(xdp);
     const bans = new Bans({
       table: BanTable.buffer(options.limit),
+      offenders: Offenders.buffer(options.limit),
       scope: options.scope,
       ipv6Bits: options.ipv6Bits ?? USUAL_IPV6_BITS,
       never: local.neverBuffer,
@@ -190,11 +196,13 @@ export class BanSide implements Disposable {
   }
 
   /** What the queue workers get. */
-  workerSetup({ target, durationSeconds, requiresReply }: BanSettings): WorkerBansSetup {
+  workerSetup(settings: BanSettings): WorkerBansSetup {
+    const { target, durationSeconds, factor, mostSeconds, requiresReply } = settings;
     return {
       handles: this.bans.handles,
       target,
       durationMs: durationSeconds * 1000,
+      escalation: factor === 1 ? null : { factor, mostMs: mostSeconds * 1000 },
       requiresReply,
       never: this.local.neverBuffer,
       ours: this.local.oursBuffer,

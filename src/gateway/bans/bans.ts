@@ -28,6 +28,7 @@ import {
 import { BanMap, type KernelBan } from "./ban_map.ts";
 import type { BanScope } from "./ban_policy.ts";
 import { BanTable, type BanTableEntry } from "./ban_table.ts";
+import { escalated, type Escalation, Offenders } from "./offenders.ts";
 
 export { REASON_FLEET, REASON_MANUAL };
 
@@ -46,6 +47,14 @@ export interface BanHandles {
   readonly ipv6Bits?: number;
   /** `LocalAddresses.neverBuffer`; none where nobody is spared. */
   readonly never?: SharedArrayBuffer;
+  /** Of {@link Offenders}; none where nobody is banned longer for what he did before. */
+  readonly offenders?: SharedArrayBuffer;
+}
+
+/** Whom a ban is of, and for how long. */
+export interface BegunBan {
+  readonly key: BanKey;
+  readonly durationMs: number;
 }
 
 /** A ban, for people and JSON. Times are wall-clock milliseconds. */
@@ -72,16 +81,18 @@ export class Bans {
   readonly #maps = new Map<BanMapName, BanMap>();
   readonly #ipv6Bits: number;
   readonly #never: Networks | null;
+  readonly #offenders: Offenders | null;
   /** Bans the kernel did not take (they hold in user space). */
   refusedByKernel = 0;
 
   constructor(handles: BanHandles) {
-    const { table, maps, inForce = null, ipv6Bits = USUAL_IPV6_BITS, never } = handles;
+    const { table, maps, inForce = null, ipv6Bits = USUAL_IPV6_BITS, never, offenders } = handles;
     this.handles = handles;
     const lastSeenMs = (key: BanKey) => this.#mapOf(key)?.read(key)?.lastSeenMs ?? 0;
     this.#table = new BanTable(table, (key) => this.#takeOut(key), lastSeenMs);
     this.#ipv6Bits = ipv6Bits;
     this.#never = never === undefined ? null : new Networks(never);
+    this.#offenders = offenders === undefined ? null : new Offenders(offenders);
     for (const name of BAN_MAP_NAMES) {
       const fd = maps[name];
       if (fd !== undefined) this.#maps.set(name, new BanMap(name, fd, inForce));
@@ -109,10 +120,11 @@ export class Bans {
 
   /**
    * Bans the sender of a packet as BAN_SCOPE says: its address, or its protocol and port only.
-   * In force in the kernel when this returns. What is banned now; null where there is no room.
+   * In force in the kernel when this returns. Null where there is no room.
    *
    * @param words address at `words[at … at + 3]`
-   * @param reason index into METHODS, or {@link REASON_FLEET}
+   * @param reason index into METHODS
+   * @param escalation null: always for `durationMs`, and not remembered
    */
   ban(
     words: Int32Array,
@@ -121,11 +133,22 @@ export class Bans {
     port: number,
     durationMs: number,
     reason: number,
-  ): BanKey | null {
+    escalation: Escalation | null = null,
+  ): BegunBan | null {
     const key = this.handles.scope === "ip"
       ? this.keyOf(words, at)
       : endpointKey(words, at, protocol, port);
-    return this.add(key, durationMs, reason) === null ? null : key;
+    const offenders = escalation === null ? null : this.#offenders;
+    if (offenders === null) {
+      return this.add(key, durationMs, reason) === null ? null : { key, durationMs };
+    }
+    const now = bootTimeMs();
+    const longer = escalated(durationMs, offenders.before(key, now), escalation!);
+    const isNew = this.add(key, longer, reason);
+    if (isNew === null) return null;
+    // Of a ban by hand or of the fleet only the end is new: it counts for nothing.
+    if (isNew || offenders.isBanned(key, now)) offenders.banned(key, now + longer, now);
+    return { key, durationMs: longer };
   }
 
   /**
@@ -173,17 +196,23 @@ export class Bans {
     return this.#mapOf(key)?.delete(key) === true || removed;
   }
 
+  /** The same because somebody wants it so: the next ban is a first one. */
+  lift(key: BanKey): boolean {
+    this.#offenders?.forget(key);
+    return this.remove(key);
+  }
+
   /**
-   * Ends all bans of an address: its own, that of the prefix its host has, and its endpoints'. False
+   * Lifts all bans of an address: its own, that of the prefix its host has, and its endpoints'. False
    * when there was none. A wider network's ban holds on ({@link around}).
    */
-  removeAddress(words: Int32Array): boolean {
-    let removed = this.remove(addressKey(words));
-    removed = this.remove(prefixKey(words, 0, this.#ipv6Bits)) || removed;
+  liftAddress(words: Int32Array): boolean {
+    let removed = this.lift(addressKey(words));
+    removed = this.lift(prefixKey(words, 0, this.#ipv6Bits)) || removed;
     // In either scope: those of a run before may be there still.
     const isEndpoint = (key: BanKey) => kindOf(key) === "endpoint" && isOfAddress(key, words);
     for (const { key } of this.#table.entries(0)) {
-      if (isEndpoint(key)) removed = this.remove(key) || removed;
+      if (isEndpoint(key)) removed = this.lift(key) || removed;
     }
     const inKernel = this.#maps.get("blocked_endpoints")?.deleteWhere(({ key }) => isEndpoint(key));
     return (inKernel ?? 0) > 0 || removed;
@@ -197,10 +226,11 @@ export class Bans {
       .sort((a, b) => b.bits - a.bits);
   }
 
-  /** Ends all bans; returns how many were in force. */
+  /** Lifts all bans; returns how many were in force. */
   clear(): number {
     const { size } = this.#inForce(bootTimeMs());
     this.#table.clear();
+    this.#offenders?.clear();
     this.#deleteFromKernel(() => true);
     return size;
   }

@@ -7,12 +7,15 @@ import { type BanPolicy, type BanTarget, banTargets } from "./ban_policy.ts";
 import { kindOf } from "./ban_key.ts";
 import { type BanHandles, Bans, reasonOf } from "./bans.ts";
 import { formatNetwork, Networks } from "../network/networks.ts";
+import type { Escalation } from "./offenders.ts";
 
 /** All of it can be posted to a worker; post it again when a setting changes. */
 export interface WorkerBansSetup {
   readonly handles: BanHandles;
   readonly target: BanTarget;
   readonly durationMs: number;
+  /** Null: bans do not grow. */
+  readonly escalation: Escalation | null;
   /** BAN_REQUIRES_REPLY: only senders that were seen to be real are banned. */
   readonly requiresReply: boolean;
   /** `LocalAddresses.neverBuffer`, `oursBuffer` and `uplinksBuffer`. */
@@ -32,10 +35,12 @@ export class WorkerBans {
   readonly #bans: Bans;
   readonly #policy: BanPolicy;
   readonly #durationMs: number;
+  readonly #escalation: Escalation | null;
 
   constructor(setup: WorkerBansSetup) {
     this.#bans = new Bans(setup.handles);
     this.#durationMs = setup.durationMs;
+    this.#escalation = setup.escalation;
     this.#policy = {
       target: setup.target,
       requiresReply: setup.requiresReply,
@@ -80,11 +85,13 @@ export class WorkerBans {
   #banEnd(detection: Detection, at: number, protocol: number, port: number): BannedEnd[] {
     const { address, match } = detection;
     const reason = reasonOf(match.method);
-    const key = this.#bans.ban(address, at, protocol, port, this.#durationMs, reason);
-    if (key === null) return [];
+    const terms = [this.#durationMs, reason, this.#escalation] as const;
+    const begun = this.#bans.ban(address, at, protocol, port, ...terms);
+    if (begun === null) return [];
+    const { key, durationMs } = begun;
     const target = kindOf(key) === "endpoint"
       ? formatEndpoint(formatAddress(address, at), port)
       : formatNetwork(key);
-    return [{ target, seconds: this.#durationMs / 1000 }];
+    return [{ target, seconds: durationMs / 1000 }];
   }
 }

@@ -19,7 +19,10 @@ export function showStatus(status) {
     ? "bans nobody"
     : `bans the ${status.banTarget === "both" ? "two ends" : status.banTarget}` +
       `${status.banScope === "endpoint" ? "'s port" : ""} for ` +
-      duration(status.banDurationSeconds).replace(" ", "");
+      duration(status.banDurationSeconds).replace(" ", "") +
+      (status.banDurationMaxSeconds === status.banDurationSeconds
+        ? ""
+        : `, repeated offenders up to ${duration(status.banDurationMaxSeconds).replace(" ", "")}`);
   at("guarded").textContent = `${status.chains.join(", ")} · ${status.policy} policy · ${bans}`;
   const up = duration((Date.now() - Date.parse(status.started)) / 1000);
   at("about").textContent = `${status.version} (${status.commit}) · up ${up}`;

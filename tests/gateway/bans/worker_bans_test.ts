@@ -31,7 +31,7 @@ function workerBans(
   const table = BanTable.buffer(64);
   return new WorkerBans({
     handles: { table, scope, maps: {} },
-    ...{ target, durationMs: 60_000, requiresReply, uplinks },
+    ...{ target, durationMs: 60_000, escalation: null, requiresReply, uplinks },
     ...{ never: shared("203.0.113.1"), ours: shared("192.168.0.0/16") },
   });
 }
