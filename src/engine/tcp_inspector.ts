@@ -32,7 +32,7 @@ import {
   payloadSequence,
   setBeginning,
 } from "./stream_space.ts";
-import { isHttpLike, judgeOpening, mayDecide } from "./tcp_opening.ts";
+import { isCutLine, isHttpLike, judgeOpening, mayDecide } from "./tcp_opening.ts";
 
 /** HTTP messages of one segment that are judged; a browser pipelines none, a test some. */
 const MAX_MESSAGES = 16;
@@ -114,6 +114,7 @@ export class TcpInspector {
       outcome = this.#inspectCopy(direction, packet, sequence);
     }
     if (outcome === FOUND) return FOUND;
+    if (isNew) this.#endAnsweredLine(direction, packet);
     if (offset <= 0 && flow.packets(direction) > 1 && this.#beginsAnew(direction, packet)) {
       flow.setPeeled(direction, 0);
       setBeginning(flow, direction, sequence);
@@ -151,6 +152,37 @@ export class TcpInspector {
     ) return offset;
     setBeginning(flow, direction, sequence);
     return 0;
+  }
+
+  /**
+   * A line that the other side answers before its end is no request: a server of HTTP reads all of it
+   * first. So chats and terminals are let go that never end a line. An HTTP response in `direction` may
+   * tell of a time that has run out, and a proxy answers each step of its negotiation.
+   */
+  #endAnsweredLine(direction: number, { acknowledgement }: Packet): void {
+    const flow = this.#flow;
+    const other = 1 - direction;
+    const index = flow.prefix(other);
+    if (index < 0 || this.#isJudged(other) || flow.has(MID_STREAM | HTTP << other)) return;
+    if (flow.peeled(other) !== 0 || ((acknowledgement - flow.base(other)) | 0) <= 0) return;
+    const prefixes = this.#prefixes;
+    const start = prefixes.start(index);
+    if (!isCutLine(prefixes.bytes, start, start + prefixes.length(index), this.#head)) return;
+    if (this.#mayAnswerHttp(direction)) return;
+    this.#encrypted.ruleOut();
+    this.#setJudged(other);
+  }
+
+  /** Whether the direction's stream begins as an HTTP response, or nobody knows yet. */
+  #mayAnswerHttp(direction: number): boolean {
+    const flow = this.#flow;
+    if (this.#isJudged(direction)) return flow.has(HTTP << direction);
+    const index = flow.prefix(direction);
+    const length = index < 0 ? 0 : this.#prefixes.length(index);
+    if (length === 0) return true;
+    const start = this.#prefixes.start(index);
+    this.#head.read(this.#prefixes.bytes, start, start + length);
+    return this.#head.isResponse;
   }
 
   /** A flow older than the blocker: a chain of peer-wire messages anywhere in it. */
@@ -330,7 +362,8 @@ export class TcpInspector {
       flow.raise(MEASURING << direction);
       return WAIT;
     }
-    if (!isHttpLike(bytes, from, end)) {
+    // A line that is no HTTP message's first ends that question: a server that gets it hangs up.
+    if (!isHttpLike(bytes, from, end) || this.#head.state === NOT_HTTP) {
       this.#setJudged(direction);
       return WAIT;
     }

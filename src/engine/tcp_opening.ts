@@ -1,6 +1,6 @@
 import { isMatch, NEED_MORE, type StreamAnswer } from "../protocols/match.ts";
 import { detectPeerWire } from "../protocols/peer_wire/detect.ts";
-import { type HttpHead, NOT_HTTP, skipLineEnds } from "../protocols/http.ts";
+import { CUT_LINE, type HttpHead, NOT_HTTP, skipLineEnds } from "../protocols/http.ts";
 import { detectHttpTracker } from "../protocols/http_tracker/detect.ts";
 import { detectWebSeed } from "../protocols/web_seed/detect.ts";
 import { detectWebsocketTracker } from "../protocols/websocket_tracker/detect.ts";
@@ -13,6 +13,7 @@ const SOCKS4 = 4;
 const SOCKS5 = 5;
 const SPACE = 0x20;
 const TAB = 0x09;
+const TILDE = 0x7e;
 const SLASH = 0x2f;
 const CR = 0x0d;
 const LF = 0x0a;
@@ -86,6 +87,22 @@ export function isHttpLike(bytes: Uint8Array, start: number, end: number): boole
   while (at < stop && isLetter(bytes[at])) at++;
   return at > start && at < end &&
     (bytes[at] === SPACE || bytes[at] === TAB || bytes[at] === SLASH);
+}
+
+/** Bytes of text that a key has by chance once in 500 times. */
+const SOME_TEXT = 4;
+
+/** Whether the bytes are text that may go on as the first line of an HTTP request. */
+export function isCutLine(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  head: HttpHead,
+): boolean {
+  if (end - start < SOME_TEXT) return false;
+  if (head.read(bytes, start, end) !== CUT_LINE || head.isResponse) return false;
+  for (let at = start; at < end; at++) if (bytes[at] < SPACE || bytes[at] > TILDE) return false;
+  return true;
 }
 
 function judgeHttp(

@@ -426,6 +426,32 @@ const rows: readonly Row[] = [
     },
   },
   {
+    name: "an announce in pieces, to a tracker that says something else first",
+    found: TRACKER,
+    run(test) {
+      const flow = new Conversation(test, "tcp").open().say(1, latin1("220 ready\r\n"));
+      for (let at = 0; at < ANNOUNCE.length; at++) flow.say(0, ANNOUNCE.subarray(at, at + 1));
+    },
+  },
+  {
+    name: "an announce in pieces, which the tracker answers one by one",
+    found: NOTHING,
+    run(test) {
+      const flow = new Conversation(test, "tcp").open();
+      for (let at = 0; at < ANNOUNCE.length; at += 8) {
+        flow.say(0, ANNOUNCE.subarray(at, at + 8)).say(1, latin1("go on"));
+      }
+    },
+  },
+  {
+    name: "an announce behind an answered line that is no request",
+    found: NOTHING,
+    run(test) {
+      const flow = new Conversation(test, "tcp").open();
+      flow.say(0, latin1("EHLO me\r\n")).say(1, latin1("250 hello\r\n")).say(0, ANNOUNCE);
+    },
+  },
+  {
     name: "a handshake through CONNECT whose request is longer than 4 KiB",
     found: NOTHING,
     run(test) {
