@@ -174,7 +174,7 @@ export function networkNamespaceCookie(): bigint | null {
 
 const NETLINK_ROUTE = 0;
 // RTMGRP_* of linux/rtnetlink.h
-const GROUPS = 0x1 /* links */ | 0x10 /* IPv4 addresses */ | 0x40 /* IPv4 routes */ |
+const ROUTE_GROUPS = 0x1 /* links */ | 0x10 /* IPv4 addresses */ | 0x40 /* IPv4 routes */ |
   0x100 /* IPv6 addresses */ | 0x400 /* IPv6 routes */;
 const SOCKADDR_NL_LENGTH = 12;
 const ANSWER_LENGTH = 32_768;
@@ -293,21 +293,27 @@ export function visitNetlink(
   }
 }
 
-/** What the kernel tells of changing links, addresses and routes (rtnetlink, RFC 3549). */
-export class RouteEvents implements Disposable {
+/** What the kernel tells of by itself (netlink(7)), from now on. */
+export class NetlinkEvents implements Disposable {
   #socket: number;
   readonly #bytes = new Uint8Array(32768);
 
-  constructor() {
-    const socket = libc().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    this.#socket = check(outcome(socket), "open a routing socket");
+  /** @param action completes "Cannot …" */
+  private constructor(protocol: number, groups: number, action: string) {
+    const socket = libc().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    this.#socket = check(outcome(socket), action);
     const address = new Uint8Array(SOCKADDR_NL_LENGTH);
     const view = new DataView(address.buffer);
     view.setUint16(0, AF_NETLINK, true);
-    view.setUint32(8, GROUPS, true);
+    view.setUint32(8, groups, true);
     const bound = outcome(libc().bind(this.#socket, address, SOCKADDR_NL_LENGTH));
     if (bound < 0) this[Symbol.dispose]();
-    check(bound, "listen to routing changes");
+    check(bound, action);
+  }
+
+  /** Changing links, addresses and routes (rtnetlink, RFC 3549). */
+  static ofRoutes(): NetlinkEvents {
+    return new NetlinkEvents(NETLINK_ROUTE, ROUTE_GROUPS, "listen to routing changes");
   }
 
   /**

@@ -3,7 +3,7 @@
  * networks. Kept in shared memory for the ban policy of all threads, and read again when they change.
  */
 import { interfaceIndex } from "../../../ffi/libc.ts";
-import { RouteEvents } from "../../../ffi/libc_net.ts";
+import { NetlinkEvents } from "../../../ffi/libc_net.ts";
 import { UsageError } from "../../errors.ts";
 import { parseAddress } from "../../packet/address.ts";
 import {
@@ -51,7 +51,7 @@ export class LocalAddresses implements Disposable {
   readonly never = new Networks(this.neverBuffer);
   readonly ours = new Networks(this.oursBuffer);
   #whitelist: readonly Network[];
-  #events: RouteEvents | null = new RouteEvents(); // before the first reading, to miss nothing
+  #events: NetlinkEvents | null = NetlinkEvents.ofRoutes(); // before the first reading, to miss nothing
   #defaultInterfaces: readonly string[] = [];
   #hops = new Map<string, Int32Array>();
   /** Addresses of hosts by name, which are not to be cut off either. */

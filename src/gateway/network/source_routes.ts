@@ -4,7 +4,7 @@
  * link changes, and some seconds at most: routing rules change without a word.
  */
 import { bootTimeMs } from "../../../ffi/libc.ts";
-import { RouteEvents, RouteSocket } from "../../../ffi/libc_net.ts";
+import { NetlinkEvents, RouteSocket } from "../../../ffi/libc_net.ts";
 import type { Paths } from "../../engine/sender.ts";
 import { isUplink } from "./local_addresses.ts";
 import { Networks } from "./networks.ts";
@@ -33,7 +33,7 @@ export interface RouteKnowledge {
 export class SourceRoutes implements Paths, Disposable {
   readonly #ours: Networks;
   readonly #uplinks: Int32Array;
-  readonly #events = new RouteEvents(); // before the first question, to miss no change
+  readonly #events = NetlinkEvents.ofRoutes(); // before the first question, to miss no change
   readonly #socket: RouteSocket;
   readonly #places = new Int32Array(PLACES * WORDS);
   readonly #answer: RouteAnswer = {
