@@ -176,6 +176,9 @@ const NETLINK_ROUTE = 0;
 // RTMGRP_* of linux/rtnetlink.h
 const ROUTE_GROUPS = 0x1 /* links */ | 0x10 /* IPv4 addresses */ | 0x40 /* IPv4 routes */ |
   0x100 /* IPv6 addresses */ | 0x400 /* IPv6 routes */;
+const NETLINK_NETFILTER = 12;
+/** NFNLGRP_NFTABLES of linux/netfilter/nfnetlink.h, the seventh group. */
+const NFT_GROUP = 1 << 6;
 const SOCKADDR_NL_LENGTH = 12;
 const ANSWER_LENGTH = 32_768;
 
@@ -314,6 +317,11 @@ export class NetlinkEvents implements Disposable {
   /** Changing links, addresses and routes (rtnetlink, RFC 3549). */
   static ofRoutes(): NetlinkEvents {
     return new NetlinkEvents(NETLINK_ROUTE, ROUTE_GROUPS, "listen to routing changes");
+  }
+
+  /** What is added to nft's tables and taken out; iptables' own nft back end has its rules there. */
+  static ofNftRules(): NetlinkEvents {
+    return new NetlinkEvents(NETLINK_NETFILTER, NFT_GROUP, "listen to changes of the rules");
   }
 
   /**

@@ -20,6 +20,8 @@ packages=(
   obfs4proxy microsocks dante-server rsync git mosquitto mosquitto-clients redis-server memcached
   netcat-openbsd iperf3 sip-tester coturn ngtcp2-client ngtcp2-server libcoap3-bin nginx-light
   dnsmasq-base bind9-dnsutils
+  # neighbours: docs/neighbours.md
+  ufw firewalld dbus
   # the unit, the manual, the completions, the guides
   systemd-container logrotate man-db zsh fish jq nix-bin
   # the status page, the metrics
@@ -80,3 +82,10 @@ if ! install "${missing[@]}"; then
     }
   done
 fi
+
+# Firewalls that would come up with the next boot are more than tests may leave behind.
+for unit in firewalld ufw; do
+  case " ${missing[*]} " in
+    *" $unit "*) systemctl disable --quiet "$unit" 2>/dev/null || true ;;
+  esac
+done

@@ -45,6 +45,8 @@ export interface StartOptions {
   readonly tables?: readonly Table[];
   /** The module of the workers. */
   readonly workerModule?: URL;
+  /** How often it is looked whether the rules still stand. */
+  readonly rulesCheckMs?: number;
 }
 
 /** Starts it; throws where the machine does not allow it, and then nothing is left. */
@@ -140,7 +142,9 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   if (config.manageRules && firewall !== null) {
     const counters = workerCounters(workers.counters, 0);
     const onServices = (packets: number) => counters[COUNTER_INDEX.servicePackets] = packets;
-    rules = undo.use(await KeptRules.install(firewall, traffic, logLine, onServices));
+    const { rulesCheckMs: checkMs } = options;
+    const kept = { log: logLine, onServices, ...checkMs === undefined ? {} : { checkMs } };
+    rules = undo.use(await KeptRules.install(firewall, traffic, kept));
   }
   undo.use(watchOverload(workers.counters, config.queueCount, logLine));
 

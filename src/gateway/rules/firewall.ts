@@ -106,6 +106,12 @@ export class Firewall {
     return this.tools.some((tool) => tool.table === "mangle");
   }
 
+  /** Names of the tables that have rules of ours. */
+  get tableNames(): readonly string[] {
+    if (this.tools.length === 0) return [NFT_TABLE];
+    return [...new Set(this.tools.map(({ table }) => table)), COPIES_TABLE];
+  }
+
   /** Whether it speaks to iptables, which has matches of its own. */
   get hasMatches(): boolean {
     return this.tools.length > 0;

@@ -2,15 +2,25 @@
  * The rules while the blocker runs: in step with the settings, back when another program flushed
  * them, and aware of who else uses marks.
  */
+import { NetlinkEvents } from "../../../ffi/libc_net.ts";
 import type { LogLine } from "../../log_line.ts";
 import { copiesOurs, describeForeignMark } from "./agreed_marks.ts";
 import { EnvironmentError } from "../../errors.ts";
 import type { Firewall } from "./firewall.ts";
+import { tellsOfRemoval } from "./rule_events.ts";
 import type { GuardedTraffic } from "./rule_text.ts";
 
-/** How often it is looked whether the rules still stand… */
+/**
+ * How often it is looked whether the rules still stand, where no event tells: of the legacy back end
+ * there are none…
+ */
 const CHECK_MS = 8_000;
-/** …and who uses marks: as often, but no more than a hundredth of the time, where many rules are. */
+/** …how often events are read: so long torrents may pass after a flush… */
+const EVENTS_MS = 100;
+/** …so many at a time; a look takes a tenth of the time at most… */
+const MOST_EVENTS = 1024;
+const EVENTS_SHARE = 10;
+/** …and who uses marks: as often as the rules, but no more than a hundredth of the time, where many rules are. */
 const USERS_SHARE = 100;
 
 /** What of the rules can change while they stand. */
@@ -18,16 +28,27 @@ export type LiveTraffic = Pick<GuardedTraffic, "monitorOnly" | "whitelistPorts">
 /** A service manager ends a stop that takes too long (TimeoutStopSec= of our unit: 15 s). */
 const REMOVAL_MS = 7_000;
 
+export interface KeptOptions {
+  readonly log: LogLine;
+  /** Told now and then how many packets the rules for whitelisted services passed. */
+  readonly onServices?: (packets: number) => void;
+  /** For tests. */
+  readonly checkMs?: number;
+}
+
 export class KeptRules implements AsyncDisposable {
   #traffic: GuardedTraffic;
   readonly #firewall: Firewall;
   readonly #installed: AsyncDisposable;
   readonly #log: LogLine;
   readonly #onServices: (packets: number) => void;
-  readonly #timer: ReturnType<typeof setInterval>;
+  /** Opened before the rules are installed, to miss nothing. */
+  readonly #events: NetlinkEvents;
+  readonly #timers: readonly ReturnType<typeof setInterval>[];
   /** One change of the rules after the other. */
   #changing: Promise<void> = Promise.resolve();
   #isLooking = false;
+  #eventsNotBeforeMs = 0;
   #isStopped = false;
   #isFailing = false;
   /** A change failed half way: they may be anything. */
@@ -44,37 +65,35 @@ export class KeptRules implements AsyncDisposable {
   private constructor(
     firewall: Firewall,
     installed: AsyncDisposable,
+    events: NetlinkEvents,
     traffic: GuardedTraffic,
-    log: LogLine,
-    onServices: (packets: number) => void,
+    { log, onServices, checkMs }: Required<KeptOptions>,
   ) {
     this.#firewall = firewall;
     this.#installed = installed;
+    this.#events = events;
     this.#traffic = traffic;
     this.#log = log;
     this.#onServices = onServices;
-    const look = () => {
-      if (this.#isLooking) return;
-      this.#isLooking = true;
-      this.#changing = this.#changing.then(() => this.#look());
-    };
-    this.#timer = setInterval(look, CHECK_MS);
+    this.#timers = [
+      setInterval(() => this.#lookSoon(), checkMs),
+      setInterval(() => this.#readEvents(), EVENTS_MS),
+    ];
     this.#lookAtUsers(CHECK_MS);
   }
 
-  /**
-   * Installs the rules of all families, or none. Disposing of the result removes them.
-   *
-   * @param onServices told now and then how many packets the rules for whitelisted services passed
-   */
+  /** Installs the rules of all families, or none. Disposing of the result removes them. */
   static async install(
     firewall: Firewall,
     traffic: GuardedTraffic,
-    log: LogLine,
-    onServices: (packets: number) => void = () => {},
+    options: KeptOptions,
   ): Promise<KeptRules> {
+    using undo = new DisposableStack();
+    const events = undo.use(NetlinkEvents.ofNftRules());
     const installed = await firewall.install(traffic);
-    return new KeptRules(firewall, installed, traffic, log, onServices);
+    undo.move();
+    const { log, onServices = () => {}, checkMs = CHECK_MS } = options;
+    return new KeptRules(firewall, installed, events, traffic, { log, onServices, checkMs });
   }
 
   /** Puts the rules for changed settings in place; where that fails in a family, all are as they were. */
@@ -113,7 +132,26 @@ export class KeptRules implements AsyncDisposable {
     }
   }
 
+  #lookSoon(): void {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    this.#changing = this.#changing.then(() => this.#look());
+  }
+
+  /** What comes while it is looked is read after the look. */
+  #readEvents(): void {
+    if (this.#isLooking || performance.now() < this.#eventsNotBeforeMs) return;
+    let isRemoval = false;
+    for (let count = 0; count < MOST_EVENTS; count++) {
+      const event = this.#events.next();
+      if (event === null) break;
+      isRemoval ||= tellsOfRemoval(event, this.#firewall.tableNames);
+    }
+    if (isRemoval) this.#lookSoon();
+  }
+
   async #look(): Promise<void> {
+    const beganMs = performance.now();
     try {
       const wasTorn = this.#isTorn;
       const { isInstalled, servicePackets } = await this.#firewall.look(this.#traffic);
@@ -132,6 +170,8 @@ export class KeptRules implements AsyncDisposable {
       if (!this.#isFailing) this.#log("error", (error as Error).message);
       this.#isFailing = true;
     }
+    const endedMs = performance.now();
+    this.#eventsNotBeforeMs = endedMs + (endedMs - beganMs) * EVENTS_SHARE;
     this.#isLooking = false;
   }
 
@@ -178,7 +218,8 @@ export class KeptRules implements AsyncDisposable {
    * nobody, since packets pass where no queue is served, and that is an error.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#events[Symbol.dispose]();
     this.#isStopped = true;
     clearTimeout(this.#usersTimer);
     const removal = this.#changing // else it would restore what is being removed

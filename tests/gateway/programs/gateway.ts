@@ -8,7 +8,9 @@ import { loadConfig } from "../../../src/config/load.ts";
 import { EnvironmentError } from "../../../src/errors.ts";
 import { setupLog } from "../../../src/report/log.ts";
 
-const { worker = "./stub_worker.ts", backend, tables, ...settings } = JSON.parse(Deno.args[0]);
+const { worker = "./stub_worker.ts", backend, tables, rulesCheckMs, ...settings } = JSON.parse(
+  Deno.args[0],
+);
 const { config } = loadConfig({ variables: {}, defaultConfigPath: "/nonexistent" });
 setupLog({
   level: "info",
@@ -27,6 +29,7 @@ try {
       workerModule: new URL(worker, import.meta.url),
       ...backend === undefined ? {} : { backend },
       ...tables === undefined ? {} : { tables },
+      ...rulesCheckMs === undefined ? {} : { rulesCheckMs },
     },
   );
   Deno.addSignalListener("SIGUSR1", () => {
