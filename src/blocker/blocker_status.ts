@@ -127,6 +127,7 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
         return { interface: name, mode, reason, problem, ...dropped };
       }),
       firstLook: look?.counters ?? null,
+      undecided: workers.undecided(),
       methods: this.detections.methods,
       detectionFiles: this.#parts.detectionFiles.status,
       fleet: fleet?.state ?? null,

@@ -1,4 +1,5 @@
 /** `btblocker status`: what the running blocker tells through its socket, once or every second. */
+import { WAIT_WORDS, WAITS } from "../engine/undecided.ts";
 import { EnvironmentError } from "../errors.ts";
 import type { FleetCalls } from "../fleet/fleet_state.ts";
 import { askControl } from "../blocker/control.ts";
@@ -99,6 +100,7 @@ export function statusText(status: Status, nowMs: number, useColour = false): st
   const blocks = [
     head(status, nowMs, paint),
     table(["", "A SECOND", "IN ALL"], amounts(status), [1, 2], paint),
+    undecided(status, paint),
     queues(status, paint),
     interfaces(status, paint),
     methods(status, paint),
@@ -150,6 +152,10 @@ function health({ workers, counters, latency }: Status, paint: Paint): string[] 
   }
   if (counters.faults > 0) {
     lines.push(paint("yellow", `${formatCount(counters.faults, "packet")} could not be judged`));
+  }
+  if (counters.foreignMarks > 0) {
+    const packets = formatCount(counters.foreignMarks, "packet");
+    lines.push(paint("red", `${packets} came with bits of MARK_MASK set by another program`));
   }
   if (lines.length === 0) {
     lines.push(workers.length === 1 ? "The worker runs" : `All ${workers.length} workers run`);
@@ -225,6 +231,7 @@ function amounts({ counters, rates, firstLook }: Status): string[][] {
     ["Flows seen", "", number(counters.flows)],
     ["Flows released", "", number(counters.released)],
     ["Packets whitelisted", "", number(counters.whitelisted)],
+    ["Packets of whitelisted services", "", number(counters.servicePackets)],
   ];
 }
 
@@ -237,6 +244,13 @@ function settled({ packets, flows }: NonNullable<Status["firstLook"]>): string[]
     ["Packets passed in the kernel", "", number(packets)],
     [`Flows settled there${told === "" ? "" : ` (${told})`}`, "", number(all)],
   ];
+}
+
+/** Flows that still come to user space, by what they wait for. */
+function undecided({ undecided }: Status, paint: Paint): string[] {
+  const rows = WAITS.filter((wait) => undecided[wait] > 0)
+    .map((wait) => [WAIT_WORDS[wait], number(undecided[wait])]);
+  return rows.length === 0 ? [] : table(["UNDECIDED, WAITING FOR", "FLOWS"], rows, [1], paint);
 }
 
 function queues({ workers }: Status, paint: Paint): string[] {

@@ -60,6 +60,8 @@ export type { Detection };
 export interface EngineOptions {
   /** Flows kept at once, a power of two. */
   readonly flows?: number;
+  /** Where their state is kept ({@link flowsByteLength}), for others to look at; its own by default. */
+  readonly flowWords?: ArrayBufferLike;
   readonly policy: EnginePolicy;
   /** Shared by all engines of a gateway; an engine's own by default. */
   readonly evidence?: HostEvidence;
@@ -123,7 +125,7 @@ export class Engine {
     this.#ownsEvidence = options.evidence === undefined;
     this.#notes = options.notes ?? null;
     this.#convictions = new Convictions(this.#evidence);
-    this.#table = new FlowTable(flows, options.seed);
+    this.#table = new FlowTable(flows, options.seed, options.flowWords);
     this.#senders = new Senders(this.#table.flow, flows, options.paths ?? null);
     this.#prefixes = new PrefixPool(Math.max(16, flows / FLOWS_PER_PREFIX));
     this.#encrypted = new EncryptedFlows(

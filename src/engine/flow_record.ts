@@ -173,6 +173,11 @@ export const HAVE_SEEN = 0x4000_0000;
 /** Words of one flow. */
 export const STRIDE = 38;
 
+/** Bytes of the state of so many flows. */
+export function flowsByteLength(slots: number): number {
+  return slots * STRIDE * Int32Array.BYTES_PER_ELEMENT;
+}
+
 /** Counts of bytes stop here, far above every budget. */
 const MOST_BYTES = 0x0fff_ffff;
 
@@ -186,8 +191,9 @@ export class FlowRecord {
   /** First word of the flow at hand. */
   at = 0;
 
-  constructor(slots: number) {
-    this.words = new Int32Array(slots * STRIDE);
+  /** @param words of all flows, as many as {@link flowsByteLength} says; its own by default */
+  constructor(slots: number, words: ArrayBufferLike = new ArrayBuffer(flowsByteLength(slots))) {
+    this.words = new Int32Array(words);
   }
 
   /** Puts the view on a slot. */

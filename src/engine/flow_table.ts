@@ -59,13 +59,14 @@ export class FlowTable {
   /**
    * @param slots a power of two, at least 8
    * @param seed of the hash; random in a gateway, so that nobody can aim at one set
+   * @param words for the flows' state, see {@link FlowRecord}
    */
-  constructor(slots: number, seed = 0) {
+  constructor(slots: number, seed = 0, words?: ArrayBufferLike) {
     if (slots < WAYS || (slots & (slots - 1)) !== 0) {
       throw new RangeError(`Cannot make a flow table of ${slots}: expected a power of two from 8`);
     }
     this.slots = slots;
-    this.flow = new FlowRecord(slots);
+    this.flow = new FlowRecord(slots, words);
     this.#index = new Int32Array(slots * 2);
     this.#setMask = slots / WAYS - 1;
     this.#seed = seed | 0;

@@ -113,6 +113,25 @@ const METRICS: readonly Metric[] = [
     samples: one(({ counters }) => counters.whitelisted),
   },
   {
+    name: "btblocker_service_packets_total",
+    type: Counter,
+    help: "Packets of whitelisted services that the rules let pass, without a trip to user space",
+    samples: one(({ counters }) => counters.servicePackets),
+  },
+  {
+    name: "btblocker_foreign_mark_packets_total",
+    type: Counter,
+    help: "Packets that came with bits of MARK_MASK, set by another program",
+    samples: one(({ counters }) => counters.foreignMarks),
+  },
+  {
+    name: "btblocker_undecided_flows",
+    type: Gauge,
+    help: "Undecided flows that were seen within the last minute, by what they wait for",
+    labels: ["wait"],
+    samples: ({ undecided }) => Object.entries(undecided).map(([wait, flows]) => [{ wait }, flows]),
+  },
+  {
     name: "btblocker_packets_unparsed_total",
     type: Counter,
     help: "Packets accepted that are not TCP or UDP or cannot be read",

@@ -1,5 +1,6 @@
 /** What the running blocker tells of itself: to `btblocker status`, to Prometheus, to the page. */
 import type { FleetState } from "../fleet/fleet_state.ts";
+import type { Wait } from "../engine/undecided.ts";
 import type { Counter, Latency } from "../gateway/queue/counters.ts";
 import type { Method } from "../protocols/match.ts";
 import type { BuildInfo } from "../version.ts";
@@ -39,6 +40,8 @@ export interface Status extends BuildInfo {
   readonly fleet: FleetState | null;
   /** What the kernel's first look has settled; null where there is none. */
   readonly firstLook: FirstLookStatus | null;
+  /** Undecided flows that were seen within the last minute, by what they wait for. */
+  readonly undecided: Readonly<Record<Wait, number>>;
 }
 
 export interface Rates {

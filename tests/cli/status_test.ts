@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { statusText } from "../../src/cli/status.ts";
 import { Network } from "../../src/demo/network.ts";
+import { noWaits } from "../../src/engine/undecided.ts";
 import type { FleetCalls } from "../../src/fleet/fleet_state.ts";
 import { COUNTERS, LATENCY_BOUNDS_US } from "../../src/gateway/queue/counters.ts";
 import { latencyQuantileUs, type Status } from "../../src/status/status.ts";
 import { Blocker, blockerCommand } from "../e2e/blocker.ts";
 import { liveImpossible } from "../gateway/live.ts";
+import { until } from "../until.ts";
 import { fleetState, status } from "../status/fake_status.ts";
 
 const NOW_MS = Date.parse("2024-01-15T20:30:00Z");
@@ -21,14 +23,19 @@ All 2 workers run
 From receipt to verdict: half of the batches up to 50 µs, 99 % up to 10 ms
 2 bans in force (at most 131,072)
 
-                     A SECOND  IN ALL
-Packets judged             13   1,200
-Bytes judged           3.5 kB  346 kB
-Packets dropped             1      80
-Detections                0.2       7
-Flows seen                        130
-Flows released                    120
-Packets whitelisted                15
+                                 A SECOND  IN ALL
+Packets judged                         13   1,200
+Bytes judged                       3.5 kB  346 kB
+Packets dropped                         1      80
+Detections                            0.2       7
+Flows seen                                    130
+Flows released                                120
+Packets whitelisted                            15
+Packets of whitelisted services             3,210
+
+UNDECIDED, WAITING FOR          FLOWS
+the other side's first payload      4
+the next HTTP message               2
 
 QUEUE  WORKER  PACKETS  WAITING  UNJUDGED  RESTARTS
 0      runs        600        0         0         1
@@ -75,6 +82,11 @@ const heads: [string, Partial<Status>, RegExp][] = [
     "unjudged packets",
     { counters: { ...status().counters, unjudged: 1234 } },
     /^1,234 packets passed unjudged$/m,
+  ],
+  [
+    "marks of others",
+    { counters: { ...status().counters, foreignMarks: 1234 } },
+    /^1,234 packets came with bits of MARK_MASK set by another program$/m,
   ],
   [
     "packets the kernel dropped",
@@ -191,7 +203,18 @@ Deno.test({
       assert.equal(batches, now.counters.batches);
       assert.equal(now.latency.buckets.length, LATENCY_BOUNDS_US.length + 1);
       assert(now.latency.sumUs > batches, JSON.stringify(now.latency));
+      // A request whose head does not end.
+      server.spawn(["sh", "-c", "sleep 60 | nc -l -p 7000"]);
+      const listens = async () => (await server.run(["ss", "-Htln", "sport", "=", ":7000"])) !== "";
+      await until(listens);
+      const request = "GET / HTTP/1.1\\r\\nHo";
+      client.spawn(["sh", "-c", `(printf "${request}"; sleep 60) | nc ${server.ipv4} 7000`]);
+      const undecided = async () =>
+        (JSON.parse(await blocker.command("status", "--json")) as Status).undecided;
+      await until(async () => (await undecided()).opening === 1);
+      assert.deepEqual(await undecided(), { ...noWaits(), opening: 1 });
       const text = await blocker.command("status");
+      assert.match(text, /^UNDECIDED, WAITING FOR +FLOWS\nthe rest of an opening +1$/m);
       assert.match(text, /^Guarding FORWARD, [^]*^dht +1$/m);
       assert.match(text, /^In the detection log 1 entry could not be written$/m);
       await blocker.program.printedMatch(/The fleet at .* cannot be used/);

@@ -2,6 +2,7 @@
 import type { FleetCalls, FleetState } from "../../src/fleet/fleet_state.ts";
 import type { Counter } from "../../src/gateway/queue/counters.ts";
 import { COUNTERS, LATENCY_BOUNDS_US } from "../../src/gateway/queue/counters.ts";
+import { noWaits } from "../../src/engine/undecided.ts";
 import { DetectionHistory, TrafficHistory } from "../../src/status/history.ts";
 import type { BanStatus, Status, StatusSource } from "../../src/status/status.ts";
 import { UsageError } from "../../src/errors.ts";
@@ -32,7 +33,7 @@ export function status(changes: Partial<Status> = {}): Status {
     counters: counters({
       ...{ packets: 1200, bytes: 345_678, accepted: 1000, released: 120, dropped: 60 },
       ...{ bannedDrops: 20, flows: 130, payloadFlows: 100, detections: 7, restarts: 1 },
-      ...{ whitelisted: 15 },
+      ...{ whitelisted: 15, servicePackets: 3210 },
     }),
     latency: {
       boundsUs: LATENCY_BOUNDS_US,
@@ -47,6 +48,7 @@ export function status(changes: Partial<Status> = {}): Status {
     bans: 2,
     banLimit: 131_072,
     firstLook: null,
+    undecided: { ...noWaits(), answer: 4, http: 2 },
     xdp: [
       {
         interface: "eth0",

@@ -9,6 +9,7 @@ runQueueThread((setup, paths) =>
   new Engine({
     paths,
     flows: setup.flows,
+    flowWords: setup.flowWords,
     policy: setup.settings.policy,
     evidence: new HostEvidence(setup.evidence),
     notes: setup.notes < 0 ? null : new NotedFlows(setup.notes),

@@ -5,7 +5,10 @@
 
 import type { LogLine } from "../../log_line.ts";
 import { check } from "../../../ffi/errno.ts";
-import { close, createEvent, signalEvent } from "../../../ffi/libc.ts";
+import { bootTimeUs, close, createEvent, signalEvent } from "../../../ffi/libc.ts";
+import { FlowRecord, flowsByteLength } from "../../engine/flow_record.ts";
+import { tickOf } from "../../engine/flow_table.ts";
+import { countUndecided, noWaits, type Wait } from "../../engine/undecided.ts";
 import { HostEvidence } from "../../engine/host_evidence.ts";
 import { EnvironmentError } from "../../errors.ts";
 import { COUNTER_INDEX, countersByteLength, workerCounters } from "./counters.ts";
@@ -86,6 +89,14 @@ export class QueueWorkers implements AsyncDisposable {
     return this.#workers.map((worker) => worker.isRunning);
   }
 
+  /** The undecided flows of all workers, by what they wait for. Costs the workers nothing. */
+  undecided(): Record<Wait, number> {
+    const counts = noWaits();
+    const nowTick = tickOf(bootTimeUs() / 1000);
+    for (const worker of this.#workers) worker.countUndecided(counts, nowTick);
+    return counts;
+  }
+
   /** Stops the workers: each gives the packets that wait their verdict and unbinds its queue. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.stop()));
@@ -101,6 +112,8 @@ class QueueWorker {
   readonly #wakeEvent: number;
   #settings: JudgeSettings;
   #thread: Thread | null = null;
+  /** What the present incarnation knows of its flows. */
+  #flows = new FlowRecord(0);
   #restartTimer: ReturnType<typeof setTimeout> | undefined;
   #crashes = 0;
   #startedAtMs = 0;
@@ -124,6 +137,10 @@ class QueueWorker {
     return this.#thread?.isBound ?? false;
   }
 
+  countUndecided(counts: Record<Wait, number>, nowTick: number): void {
+    countUndecided(this.#flows, nowTick, counts);
+  }
+
   async start(): Promise<void> {
     const { module = MODULE, queueNumber, log } = this.#options;
     this.#startedAtMs = performance.now();
@@ -131,11 +148,13 @@ class QueueWorker {
     const thread = new Thread(module, name, this.#wakeEvent, (message) => this.#receive(message));
     this.#thread = thread;
     const { chain, flows } = this.#options;
+    const flowWords = new SharedArrayBuffer(flowsByteLength(flows));
+    this.#flows = new FlowRecord(flows, flowWords);
     thread.post({
       type: "setup",
       worker: this.#index,
       queueNumber: queueNumber + this.#index,
-      ...{ chain, flows },
+      ...{ chain, flows, flowWords },
       settings: this.#settings,
       notes: this.#options.notes ?? -1,
       wakeEvent: this.#wakeEvent,

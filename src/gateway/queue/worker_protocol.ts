@@ -39,6 +39,8 @@ export interface WorkerSetup {
   readonly settings: JudgeSettings;
   /** Flows kept at once, a power of two. */
   readonly flows: number;
+  /** Where their state is kept, which the main thread reads. */
+  readonly flowWords: SharedArrayBuffer;
   /** Event descriptor the main thread wakes the worker with. */
   readonly wakeEvent: number;
   readonly control: SharedArrayBuffer;

@@ -13,7 +13,13 @@ export function showStatus(status) {
   } else {
     if (status.monitorOnly) setState("warn", "Watching only");
     else setState("good", "Guarding");
-    notify("");
+    const { foreignMarks } = status.counters;
+    notify(
+      foreignMarks === 0
+        ? ""
+        : `Packets came with bits of MARK_MASK set by another program: ${amount(foreignMarks)} ` +
+          "so far. The log names the mark.",
+    );
   }
   const bans = status.monitorOnly || status.banTarget === "none"
     ? "bans nobody"
@@ -44,12 +50,25 @@ function showFigure(name, value, note) {
   figure.note.textContent = note;
 }
 
-function showFigures({ rates, counters, bans, xdp, firstLook }) {
+function showFigures({ rates, counters, bans, xdp, firstLook, undecided }) {
   const inDriver = xdp.reduce((sum, { packetsDropped }) => sum + packetsDropped, 0);
   const dropped = counters.dropped + counters.bannedDrops;
   showFigure("Packets a second", amount(rates.packets), `${amount(counters.packets)} in all`);
   showFigure("Bytes a second", bytes(rates.bytes), `${bytes(counters.bytes)} in all`);
   showFigure("Flows", amount(counters.flows), `${amount(counters.released)} released as clean`);
+  const waits = Object.entries(undecided).sort(([, a], [, b]) => b - a);
+  showFigure(
+    "Flows undecided",
+    amount(waits.reduce((sum, [, flows]) => sum + flows, 0)),
+    waits[0][1] === 0 ? "in the last minute" : `most wait for: ${waits[0][0]}`,
+  );
+  if (counters.servicePackets > 0) {
+    showFigure(
+      "Whitelisted services",
+      amount(counters.servicePackets),
+      "packets passed by the rules",
+    );
+  }
   if (firstLook !== null) {
     const settled = Object.values(firstLook.flows).reduce((sum, flows) => sum + flows, 0);
     showFigure(
