@@ -6,8 +6,8 @@
  * Linux targets can do everything, the others `analyze`. Deno fetches a runtime (denort) for the
  * target; DENORT_BIN names one that is at hand.
  */
-import { ANALYZE_PERMISSIONS, BLOCKER_PERMISSIONS } from "./packing/permissions.ts";
-import { buildProgram, PROGRAM_FILES } from "./packing/program.ts";
+import { ALONE, ANALYZE_PERMISSIONS, BLOCKER_PERMISSIONS } from "./packing/permissions.ts";
+import { PROGRAM_FILES, withProgram } from "./packing/program.ts";
 import { BuildError, refuseRest, ROOT, run, script, takeFlag } from "./packing/run.ts";
 import { readStamp } from "./packing/stamp.ts";
 
@@ -23,20 +23,14 @@ export type Target = typeof TARGETS[number];
 
 /** Compiles into `output`; gives what Deno printed, with the list of embedded files. */
 export async function compile(target: Target, output: string): Promise<string> {
-  const directory = await Deno.makeTempDir({ prefix: "btblocker-compile-" });
-  try {
-    // The name of the directory becomes part of the executable.
-    const program = `${directory}/btblocker`;
-    await buildProgram(program, readStamp());
+  return await withProgram(readStamp(), async (program) => {
     const isLinux = target.includes("linux");
     const includes = isLinux ? PROGRAM_FILES.filter((name) => name !== "main.js") : [];
     const { success, text } = await run([
       Deno.execPath(),
       "compile",
       "--no-check",
-      "--no-config",
-      "--no-lock",
-      "--no-npm",
+      ...ALONE,
       "--app-name=btblocker",
       `--target=${target}`,
       ...isLinux ? BLOCKER_PERMISSIONS : ANALYZE_PERMISSIONS,
@@ -46,9 +40,7 @@ export async function compile(target: Target, output: string): Promise<string> {
     ], { cwd: program });
     if (success) return text;
     throw new BuildError(compileError(target, text));
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  });
 }
 
 function absolute(path: string): string {

@@ -5,14 +5,13 @@
  */
 import { gzip } from "./packing/archive.ts";
 import { packedPackages, thirdPartyNotices } from "./packing/packages.ts";
-import { buildProgram, PROGRAM_FILES } from "./packing/program.ts";
+import { PROGRAM_FILES, withProgram } from "./packing/program.ts";
 import { refuseRest, ROOT, runOrFail, script, takeFlag } from "./packing/run.ts";
 import {
   type Architecture,
-  architectureOf,
   denoExecutable,
-  ownArchitecture,
   type Runtime,
+  takeArchitecture,
 } from "./packing/runtime.ts";
 import { readStamp, type Stamp } from "./packing/stamp.ts";
 import { launcher } from "./portable.ts";
@@ -169,20 +168,15 @@ async function sealTree(directory: string, seconds: number): Promise<void> {
 if (import.meta.main) {
   await script(async () => {
     const args = [...Deno.args];
-    const wanted = takeFlag(args, "arch");
-    const architecture = wanted === null ? ownArchitecture() : architectureOf(wanted);
+    const architecture = takeArchitecture(args);
     const output = takeFlag(args, "output") ?? `${ROOT}dist`;
     const isFast = args.includes("--fast");
     refuseRest(args.filter((arg) => arg !== "--fast"), "--arch ARCH, --output DIRECTORY, --fast");
-    const program = await Deno.makeTempDir({ prefix: "btblocker-program-" });
-    try {
-      const stamp = readStamp();
-      await buildProgram(program, stamp);
+    const stamp = readStamp();
+    await withProgram(stamp, async (program) => {
       await Deno.mkdir(output, { recursive: true });
       const runtime = await denoExecutable(architecture);
       console.log(await buildDeb(program, architecture, runtime, stamp, output, isFast));
-    } finally {
-      await Deno.remove(program, { recursive: true });
-    }
+    });
   });
 }

@@ -4,27 +4,23 @@
  *
  *     deno task portable [--arch amd64|arm64] [--output FILE] [--level 1…9]
  */
-import { tar } from "./packing/archive.ts";
-import { gzip, sha256 } from "./packing/archive.ts";
-import { BLOCKER_PERMISSIONS } from "./packing/permissions.ts";
-import { buildProgram, PROGRAM_FILES } from "./packing/program.ts";
+import { gzip, sha256, tar } from "./packing/archive.ts";
+import { ALONE, BLOCKER_PERMISSIONS } from "./packing/permissions.ts";
+import { PROGRAM_FILES, withProgram } from "./packing/program.ts";
 import { BuildError, refuseRest, ROOT, script, takeFlag } from "./packing/run.ts";
 import {
   type Architecture,
-  architectureOf,
   denoExecutable,
   NAMES,
-  ownArchitecture,
   type Runtime,
+  takeArchitecture,
 } from "./packing/runtime.ts";
 import { readStamp, type Stamp } from "./packing/stamp.ts";
 
 /** How Deno runs the packed program: from its files alone, whatever lies around them. */
 export const RUN_FLAGS = [
   "--quiet",
-  "--no-config",
-  "--no-lock",
-  "--no-npm",
+  ...ALONE,
   "--no-remote",
   "--cached-only",
   "--no-code-cache",
@@ -40,7 +36,7 @@ export async function launcher(directory: string): Promise<string> {
   return text.replace("@DIRECTORY@", directory).replace("@FLAGS@", RUN_FLAGS);
 }
 
-/** Builds the executable of an architecture from a program that buildProgram() wrote. */
+/** Builds the executable of an architecture from the directory of a program. */
 export async function portable(
   program: string,
   architecture: Architecture,
@@ -86,18 +82,15 @@ export async function portable(
 if (import.meta.main) {
   await script(async () => {
     const args = [...Deno.args];
-    const wanted = takeFlag(args, "arch");
-    const architecture = wanted === null ? ownArchitecture() : architectureOf(wanted);
+    const architecture = takeArchitecture(args);
     const output = takeFlag(args, "output") ?? `${ROOT}dist/btblocker-linux-${architecture}`;
     const level = Number(takeFlag(args, "level") ?? "9");
     if (!(level >= 1 && level <= 9)) {
       throw new BuildError("Cannot use --level: expected a number from 1 to 9");
     }
     refuseRest(args, "--arch ARCH, --output FILE, --level N");
-    const program = await Deno.makeTempDir({ prefix: "btblocker-portable-" });
-    try {
-      const stamp = readStamp();
-      await buildProgram(program, stamp);
+    const stamp = readStamp();
+    await withProgram(stamp, async (program) => {
       const runtime = await denoExecutable(architecture);
       const bytes = await portable(program, architecture, runtime, stamp, level);
       await Deno.mkdir(output.replace(/[^/]*$/, "") || ".", { recursive: true });
@@ -105,8 +98,6 @@ if (import.meta.main) {
       await Deno.writeFile(`${output}.new`, bytes, { mode: 0o755 });
       await Deno.rename(`${output}.new`, output);
       console.log(`${output}: ${(bytes.length / 1e6).toFixed(1)} MB, Deno ${runtime.version}`);
-    } finally {
-      await Deno.remove(program, { recursive: true });
-    }
+    });
   });
 }

@@ -8,7 +8,7 @@
  */
 import { type ArchiveEntry, gzip, sha256, tar, writeWithChecksum } from "./packing/archive.ts";
 import { packedPackages, thirdPartyNotices } from "./packing/packages.ts";
-import { buildProgram, PROGRAM_FILES } from "./packing/program.ts";
+import { PROGRAM_FILES, withProgram } from "./packing/program.ts";
 import { BuildError, refuseRest, ROOT, script, takeFlag } from "./packing/run.ts";
 import {
   type Architecture,
@@ -49,16 +49,14 @@ export async function release(
   { architectures, directory, isFast }: ReleaseOptions,
   say: (line: string) => void,
 ): Promise<void> {
-  const program = await Deno.makeTempDir({ prefix: "btblocker-release-" });
   const level = isFast ? 1 : 9;
   const base = `${directory}/btblocker-${stamp.version}`;
   const write = async (path: string, bytes: Uint8Array) => {
     await writeWithChecksum(path, bytes);
     say(`${sha256(bytes)}  ${path} (${(bytes.length / 1e6).toFixed(1)} MB)`);
   };
-  try {
-    await Deno.mkdir(directory, { recursive: true });
-    await buildProgram(program, stamp);
+  await Deno.mkdir(directory, { recursive: true });
+  await withProgram(stamp, async (program) => {
     const packages = await packedPackages(program);
     const programEntries = await Promise.all(PROGRAM_FILES.map(async (path) => ({
       path: `btblocker-${stamp.version}/${path}`,
@@ -82,9 +80,7 @@ export async function release(
     }
     const materials = billOfMaterials(packages, Deno.version.deno, stamp);
     await write(`${base}.cdx.json`, new TextEncoder().encode(materials));
-  } finally {
-    await Deno.remove(program, { recursive: true });
-  }
+  });
 }
 
 function archiveEntries(name: string, made: Record<string, Uint8Array>): ArchiveEntry[] {

@@ -5,7 +5,7 @@
  *     deno run -A scripts/sbom.ts [--output FILE]
  */
 import { type NpmPackage, packedPackages } from "./packing/packages.ts";
-import { buildProgram } from "./packing/program.ts";
+import { withProgram } from "./packing/program.ts";
 import { refuseRest, script, takeFlag } from "./packing/run.ts";
 import { readStamp, type Stamp } from "./packing/stamp.ts";
 import { sha256 } from "./packing/archive.ts";
@@ -90,15 +90,10 @@ if (import.meta.main) {
     const args = [...Deno.args];
     const output = takeFlag(args, "output");
     refuseRest(args, "--output FILE");
-    const program = await Deno.makeTempDir({ prefix: "btblocker-sbom-" });
-    try {
-      const stamp = readStamp();
-      await buildProgram(program, stamp);
-      const text = billOfMaterials(await packedPackages(program), Deno.version.deno, stamp);
-      if (output === null) console.log(text.trimEnd());
-      else await Deno.writeTextFile(output, text);
-    } finally {
-      await Deno.remove(program, { recursive: true });
-    }
+    const stamp = readStamp();
+    const packages = await withProgram(stamp, packedPackages);
+    const text = billOfMaterials(packages, Deno.version.deno, stamp);
+    if (output === null) console.log(text.trimEnd());
+    else await Deno.writeTextFile(output, text);
   });
 }

@@ -1,4 +1,7 @@
-/** What a packed program may do. */
+/** How Deno runs a packed program, whichever packer made it: from its files alone, and what it may do. */
+
+/** Whatever settings, lock files and packages lie around it. */
+export const ALONE = ["--no-config", "--no-lock", "--no-npm"] as const;
 
 /**
  * The blocker reads /proc and /sys, which Deno allows to a program that may do everything and to no

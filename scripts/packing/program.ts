@@ -36,6 +36,22 @@ const ASSET_URL = /new URL\("(\.[^"]*)",\s*import\.meta\.url\)/g;
  */
 const CACHE_PATH = /^(\s*(?:\/\/ |"))[^"\n]*\/npm\/[^/"\n]+\/([^"\n]+(?:"\(.*)?)$/gm;
 
+/** Builds the program of the checkout for `pack`, which gets its directory; it is gone afterwards. */
+export async function withProgram<T>(
+  stamp: Stamp,
+  pack: (directory: string) => Promise<T>,
+): Promise<T> {
+  const temporary = await Deno.makeTempDir({ prefix: "btblocker-pack-" });
+  try {
+    // `deno compile` takes the name of the directory into the executable.
+    const directory = `${temporary}/btblocker`;
+    await buildProgram(directory, stamp);
+    return await pack(directory);
+  } finally {
+    await Deno.remove(temporary, { recursive: true });
+  }
+}
+
 /** Writes the program into a new directory. */
 export async function buildProgram(directory: string, stamp: Stamp): Promise<void> {
   const staging = await Deno.makeTempDir({ prefix: "btblocker-program-" });

@@ -1,5 +1,5 @@
 /** The Deno executable that is packed: the one that builds, or another architecture's from npm. */
-import { BuildError, run, runOrFail } from "./run.ts";
+import { BuildError, run, runOrFail, takeFlag } from "./run.ts";
 
 /** Debian's names; those of the release files. */
 export const ARCHITECTURES = ["amd64", "arm64"] as const;
@@ -29,6 +29,12 @@ export function architectureOf(name: string): Architecture {
   const found = ARCHITECTURES.find((one) => one === name);
   if (found !== undefined) return found;
   throw new BuildError(`Cannot build for ${name}: expected ${ARCHITECTURES.join(" or ")}`);
+}
+
+/** That of `--arch`, taken out of `args`; this machine's without. */
+export function takeArchitecture(args: string[]): Architecture {
+  const wanted = takeFlag(args, "arch");
+  return wanted === null ? ownArchitecture() : architectureOf(wanted);
 }
 
 export interface Runtime {
