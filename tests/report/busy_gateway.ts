@@ -58,6 +58,7 @@ export function busyGateway(): FakeSource {
           timeMs: Date.now() - agoMs,
           interface: "wg0",
           bans: [{ target: sourceAddress, seconds: 18_000 }],
+          who: personOf(sourceAddress, last),
         }, {
           match: { method, kind: KINDS[method][0], reason, strength: "proof" },
           client,
@@ -82,6 +83,12 @@ export function busyGateway(): FakeSource {
   );
   source.now = gatewayStatus(source, packets, bytes);
   return source;
+}
+
+/** Some peers have names, as in wg0.conf. */
+function personOf(address: string, last: number) {
+  const name = ["alice", "bob", null, "carol's phone"][last % 4];
+  return name === null ? null : { address, name, source: "wireguard", id: `k${last}R…=` } as const;
 }
 
 function pick(dice: number): (typeof TRAFFIC)[number] {

@@ -27,6 +27,15 @@ export function widths() {
   return regions.map(({ scrollWidth, clientWidth }) => [scrollWidth, clientWidth]);
 }
 
+/** Rows whose last column that is seen does not end where its table does. */
+export function ragged() {
+  return [...document.querySelectorAll("tr")].flatMap((row) => {
+    const last = [...row.cells].findLast((cell) => cell.getClientRects().length > 0);
+    const room = last === undefined ? 0 : Number.parseFloat(getComputedStyle(last).paddingRight);
+    return room === 0 ? [] : [`${row.textContent}: ${room} px`];
+  });
+}
+
 /** Luminance of the background, and the least contrast of a text to what is behind it (WCAG 2). */
 export function contrasts() {
   const numbers = (colour) => colour.match(/[\d.]+/g).map(Number);

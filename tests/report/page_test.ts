@@ -1,8 +1,7 @@
 /**
- * The status page in headless Chromium. `BTBLOCKER_SCREENSHOT=1` writes docs/status-page.png too.
+ * The status page in headless Chromium. `BTBLOCKER_SCREENSHOT=1` writes its pictures in docs too.
  */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { Network } from "../../src/demo/network.ts";
 import { StatusServer } from "../../src/status/status_server.ts";
@@ -12,14 +11,22 @@ import { liveImpossible } from "../gateway/live.ts";
 import { Browser, browserMissing } from "./browser.ts";
 import { busyGateway } from "./busy_gateway.ts";
 import { ban, FakeSource } from "../status/fake_status.ts";
-import { contrasts, hasElements, hasPoints, hasText, textOf, widths } from "./page_probes.js";
+import { takePictures, WANTS_PICTURES } from "./pictures.ts";
+import {
+  contrasts,
+  hasElements,
+  hasPoints,
+  hasText,
+  ragged,
+  textOf,
+  widths,
+} from "./page_probes.js";
 
 const missing = browserMissing();
 if (missing !== null) console.log(`tests of the status page skipped: ${missing}`);
 const ignore = missing !== null;
 
 const TOKEN = "correct-horse-battery";
-const SCREENSHOT = fileURLToPath(new URL("../../docs/status-page.png", import.meta.url));
 
 interface Visit {
   page: Page;
@@ -111,19 +118,16 @@ pageTest("shows everything, and asks for nothing of others", busyGateway, async 
   assert.equal(await page.locator("#bans tr").count(), manual);
   assert.deepEqual(complaints, []);
   assert.deepEqual(requests.filter((url) => !url.startsWith(address) && !/^data:/.test(url)), []);
-  if (Deno.env.get("BTBLOCKER_SCREENSHOT") === "1") await takeScreenshot(browser, address);
+  if (WANTS_PICTURES) {
+    await takePictures("status-page", async (options) => {
+      const { page } = await visit(browser, address, options);
+      await page.locator("#recent time").first().waitFor();
+      await page.locator("#bans td").first().waitFor();
+      await page.locator("#packets-chart path.line").waitFor();
+      return page;
+    });
+  }
 });
-
-async function takeScreenshot(browser: Browser, address: string): Promise<void> {
-  const { page } = await visit(browser, address, {
-    viewport: { width: 1240, height: 900 },
-    timezoneId: "UTC",
-  });
-  await page.locator("#recent time").first().waitFor();
-  await page.waitForTimeout(500);
-  await page.screenshot({ path: SCREENSHOT, fullPage: true });
-  console.log(`written: ${SCREENSHOT}`);
-}
 
 pageTest("follows what happens", () => new FakeSource(), async ({ browser, source, address }) => {
   const { page, complaints } = await visit(browser, address);
@@ -190,6 +194,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     for (const [content, room] of await page.evaluate(widths)) {
       assert(content <= room, `${content} of ${room} px`);
     }
+    assert.deepEqual(await page.evaluate(ragged), []);
     const { body, worst } = await page.evaluate(contrasts);
     assert(colorScheme === "dark" ? body < 0.05 : body > 0.8);
     assert(worst.contrast >= 4.5, JSON.stringify(worst)); // WCAG 2, level AA

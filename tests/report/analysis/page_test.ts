@@ -1,9 +1,8 @@
 /**
  * The page of `analyze --html` in headless Chromium, opened as the file that it is.
- * `BTBLOCKER_SCREENSHOT=1` writes docs/analysis-page.png too.
+ * `BTBLOCKER_SCREENSHOT=1` writes its pictures in docs too.
  */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { analyze } from "../../../src/cli/analyze.ts";
 import { Output } from "../../../src/cli/output.ts";
@@ -16,6 +15,7 @@ import { analysisPage } from "../../../src/report/analysis/document.ts";
 import { PATIENCE_MS } from "../../until.ts";
 import { Browser, browserMissing } from "../browser.ts";
 import { detection } from "../detection_fixture.ts";
+import { takePictures, WANTS_PICTURES } from "../pictures.ts";
 import { contrasts, hasText, textOf, widths } from "../page_probes.js";
 import { CAPTURES } from "./captured_detection.ts";
 import { marksOf, tableText } from "./page_probes.js";
@@ -25,7 +25,6 @@ const missing = browserMissing();
 if (missing !== null) console.log(`tests of the analysis' page skipped: ${missing}`);
 const ignore = missing !== null;
 
-const SCREENSHOT = fileURLToPath(new URL("../../../docs/analysis-page.png", import.meta.url));
 /** DHT, encrypted peers of several hosts, a flow joined in the middle. */
 const SWARM = [
   "libtorrent-mse-rc4-four-peers.pcap",
@@ -331,8 +330,8 @@ pageTest("prints dark on white, whole", async (browser, directory) => {
   assert.equal(await page.evaluate(textOf, "h1"), "btblocker analysis");
 });
 
-if (Deno.env.get("BTBLOCKER_SCREENSHOT") === "1") {
-  pageTest("as a picture", async (browser, directory) => {
+if (WANTS_PICTURES) {
+  pageTest("as pictures", async (browser, directory) => {
     const path = `${directory}/report.html`;
     const cwd = Deno.cwd();
     try {
@@ -343,10 +342,11 @@ if (Deno.env.get("BTBLOCKER_SCREENSHOT") === "1") {
     } finally {
       Deno.chdir(cwd);
     }
-    const { page } = await open(browser, path, { viewport: { width: 1240, height: 900 } });
-    await page.locator("#detections .open").first().click();
-    await page.locator("h1").click();
-    await page.screenshot({ path: SCREENSHOT, fullPage: true });
-    console.log(`written: ${SCREENSHOT}`);
+    await takePictures("analysis-page", async (options) => {
+      const { page } = await open(browser, path, options);
+      await page.locator("#detections .open").first().click();
+      await page.locator("h1").click();
+      return page;
+    });
   });
 }
