@@ -5,11 +5,14 @@
  * A length of four bytes and a type of one is how half of all protocols are framed, and consecutive
  * messages that end exactly on the next are what all of those have. What only BitTorrent has is its
  * grid: requests and pieces of 16 KiB whose begin is a multiple of 16 KiB. So a chain needs such a
- * message, and beside it others that fit; one alone is enough where its segment begins with it and
- * its index is larger than any file handle's, its begin not 0. Segments that are framed alike and
- * hold what no peer says make it another protocol, of which much more is asked.
+ * message, and beside it others that fit. Even that a protocol of files has, whose messages are a
+ * handle, an offset and a size: there the same kind of message again shows nothing new, and what
+ * counts is what handles, offsets and counters do not do ({@link MessageChains.observe} adds it up
+ * in points): an index that is no handle's and stays, or leaps; a begin that returns to 0 where a
+ * piece ends; one end that sends the block that the other asked for. Segments that are framed alike
+ * and hold what no peer says make it another protocol, of which much more is asked.
  *
- * State is 64 bytes a flow (32 a direction) in typed arrays; nothing is allocated per packet.
+ * State is 72 bytes a flow (36 a direction) in typed arrays; nothing is allocated per packet.
  */
 
 import { i32be, u32be } from "../packet/bytes.ts";
@@ -60,24 +63,31 @@ const MAX_LENGTH = Math.max(...MESSAGE_FORMS.map((form) => form.maxLength));
 const MAX_HOLE = 0x4000;
 /** Points that make a chain. */
 const ENOUGH_POINTS = 6;
-/** Where another protocol's messages were seen: three of the grid at least. */
-const ENOUGH_POINTS_ALIEN = 18;
-/** Points by how much {@link judgeMessage} finds in a message: framed, indexed, consistent, grid. */
-const POINTS = [1, 2, 1, 4] as const;
+/** Where another protocol's messages were seen: three of the grid that are no file's. */
+const ENOUGH_POINTS_ALIEN = 15;
+/** Points of the first message of its kind, by {@link judgeMessage}: framed, indexed, consistent, grid. */
+const POINTS = [1, 2, 1, 2] as const;
 /** A hash message of BitTorrent v2. */
 const HASH_POINTS = 5;
-/** A message of the grid that no table of files or streams explains. */
-const LONE_POINTS = 6;
+/** A message of the grid whose index neither handles nor counters explain. */
+const INDEX_POINTS = 5;
+/** One whose begin they do not explain either, or whose block the other end asked for or sends. */
+const BLOCK_POINTS = 6;
 /** Handles of files and streams are small numbers; pieces of a torrent go into the thousands. */
-const MIN_LONE_INDEX = 16;
+const MIN_TELLING_INDEX = 64;
 /** Most torrents have some thousand pieces; a counter may stand anywhere. */
-const MAX_LONE_INDEX = 8192;
+const MAX_TELLING_INDEX = 4096;
+/** Counters go on by small steps: what was said between two messages of one kind. */
+const MAX_COUNTER_STEP = 64;
 /** Nearly all torrents have pieces of 16 MiB at most. */
-const MAX_LONE_BEGIN = 0x100_0000;
+const MAX_TELLING_BEGIN = 0x100_0000;
 /** Messages read of one segment: what these do not show, more of them will not. */
 const MAX_MESSAGES = 128;
 /** Bytes of extension messages read of one segment. */
 const MAX_EXTENSION_BYTES = 8192;
+
+/** Messages of another protocol read of one segment. */
+const MAX_ALIENS = 8;
 
 /** The part of a message that judgeMessage() reads at most, for all but hash messages. */
 const HELD = 16;
@@ -114,6 +124,8 @@ export class MessageChains {
   /** Payload bytes seen, in units of 16. */
   readonly #seen: Uint16Array;
   readonly #points: Uint8Array;
+  /** A bit for each message id that the chain has: the second of a kind shows less than the first. */
+  readonly #ids: Uint32Array;
   /** State in bits 0…1, kinds in bits 2…6, {@link ALIEN}. */
   readonly #flags: Uint8Array;
 
@@ -128,6 +140,7 @@ export class MessageChains {
     this.#heldLength = new Uint8Array(directions);
     this.#seen = new Uint16Array(directions);
     this.#points = new Uint8Array(directions);
+    this.#ids = new Uint32Array(directions);
     this.#flags = new Uint8Array(directions);
   }
 
@@ -288,53 +301,86 @@ export class MessageChains {
     if (verdict === IMPOSSIBLE) return BROKEN;
     const id = bytes[at + 4];
     this.#flags[d] &= ~(LAST_WAS_KEEP_ALIVE << 2);
-    let points: number = POINTS[verdict];
+    let points: number = this.#isNew(d, id) ? POINTS[verdict] : 0;
     if (verdict >= CONSISTENT) {
       if (id === HASH_REQUEST || id === HASHES || id === HASH_REJECT) {
         this.#addKind(d, HAS_HASHES | HAS_BLOCK);
         points = HASH_POINTS;
       } else {
-        if (!this.#agrees(d, bytes, at, id)) return BROKEN;
+        const shown = this.#blockPoints(d, bytes, at, id);
+        if (shown < 0) return BROKEN;
         if (verdict === GRID && id !== CANCEL) { // one without its request is another's message
           this.#addKind(d, id === REJECT ? HAS_BLOCK | HAS_FAST : HAS_BLOCK);
-          if (this.#standsAlone(d, bytes, at)) points = LONE_POINTS;
         }
+        if (verdict === GRID) points = Math.max(points, shown);
+        this.#remember(d, bytes, at, id);
       }
     } else if (verdict === INDEXED && messageForm(id)!.bep === 6) {
       this.#addKind(d, HAS_FAST);
     }
+    this.#ids[d] |= 1 << id;
     this.#points[d] = Math.min(255, this.#points[d] + points);
     return PREFIX_LENGTH + length;
   }
 
-  /** Whether the message of the grid at `at` is enough by itself. */
-  #standsAlone(d: number, bytes: Uint8Array, at: number): boolean {
-    const index = i32be(bytes, at + 5);
-    const begin = i32be(bytes, at + 9);
-    return (this.#kinds(d) & BEGAN_INSIDE) === 0 && index >= MIN_LONE_INDEX &&
-      index < MAX_LONE_INDEX && begin > 0 &&
-      begin < MAX_LONE_BEGIN && index !== begin && index !== BLOCK;
+  #isNew(d: number, id: number): boolean {
+    return (this.#ids[d] & (1 << id)) === 0;
+  }
+
+  #remember(d: number, bytes: Uint8Array, at: number, id: number): void {
+    this.#lastIndex[d] = i32be(bytes, at + 5);
+    this.#lastBegin[d] = i32be(bytes, at + 9);
+    this.#lastId[d] = id;
   }
 
   /**
-   * Blocks of one direction belong to one torrent: the same block twice in a row is a counter that
-   * stands still, and one that goes on while the index is another is an offset in a file, which a
-   * protocol of records has and a swarm has not.
+   * What the block at `at` shows by its values; {@link BROKEN} where no swarm sends it after the
+   * last one: the same block twice in a row is a counter that stands still, and a begin that goes
+   * on together with the index is an offset in a file, which a protocol of records has.
    */
-  #agrees(d: number, bytes: Uint8Array, at: number, id: number): boolean {
+  #blockPoints(d: number, bytes: Uint8Array, at: number, id: number): number {
     const index = i32be(bytes, at + 5);
     const begin = i32be(bytes, at + 9);
-    const first = (this.#kinds(d) & HAS_BLOCK) === 0;
-    const areCounters = !first && index !== this.#lastIndex[d] && begin > 0 &&
-      begin === this.#lastBegin[d] + BLOCK;
-    const repeated = !first && index === this.#lastIndex[d] && begin === this.#lastBegin[d];
-    this.#lastIndex[d] = index;
-    this.#lastBegin[d] = begin;
-    const isSameAgain = id === this.#lastId[d];
-    this.#lastId[d] = id;
-    // A request is followed by its own cancel, or a reject by a piece, but never by itself.
-    if (areCounters) return false;
-    return !repeated || (!isSameAgain && id !== REQUEST && id !== PIECE);
+    if (this.#isAnswer(d, index, begin, id)) return BLOCK_POINTS;
+    const isTelling = index >= MIN_TELLING_INDEX && index < MAX_TELLING_INDEX;
+    // The size of a block is a constant that a file protocol has in other places too.
+    const isPlace = isTelling && begin > BLOCK && begin < MAX_TELLING_BEGIN;
+    if ((this.#kinds(d) & HAS_BLOCK) === 0) {
+      if (this.#countsOn(d ^ 1, index)) return 0;
+      if (isPlace && (this.#kinds(d) & BEGAN_INSIDE) === 0) return BLOCK_POINTS;
+      return isTelling ? INDEX_POINTS : 0;
+    }
+    const step = index - this.#lastIndex[d];
+    const lastBegin = this.#lastBegin[d];
+    if (step === 0) {
+      // A request is followed by its own cancel, or a reject by a piece, but never by itself.
+      if (begin === lastBegin) {
+        const isAgain = id === this.#lastId[d] || id === REQUEST || id === PIECE;
+        return isAgain ? BROKEN : INDEX_POINTS;
+      }
+      return isPlace ? BLOCK_POINTS : isNoHandle(index) ? INDEX_POINTS : 0;
+    }
+    if (step > 0 && begin > 0 && begin - lastBegin === step * BLOCK) return BROKEN;
+    if (begin > 0 && begin === lastBegin + BLOCK) return BROKEN;
+    if (begin === 0 && isPieceLength(lastBegin + BLOCK)) return INDEX_POINTS;
+    const leaps = step < 0 || step > MAX_COUNTER_STEP;
+    return leaps && isNoHandle(index) && isNoHandle(this.#lastIndex[d]) ? INDEX_POINTS : 0;
+  }
+
+  /** Whether `index` may be a counter that stood at the last block's of direction `d`. */
+  #countsOn(d: number, index: number): boolean {
+    const step = index - this.#lastIndex[d];
+    return (this.#kinds(d) & HAS_BLOCK) !== 0 && step > 0 && step <= MAX_COUNTER_STEP;
+  }
+
+  /** Whether one end has asked for the block that the other sends, by their last messages. */
+  #isAnswer(d: number, index: number, begin: number, id: number): boolean {
+    const other = d ^ 1;
+    if ((this.#kinds(other) & HAS_BLOCK) === 0 || this.#lastIndex[other] !== index) return false;
+    const ahead = id === PIECE ? this.#lastBegin[other] - begin : begin - this.#lastBegin[other];
+    const isPair = (id === PIECE && this.#lastId[other] === REQUEST) ||
+      (id === REQUEST && this.#lastId[other] === PIECE);
+    return isPair && ahead >= 0 && ahead < MAX_TELLING_BEGIN;
   }
 
   #verdict(d: number): Match | null {
@@ -393,6 +439,7 @@ export class MessageChains {
   #forget(d: number): void {
     this.#flags[d] &= ALIEN; // and SEARCHING
     this.#points[d] = 0;
+    this.#ids[d] = 0;
     this.#heldLength[d] = 0;
   }
 
@@ -420,14 +467,28 @@ function extensionMatch(bytes: Uint8Array, at: number, end: number): Match | nul
   return found.strength === "hint" ? null : found;
 }
 
+/** Whether a file's handle, or a size in a handle's place, is unlikely to be `index`. */
+function isNoHandle(index: number): boolean {
+  return index >= MIN_TELLING_INDEX && index % BLOCK !== 0;
+}
+
+/** Whether `length` is that of a piece of more than one block: a power of two. */
+function isPieceLength(length: number): boolean {
+  return length > BLOCK && (length & (length - 1)) === 0;
+}
+
 /**
- * Whether the segment is one whole message of u32 length and u8 type that no peer sends: data of a
- * piece has such a length by chance once in 2^32 segments.
+ * Whether the segment is whole messages of u32 length and u8 type, and the first one is none that a
+ * peer sends: data of a piece has such lengths by chance once in 2^32 segments.
  */
 function isAlien(bytes: Uint8Array, start: number, end: number): boolean {
-  return bytes[start] === 0 && end - start > HEADER_LENGTH &&
-    u32be(bytes, start) === end - start - PREFIX_LENGTH &&
-    judgeMessage(bytes, start, end) === IMPOSSIBLE;
+  if (bytes[start] !== 0 || end - start <= HEADER_LENGTH) return false;
+  if (judgeMessage(bytes, start, end) !== IMPOSSIBLE) return false;
+  let at = start;
+  for (let n = 0; n < MAX_ALIENS && end - at >= HEADER_LENGTH && bytes[at] === 0; n++) {
+    at += PREFIX_LENGTH + u32be(bytes, at);
+  }
+  return at === end;
 }
 
 /**

@@ -128,7 +128,7 @@ Deno.test("Engine judges a released flow anew when it is called back, and not be
   const text = latin1("SSH-2.0-OpenSSH_9.2\r\n");
   const flow = new Conversation(test, "tcp").open().say(1, text).say(0, text);
   // Peer wire behind innocent first packets: a request for each of three blocks (BEP 3).
-  const request = (begin: number) => [0, 0, 0, 13, 6, 0, 0, 0, 7, 0, begin, 0, 0, 0, 0, 0x40, 0];
+  const request = (begin: number) => [0, 0, 0, 13, 6, 0, 0, 0, 70, 0, begin, 0, 0, 0, 0, 0x40, 0];
   const requests = Uint8Array.from([0, 0x40, 0x80].flatMap((begin) => {
     const bytes = request(0);
     bytes[11] = begin;

@@ -103,15 +103,15 @@ const chains: readonly (readonly [string, readonly Uint8Array[][], string])[] = 
   ],
   ["requests, one a segment", [[request(72, 0)], [request(72, BLOCK)]], CHAIN],
   ["have and request", [[have(3)], [request(72, 0)]], CHAIN],
-  ["unchoke and the head of a piece", [[UNCHOKE, piece(17, BLOCK).slice(0, 13)]], CHAIN],
+  ["unchoke and the head of a piece", [[UNCHOKE, piece(170, BLOCK).slice(0, 13)]], CHAIN],
   ["request around a keep-alive", [[have(3)], [KEEP_ALIVE], [request(72, 0)]], CHAIN],
   ["cancel after its request", [[request(1, 0)], [message(8, u32(1), u32(0), u32(BLOCK))]], CHAIN],
-  ["a torrent's last block", [[have(2)], [request(9, BLOCK), request(9, 2 * BLOCK, 291)]], CHAIN],
-  ["a single request deep in a torrent", [[request(72, BLOCK)]], CHAIN],
+  ["a torrent's last block", [[have(2)], [request(90, BLOCK), request(90, 2 * BLOCK, 291)]], CHAIN],
+  ["a single request deep in a torrent", [[request(72, 2 * BLOCK)]], CHAIN],
   ["a single head of a piece", [[piece(72, 3 * BLOCK).slice(0, 1380)]], CHAIN],
   ["small records with two counters", [[piece(0, 0, 100)], [piece(1, 0, 100)]], "nothing"],
-  ["rejects", [[reject(5, 0), reject(5, BLOCK)]], "fast strong"],
-  ["allowed fast and request", [[allowedFast(5), request(5, 0)]], "fast strong"],
+  ["rejects", [[reject(95, 0), reject(95, BLOCK)]], "fast strong"],
+  ["allowed fast and request", [[allowedFast(95), request(95, 0)]], "fast strong"],
   [
     "hash requests of BitTorrent v2",
     [[have(1), message(21, noise(32), u32(0), u32(512), u32(512), u32(3))]],
@@ -125,6 +125,36 @@ const chains: readonly (readonly [string, readonly Uint8Array[][], string])[] = 
   ["a single request that an open file may explain", [[request(72, 0)]], "nothing"],
   ["a read of 16 KiB by a small handle", [[request(3, 5 * BLOCK)]], "nothing"],
   ["the head of a piece inside a segment", [[noise(9), piece(72, BLOCK).slice(0, 999)]], "nothing"],
+  // What a protocol of files says whose read is a handle, an offset and a size, in type 6.
+  [
+    "a file read by a small handle",
+    [0, 1, 2, 3, 5, 6].map((i) => [request(3, i * BLOCK)]),
+    "nothing",
+  ],
+  [
+    "a file sent by a small handle",
+    [[0, 1, 2, 3, 4].flatMap((i) => piece(3, i * BLOCK))],
+    "nothing",
+  ],
+  [
+    "a read whose handle is the size of the reads",
+    [1, 2, 3, 4].map((i) => [request(BLOCK, i * BLOCK)]),
+    "nothing",
+  ],
+  ["a have that is a counter, and a read", [[have(31)], [request(3, BLOCK)]], "nothing"],
+  [
+    "first blocks of one piece after the other",
+    [[600, 601, 603].map((i) => request(i, 0))],
+    "nothing",
+  ],
+  ["reads numbered, by twos", [2, 4, 6, 8].map((i) => [request(20_000 + i, i * BLOCK)]), "nothing"],
+  ["reads of three files", [[request(4, 0)], [request(9, 0)], [request(2, 0)]], "nothing"],
+  // What a swarm says and they do not.
+  ["requests over the end of a small piece", [
+    [request(3, 2 * BLOCK)],
+    [request(3, 3 * BLOCK), request(4, 0)],
+  ], CHAIN],
+  ["pieces asked for in any order", [[request(9000, 0), request(8123, 0)]], CHAIN],
   [
     "reads numbered one by one",
     [2, 3, 4, 5].map((i) => [request(20_000 + i, i * BLOCK)]),
@@ -181,11 +211,11 @@ for (const [name, said, expected] of chains) {
 
 /** What a seed sends: pieces, and between some of them a have. */
 const SEED = join(
-  piece(7, 0),
-  piece(7, BLOCK),
+  piece(207, 0),
+  piece(207, BLOCK),
   have(12),
-  piece(7, 2 * BLOCK),
-  piece(7, 3 * BLOCK),
+  piece(207, 2 * BLOCK),
+  piece(207, 3 * BLOCK),
 );
 
 for (const size of [17, 100, 536, 1448, 9000, 65_000]) {
@@ -265,8 +295,8 @@ Deno.test("MessageChains gives a direction up after 72 KiB", () => {
 
 Deno.test("MessageChains keeps slots and directions apart, and forgets on reset", () => {
   const chains = new MessageChains(2);
-  const first = request(1, 0);
-  const second = request(1, BLOCK);
+  const first = request(101, 0);
+  const second = request(101, BLOCK);
   const see = (slot: number, direction: 0 | 1, position: number, bytes: Uint8Array) =>
     chains.observe(slot, direction, position, bytes, 0, bytes.length);
   assert.equal(see(0, 0, 0, first), null);
@@ -274,7 +304,22 @@ Deno.test("MessageChains keeps slots and directions apart, and forgets on reset"
   assert.equal(see(0, 1, 17, second), null);
   chains.reset(0);
   assert.equal(see(0, 0, 17, second), null);
-  assert.ok(decides(see(1, 0, 34, request(1, 2 * BLOCK))));
+  assert.ok(decides(see(1, 0, 34, request(101, 2 * BLOCK))));
+});
+
+Deno.test("MessageChains finds the block that one end asks for and the other sends", () => {
+  const see = (first: Uint8Array, second: Uint8Array) => {
+    const chains = new MessageChains(1);
+    const found = chains.observe(0, 0, 0, first, 0, first.length);
+    return found ?? chains.observe(0, 1, 0, second, 0, second.length);
+  };
+  assert.ok(decides(see(request(3, 2 * BLOCK), piece(3, 2 * BLOCK).slice(0, 1448))));
+  assert.ok(decides(see(piece(3, 0).slice(0, 1448), request(3, 5 * BLOCK)))); // asked in advance
+  assert.equal(see(request(3, 2 * BLOCK), piece(4, 2 * BLOCK).slice(0, 1448)), null);
+  assert.equal(see(request(3, 2 * BLOCK), piece(3, 3 * BLOCK).slice(0, 1448)), null);
+  assert.equal(see(request(3, 2 * BLOCK), request(3, 2 * BLOCK)), null);
+  // A counter that both ends use.
+  assert.equal(see(request(3018, BLOCK), request(3019, 2 * BLOCK)), null);
 });
 
 // First bytes of streams that are cut into messages by a length of 4 bytes, or begin with zeros.

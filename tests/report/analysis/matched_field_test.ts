@@ -40,10 +40,10 @@ const CAPTURED: readonly (readonly [string, number, Partial<EnginePolicy>, strin
     "mse encrypted, lengths of a handshake and messages",
     [],
   ],
-  ["libtorrent-tcp-mid-stream.pcap", 35, {}, "mid-stream chain of peer wire messages", [
-    "0-5 piece: length 16393, id 7: 0000400907",
-    "5-9 index: 00000000",
-    "9-13 begin: 00004000",
+  ["libtorrent-tcp-mid-stream.pcap", 46, {}, "mid-stream chain of peer wire messages", [
+    "469-474 piece: length 16393, id 7: 0000400907",
+    "474-478 index: 0000000f",
+    "478-482 begin: 00000000",
   ]],
   ["aria2-tcp-http-tracker.pcap", 5, {}, "http-tracker announce request", [
     "14-72 info_hash: info_hash=%EF%B7%C4eV%3D%C1%21%BFB%A4s%D1%A5ME%F2%01%85%",
