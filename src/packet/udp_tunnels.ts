@@ -4,6 +4,7 @@
  * What a tunnel's own port carries besides packets (L2TP's control channel, ARP in a VXLAN) is not
  * the beginning of an unknown flow either: it is {@link OPAQUE}.
  */
+import { isBareIp, isMpls } from "./bare_packet.ts";
 import { i32be, u16be } from "./bytes.ts";
 import {
   ETHERTYPE_IPV4,
@@ -127,7 +128,7 @@ function findAnywhere(bytes: Uint8Array, at: number, end: number, wireEnd: numbe
 
 /** The packet itself: FOU, GUE of version 1, Teredo (RFC 4380). L2TP's flags may be the same bits. */
 function findDirect(bytes: Uint8Array, at: number, end: number, wireEnd: number): number {
-  if (isWholeIp(bytes, at, end, wireEnd, 0)) return at * KINDS + IP;
+  if (isBareIp(bytes, at, end, wireEnd)) return at * KINDS + IP;
   return bytes[at + 1] === 2 ? findInL2tp(bytes, at, end, wireEnd) : NO_TUNNEL;
 }
 
@@ -195,7 +196,7 @@ function findInL2tp(bytes: Uint8Array, at: number, end: number, wireEnd: number)
 
 function findInTeredo(bytes: Uint8Array, at: number, end: number, wireEnd: number): number {
   const inner = skipTeredo(bytes, at, end);
-  return inner > at && isWholeIp(bytes, inner, end, wireEnd, 0) ? inner * KINDS + IP : NO_TUNNEL;
+  return inner > at && isBareIp(bytes, inner, end, wireEnd) ? inner * KINDS + IP : NO_TUNNEL;
 }
 
 /** Of the ports that tunnels have for themselves what is none of the above. */
@@ -228,14 +229,7 @@ function findByPort(packet: Packet, at: number, end: number, wireEnd: number): n
     return bytes[at] < 0x40 && isEthernet && isArp(bytes, inner, end) ? OPAQUE : NO_TUNNEL;
   }
   if (isPort(MPLS_PORT, sourcePort, destinationPort)) {
-    for (let label = at; label < at + 16 && end - label >= 8; label += 4) {
-      if ((bytes[label + 2] & 1) === 0) continue;
-      const isFound = isWholeIp(bytes, label + 4, end, wireEnd, 0) ||
-        isWholeFrame(bytes, label + 4, end, wireEnd) ||
-        isWholeFrame(bytes, label + 8, end, wireEnd);
-      return isFound ? at * KINDS + MPLS : NO_TUNNEL;
-    }
-    return NO_TUNNEL;
+    return isMpls(bytes, at, end, wireEnd) ? at * KINDS + MPLS : NO_TUNNEL;
   }
   if (packet.looksIntoMirrors && isPort(TZSP_PORT, sourcePort, destinationPort)) {
     return findInTzsp(bytes, at, end) >= 0 ? at * KINDS + TZSP : NO_TUNNEL;
@@ -312,7 +306,7 @@ function findByProtocol(
   switch (protocol) {
     case IPV4_ENCAPSULATION:
     case IPV6_ENCAPSULATION:
-      return isWholeIp(bytes, inner, end, wireEnd, 0) ? inner * KINDS + IP : NO_TUNNEL;
+      return isBareIp(bytes, inner, end, wireEnd) ? inner * KINDS + IP : NO_TUNNEL;
     case GRE:
       return isWholeGre(bytes, inner, end, wireEnd) ? inner * KINDS + GRE_HEADER : NO_TUNNEL;
     default:

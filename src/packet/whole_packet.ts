@@ -22,7 +22,8 @@ export function isWholeFrame(bytes: Uint8Array, at: number, end: number, wireEnd
 /**
  * Whether the bytes are an IP packet that fills `[at, wireEnd)` but for `padding` bytes: lengths, of
  * IPv4 the header's checksum, of IPv6 a protocol that there is. What a tunnel carries was made by a
- * kernel; other bytes in its place pass with a chance of 2^-36 (IPv4) and 2^-24.
+ * kernel; other bytes in its place pass with a chance of 2^-36 (IPv4) and 2^-24. That is enough behind
+ * a tunnel's header of its own; see `bare_packet.ts` for what stands behind less.
  */
 export function isWholeIp(
   bytes: Uint8Array,

@@ -160,7 +160,7 @@ for (
     ["L2TP's control channel", over(1701, l2tp("c802", "0001 0000 0001 0001 8008 0000 0000 0006"))],
     ["PPP's negotiation in L2TP", over(1701, `0002 0001 0002 ff03c021 01010004`)],
     ["GTP-U's echo", over(2152, `3201 0004 00000000 00010000`)],
-    ["Teredo's bubble", over(3545, ipv6("3b", ""))],
+    ["Teredo's bubble", over(3545, ipv6("3b", "").replaceAll("20010db80", "200100000"))],
     ["a mirror on its way (ERSPAN)", outer("2f", `1000 88be 00000001 1001000500000000 ${FRAME}`)],
   ] as const
 ) {
@@ -260,6 +260,106 @@ Deno.test("any bytes in tunnels: no throw, payload inside the range, tunnels onl
     }),
     { numRuns: 20_000 },
   );
+});
+
+/** The same numbers in every run: the bounds below are of them. */
+function numbers(): () => number {
+  let state = 0x2545_f491;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return state >>> 0;
+  };
+}
+
+/** Of `count` datagrams of random bytes, how many are taken for a tunnel's when `forge` has set some. */
+function taken(count: number, forge: (datagram: Uint8Array, end: number) => void): number {
+  const packet = new Packet();
+  const number = numbers();
+  const bytes = new Uint8Array(28 + 120);
+  let tunnels = 0;
+  for (let i = 0; i < count; i++) {
+    const length = 60 + number() % 60;
+    bytes.set(hex(`4500 ${u16(28 + length)} 0001 4000 4011 0000 c6336401 c6336402`));
+    bytes.set(hex(`9c40 15b3 ${u16(8 + length)} 0000`), 20);
+    for (let at = 28; at < 28 + length; at++) bytes[at] = number() >>> 11;
+    forge(bytes, 28 + length);
+    if (parseIp(packet, bytes, 0, 28 + length) && !packet.tunnelled) continue;
+    tunnels++;
+  }
+  return tunnels;
+}
+
+// A million of random datagrams that have by chance what one in 2^20 has: below 10^-12 in all.
+Deno.test("a datagram of random bytes that begins as IPv6 of its length is no tunnel's", () => {
+  const tunnels = taken(1_000_000, (bytes, end) => {
+    bytes[28] = 0x60 | (bytes[28] & 15);
+    bytes[32] = 0;
+    bytes[33] = end - 68;
+  });
+  assert.equal(tunnels, 0);
+});
+
+// One in 2^36 has length and checksum right, of those one in 15 is to be one at most: 10^-12.
+Deno.test("a datagram of random bytes that begins as IPv4 with its checksum is seldom a tunnel's", () => {
+  const tunnels = taken(20_000, (bytes, end) => {
+    bytes[28] = 0x45;
+    bytes[30] = 0;
+    bytes[31] = end - 28;
+    bytes[38] = bytes[39] = 0;
+    let sum = 0;
+    for (let at = 28; at < 48; at += 2) sum += (bytes[at] << 8) | bytes[at + 1];
+    while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+    bytes[38] = ~sum >>> 8;
+    bytes[39] = ~sum & 255;
+  });
+  assert.ok(tunnels < 20_000 / 15, `${tunnels} of 20 000`);
+});
+
+const TCP_SYN = "1ae1 0035 00000001 00000000 7002 ffff 0000 0000 0204 05b4 0103 0300";
+const TCP_DATA = "1ae1 0035 00000001 00000002 5018 ffff 0000 0000 64656164";
+/** Neighbour solicitation with its checksum. */
+const SOLICITATION = "8700 ef7c 00000000 20010db8000000000000000000000002";
+for (
+  const [name, text, tunnel] of [
+    ["a SYN", ipv6("06", TCP_SYN), true],
+    ["a segment", ipv6("06", TCP_DATA), true],
+    [
+      "a segment, urgent data unflagged",
+      ipv6("06", TCP_DATA.replace("0000 646", "0007 646")),
+      false,
+    ],
+    ["SYN and FIN", ipv6("06", TCP_SYN.replace("7002", "7003")), false],
+    ["a datagram of another length", ipv6("11", `${DATAGRAM} 00`), false],
+    ["a datagram of another length in IPv4", ipv4("11", `${DATAGRAM} 00`), false],
+    ["hop-by-hop options", ipv6("00", `1100 0502 0000 0100 ${DATAGRAM}`), true],
+    ["the first fragment", ipv6("2c", `1100 0001 00000007 ${DATAGRAM} 00000000`), true],
+    ["the last fragment", ipv6("2c", `1100 0008 00000007 ${"ab".repeat(9)}`), true],
+    ["a fragment with a reserved byte", ipv6("2c", `11ff 0008 00000007 ${"ab".repeat(9)}`), false],
+    ["neighbour discovery", ipv6("3a", SOLICITATION), true],
+    ["ICMP with a wrong checksum", ipv6("3a", SOLICITATION.replace("ef7c", "ef7d")), false],
+    ["ESP", ipv6("32", "ab".repeat(60)), false],
+    ["IPv4 in IPv6", ipv6("04", V4), true],
+    ["IPv4 in IPv6, broken", ipv6("04", broken), false],
+    ["GRE in IPv6", ipv6("2f", `0000 0800 ${V4}`), true],
+  ] as const
+) {
+  Deno.test(`parseIp() takes ${name} after FOU's header for ${tunnel ? "a" : "no"} tunnel`, () => {
+    const packet = new Packet();
+    const bytes = hex(over(5555, text));
+    const isRead = parseIp(packet, bytes, 0, bytes.length);
+    assert.equal(!isRead || packet.tunnelled, tunnel);
+  });
+}
+
+Deno.test("parseIp() looks into FOU whose packets a snapshot length has cut", () => {
+  for (const [text, snap] of [[ipv6("06", TCP_DATA + "00".repeat(900)), 88], [V6, 76]] as const) {
+    const packet = new Packet();
+    const bytes = hex(over(5555, text));
+    assert.equal(parseIp(packet, bytes, 0, snap), true);
+    assert.ok(packet.tunnelled && packet.payloadLength > packet.payloadEnd - packet.payloadStart);
+  }
 });
 
 Deno.test("a datagram of random bytes on any port is no tunnel's", () => {
