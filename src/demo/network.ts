@@ -139,6 +139,8 @@ export class Network implements AsyncDisposable {
 
   /** Makes `program` end with the network. */
   adopt(program: Program): void {
+    // Started by what has not noticed yet that the network is going.
+    if (this.disposing !== null) program.kill("SIGKILL");
     this.programs.add(program);
     program.status.then(() => this.programs.delete(program));
   }

@@ -1,3 +1,4 @@
+import type { Host } from "../../../src/demo/network.ts";
 import { type Client, type ClientOptions, prepare, refuse, RunningClient } from "../client.ts";
 import { retry } from "./transmission.ts";
 
@@ -45,8 +46,7 @@ export const deluge: Client = {
       log: `${directory}/log`,
       env: { HOME: directory },
     });
-    const console = (order: string) =>
-      host.run(["env", `HOME=${directory}`, "deluge-console", "-c", directory, order], CONSOLE_MS);
+    const console = (order: string) => orderConsole(host, directory, order);
     await program.printedMatch(/(Listening|listening|Starting|ready)/);
     const what = options.magnet ? options.torrent.magnet : torrent;
     const added = async () => {
@@ -54,14 +54,29 @@ export const deluge: Client = {
       if (!info.includes(options.torrent.infoHash)) throw new Error(`not added: ${info}`);
       return info;
     };
-    await retry(added, CONSOLE_MS);
+    await retry(added, CONSOLE_MS, program);
     if (options.role === "seed") {
       const seeding = async () => {
         const info = await console("info");
         if (!/^\[S\]/m.test(info)) throw new Error(`not seeding: ${info}`);
       };
-      await retry(seeding, CONSOLE_MS);
+      await retry(seeding, CONSOLE_MS, program);
     }
     return new RunningClient(options, program);
   },
 };
+
+/**
+ * Gives the console an order and what it prints. As a program of the lab, which ends it with the rest
+ * when the test is over before: left alone it waits for its daemon for ever, with what it inherited.
+ */
+async function orderConsole(host: Host, directory: string, order: string): Promise<string> {
+  const console = host.spawn(["deluge-console", "-c", directory, order], {
+    env: { HOME: directory },
+  });
+  const timer = setTimeout(() => console.kill("SIGKILL"), CONSOLE_MS);
+  const { success } = await console.status;
+  clearTimeout(timer);
+  if (!success) throw new Error(`deluge-console "${order}" has failed: ${console.text()}`);
+  return console.text();
+}

@@ -1,3 +1,4 @@
+import type { Program } from "../../../src/demo/program.ts";
 import { PATIENCE_MS } from "../../until.ts";
 import { type Client, type ClientOptions, prepare, refuse, RunningClient } from "../client.ts";
 
@@ -50,14 +51,18 @@ export const transmission: Client = {
   },
 };
 
-/** Repeats `attempt` until it succeeds; throws its last failure when the time is up. */
-export async function retry<T>(attempt: () => Promise<T>, timeoutMs: number): Promise<T> {
+/** Repeats `attempt` until it succeeds; throws its last failure when the time is up, or `program` has ended. */
+export async function retry<T>(
+  attempt: () => Promise<T>,
+  timeoutMs: number,
+  program?: Program,
+): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   while (true) {
     try {
       return await attempt();
     } catch (cause) {
-      if (performance.now() > deadline) throw cause;
+      if (performance.now() > deadline || program?.exit != null) throw cause;
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
   }
