@@ -38,9 +38,31 @@ const ipv6 = NAMES.filter((client) => client !== "deluge").flatMap((client) =>
     .map((mode) => same(client, mode, "direct", { family: 6, seeders: SWARM }))
 );
 
+/** One encrypted peer and nothing else that could show what it is; and where all such are dropped. */
+const lone = NAMES.flatMap((client) =>
+  CLIENTS[client].modes.filter((mode) => mode.startsWith("mse")).flatMap((mode) => [
+    same(client, mode, "direct"),
+    same(client, mode, "direct", { settings: { POLICY: "strict" } }),
+  ])
+);
+
+/** Whose seeders are slow, on a link or by themselves, as most peers of the internet are. */
+const SLOW = ["transmission", "aria2", "rtorrent", "libtorrent"];
+const RESET = { RESET_OLDER: "true" };
+const slow = SLOW.flatMap((client) =>
+  (["link", "client"] as const).flatMap((by) => {
+    const rate = { bytesPerSecond: by === "link" ? 50_000 : 100_000, by };
+    const swarm = (more: Partial<Row>) =>
+      same(client, "mse-rc4", "direct", { seeders: SWARM, rate, ...more });
+    const running = { midTransfer: true };
+    return [swarm({}), swarm(running), swarm({ ...running, settings: RESET })];
+  })
+);
+
 /** Transfers that were running when the blocker started. */
 const running = NAMES.flatMap((client) =>
   CLIENTS[client].modes.filter((mode) => mode !== "mse-plain" && mode !== "default")
+    .filter((mode) => !(mode === "mse-rc4" && SLOW.includes(client)))
     .map((mode) =>
       same(client, mode, "direct", {
         midTransfer: true,
@@ -53,6 +75,8 @@ const running = NAMES.flatMap((client) =>
 export const ALL_ROWS: readonly Row[] = [
   ...direct,
   ...ipv6,
+  ...lone,
+  ...slow,
   ...running,
   ...discoveries,
   ...pairs,

@@ -1,21 +1,24 @@
 /**
  * The client matrix: every row of rows.ts with real clients in network namespaces, as a table.
  *
- *     deno task matrix [--quick] [--jobs 2] [--markdown docs/client_matrix.md] [WORD…]
+ *     deno task matrix [--quick] [--jobs 2] [--minutes 50] [--markdown docs/CLIENT-MATRIX.md] [WORD…]
  *
- * Words choose the rows whose name holds all of them. Exit status 1 when something got through.
+ * Words choose the rows whose name holds all of them. After `--minutes` no further row is begun, and
+ * the table names those left out. Exit status 1 when something got through.
  */
 
 import { parseArgs } from "node:util";
 import { CLIENTS, labImpossible, programPresent } from "../../lab/lab.ts";
 import { ALL_ROWS, QUICK_ROWS } from "./rows.ts";
-import { isBlocked, rowName, type RowResult, runRow } from "./row.ts";
+import { type Row, rowName, type RowResult, runRow } from "./row.ts";
+import { COLUMNS, outcome, type Skipped, summarize, table } from "./table.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     quick: { type: "boolean", default: false },
     jobs: { type: "string", default: "2" },
+    minutes: { type: "string", default: "600" },
     markdown: { type: "string" },
   },
 });
@@ -25,79 +28,81 @@ if (impossible !== null) {
   Deno.exit(1);
 }
 
-const rows = (values.quick ? QUICK_ROWS : ALL_ROWS).filter((row) =>
-  positionals.every((word) => rowName(row).includes(word)) &&
-  [row.seeder, row.leecher].every((client) => programPresent(CLIENTS[client].program))
-);
-const results: RowResult[] = [];
-const waiting = [...rows.entries()];
 const began = performance.now();
-await Promise.all(Array.from({ length: Number(values.jobs) }, async () => {
+const minutes = () => (performance.now() - began) / 60_000;
+
+/** Why a row cannot run here, or null. */
+function missing(row: Row): string | null {
+  for (const name of [row.seeder, row.leecher]) {
+    const { program } = CLIENTS[name];
+    if (!programPresent(program)) return `${program} is not there`;
+  }
+  return null;
+}
+
+const chosen = (values.quick ? QUICK_ROWS : ALL_ROWS).filter((row) =>
+  positionals.every((word) => rowName(row).includes(word))
+);
+const skipped: [Row, string][] = [];
+const waiting: [number, Row][] = [];
+for (const [index, row] of chosen.entries()) {
+  const reason = missing(row);
+  if (reason === null) waiting.push([index, row]);
+  else skipped.push([row, reason]);
+}
+const results: RowResult[] = [];
+
+async function worker(): Promise<void> {
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
     const [index, row] = next;
+    if (minutes() > Number(values.minutes)) {
+      skipped.push([row, `not begun within ${values.minutes} minutes`]);
+      continue;
+    }
     let result = await runRow(row);
     // A client that did not start on a busy machine says nothing about the blocker.
     if (result.problem !== undefined) result = await runRow(row);
     results[index] = result;
-    const minutes = Math.round((performance.now() - began) / 60_000);
-    console.log(`${minutes} min, ${waiting.length} to go: ${describe(result)}`);
+    console.log(`${Math.round(minutes())} min, ${waiting.length} to go: ${describe(result)}`);
+    await write();
   }
-}));
-
-const blocked = results.filter(isBlocked).length;
-const problems = results.filter(({ problem }) => problem !== undefined).length;
-const unproven = results.filter(({ completes }) => !completes).length - problems;
-const through = results.length - blocked - unproven - problems;
-const table = markdown(results);
-console.log(`\n${table}`);
-console.log(
-  `${results.length} rows: ${blocked} blocked with 0 bytes, ${through} got something through, ` +
-    `${unproven} do not complete without btblocker either, ${problems} failed in the laboratory`,
-);
-if (values.markdown !== undefined) {
-  await Deno.writeTextFile(values.markdown, `${heading()}\n${table}`);
 }
+await Promise.all(Array.from({ length: Number(values.jobs) }, worker));
+
+const done = results.filter((result) => result !== undefined);
+console.log(`\n${table(done)}\n${sums(done)}`);
+for (const [row, reason] of skipped) console.log(`not run: ${rowName(row)}: ${reason}`);
+const { through, problems } = summarize(done);
 Deno.exit(through + problems > 0 ? 1 : 0);
 
-function outcome(result: RowResult): string {
-  if (result.problem !== undefined) return `laboratory: ${result.problem.split("\n")[0]}`;
-  if (!result.completes) return "does not complete without btblocker";
-  return result.bytes === 0 ? "blocked, 0 bytes" : `**${result.bytes} bytes**`;
-}
-
 function describe(result: RowResult): string {
-  return `${rowName(result.row)}: ${outcome(result)} (${result.methods.join(", ")})`;
+  const { row, bytes, lateBytes, wireBytes, methods } = result;
+  const counts = row.midTransfer
+    ? `${bytes} bytes verified, ${lateBytes} late`
+    : `${bytes} verified`;
+  return `${rowName(row)}: ${outcome(result)}, ${counts}, ${wireBytes} on the wire (${
+    methods.join(", ")
+  })`;
 }
 
-function markdown(all: readonly RowResult[]): string {
-  const head = [
-    "Seeder",
-    "Leecher",
-    "Mode",
-    "Peers by",
-    "IP",
-    "Seeders",
-    "Without",
-    "With btblocker",
-    "Seen as",
-  ];
-  const lines = all.map((result) => {
-    const { seeder, leecher, mode, discovery, family, seeders, midTransfer } = result.row;
-    const without = result.completes ? `${result.seconds.toFixed(1)} s` : "–";
-    return [
-      seeder,
-      leecher,
-      midTransfer ? `${mode}, running` : mode,
-      discovery,
-      family,
-      seeders,
-      without,
-      outcome(result),
-      result.methods.join(", "),
-    ];
-  });
-  const format = (cells: readonly (string | number)[]) => `| ${cells.join(" | ")} |`;
-  return [format(head), format(head.map(() => "---")), ...lines.map(format)].join("\n") + "\n";
+function sums(all: readonly RowResult[]): string {
+  const { blocked, through, unproven, problems } = summarize(all);
+  return `${all.length} rows: ${blocked} blocked, ${through} let through, ${unproven} do not ` +
+    `complete without btblocker either and prove nothing, ${problems} failed in the laboratory.`;
+}
+
+/** After each row: a matrix that is cut off leaves what it has. */
+async function write(): Promise<void> {
+  if (values.markdown === undefined) return;
+  const all = results.filter((result) => result !== undefined);
+  const text = [heading(), COLUMNS, sums(all), "", table(all), notRun(skipped)].join("\n");
+  await Deno.writeTextFile(values.markdown, text);
+}
+
+function notRun(rows: Skipped): string {
+  if (rows.length === 0) return "";
+  const lines = rows.map(([row, reason]) => `- ${rowName(row)}: ${reason}`);
+  return `\n## Not run\n\n${lines.join("\n")}\n`;
 }
 
 function heading(): string {
@@ -109,16 +114,14 @@ function heading(): string {
     "rtorrent",
     "deluged",
     "python3-libtorrent",
+    "ktorrent",
+    "ctorrent",
+    "biglybt",
   ];
   const query = ["-W", "-f", "${Package} ${Version}\\n", ...packages];
   const { stdout } = new Deno.Command("dpkg-query", { args: query, stderr: "null" }).outputSync();
   const versions = new TextDecoder().decode(stdout).trim().split("\n").join(", ");
   return `# Real clients through btblocker
 
-Made by \`deno task matrix\` on ${date} with ${versions}; Linux ${Deno.osRelease()}.
-
-"Without" is the time to a complete download of 1 MiB without btblocker. "With btblocker" are the
-leecher's verified bytes. "running" rows start btblocker in the middle of a transfer: the bytes are
-those that arrived later than 3 seconds after its start, in 60 seconds.
-`;
+Made by \`deno task matrix\` on ${date} with ${versions}; Linux ${Deno.osRelease()}.`;
 }
