@@ -4,6 +4,7 @@
  * of the connection), and only what stands behind it is judged.
  */
 import {
+  CONNECTION,
   CONTENT_LENGTH,
   decimalAt,
   hexDigit,
@@ -31,6 +32,7 @@ export const GAP = -2;
 const MAX_CHUNK = 0x3fff_ffff;
 
 const CHUNKED = new PrefixSet(["chunked", "gzip, chunked", "deflate, chunked"]);
+const CLOSE = new PrefixSet(["close"]);
 const WEBSOCKET = new PrefixSet(["websocket"]);
 const LF = 0x0a;
 const CR = 0x0d;
@@ -38,6 +40,20 @@ const HEAD_METHOD = 0x48; // "H", of HEAD alone
 const SWITCHING = 101;
 const NO_CONTENT = 204;
 const NOT_MODIFIED = 304;
+
+/**
+ * Whether a response says that it is the connection's last: what the client sends behind it nobody
+ * reads (RFC 9112, section 9.6).
+ */
+export function endsConnection(
+  { isResponse, status, values }: HttpHead,
+  bytes: Uint8Array,
+  end: number,
+): boolean {
+  if (!isResponse || status < 200) return false;
+  const connection = values[CONNECTION];
+  return connection >= 0 && CLOSE.indexOf(bytes, connection, end) >= 0;
+}
 
 export class HttpStreams {
   /** Sequence number of the next byte that matters, by direction. */

@@ -16,7 +16,7 @@ import {
   MID_STREAM,
   OPENING_JUDGED,
 } from "./flow_record.ts";
-import { GAP, type HttpStreams } from "./http_stream.ts";
+import { endsConnection, GAP, type HttpStreams } from "./http_stream.ts";
 import { HIDDEN_HANDSHAKE, readsHandshake } from "./handshake_readings.ts";
 import type { MessageChains } from "./message_chain.ts";
 import { type Finding, FOUND, type Outcome, RELEASE, WAIT } from "./outcome.ts";
@@ -412,6 +412,10 @@ export class TcpInspector {
       }
       let next = end;
       if (head.state !== NOT_HTTP) {
+        if (endsConnection(head, bytes, end)) {
+          this.#flow.lower(HTTP * 3);
+          break;
+        }
         const body = (position + head.bodyStart - from) | 0;
         this.#http.take(slot, direction, head, bytes, body);
         next = this.#http.find(slot, direction, position, bytes, from, end);

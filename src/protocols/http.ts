@@ -47,6 +47,7 @@ export const RANGE = 3;
 export const TRANSFER_ENCODING = 4;
 export const UPGRADE = 5;
 export const USER_AGENT = 6;
+export const CONNECTION = 7;
 const HEADERS = [
   "content-length:",
   "content-type:",
@@ -55,6 +56,7 @@ const HEADERS = [
   "transfer-encoding:",
   "upgrade:",
   "user-agent:",
+  "connection:",
 ];
 /**
  * Headers that browsers send with whatever a page makes them fetch, and that no page can take away

@@ -40,6 +40,12 @@ export const FIRST_BYTES: readonly FirstBytes[] = [
     ">GET /index.html HTTP/1.1\r\nHost: a\r\n\r\n",
     "<HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
   ),
+  kind(
+    "HTTP/1.1, a connection for one request",
+    2,
+    ">GET /index.html HTTP/1.1\r\nHost: a\r\n\r\n",
+    "<HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
+  ),
   kind("lines without a line end", 3, ">hello 1", "<hello 1"),
   kind("lines with a line end", 2, ">hello 1\n", "<hello 1\n"),
   kind("text without a blank", 3, ">hello", "<hello"),

@@ -452,6 +452,24 @@ const rows: readonly Row[] = [
     },
   },
   {
+    name: "an announce behind a response that ends the connection",
+    found: NOTHING,
+    run(test) {
+      const flow = new Conversation(test, "tcp").open();
+      flow.say(0, latin1("GET /index HTTP/1.1\r\nHost: a\r\n\r\n"));
+      const head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\n";
+      flow.say(1, latin1(`${head}hello`)).say(0, ANNOUNCE);
+    },
+  },
+  {
+    name: "an announce right behind another request, before a response that ends the connection",
+    found: TRACKER,
+    run(test) {
+      const flow = new Conversation(test, "tcp").open();
+      flow.say(0, latin1("GET /index HTTP/1.1\r\nHost: a\r\n\r\n")).say(0, ANNOUNCE);
+    },
+  },
+  {
     name: "a handshake through CONNECT whose request is longer than 4 KiB",
     found: NOTHING,
     run(test) {

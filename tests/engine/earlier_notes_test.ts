@@ -1,0 +1,73 @@
+/** When the engine asks what was noted of a flow before its packets came. */
+import assert from "node:assert/strict";
+import { CLEAN } from "../../src/engine/engine.ts";
+import type { EarlierNotes, FlowNotes } from "../../src/engine/earlier_notes.ts";
+import { Conversation, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
+
+/** Has what a test puts there, once; counts how often it was asked. */
+class Notes implements EarlierNotes {
+  next: FlowNotes | null = null;
+  asked = 0;
+
+  take(): FlowNotes | null {
+    this.asked++;
+    const notes = this.next;
+    this.next = null;
+    return notes;
+  }
+}
+
+/** Both SYNs of a connection whose streams begin there, and nothing else. */
+function opened(begin: [number, number], isFromInitiator: boolean): FlowNotes {
+  return {
+    isFromInitiator,
+    isKnown: [true, true],
+    begin,
+    length: [0, 0],
+    packets: [0, 0],
+    handshake: [0, 0],
+    hasAcknowledged: [false, false],
+    inputInterface: [2, 3],
+  };
+}
+
+const GET = latin1("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+const PAGE = latin1("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+/** Where {@link Conversation}'s streams begin, behind their SYNs. */
+const BEGIN: [number, number] = [0x7fff_ff01, 0xffff_fff1 | 0];
+
+/** A connection whose SYNs the kernel noted, and its first two packets. */
+function begun(): { test: TestEngine; notes: Notes; flow: Conversation } {
+  const notes = new Notes();
+  const test = new TestEngine({}, { notes });
+  const flow = new Conversation(test, "tcp").skipSyns();
+  notes.next = opened([...BEGIN], true);
+  flow.say(0, GET).say(1, PAGE);
+  return { test, notes, flow };
+}
+
+Deno.test("notes: a connection's first packet asks, those that go on where it stands do not", () => {
+  const { notes, flow } = begun();
+  assert.equal(notes.asked, 1);
+  flow.say(0, GET).say(1, PAGE);
+  assert.equal(notes.asked, 1);
+});
+
+Deno.test("notes: a later connection on the same ports is one of its own", () => {
+  for (const side of [0, 1] as const) {
+    const { test, notes } = begun();
+    const later = new Conversation(test, "tcp").skipSyns([77, 99]);
+    notes.next = opened([78, 100], side === 0);
+    later.say(side, HANDSHAKE);
+    assert.equal(notes.asked, 2);
+    assert.deepEqual(test.found, ["peer-wire proof"]);
+  }
+});
+
+Deno.test("notes: a flow that was let go asks again", () => {
+  const { notes, flow } = begun();
+  while (flow.lastVerdict !== CLEAN) flow.say(0, GET).say(1, PAGE);
+  const before = notes.asked;
+  flow.say(0, GET);
+  assert.equal(notes.asked, before + 1);
+});
