@@ -54,7 +54,7 @@ new Networks(ours).replace([parseNetwork("12.0.0.0/8")!]); // whose datagrams ca
 const uplinks = new SharedArrayBuffer(4);
 const worker = new WorkerBans({
   ...{ handles, target: "source", durationMs: 3_600_000, escalation: null, requiresReply: false },
-  ...{ never, ours, uplinks },
+  ...{ never, ours, uplinks, own: new SharedArrayBuffer(Networks.byteLength(1)), openPorts: [] },
 });
 const policy = {
   ...{ strict: false, blockSocks: false, blockMentions: false },

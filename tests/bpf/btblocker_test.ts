@@ -16,6 +16,7 @@ import { Bans, REASON_FLEET, REASON_MANUAL } from "../../src/gateway/bans/bans.t
 import { parseNetwork } from "../../src/gateway/network/networks.ts";
 import { address, bytes } from "../gateway/bytes.ts";
 import { addressKey, networkKey } from "../../src/gateway/bans/ban_key.ts";
+import { writeOpenPorts, writeOwnAddresses } from "../../src/gateway/bans/open_ports.ts";
 import { bpfProblem, isTestableAtTc, loadProgram, verdict, verdictOf } from "./program.ts";
 
 // Headers, typed from the specifications. Checksums are not looked at.
@@ -407,4 +408,76 @@ Deno.test("XDP: bans of IPv6 of an earlier run hold on with another BAN_PREFIX",
   assert.equal(judged("20010db8000000010000000000000007"), "pass", "no wider than it was");
   after.ban(address("2001:db8::7"), 0, 17, 6881, 3600 * SECOND, 0);
   assert.equal(judged("20010db8000000010000000000000007"), "drop");
+});
+
+// From banned addresses, with 20000 open on 192.168.1.1 and 2001:db8::1. Headers as above.
+const NEIGHBOUR = "60000000 0008 3a ff"; // RFC 4861: ICMPv6, hop limit 255
+const openCases: readonly Case[] = [
+  test("UDP to the open port", L2, eth(IPV4, ip4(FROM) + UDP), "pass"),
+  test("of a VLAN", L2, eth(VLAN, IPV4 + ip4(FROM) + UDP), "pass"),
+  test("TCP to it", L2, eth(IPV4, ip4Tcp(FROM) + TCP), "pass"),
+  test("behind options", L2, eth(IPV4, ip4Options(FROM) + UDP), "pass"),
+  test("behind the longest header", L2, eth(IPV4, ip4Longest(FROM) + UDP), "pass"),
+  test("without a link header", L3, ip4(FROM) + UDP, "pass"),
+  test("IPv6", L2, eth(IPV6, ip6(FROM6) + UDP), "pass"),
+  test("IPv6 behind an extension", L2, eth(IPV6, ip6(FROM6, "00") + HOP_BY_HOP + UDP), "pass"),
+  test("the port beside it", L2, eth(IPV4, ip4(FROM) + UDP.replace("4e20", "4e21")), "drop"),
+  test("the port 32 beside it", L2, eth(IPV4, ip4(FROM) + UDP.replace("4e20", "4e40")), "drop"),
+  test(
+    "from it to another",
+    L2,
+    eth(IPV4, ip4(FROM) + UDP.replace("1ae1 4e20", "4e20 1ae1")),
+    "drop",
+  ),
+  test("of another machine", L2, eth(IPV4, ip4(FROM).replace(TO, "c0a80102") + UDP), "drop"),
+  test("of another machine, IPv6", L2, eth(IPV6, ip6(FROM6).replace(TO6, OTHER6) + UDP), "drop"),
+  test("a later fragment", L2, eth(IPV4, ip4LaterFragment(FROM) + UDP), "drop"),
+  test("ICMP", L2, eth(IPV4, ip4(FROM).replace("4011", "4001") + UDP), "drop"),
+  test("cut before the port", L2, eth(IPV4, ip4(FROM) + "1ae1"), "drop"),
+  test(
+    "a neighbour's solicitation (type 135)",
+    L2,
+    eth(IPV6, `${NEIGHBOUR} ${FROM6} ${TO6} 87 00 0000 00000000`),
+    "pass",
+  ),
+  test(
+    "the same from afar",
+    L2,
+    eth(IPV6, `${NEIGHBOUR.replace("ff", "fe")} ${FROM6} ${TO6} 87 00 0000 00000000`),
+    "drop",
+  ),
+  test(
+    "an echo request",
+    L2,
+    eth(IPV6, `${NEIGHBOUR} ${FROM6} ${TO6} 80 00 0000 00000000`),
+    "drop",
+  ),
+];
+
+Deno.test("XDP, tc: a banned sender reaches open ports of this machine, and no more", {
+  ignore: bpfProblem !== null,
+}, () => {
+  using program = loadProgram({}); // one for all rows: loading it takes longest
+  const bans = bansOver(program, "ip");
+  for (const banned of ["10.9.1.2", "2001:db8::7"]) {
+    bans.add(addressKey(address(banned)), 3600 * SECOND, REASON_MANUAL);
+  }
+  const setUp = (own: string[], ports: number[]) => {
+    writeOwnAddresses(program.ownAddresses, own.map((text) => address(text)));
+    writeOpenPorts(program.openPorts, ports);
+  };
+  const expect = (one: Case, wanted: Case["wanted"], when: string) => {
+    for (const entry of entriesOf(one)) {
+      const told = `${one.name}, ${entry}, ${when}`;
+      assert.equal(verdictOf(program, entry, bytes(one.packet)), wanted, told);
+    }
+  };
+  const own = ["192.168.1.1", "2001:db8::1"];
+  const rows = openCases.filter(({ name }) => !/neighbour/.test(name)); // not a matter of ports
+  setUp(own, [22, 20_000]);
+  for (const one of openCases) expect(one, one.wanted, "open");
+  setUp(own, [22]);
+  for (const one of rows) expect(one, "drop", "shut by a reload");
+  setUp(["192.168.1.9"], [22, 20_000]);
+  for (const one of rows) expect(one, "drop", "the address gone");
 });

@@ -69,6 +69,7 @@ async function main(settings: FilterSettings): Promise<void> {
     drops: () => Object.fromEntries(side.xdp?.drops() ?? []),
     size: () => side.bans.size,
     heard: () => Object.fromEntries(heard),
+    openPorts: (ports) => side.setOpenPorts(ports as number[]),
     whitelist: (networks) => side.setWhitelist(networks as string[]),
     banEndpoint: (argument) => {
       const { address, port } = argument as { address: string; port: number };

@@ -6,7 +6,7 @@ import type { XdpAttachment } from "../../src/gateway/bans/xdp.ts";
 import { programPresent } from "../lab/lab.ts";
 import { programsOnLinks } from "../lab/programs_on_links.ts";
 import { until } from "../until.ts";
-import type { Heard } from "./filter_process.ts";
+import { type Heard, PORT } from "./filter_process.ts";
 import { type Filter, namespaceProblem, Namespaces } from "./namespaces.ts";
 
 const ignore = namespaceProblem !== null;
@@ -297,6 +297,32 @@ Deno.test("before Linux 6.6 the filter of tc outlives a crash, is replaced, and 
   await until(isBack, () => "a filter that somebody removed is not put back");
   await second.kill("SIGTERM");
   assert.deepEqual(await filters(), { ours: 0, theirs: false });
+});
+
+Deno.test("a reload opens ports of this machine to the banned, and shuts them", {
+  ignore,
+}, async () => {
+  await using hosts = await Namespaces.create();
+  await hosts.connect("v0", ADDRESSES);
+  hosts.talk(...TALK);
+  for (const xdpMode of ["generic", "tc"] as const) {
+    const settings = { interfaces: ["v0"], openPorts: [22, PORT], xdpMode };
+    const filter = await hosts.startFilter(settings);
+    await add(filter, [BANNED, BANNED6, REVERSED]);
+    // Sees that they pass by what comes after the ban is in force.
+    for (const source of [BANNED, BANNED6, REVERSED]) await filter.hears(source, true);
+    await filter.ask("openPorts", [22, PORT + 1]);
+    for (const source of [BANNED, BANNED6, REVERSED]) await filter.hears(source, false);
+    await filter.ask("openPorts", [PORT]);
+    for (const source of [BANNED, BANNED6, REVERSED]) await filter.hears(source, true);
+    // Of an address that is no longer this machine's own nothing is open.
+    await hosts.ip("gateway", "address", "delete", "2.1.9.1/24", "dev", "v0");
+    await hosts.ip("gateway", "route", "add", "local", "2.1.9.1", "dev", "v0");
+    await filter.hears(REVERSED, false);
+    await hosts.ip("gateway", "route", "delete", "local", "2.1.9.1", "dev", "v0");
+    await hosts.ip("gateway", "address", "add", "2.1.9.1/24", "dev", "v0");
+    await filter.kill("SIGTERM");
+  }
 });
 
 Deno.test(

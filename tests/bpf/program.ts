@@ -2,6 +2,7 @@
 import { BpfObject } from "../../ffi/bpf.ts";
 import { type BanMapName, ipv6Mask } from "../../src/gateway/bans/ban_codec.ts";
 import { roomFor } from "../../src/gateway/bans/ban_pins.ts";
+import { OPEN_PORT_MAPS } from "../../src/gateway/bans/open_ports.ts";
 import { testRun } from "./test_run.ts";
 
 const XDP_OBJECT = new URL("../../bpf/btblocker.bpf.o", import.meta.url);
@@ -12,11 +13,14 @@ const MAPS = [
   "blocked_networks",
   "bans_in_force",
   "interface_drops",
+  ...OPEN_PORT_MAPS,
 ];
 
 export interface LoadedProgram extends Disposable {
   readonly maps: Readonly<Record<BanMapName, number>>;
   readonly inForce: number;
+  readonly ownAddresses: number;
+  readonly openPorts: number;
   readonly dropsMap: number;
   readonly l2: number;
   readonly l3: number;
@@ -49,6 +53,8 @@ export function loadProgram(options: ProgramSettings): LoadedProgram {
     },
     inForce: object.mapFd("bans_in_force"),
     dropsMap: object.mapFd("interface_drops"),
+    ownAddresses: object.mapFd("own_addresses"),
+    openPorts: object.mapFd("open_ports"),
     l2: object.programFd("btblocker_l2"),
     l3: object.programFd("btblocker_l3"),
     tc: tcObject.programFd("btblocker_tc"),

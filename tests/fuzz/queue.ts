@@ -71,6 +71,7 @@ export class QueueHarness {
         ...{ target: "both", durationMs: 50, escalation: null, requiresReply: true },
         uplinks: new SharedArrayBuffer(4),
         ...{ never: networks("127.0.0.0/8"), ours: networks("10.0.0.0/8") },
+        ...{ own: networks("10.0.0.1"), openPorts: [22] },
       } as ConstructorParameters<typeof WorkerBans>[0],
     );
     this.#judge = new QueueJudge({

@@ -63,6 +63,7 @@ export class BanSide implements Disposable {
   readonly #undo: DisposableStack;
   readonly #log: LogLine;
   readonly #monitoring: { on: boolean };
+  #openPorts: readonly number[] = [];
   #lastProblem = "";
   readonly #newlyNever = new NewlyNever();
   #leftOut = 0;
@@ -124,8 +125,12 @@ export class BanSide implements Disposable {
     this.#undo.defer(() => clearInterval(timer));
   }
 
-  /** Ports of this machine itself that banned addresses reach all the same. */
+  /**
+   * Ports of this machine itself that banned addresses reach all the same: at once in the kernel, in
+   * the workers with their next {@link workerSetup}.
+   */
   setOpenPorts(ports: readonly number[]): void {
+    this.#openPorts = ports;
     this.xdp?.openPorts(ports);
   }
 
@@ -207,6 +212,8 @@ export class BanSide implements Disposable {
       never: this.local.neverBuffer,
       ours: this.local.oursBuffer,
       uplinks: this.local.uplinksBuffer,
+      own: this.local.ownBuffer,
+      openPorts: this.#openPorts,
     };
   }
 

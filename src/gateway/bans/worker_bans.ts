@@ -9,6 +9,9 @@ import { type BanHandles, Bans, reasonOf } from "./bans.ts";
 import { formatNetwork, Networks } from "../network/networks.ts";
 import type { Escalation } from "./offenders.ts";
 
+/** Ports there are. */
+const PORTS = 65_536;
+
 /** All of it can be posted to a worker; post it again when a setting changes. */
 export interface WorkerBansSetup {
   readonly handles: BanHandles;
@@ -18,10 +21,13 @@ export interface WorkerBansSetup {
   readonly escalation: Escalation | null;
   /** BAN_REQUIRES_REPLY: only senders that were seen to be real are banned. */
   readonly requiresReply: boolean;
-  /** `LocalAddresses.neverBuffer`, `oursBuffer` and `uplinksBuffer`. */
+  /** `LocalAddresses.neverBuffer`, `oursBuffer`, `uplinksBuffer` and `ownBuffer`. */
   readonly never: SharedArrayBuffer;
   readonly ours: SharedArrayBuffer;
   readonly uplinks: SharedArrayBuffer;
+  readonly own: SharedArrayBuffer;
+  /** Ports of this machine that banned addresses reach all the same (WHITELIST_PORTS). */
+  readonly openPorts: readonly number[];
 }
 
 /** One end that a detection got banned. */
@@ -36,11 +42,16 @@ export class WorkerBans {
   readonly #policy: BanPolicy;
   readonly #durationMs: number;
   readonly #escalation: Escalation | null;
+  readonly #own: Networks;
+  /** 1 where a port stays open. */
+  readonly #openPorts = new Uint8Array(PORTS);
 
   constructor(setup: WorkerBansSetup) {
     this.#bans = new Bans(setup.handles);
     this.#durationMs = setup.durationMs;
     this.#escalation = setup.escalation;
+    this.#own = new Networks(setup.own);
+    for (const port of setup.openPorts) this.#openPorts[port] = 1;
     this.#policy = {
       target: setup.target,
       requiresReply: setup.requiresReply,
@@ -55,16 +66,33 @@ export class WorkerBans {
    * its own ends are asked about, as by XDP: an address inside may be anybody's.
    */
   drops(packet: Packet): boolean {
-    const bans = this.#bans;
     const { timeMs } = packet;
     if (packet.tunnelled) {
-      const { carrierAddress, carrierSourcePort, carrierDestinationPort } = packet;
-      return bans.drops(carrierAddress, 0, PROTOCOL_UDP, carrierSourcePort, timeMs) ||
-        bans.drops(carrierAddress, 4, PROTOCOL_UDP, carrierDestinationPort, timeMs);
+      const { carrierAddress: ends, carrierSourcePort: from, carrierDestinationPort: to } = packet;
+      return this.#isBetweenBanned(ends, PROTOCOL_UDP, from, to, timeMs);
     }
     const { address, protocol, sourcePort, destinationPort } = packet;
-    return bans.drops(address, 0, protocol, sourcePort, timeMs) ||
-      bans.drops(address, 4, protocol, destinationPort, timeMs);
+    return this.#isBetweenBanned(address, protocol, sourcePort, destinationPort, timeMs);
+  }
+
+  /** @param words source and destination */
+  #isBetweenBanned(
+    words: Int32Array,
+    protocol: number,
+    sourcePort: number,
+    destinationPort: number,
+    timeMs: number,
+  ): boolean {
+    const bans = this.#bans;
+    return !this.#staysOpen(words, 4, destinationPort) &&
+        bans.drops(words, 0, protocol, sourcePort, timeMs) ||
+      !this.#staysOpen(words, 0, sourcePort) &&
+        bans.drops(words, 4, protocol, destinationPort, timeMs);
+  }
+
+  /** Whether this end is a service of this machine that whoever is banned reaches all the same. */
+  #staysOpen(words: Int32Array, at: number, port: number): boolean {
+    return this.#openPorts[port] !== 0 && this.#own.contains(words, at);
   }
 
   /** Bans whom the policy says; in the kernel when this returns. */

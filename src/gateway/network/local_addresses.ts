@@ -25,6 +25,8 @@ const RESOLVER_FILES = [
 /** Room for so many networks in each set, of which WHITELIST_IPS may take most. */
 const CAPACITY = 24_576;
 const WHITELIST_MOST = 12_288;
+/** Room for so many addresses of its own, as in the kernel's map (bpf/layout.h). */
+const OWN_MOST = 4_096;
 /** Next hops told apart: at a large internet exchange a router has some thousand. */
 const HOPS_MOST = 8_192;
 /** All routes are read anew after this many times what the last reading took. */
@@ -46,10 +48,13 @@ export class LocalAddresses implements Disposable {
   readonly neverBuffer = new SharedArrayBuffer(Networks.byteLength(CAPACITY));
   /** Networks of ours, for BAN_TARGET=remote. */
   readonly oursBuffer = new SharedArrayBuffer(Networks.byteLength(CAPACITY));
+  /** This machine's own addresses. */
+  readonly ownBuffer = new SharedArrayBuffer(Networks.byteLength(OWN_MOST));
   /** Numbers of the interfaces of the default routes, 0 for none: read with {@link isUplink}. */
   readonly uplinksBuffer = new SharedArrayBuffer(MOST_UPLINKS * Int32Array.BYTES_PER_ELEMENT);
   readonly never = new Networks(this.neverBuffer);
   readonly ours = new Networks(this.oursBuffer);
+  readonly #ownNetworks = new Networks(this.ownBuffer);
   #whitelist: readonly Network[];
   #events: NetlinkEvents | null = NetlinkEvents.ofRoutes(); // before the first reading, to miss nothing
   #defaultInterfaces: readonly string[] = [];
@@ -180,6 +185,7 @@ export class LocalAddresses implements Disposable {
     this.#leftOut = this.never.replace(never) + Math.max(0, hops.length - HOPS_MOST);
     this.ours.replace(ours);
     this.#own = own;
+    this.#ownNetworks.replace(own.map((words) => ({ words, bits: 128 })));
   }
 
   [Symbol.dispose](): void {

@@ -15,6 +15,7 @@ const ignore = Deno.build.os !== "linux";
 const UDP = 17;
 const CLIENT = "192.168.1.100";
 const PEER = "198.51.100.9";
+const GATEWAY = "192.168.1.1";
 
 function shared(...texts: string[]): SharedArrayBuffer {
   const buffer = new SharedArrayBuffer(Networks.byteLength(8));
@@ -33,6 +34,7 @@ function workerBans(
     handles: { table, scope, maps: {} },
     ...{ target, durationMs: 60_000, escalation: null, requiresReply, uplinks },
     ...{ never: shared("203.0.113.1"), ours: shared("192.168.0.0/16") },
+    ...{ own: shared(GATEWAY), openPorts: [22, 2222] },
   });
 }
 
@@ -126,3 +128,27 @@ Deno.test("with BAN_REQUIRES_REPLY=false ban() of a sender who may be forged", {
   const forged = detection(CLIENT, PEER, { real: 0 });
   assert.deepEqual(whom(workerBans("source", "ip", false), forged, HOOK_FORWARD), [CLIENT]);
 });
+
+// From or to the banned client: [what, source, its port, destination, its port, dropped]
+const managing = [
+  ["SSH to this machine", CLIENT, 50_000, GATEWAY, 22, false],
+  ["its answer", GATEWAY, 22, CLIENT, 50_000, false],
+  ["another port of this machine", CLIENT, 50_000, GATEWAY, 80, true],
+  ["its answer", GATEWAY, 80, CLIENT, 50_000, true],
+  ["from an open port to a shut one", CLIENT, 22, GATEWAY, 80, true],
+  ["an open port of another machine", CLIENT, 50_000, PEER, 22, true],
+  ["its answer", PEER, 22, CLIENT, 50_000, true],
+  ["a call of this machine to an open port", GATEWAY, 50_000, CLIENT, 22, true],
+] as const;
+
+for (const [what, source, sourcePort, destination, port, dropped] of managing) {
+  const name = `of a banned address, ${what} (${source}:${sourcePort} to ${destination}:${port})`;
+  Deno.test(`${name} ${dropped ? "is dropped" : "passes"}`, { ignore }, () => {
+    for (const scope of ["ip", "endpoint"] as const) {
+      const bans = workerBans("source", scope);
+      const own = source === CLIENT ? sourcePort : port;
+      whom(bans, { ...detection(CLIENT, PEER), sourcePort: own }, HOOK_FORWARD);
+      assert.equal(bans.drops(packet(source, sourcePort, destination, port)), dropped, scope);
+    }
+  });
+}
