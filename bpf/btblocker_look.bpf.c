@@ -44,9 +44,6 @@ struct cursor {
 /* Bytes of a stream behind which nothing of a handshake can stand; and of a window, so far. */
 #define BEHIND_OPENING 64
 #define WINDOW 65536
-/* A UDP flow is clean after so much of both sides, as src/engine/release.ts has it. */
-#define UDP_PACKETS 8
-#define UDP_BYTES 8192
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

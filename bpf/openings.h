@@ -5,6 +5,9 @@
 
 #define HEAD_LENGTH 48
 #define OPENING_KINDS 8
+/* A UDP flow is clean after so much of both sides, as src/engine/release.ts has it. */
+#define UDP_PACKETS 8
+#define UDP_BYTES 8192
 #define TLS_CLIENT_HELLO 1
 #define TLS_SERVER_HELLO 2
 #define TLS_ALERT 3

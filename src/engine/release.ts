@@ -30,9 +30,12 @@ const ENCRYPTED_BYTES = 32_768;
 /** The same while the lengths of its segments are those of requests or of blocks. */
 const RHYTHM_BYTES = 1 << 20;
 
-/** UDP: datagrams, and bytes, of both directions of a flow without a hint. */
-const UDP_PACKETS = 8;
-const UDP_BYTES = 8192;
+/**
+ * UDP: datagrams, and bytes, of both directions of a flow without a hint. The kernel's first look keeps
+ * them too (bpf/openings.h).
+ */
+export const UDP_PACKETS = 8;
+export const UDP_BYTES = 8192;
 /** The same with a hint: a tracker's or uTP's exchange is decided within this. */
 const UDP_PACKETS_HINTED = 64;
 /** The same while what hints is so young that a fast flow's clock has not moved. */

@@ -1,4 +1,5 @@
 /** The table of openings as C, for the program of the kernel's first look: bpf/openings.h. */
+import { UDP_BYTES, UDP_PACKETS } from "../../engine/release.ts";
 import { type ByteTest, type Opening, OPENING_KINDS, OPENINGS } from "./openings.ts";
 
 /** Bytes of a payload that the tests and tokens may look at; a connection id of QUIC ends at 47. */
@@ -16,6 +17,9 @@ export function openingsHeader(rows: readonly Opening[] = OPENINGS): string {
     "",
     `#define HEAD_LENGTH ${HEAD_LENGTH}`,
     `#define OPENING_KINDS ${OPENING_KINDS.length}`,
+    "/* A UDP flow is clean after so much of both sides, as src/engine/release.ts has it. */",
+    `#define UDP_PACKETS ${UDP_PACKETS}`,
+    `#define UDP_BYTES ${UDP_BYTES}`,
     ...names,
     ...kinds,
     "",
