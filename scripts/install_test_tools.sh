@@ -21,7 +21,7 @@ packages=(
   netcat-openbsd iperf3 sip-tester coturn ngtcp2-client ngtcp2-server libcoap3-bin nginx-light
   dnsmasq-base bind9-dnsutils
   # neighbours: docs/neighbours.md
-  ufw firewalld dbus
+  ufw firewalld dbus docker.io
   # the unit, the manual, the completions, the guides
   systemd-container logrotate man-db zsh fish jq nix-bin
   # the status page, the metrics
@@ -83,9 +83,13 @@ if ! install "${missing[@]}"; then
   done
 fi
 
-# Firewalls that would come up with the next boot are more than tests may leave behind.
-for unit in firewalld ufw; do
+# Firewalls and engines that would come up with the next boot are more than tests may leave behind.
+for package in firewalld ufw docker.io; do
   case " ${missing[*]} " in
-    *" $unit "*) systemctl disable --quiet "$unit" 2>/dev/null || true ;;
+    *" $package "*)
+      for unit in service socket; do
+        systemctl disable --quiet "${package%.io}.$unit" 2>/dev/null || true
+      done
+      ;;
   esac
 done

@@ -77,17 +77,25 @@ export class Bed implements AsyncDisposable {
    * What of everybody's traffic is served, and how many of a torrent's messages arrive, both families
    * at once.
    */
-  async exchange({ from = this.client, torrenter = this.torrenter } = {}): Promise<Exchange> {
+  async exchange(): Promise<Exchange> {
     const hosts = [this.server.ipv4, this.server.ipv6];
-    const before = this.#arrived();
-    const [visited] = await Promise.all([
-      from.run(traffic("visit", ...hosts)),
-      torrenter.run(traffic("torrent", ...hosts)),
-    ]);
-    return { ...JSON.parse(visited), torrents: this.#arrived() - before };
+    const before = this.torrentsArrived;
+    const [visited] = await Promise.all([this.visit(hosts), this.torrent(hosts)]);
+    return { ...visited, torrents: this.torrentsArrived - before };
   }
 
-  #arrived(): number {
+  /** Everybody's traffic to these addresses: what of it was served. */
+  async visit(hosts: readonly string[], from: Host = this.client): Promise<Visit> {
+    return JSON.parse(await from.run(traffic("visit", ...hosts)));
+  }
+
+  /** A torrent's messages to these addresses, six to each. */
+  async torrent(hosts: readonly string[], from: Host = this.torrenter): Promise<void> {
+    await from.run(traffic("torrent", ...hosts));
+  }
+
+  /** BitTorrent messages that reached the server since the beginning. */
+  get torrentsArrived(): number {
     return this.served.text().split("\n").filter((line) => line === "torrent").length;
   }
 
