@@ -19,13 +19,23 @@ export async function readMarkListings(): Promise<MarkListings> {
     listFilters(interfaces.slice(0, DEVICES)),
     output("wg", ["show", "all", "fwmark"]),
   ]);
-  return { iptables, nft, ipRule, tc, wireGuard, interfaces };
+  return { ...iptables, nft, ipRule, tc, wireGuard, interfaces };
 }
 
-async function listTables(): Promise<string> {
+async function listTables(): Promise<Pick<MarkListings, "iptables" | "iptablesTables">> {
   const saves = await Promise.all(SAVES.map((name) => output(`${name}-save`, [])));
-  if (saves.some((text) => text !== "")) return saves.join("\n");
-  return (await Promise.all(OLD_SAVES.map((name) => output(`${name}-save`, [])))).join("\n");
+  if (saves.some((text) => text !== "")) {
+    const [ipv4, ipv6] = saves; // the others are no tables of nft
+    const iptablesTables = [...tablesIn(ipv4, "ip"), ...tablesIn(ipv6, "ip6")];
+    return { iptables: saves.join("\n"), iptablesTables };
+  }
+  const old = await Promise.all(OLD_SAVES.map((name) => output(`${name}-save`, [])));
+  return { iptables: old.join("\n"), iptablesTables: [] };
+}
+
+/** Tables of a listing of iptables-nft-save; one that nft has changed beyond its words is not there. */
+function tablesIn(saved: string, family: "ip" | "ip6"): string[] {
+  return [...saved.matchAll(/^\*(\w+)$/gm)].map(([, table]) => `${family} ${table}`);
 }
 
 async function listRules(): Promise<string> {

@@ -23,6 +23,11 @@ export interface MarkUser {
 export interface MarkListings {
   /** Of iptables-save, all families and back ends, one after another. */
   readonly iptables: string;
+  /**
+   * Tables of nft that are iptables' and listed there: "ip mangle". As nft words their rules they lose
+   * what counts here: `--save-mark --nfmask 0xff --ctmask 0xff` becomes `ct mark set mark and 0xff`.
+   */
+  readonly iptablesTables: readonly string[];
   /** nft list ruleset */
   readonly nft: string;
   /** ip rule, both families */
@@ -41,7 +46,7 @@ const ALL = -1;
 export function findMarkUsers(listings: MarkListings): MarkUser[] {
   return [
     ...listings.iptables.split("\n").flatMap(readIptablesRule),
-    ...readRuleset(listings.nft),
+    ...readRuleset(listings.nft, listings.iptablesTables),
     ...listings.ipRule.split("\n").flatMap(readIpRule),
     ...listings.tc.split("\n").flatMap(readTcLine),
     ...listings.wireGuard.split("\n").flatMap(readWireGuard),
@@ -90,16 +95,20 @@ function readIptablesRule(line: string): MarkUser[] {
   });
 }
 
-/** nft's rules, those of our own chains and tables left out. */
-function readRuleset(listing: string): MarkUser[] {
+/** nft's rules, those of our own chains and tables left out, and these tables. */
+function readRuleset(listing: string, except: readonly string[]): MarkUser[] {
   const users: MarkUser[] = [];
   let table = "";
+  let isExcepted = false;
   let isOurs = false;
   for (const line of withMasks(listing).split("\n").map((line) => line.trim())) {
-    const [, kind, name] = /^(table|chain) (?:\w+ )?(\S+) \{/.exec(line) ?? [];
-    if (kind === "table") table = name;
+    const [, kind, family, name] = /^(table|chain) (?:(\w+) )?(\S+) \{/.exec(line) ?? [];
+    if (kind === "table") {
+      table = name;
+      isExcepted = except.includes(`${family} ${name}`);
+    }
     if (kind !== undefined) isOurs = table.startsWith("btblocker") || isOwnChain(name);
-    else if (!isOurs) users.push(...readNftRule(line, table));
+    else if (!isOurs && !isExcepted) users.push(...readNftRule(line, table));
   }
   return users;
 }

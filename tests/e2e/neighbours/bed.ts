@@ -37,13 +37,18 @@ function traffic(...args: string[]): string[] {
 }
 
 export class Bed implements AsyncDisposable {
+  /** Addresses of the server that an exchange is with, one of each family. */
+  destinations: readonly string[];
+
   private constructor(
     readonly network: Network,
     readonly client: Host,
     readonly torrenter: Host,
     readonly server: Host,
     private readonly served: Program,
-  ) {}
+  ) {
+    this.destinations = [server.ipv4, server.ipv6];
+  }
 
   static async create(): Promise<Bed> {
     const network = await Network.create("btnb");
@@ -78,9 +83,9 @@ export class Bed implements AsyncDisposable {
    * at once.
    */
   async exchange(): Promise<Exchange> {
-    const hosts = [this.server.ipv4, this.server.ipv6];
     const before = this.torrentsArrived;
-    const [visited] = await Promise.all([this.visit(hosts), this.torrent(hosts)]);
+    const to = this.destinations;
+    const [visited] = await Promise.all([this.visit(to), this.torrent(to)]);
     return { ...visited, torrents: this.torrentsArrived - before };
   }
 

@@ -12,7 +12,15 @@ import {
 import { MARKS } from "./traffic.ts";
 
 const NOTHING: MarkListings = {
-  ...{ iptables: "", nft: "", ipRule: "", tc: "", wireGuard: "", interfaces: [] },
+  ...{
+    iptables: "",
+    iptablesTables: [],
+    nft: "",
+    ipRule: "",
+    tc: "",
+    wireGuard: "",
+    interfaces: [],
+  },
 };
 const ALL = 0xffff_ffff;
 
@@ -115,6 +123,21 @@ Deno.test("findMarkUsers() leaves out our own table, and knows Cilium by its dev
   assert.equal(packets >>> 0, 0xffff_0f00);
 });
 
+Deno.test("findMarkUsers() reads a table of iptables in iptables' words alone", () => {
+  // tailscaled's rule as iptables-nft-save 1.8.9 and nft 1.0.6 list it.
+  const saved = "*mangle\n-A OUTPUT -m conntrack --ctstate NEW -m mark ! --mark 0x0/0xff0000 " +
+    "-j CONNMARK --save-mark --nfmask 0xff0000 --ctmask 0xff0000\nCOMMIT\n";
+  const listed = (family: string) =>
+    `table ${family} mangle {\n\tchain OUTPUT {\n\t\tct state new meta mark & 0x00ff0000 != ` +
+    "0x00000000 counter packets 0 bytes 0 ct mark set mark and 0xff0000\n\t}\n}\n";
+  const overwritten = (nft: string) =>
+    findMarkUsers({ ...NOTHING, iptables: saved, iptablesTables: ["ip mangle"], nft })
+      .map(({ connections }) => connections >>> 0);
+  assert.deepEqual(overwritten(listed("ip")), [0xff_0000]);
+  assert.deepEqual(overwritten(listed("ip6")), [0xff_0000, 0xffff_ffff]);
+  assert.deepEqual(overwritten(listed("ip") + listed("inet")), [0xff_0000, 0xffff_ffff]);
+});
+
 Deno.test("findMarkUsers() reads any text without a throw", () => {
   const words = fc.constantFrom(
     "meta",
@@ -144,6 +167,7 @@ Deno.test("findMarkUsers() reads any text without a throw", () => {
   fc.assert(fc.property(fc.array(words), (some) => {
     const text = some.join(" ");
     findMarkUsers({
+      ...NOTHING,
       iptables: text,
       nft: text,
       ipRule: text,
