@@ -99,16 +99,15 @@ function readIptablesRule(line: string): MarkUser[] {
 function readRuleset(listing: string, except: readonly string[]): MarkUser[] {
   const users: MarkUser[] = [];
   let table = "";
-  let isExcepted = false;
-  let isOurs = false;
+  let isTableLeftOut = false;
+  let isLeftOut = false;
   for (const line of withMasks(listing).split("\n").map((line) => line.trim())) {
     const [, kind, family, name] = /^(table|chain) (?:(\w+) )?(\S+) \{/.exec(line) ?? [];
     if (kind === "table") {
-      table = name;
-      isExcepted = except.includes(`${family} ${name}`);
-    }
-    if (kind !== undefined) isOurs = table.startsWith("btblocker") || isOwnChain(name);
-    else if (!isOurs && !isExcepted) users.push(...readNftRule(line, table));
+      table = `${family} ${name}`;
+      isLeftOut = isTableLeftOut = name.startsWith("btblocker") || except.includes(table);
+    } else if (kind === "chain") isLeftOut = isTableLeftOut || isOwnChain(name);
+    else if (!isLeftOut) users.push(...readNftRule(line, table));
   }
   return users;
 }

@@ -32,6 +32,11 @@ export function bedImpossible(file: string, ...programs: string[]): string | nul
   return why;
 }
 
+/** Rules in no order: some programs make their chains anew, in another one. */
+export function inNoOrder(rules: string): string[] {
+  return rules.split("\n").filter((line) => line !== "").sort();
+}
+
 function traffic(...args: string[]): string[] {
   return [Deno.execPath(), "run", "--quiet", "--no-prompt", "-A", TRAFFIC, ...args];
 }

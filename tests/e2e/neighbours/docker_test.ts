@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { Program } from "../../../src/demo/program.ts";
 import { until } from "../../until.ts";
-import { Bed, bedImpossible, FREE } from "./bed.ts";
+import { Bed, bedImpossible, FREE, inNoOrder } from "./bed.ts";
 import { OPEN_PORT, REFUSED_PORT, TORRENT_PORT } from "./traffic.ts";
 
 const ignore = bedImpossible("docker_test.ts", "dockerd", "docker", "containerd", "runc") !== null;
@@ -163,7 +163,6 @@ Deno.test({
     assert.match(found.get("marks")!.detail, /^nobody else uses the bits /);
     assert.equal((await blocker.stop()).code, 0, blocker.log);
     // At its restart the engine has made its chains in another order itself.
-    const lines = (rules: string) => rules.split("\n").filter((line) => line !== "").sort();
-    assert.deepEqual(lines(await bed.rules()), lines(theirs));
+    assert.deepEqual(inNoOrder(await bed.rules()), inNoOrder(theirs));
   },
 });

@@ -1,7 +1,7 @@
 /** Beside wg-quick as Debian has it: all that leaves the router goes through its tunnel. */
 
 import assert from "node:assert/strict";
-import { Bed, bedImpossible, FREE, GUARDED } from "./bed.ts";
+import { Bed, bedImpossible, FREE, GUARDED, inNoOrder } from "./bed.ts";
 import { deviceName, newKey, startDevice } from "./wireguard.ts";
 
 const NEEDED = ["wireguard-go", "wg-quick", "/dev/net/tun"];
@@ -14,7 +14,7 @@ const PROVIDER = ["10.98.0.1", "fd98::1"];
 async function useTunnel(
   bed: Bed,
   name: string,
-): Promise<(command: "up" | "down") => Promise<string>> {
+): Promise<(command: "up" | "down") => Promise<void>> {
   const { directory } = bed.network;
   const keys = await Promise.all([newKey(bed), newKey(bed)]);
   await startDevice(bed.server, `${name}p`, {
@@ -40,18 +40,23 @@ AllowedIPs = 0.0.0.0/0, ::/0
 `,
     { mode: 0o600 },
   );
-  // A child of the test, so that it ends with the network.
   const begin = `${directory}/begin`;
-  const waiting = `until [ -e ${begin} ]; do sleep 0.05; done; exec wireguard-go -f ${name}`;
-  bed.spawn(["sh", "-c", waiting]);
+  const socket = `/run/wireguard/${name}.sock`;
   const implementation = `${directory}/implementation`;
   await Deno.writeTextFile(
     implementation,
-    `#!/bin/sh\ntouch ${begin}\nuntil [ -S /run/wireguard/${name}.sock ]; do sleep 0.05; done\n`,
+    `#!/bin/sh\ntouch ${begin}\nuntil [ -S ${socket} ]; do sleep 0.05; done\n`,
     { mode: 0o755 },
   );
   const env = `WG_QUICK_USERSPACE_IMPLEMENTATION=${implementation}`;
-  return (command) => bed.router.run(["env", env, "wg-quick", command, config]);
+  return async (command) => {
+    if (command === "up") {
+      // A child of the test, so that it ends with the network; begun when wg-quick wants it.
+      const wait = `rm -f ${begin}; until [ -e ${begin} ]; do sleep 0.05; done`;
+      bed.spawn(["sh", "-c", `${wait}; exec wireguard-go -f ${name}`]);
+    }
+    await bed.router.run(["env", env, "wg-quick", command, config]);
+  };
 }
 
 Deno.test({
@@ -67,13 +72,26 @@ Deno.test({
     assert.match(theirs, /not from all fwmark 0xca6c lookup 51820/);
     assert.deepEqual(await bed.exchange(), FREE);
 
-    const blocker = await bed.start({ CHAINS: "INPUT,FORWARD,OUTPUT" });
+    const blocker = await bed.start({
+      CHAINS: "INPUT,FORWARD,OUTPUT",
+      WHITELIST_PORTS: `22,${PORT}`, // else each packet of the tunnel would come to user space
+    });
     await bed.isGuardedBy(blocker, "beside wg-quick", GUARDED);
-    const found = await bed.doctor();
-    console.log(found.get("marks"));
-    console.log(blocker.log);
-    console.log(await blocker.command("status", "--json"));
+    // Its rule writes the whole mark of the tunnel's own connection.
+    const found = (await bed.doctor()).get("marks")!;
+    assert.match(
+      found.detail,
+      /^other rules overwrite whole marks of connections: nft, table ip6? wg-quick-/,
+    );
+    assert.equal(found.status, "warning");
+    assert.match(blocker.log, /WARN .*overwrites the bits 0x82000000.*wg-quick-/);
+    await tunnel("down");
+    await tunnel("up");
+    await bed.isGuardedBy(blocker, "after down and up", GUARDED);
+    assert.doesNotMatch(blocker.log, /ERROR/);
     assert.equal((await blocker.stop()).code, 0, blocker.log);
-    assert.equal(await bed.rules(), theirs);
+    // The new device has another address of its own.
+    const withoutOwn = (rules: string) => inNoOrder(rules.replaceAll(/fe80::[0-9a-f:]+/g, "fe80"));
+    assert.deepEqual(withoutOwn(await bed.rules()), withoutOwn(theirs));
   },
 });
