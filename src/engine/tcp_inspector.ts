@@ -6,7 +6,7 @@ import { hasReserved } from "../protocols/peer_wire/detect.ts";
 import { HANDSHAKE } from "../protocols/signatures.ts";
 import { kindRow } from "../protocols/methods.ts";
 import { negotiationLength, targetPort } from "../protocols/socks/negotiation.ts";
-import { detectWebsocketFrame, websocketFrameEnd } from "../protocols/websocket_tracker/detect.ts";
+import { detectWebsocketFrame, websocketFramesEnd } from "../protocols/websocket_tracker/detect.ts";
 import type { EncryptedFlows } from "./encrypted_flows.ts";
 import {
   CHAIN_USED,
@@ -420,8 +420,7 @@ export class TcpInspector {
         this.#http.take(slot, direction, head, bytes, body);
         next = this.#http.find(slot, direction, position, bytes, from, end);
       } else if (this.#http.hasFrames(slot, direction)) {
-        next = websocketFrameEnd(bytes, from, end);
-        if (next < 0) return this.#reopen(direction, bytes, from, end, position);
+        next = websocketFramesEnd(bytes, from, end);
         this.#http.resume(slot, direction, (position + next - from) | 0);
       } else this.#http.reset(slot, direction); // another protocol
       if (next < 0 || next >= end || messages === MAX_MESSAGES) break;

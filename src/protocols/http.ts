@@ -25,6 +25,9 @@ const VERSION = ascii("HTTP/");
 /** Longest method looked at; trackers and proxies know GET, HEAD, POST and CONNECT. */
 const MAX_METHOD = 7;
 
+/** Bytes of a head that are read: as many as servers take. */
+const MAX_HEAD = 8192;
+
 /** Empty lines, and blanks, that are passed over. */
 const MAX_SKIPPED = 16;
 
@@ -116,6 +119,7 @@ export class HttpHead {
 
   /** Reads the head of a response or, where it is none, of a request. */
   read(bytes: Uint8Array, start: number, end: number): HeadState {
+    end = Math.min(end, start + MAX_HEAD);
     this.state = this.response(bytes, start, end);
     this.isResponse = this.state !== NOT_HTTP;
     if (!this.isResponse) this.state = this.request(bytes, start, end);

@@ -206,3 +206,17 @@ Deno.test("findDhtValues() gives a position", () => {
   const bytes = join(latin1("xx"), latin1(answer));
   assert.equal(answer.slice(findDhtValues(bytes, 2, bytes.length) - 2).slice(0, 9), "l6:axje.u");
 });
+
+Deno.test("detectDht() reads dictionaries of as many keys as messages have, and no more", () => {
+  const ping = (top: number, inside: number) =>
+    latin1(
+      `d1:ad2:id20:${NODE.slice(0, 20)}${"1:zi1e".repeat(inside)}e1:q4:ping${
+        "1:zi1e".repeat(top)
+      }` +
+        "1:t2:aa1:y1:qe",
+    );
+  const found = (message: Uint8Array) => detectDht(message, 0, message.length)?.reason;
+  assert.equal(found(ping(40, 40)), "ping query");
+  assert.equal(found(ping(90, 0)), undefined);
+  assert.equal(found(ping(0, 90)), undefined);
+});

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { findPiece, isPieceBeginning } from "../../src/protocols/peer_wire/piece_search.ts";
+import { GRID, judgeMessage } from "../../src/protocols/peer_wire/message.ts";
 import { hex, join, readsOnlyItsRange } from "./datagrams.ts";
 
 /** bittorrent_tcp_miss.pcapng, frame 13. */
@@ -22,6 +23,33 @@ Deno.test("findPiece() finds a header at any place, and only a whole one", () =>
     const end = before.length + HEADER.length - 1;
     if (found === before.length) assert.equal(findPiece(bytes, 0, end), -1);
   }));
+});
+
+Deno.test("findPiece() finds the first header of any bytes, as a plain search does", () => {
+  const isHeader = (bytes: Uint8Array, at: number) =>
+    bytes[at] === 0 && bytes[at + 1] === 0 && bytes[at + 2] === 0x40 && bytes[at + 3] === 9 &&
+    bytes[at + 4] === 7 && bytes[at + 5] === 0 && at + 13 <= bytes.length &&
+    judgeMessage(bytes, at, bytes.length) === GRID;
+  const pieces = fc.constantFrom(
+    HEADER,
+    HEADER.slice(0, 9),
+    hex("000040090700"),
+    hex("00"),
+    hex("07"),
+  );
+  fc.assert(fc.property(fc.array(fc.oneof(surroundings, pieces), { maxLength: 12 }), (parts) => {
+    const bytes = join(...parts);
+    let first = 0;
+    while (first < bytes.length && !isHeader(bytes, first)) first++;
+    assert.equal(findPiece(bytes, 0, bytes.length), first < bytes.length ? first : -1);
+  }));
+});
+
+Deno.test("findPiece() gives a segment up that is full of headers whose fields do not agree", () => {
+  const wrong = hex("000040090700");
+  const many = (count: number) => join(...Array.from({ length: count }, () => wrong), HEADER);
+  assert.equal(findPiece(many(20), 0, 20 * 6 + 13), 120);
+  assert.equal(findPiece(many(2000), 0, 2000 * 6 + 13), -1);
 });
 
 const nearMisses = [

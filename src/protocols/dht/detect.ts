@@ -26,6 +26,8 @@ import { WordSet } from "../word_set.ts";
 const MIN_LENGTH = 22; // of an error without a text and with an empty transaction id
 /** Messages fit a datagram that is not cut into fragments; clients read no longer ones than this. */
 const MAX_LENGTH = 8192;
+/** The largest messages of any extension have a dozen keys a dictionary. */
+const MAX_KEYS = 64;
 const FIRST_ERROR = 201;
 const LAST_ERROR = 302;
 const DICTIONARY = 0x64; // d
@@ -78,8 +80,8 @@ export function detectDht(bytes: Uint8Array, start: number, end: number): Match 
   if (bytes[start + 1] < ZERO || bytes[start + 1] > NINE) return null;
   let a = -1, e = -1, q = -1, r = -1, t = -1, y = -1;
   let at = start + 1;
-  while (at < end && bytes[at] !== END) {
-    const value = skipString(bytes, at, end);
+  for (let keys = 0; at < end && bytes[at] !== END; keys++) {
+    const value = keys < MAX_KEYS ? skipString(bytes, at, end) : -1;
     if (value < 0) return null;
     const isOneLetter = bytes[at] === ONE && bytes[at + 1] === COLON;
     at = skipElement(bytes, value, end);
@@ -149,8 +151,8 @@ function readNames(bytes: Uint8Array, dictAt: number, end: number): boolean {
   values.fill(-1);
   if (dictAt < 0 || dictAt >= end || bytes[dictAt] !== DICTIONARY) return false;
   let at = dictAt + 1;
-  while (at < end && bytes[at] !== END) {
-    const value = skipString(bytes, at, end);
+  for (let keys = 0; at < end && bytes[at] !== END; keys++) {
+    const value = keys < MAX_KEYS ? skipString(bytes, at, end) : -1;
     if (value < 0) return false;
     if (bytes[at + 1] === COLON) { // all names are shorter than ten
       const name = NAMES.indexOf(bytes, at + 2, value - at - 2);

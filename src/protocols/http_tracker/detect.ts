@@ -53,6 +53,10 @@ const PEER_ID = QUERY_WORDS.indexOf("peer_id");
 const PORT = QUERY_WORDS.indexOf("port");
 const SCRAPE_SEGMENT = new PrefixSet(["scrape"]);
 const HASH_LENGTH = 20;
+/** Announces have a dozen keys, answers fewer; of a scrape's hashes the first is enough. */
+const MAX_KEYS = 128;
+/** Bytes of an answer's body that are read: most peers are in a string, which costs nothing. */
+const MAX_BODY = 8192;
 
 const RESPONSE_WORDS = wordsAt("response key");
 const RESPONSE_KEYS = new WordSet(RESPONSE_WORDS);
@@ -94,7 +98,7 @@ function detectRequest(bytes: Uint8Array, end: number, head: HttpHead): StreamAn
   let hasPeerId = false;
   let hasPort = false;
   let at = head.queryStart;
-  while (at < head.targetEnd) {
+  for (let keys = 0; at < head.targetEnd && keys < MAX_KEYS; keys++) {
     const keyEnd = queryKeyEnd(bytes, at, head.targetEnd);
     const value = Math.min(keyEnd + 1, head.targetEnd);
     const valueEnd = keyEnd < head.targetEnd && bytes[keyEnd] === 0x3d
@@ -127,7 +131,9 @@ function detectResponse(bytes: Uint8Array, end: number, head: HttpHead): StreamA
   const body = head.bodyStart;
   if (body >= end) return NEED_MORE;
   if (bytes[body] === DICTIONARY) {
-    return detectTrackerDictionary(bytes, body, end);
+    const limit = Math.min(end, body + MAX_BODY);
+    const answer = detectTrackerDictionary(bytes, body, limit);
+    return answer === NEED_MORE && limit < end ? null : answer;
   }
   // Chunked (RFC 9112, 7.1): a hexadecimal size, then the dictionary.
   if (hexDigit(bytes[body]) < 0) return null;

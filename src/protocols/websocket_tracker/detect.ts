@@ -49,6 +49,8 @@ const message = new Uint8Array(4096);
 const inflated = new Uint8Array(1024);
 /** Compressed bytes looked at. */
 const MAX_COMPRESSED = 1024;
+/** Compressed messages read at one place: announces are large, and each costs as much as a packet. */
+const MAX_INFLATED = 6;
 
 /**
  * Looks at the beginning of a stream, of either side: the Upgrade request (or its 101 response),
@@ -80,6 +82,7 @@ export function detectWebsocketFrame(bytes: Uint8Array, start: number, end: numb
   let at = start;
   let filled = -1; // bytes of the message at hand; -1 between messages
   let isCompressed = false;
+  let inflates = 0;
   for (let frames = 0; frames < MAX_FRAMES; frames++) {
     if (!readFrame(bytes, at, end)) {
       if (filled < 0) return at >= end && frames > 0 ? null : NEED_MORE;
@@ -95,6 +98,7 @@ export function detectWebsocketFrame(bytes: Uint8Array, start: number, end: numb
       if (filled >= 0) return null;
       filled = 0;
       isCompressed = (first & COMPRESSED) !== 0;
+      if (isCompressed && ++inflates > MAX_INFLATED) return null;
     } else if (opcode !== CONTINUATION || filled < 0 || (first & COMPRESSED) !== 0) return null;
     filled = addData(bytes, filled, Math.min(end, dataEnd));
     if (dataEnd > end || filled === message.length) {
@@ -112,9 +116,15 @@ function answerOf(answer: JsonAnswer): StreamAnswer {
   return answer === "match" ? MESSAGE : answer === "cut" ? NEED_MORE : null;
 }
 
-/** Where the frame at `at` ends, possibly past `end`; -1 when its header is cut. */
-export function websocketFrameEnd(bytes: Uint8Array, at: number, end: number): number {
-  return readFrame(bytes, at, end) ? frame.data + frame.length : -1;
+/**
+ * Behind the frames of `[at, end)` that {@link detectWebsocketFrame} reads together: where the first
+ * one begins that is not there, possibly past `end`, or whose header is cut.
+ */
+export function websocketFramesEnd(bytes: Uint8Array, at: number, end: number): number {
+  for (let frames = 0; frames < MAX_FRAMES && at < end && readFrame(bytes, at, end); frames++) {
+    at = frame.data + frame.length;
+  }
+  return at;
 }
 
 /** The text of the message in which {@link detectWebsocketTracker} or a frame's test has matched. */

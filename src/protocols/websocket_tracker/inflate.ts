@@ -122,10 +122,21 @@ const MALFORMED = -2;
 const READY = 0;
 
 const input = new BitReader();
-const literalCode = new Code(LITERALS + 2);
-const distanceCode = new Code(DISTANCES);
+/** The codes of a block of type 2, and those of type 1, which are always the same (3.2.6). */
+const dynamicLiterals = new Code(LITERALS + 2);
+const dynamicDistances = new Code(DISTANCES);
+const fixedLiterals = new Code(LITERALS + 2);
+const fixedDistances = new Code(DISTANCES);
+/** The ones of the block at hand. */
+let literalCode = dynamicLiterals;
+let distanceCode = dynamicDistances;
 const lengthCode = new Code(LENGTH_ORDER.length);
 const lengths = new Uint8Array(LITERALS + 2 + DISTANCES + 2);
+
+lengths.fill(8, 0, 144).fill(9, 144, 256).fill(7, 256, 280).fill(8, 280, 288);
+lengths.fill(5, 288, 318);
+fixedLiterals.set(lengths, 0, 288);
+fixedDistances.set(lengths, 288, 318);
 
 /**
  * Decompresses `[start, end)` into `into` until either is used up. Answers with the bytes written; -1
@@ -180,13 +191,9 @@ function copyStored(into: Uint8Array, filled: number): number {
 
 /** Sets the codes of a block of type 1 (fixed) or 2 (dynamic): READY, CUT or MALFORMED. */
 function setCodes(type: number): number {
-  if (type === 1) {
-    lengths.fill(8, 0, 144).fill(9, 144, 256).fill(7, 256, 280).fill(8, 280, 288);
-    lengths.fill(5, 288, 318);
-    literalCode.set(lengths, 0, 288);
-    distanceCode.set(lengths, 288, 318);
-    return READY;
-  }
+  literalCode = type === 1 ? fixedLiterals : dynamicLiterals;
+  distanceCode = type === 1 ? fixedDistances : dynamicDistances;
+  if (type === 1) return READY;
   if (type !== 2) return MALFORMED;
   const literals = input.take(5) + 257;
   const distances = input.take(5) + 1;
@@ -224,8 +231,10 @@ function setCodes(type: number): number {
 
 function copyCoded(into: Uint8Array, filled: number): number {
   cut = false;
+  const literals = literalCode;
+  const distances = distanceCode;
   while (filled < into.length) {
-    const symbol = literalCode.next(input);
+    const symbol = literals.next(input);
     if (symbol === MALFORMED) return MALFORMED;
     if (symbol === END_OF_BLOCK) return filled;
     if (symbol < END_OF_BLOCK) {
@@ -235,7 +244,7 @@ function copyCoded(into: Uint8Array, filled: number): number {
     }
     if (symbol - 257 >= LENGTH_BASE.length) return MALFORMED;
     const more = input.take(LENGTH_EXTRA[symbol - 257]);
-    const place = distanceCode.next(input);
+    const place = distances.next(input);
     if (place === MALFORMED || place >= DISTANCES) return MALFORMED;
     if (more < 0 || place < 0) break;
     const far = input.take(DISTANCE_EXTRA[place]);
@@ -243,10 +252,9 @@ function copyCoded(into: Uint8Array, filled: number): number {
     const distance = DISTANCE_BASE[place] + far;
     if (distance > filled) return MALFORMED; // an earlier message of the connection
     const stop = Math.min(into.length, filled + LENGTH_BASE[symbol - 257] + more);
-    while (filled < stop) {
-      into[filled] = into[filled - distance];
-      filled++;
-    }
+    if (distance === 1) into.fill(into[filled - 1], filled, stop);
+    else for (let i = filled; i < stop; i++) into[i] = into[i - distance];
+    filled = stop;
   }
   cut = filled < into.length;
   return filled;
