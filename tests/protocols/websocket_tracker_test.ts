@@ -1,11 +1,13 @@
 import {
   detectWebsocketFrame,
   detectWebsocketTracker,
+  websocketFramesEnd,
 } from "../../src/protocols/websocket_tracker/detect.ts";
 import assert from "node:assert/strict";
 import zlib from "node:zlib";
 import fc from "fast-check";
 import { inflateBeginning } from "../../src/protocols/websocket_tracker/inflate.ts";
+import { isMatch } from "../../src/protocols/match.ts";
 import { hex, join, latin1 } from "./datagrams.ts";
 import { testProperties, testTable } from "./streams.ts";
 
@@ -207,4 +209,27 @@ Deno.test("property: inflateBeginning() of any bytes ends inside its buffer", ()
     const length = inflateBeginning(bytes, 0, bytes.length, into);
     assert.ok(length >= -1 && length <= into.length);
   }));
+});
+
+/** `count` compressed messages, and behind them an announce in the same segment. */
+function behindCompressed(count: number): Uint8Array {
+  const others = Array.from({ length: count }, () => fragments(deflated('{"a":1}'), 8000, 0x40));
+  return join(...others, frame(ANNOUNCE, 0x81, KEY));
+}
+
+Deno.test("detectWebsocketFrame() reads a few compressed messages of one segment", () => {
+  const few = behindCompressed(4);
+  const answer = detectWebsocketFrame(few, 0, few.length);
+  assert.ok(isMatch(answer) && answer.reason === MATCH);
+  const many = behindCompressed(40); // each costs as much as a packet
+  assert.equal(detectWebsocketFrame(many, 0, many.length), null);
+});
+
+Deno.test("websocketFramesEnd() is behind all frames that are read together", () => {
+  // Frame by frame, whoever follows a stream would read a segment as often as it has frames.
+  const frames = behindCompressed(4);
+  assert.equal(websocketFramesEnd(frames, 0, frames.length), frames.length);
+  assert.equal(websocketFramesEnd(frames, 0, frames.length - 9), frames.length);
+  const cut = join(frames, frame("x").slice(0, 1));
+  assert.equal(websocketFramesEnd(cut, 0, cut.length), frames.length);
 });
