@@ -17,8 +17,8 @@ packages=(
   python3 python3-libtorrent
   # other programs
   openssl openssh-server openssh-client openvpn wireguard-go wireguard-tools shadowsocks-libev
-  v2ray obfs4proxy microsocks dante-server rsync git mosquitto mosquitto-clients redis-server memcached
-  netcat-openbsd iperf3 sip-tester coturn ngtcp2-client ngtcp2-server libcoap3-bin nginx-light
+  v2ray i2pd tor obfs4proxy microsocks dante-server rsync git mosquitto mosquitto-clients
+  redis-server memcached netcat-openbsd iperf3 sip-tester coturn ngtcp2-client ngtcp2-server libcoap3-bin nginx-light
   dnsmasq-base bind9-dnsutils
   # neighbours: docs/neighbours.md
   ufw firewalld dbus docker.io

@@ -8,18 +8,16 @@
  *     INNOCENTS_CAPTURE=/tmp …                                        and the user's packets in files
  */
 
-import assert from "node:assert/strict";
 import { labImpossible, programPresent } from "../lab/lab.ts";
-import { PATIENCE_MS } from "../until.ts";
+import { until } from "../until.ts";
+import { assertSessions, PROGRAMS as I2PD, startI2pd } from "./innocents/i2pd.ts";
 import { PROGRAMS as SHADOWSOCKS, startShadowsocks } from "./innocents/shadowsocks.ts";
 import { Stage, type Torrenter } from "./innocents/stage.ts";
+import { PROGRAMS as TOR, startTor } from "./innocents/tor.ts";
 import { PROGRAMS as V2RAY, startV2ray } from "./innocents/v2ray.ts";
-import { Visitor, Web } from "./innocents/visits.ts";
+import { Visitor, type Way, Web } from "./innocents/visits.ts";
 
 const SECONDS = Number(Deno.env.get("INNOCENTS_SECONDS") ?? 0);
-/** At least so many, whatever the time: with each, another proxy has a transfer. */
-const ROUNDS = 4;
-const FILE_LENGTH = 3_000_000;
 const COMMON = ["curl", "/usr/bin/python3"];
 
 interface Case {
@@ -28,8 +26,14 @@ interface Case {
   readonly torrenter: Torrenter;
   /** In every test run; else only with INNOCENTS_SECONDS. */
   readonly always: boolean;
-  /** Starts the programs; gives the user's SOCKS ports. */
-  start(stage: Stage): Promise<number[]>;
+  /** Of the file that is transferred. */
+  readonly length: number;
+  /** At least so many, whatever the time: with each, another way has the transfers. */
+  readonly rounds: number;
+  /** Starts the programs; gives the user's ways to the web. */
+  start(stage: Stage): Promise<Way[]>;
+  /** Whether the programs did what they are watched for. */
+  check?(stage: Stage): Promise<void>;
 }
 
 const plural = (count: number) => `${count} ${count === 1 ? "server" : "servers"}`;
@@ -45,6 +49,8 @@ const lists = (
   programs: [...SHADOWSOCKS, ...V2RAY],
   torrenter,
   always,
+  length: 3_000_000,
+  rounds: 4,
   async start(stage) {
     return [...await startShadowsocks(stage, shadowsocks), ...await startV2ray(stage, vmess)];
   },
@@ -54,12 +60,32 @@ const CASES: readonly Case[] = [
   lists(1, 1, "beside", false),
   lists(4, 1, "beside", false),
   lists(10, 5, "beside"),
-  lists(10, 5, "same host"),
+  lists(10, 5, "same host", false),
   lists(10, 5, "shared address"),
+  {
+    name: "i2pd, eight routers",
+    programs: I2PD,
+    torrenter: "beside",
+    always: true,
+    length: 200_000,
+    rounds: 1,
+    start: startI2pd,
+    check: assertSessions,
+  },
+  {
+    name: "tor, by a guard and by an obfs4 bridge",
+    programs: TOR,
+    torrenter: "beside",
+    always: false,
+    length: 1_000_000,
+    rounds: 2,
+    start: startTor,
+  },
 ];
 
 const impossible = labImpossible();
-for (const { name, programs, torrenter, always, start } of CASES) {
+for (const innocent of CASES) {
+  const { name, programs, torrenter, always } = innocent;
   const missing = [...programs, ...COMMON].filter((program) => !programPresent(program));
   const why = impossible ?? (missing.length > 0 ? `needs ${missing.join(", ")}` : null) ??
     (always || SECONDS > 0 ? null : "long form, INNOCENTS_SECONDS");
@@ -68,8 +94,12 @@ for (const { name, programs, torrenter, always, start } of CASES) {
     ignore: why !== null,
     async fn() {
       await using stage = await Stage.create(torrenter);
-      const ports = await start(stage);
-      const rounds = await use(stage, ports);
+      const [host] = stage.outer;
+      const directory = await stage.newDirectory("web");
+      const web = await Web.start(host, host.ipv4, directory, innocent.length);
+      const ways = await innocent.start(stage);
+      const rounds = await use(stage, web, ways, innocent.rounds);
+      await innocent.check?.(stage);
       await stage.assertUntouched();
       console.log(
         `${rounds} rounds, who torrents ${await stage.detectionsOfTorrenter()} detections`,
@@ -82,23 +112,24 @@ for (const { name, programs, torrenter, always, start } of CASES) {
  * Rounds of latency tests, then a transfer each way, until the time is up and who torrents has been
  * detected beside them too.
  */
-async function use(stage: Stage, ports: readonly number[]): Promise<number> {
-  const directory = await stage.newDirectory("visits");
-  const [host] = stage.outer;
-  const web = await Web.start(host, host.ipv4, directory, FILE_LENGTH);
-  const visitor = new Visitor(stage.user, web, directory);
+async function use(stage: Stage, web: Web, ways: readonly Way[], atLeast: number): Promise<number> {
+  const visitor = new Visitor(stage.user, web, await stage.newDirectory("visits"));
   const before = await stage.detectionsOfTorrenter();
   const end = performance.now() + SECONDS * 1000;
-  const patience = end + PATIENCE_MS;
   let rounds = 0;
-  while (
-    rounds < ROUNDS || performance.now() < end || await stage.detectionsOfTorrenter() === before
-  ) {
-    assert(performance.now() < patience, "who torrents was not detected any more");
-    for (const requests of [1, 2, 5]) await visitor.latencyTests(ports, requests);
-    const port = ports[rounds % ports.length];
-    await Promise.all([visitor.download(port), visitor.upload(port)]);
-    rounds++;
-  }
+  const round = async () => {
+    for (const requests of [1, 2, 5]) await visitor.latencyTests(ways, requests);
+    const way = ways[rounds++ % ways.length];
+    await Promise.all([visitor.download(way), visitor.upload(way)]);
+  };
+  while (rounds < atLeast || performance.now() < end) await round();
+  await until(
+    async () => {
+      if (await stage.detectionsOfTorrenter() > before) return true;
+      await round();
+      return false;
+    },
+    () => `no detection of who torrents beside the others\n${stage.blocker.log}`,
+  );
   return rounds;
 }

@@ -2,14 +2,15 @@
 
 import { listening } from "../../lab/programs/conversation.ts";
 import type { Stage } from "./stage.ts";
+import { socks, type Way } from "./visits.ts";
 
 export const PROGRAMS = ["ss-server", "ss-local"];
 /** The methods that a list holds in turn. */
 const METHODS = ["chacha20-ietf-poly1305", "aes-256-gcm"];
 const FIRST_SOCKS_PORT = 1_080;
 
-/** Starts servers at as many addresses and ports, and the user's end of each; gives SOCKS ports. */
-export async function startShadowsocks(stage: Stage, count: number): Promise<number[]> {
+/** Starts servers at as many addresses and ports, and the user's end of each; gives ways through them. */
+export async function startShadowsocks(stage: Stage, count: number): Promise<Way[]> {
   return await Promise.all(Array.from({ length: count }, async (_, index) => {
     const host = stage.outer[index % stage.outer.length];
     const address = await stage.serverAddress(host);
@@ -24,6 +25,6 @@ export async function startShadowsocks(stage: Stage, count: number): Promise<num
     const here = ["-b", "127.0.0.1", "-l", String(socksPort)];
     stage.user.spawn(["ss-local", ...there, ...here, ...secret], { log: `${directory}/local.log` });
     await listening(stage.user, "tcp", socksPort);
-    return socksPort;
+    return socks(`Shadowsocks ${index}`, socksPort);
   }));
 }

@@ -32,7 +32,8 @@ export interface Detection extends LoggedDetection {
 }
 
 export class Stage implements AsyncDisposable {
-  private readonly servers: string[] = [];
+  /** Addresses of the programs' servers. */
+  readonly servers: string[] = [];
   private recorder: Program | null = null;
 
   private constructor(
@@ -56,7 +57,8 @@ export class Stage implements AsyncDisposable {
       for (let i = 1; i <= OUTER; i++) outer.push(await network.addHost(`outer${i}`));
       if (torrenter === "shared address") home = await Network.create("innocentshome");
       const inside = home ?? network;
-      const place = (third: number) => ({ ipv4: `10.77.${third}.2`, ipv6: `fd77:${third}::2` });
+      // Of no reserved network: i2pd talks to none of those.
+      const place = (third: number) => ({ ipv4: `203.1.${third}.2`, ipv6: `fd77:${third}::2` });
       const user = await inside.addHost("user", place(1));
       const other = torrenter === "same host" ? user : await inside.addHost("torrenter", place(2));
       const interfaces = network.hosts.map((host) => host.routerInterface);

@@ -2,6 +2,7 @@
 
 import { listening } from "../../lab/programs/conversation.ts";
 import type { Stage } from "./stage.ts";
+import { socks, type Way } from "./visits.ts";
 
 export const PROGRAMS = ["v2ray"];
 const FIRST_SOCKS_PORT = 2_080;
@@ -20,8 +21,8 @@ interface Server {
   alterId: number;
 }
 
-/** Starts servers at as many addresses and ports, and one client for all; gives its SOCKS ports. */
-export async function startV2ray(stage: Stage, count: number): Promise<number[]> {
+/** Starts servers at as many addresses and ports, and one client for all; gives the ways through them. */
+export async function startV2ray(stage: Stage, count: number): Promise<Way[]> {
   const indices = Array.from({ length: count }, (_, index) => index);
   const servers = await Promise.all(indices.map((index) => startServer(stage, index)));
   const ports = indices.map((index) => FIRST_SOCKS_PORT + index);
@@ -41,7 +42,7 @@ export async function startV2ray(stage: Stage, count: number): Promise<number[]>
     },
   });
   await Promise.all(ports.map((port) => listening(stage.user, "tcp", port)));
-  return ports;
+  return ports.map((port, index) => socks(`VMess ${index}`, port));
 }
 
 async function startServer(stage: Stage, index: number): Promise<Server> {
