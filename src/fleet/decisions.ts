@@ -2,7 +2,7 @@
  * Decisions of a CrowdSec Local API, read from its JSON. Spec: CrowdSec's `localapi_swagger.yaml`,
  * definitions Decision and DecisionsStreamResponse.
  */
-import { formatNetwork, type Network, parseNetwork } from "../gateway/network/networks.ts";
+import { type Cidr, formatNetwork, parseNetwork } from "../gateway/network/networks.ts";
 
 /** A ban decided somewhere in the fleet. */
 export interface Decision {
@@ -10,7 +10,7 @@ export interface Decision {
   readonly id: number;
   /** The address or network in one spelling, as {@link formatNetwork}. */
   readonly key: string;
-  readonly network: Network;
+  readonly network: Cidr;
   /** What is left of it; not above 0 where it has ended. */
   readonly durationMs: number;
   readonly scenario: string;

@@ -10,9 +10,9 @@ import { bootTimeMs } from "../../ffi/libc.ts";
 import { networkKey } from "../gateway/bans/ban_key.ts";
 import { type Bans, REASON_FLEET, REASON_MANUAL, reasonName } from "../gateway/bans/bans.ts";
 import {
+  type Cidr,
   formatNetwork,
   isPrivate,
-  type Network,
   type Networks,
   parseNetwork,
 } from "../gateway/network/networks.ts";
@@ -60,7 +60,7 @@ export interface TakeoverOptions {
 
 /** An address or network with the decisions about it. */
 interface Held {
-  readonly network: Network;
+  readonly network: Cidr;
   /** End of each decision by its id, milliseconds since boot. */
   readonly ends: Map<number, number>;
 }
@@ -213,7 +213,7 @@ export class Takeover {
   }
 
   /** Why a network is not banned here, whoever says so; null where it may be. */
-  #refusal(network: Network): string | null {
+  #refusal(network: Cidr): string | null {
     const { words, bits } = network;
     const isIpv4 = bits >= 96 && words[0] === 0 && words[1] === 0 && words[2] === 0xffff;
     if (bits < (isIpv4 ? WIDEST_IPV4 : WIDEST_IPV6)) return "it is too wide";
@@ -225,7 +225,7 @@ export class Takeover {
   }
 
   /** Ends a ban that somebody has lifted: the fleet's, or ours that the fleet was told of. */
-  #lift(key: string, network: Network): void {
+  #lift(key: string, network: Cidr): void {
     const { bans, own } = this.#options;
     if (own.isUnderWay(key)) return; // a new offence
     own.forget(key);
@@ -234,7 +234,7 @@ export class Takeover {
     bans.lift(networkKey(network));
   }
 
-  #removeFleetBan(network: Network): void {
+  #removeFleetBan(network: Cidr): void {
     const { bans } = this.#options;
     if (bans.find(networkKey(network))?.reason === REASON_FLEET) bans.remove(networkKey(network));
     else if (network.bits < 128) bans.remove(networkKey(network)); // ended, and in the kernel still

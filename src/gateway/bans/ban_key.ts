@@ -4,10 +4,10 @@
  */
 import { formatAddress, parseAddress } from "../../packet/address.ts";
 import { MAPPED } from "../../packet/packet.ts";
-import { formatNetwork, maskWord, type Network, parseNetwork } from "../network/networks.ts";
+import { type Cidr, formatNetwork, maskWord, parseNetwork } from "../network/networks.ts";
 
 /** An address is a network of 128 bits. */
-export interface BanKey extends Network {
+export interface BanKey extends Cidr {
   /** IP protocol number of {@link port}; 0: all of the address's traffic. */
   readonly protocol: number;
   /** 0 unless it is an endpoint. */
@@ -29,7 +29,7 @@ export function endpointKey(words: Int32Array, at: number, protocol: number, por
 }
 
 /** A network (host bits 0), or an address as a network of 128 bits. */
-export function networkKey({ words, bits }: Network): BanKey {
+export function networkKey({ words, bits }: Cidr): BanKey {
   return { words, bits, protocol: 0, port: 0 };
 }
 

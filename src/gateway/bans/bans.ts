@@ -5,7 +5,7 @@
 import { bootTimeMs } from "../../../ffi/libc.ts";
 import { METHODS } from "../../protocols/match.ts";
 import { formatAddress } from "../../packet/address.ts";
-import { formatNetwork, maskWord, type Network, Networks } from "../network/networks.ts";
+import { type Cidr, formatNetwork, maskWord, Networks } from "../network/networks.ts";
 import {
   BAN_MAP_NAMES,
   type BanMapName,
@@ -219,7 +219,7 @@ export class Bans {
   }
 
   /** Networks whose bans hold for an address or network, the widest last. */
-  around({ words, bits }: Network): BanKey[] {
+  around({ words, bits }: Cidr): BanKey[] {
     return this.#table.entries(bootTimeMs())
       .map(({ key }) => key)
       .filter((key) => kindOf(key) === "network" && key.bits < bits && covers(key, words))
@@ -240,7 +240,7 @@ export class Bans {
    * networks with one of them; returns how many there were. Of single addresses, which come and go,
    * what they could be banned by is looked up; all bans are gone through only for networks and ports.
    */
-  liftNever(networks: readonly Network[]): number {
+  liftNever(networks: readonly Cidr[]): number {
     const addresses = networks.filter(({ bits }) => bits === 128);
     const lifted = addresses.reduce((count, { words }) => count + this.#removeAround(words), 0);
     const isScanNeeded = addresses.length < networks.length || this.#hasEndpoints();
@@ -263,7 +263,7 @@ export class Bans {
     return (this.#maps.get("blocked_endpoints")?.entries().length ?? 0) > 0; // of a run before
   }
 
-  #removeOverlapping(networks: readonly Network[]): number {
+  #removeOverlapping(networks: readonly Cidr[]): number {
     const set = new Networks(new SharedArrayBuffer(Networks.byteLength(networks.length)));
     set.replace(networks);
     const found = [...this.#inForce(bootTimeMs()).values()].filter(({ key }) => set.overlaps(key));
@@ -348,7 +348,7 @@ export class Bans {
   }
 }
 
-function covers({ words, bits }: Network, address: Int32Array): boolean {
+function covers({ words, bits }: Cidr, address: Int32Array): boolean {
   return words.every((word, index) => ((word ^ address[index]) & maskWord(bits, index)) === 0);
 }
 

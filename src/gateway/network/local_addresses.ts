@@ -7,8 +7,8 @@ import { NetlinkEvents } from "../../../ffi/libc_net.ts";
 import { UsageError } from "../../errors.ts";
 import { parseAddress } from "../../packet/address.ts";
 import {
+  type Cidr,
   maskWord,
-  type Network,
   Networks,
   parseNetwork,
   PRIVATE_NETWORKS,
@@ -55,7 +55,7 @@ export class LocalAddresses implements Disposable {
   readonly never = new Networks(this.neverBuffer);
   readonly ours = new Networks(this.oursBuffer);
   readonly #ownNetworks = new Networks(this.ownBuffer);
-  #whitelist: readonly Network[];
+  #whitelist: readonly Cidr[];
   #events: NetlinkEvents | null = NetlinkEvents.ofRoutes(); // before the first reading, to miss nothing
   #defaultInterfaces: readonly string[] = [];
   #hops = new Map<string, Int32Array>();
@@ -163,12 +163,12 @@ export class LocalAddresses implements Disposable {
     for (let i = 0; i < MOST_UPLINKS; i++) Atomics.store(cells, i, indexes[i] ?? 0);
     const hops = [...this.#hops.values()];
     const hosts = [...resolvers(), ...this.#protected, ...hops.slice(0, HOPS_MOST)];
-    const never: Network[] = [
+    const never: Cidr[] = [
       ...SPECIAL_NETWORKS,
       ...this.#whitelist,
       ...hosts.map((words) => ({ words, bits: 128 })),
     ];
-    const ours: Network[] = [...PRIVATE_NETWORKS];
+    const ours: Cidr[] = [...PRIVATE_NETWORKS];
     const own: Int32Array[] = [];
     for (const { name, address, cidr } of Deno.networkInterfaces()) {
       const words = parseAddress(address);
@@ -199,7 +199,7 @@ export function checkWhitelist(texts: readonly string[]): void {
   parseWhitelist(texts);
 }
 
-function parseWhitelist(texts: readonly string[]): Network[] {
+function parseWhitelist(texts: readonly string[]): Cidr[] {
   if (texts.length > WHITELIST_MOST) {
     throw new UsageError(
       `Cannot use WHITELIST_IPS with ${texts.length} networks: expected at most ${WHITELIST_MOST}`,
@@ -217,7 +217,7 @@ function parseWhitelist(texts: readonly string[]): Network[] {
 }
 
 /** The directed broadcast address of an IPv4 network with one (RFC 3021: not of /31 and /32). */
-function broadcastOf({ words, bits }: Network): Network | null {
+function broadcastOf({ words, bits }: Cidr): Cidr | null {
   const isIpv4 = words[0] === 0 && words[1] === 0 && words[2] === 0xffff;
   if (!isIpv4 || bits > 126 || bits <= 96) return null;
   return { words: Int32Array.of(0, 0, 0xffff, words[3] | ~maskWord(bits, 3)), bits: 128 };

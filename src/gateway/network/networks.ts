@@ -4,8 +4,8 @@
  */
 import { formatAddress, parseAddress } from "../../packet/address.ts";
 
-/** A network: 4 words of the IPv6 or IPv4-mapped address, prefix length of the 128-bit form. */
-export interface Network {
+/** A network (RFC 4632): 4 words of the IPv6 or IPv4-mapped address, prefix length of the 128-bit form. */
+export interface Cidr {
   readonly words: Int32Array;
   readonly bits: number;
 }
@@ -13,7 +13,7 @@ export interface Network {
 const MAPPED_BITS = 96;
 
 /** `10.0.0.0/8`, `2001:db8::/32`, or one address. Null when it is neither. Host bits are cleared. */
-export function parseNetwork(text: string): Network | null {
+export function parseNetwork(text: string): Cidr | null {
   const slash = text.indexOf("/");
   const address = slash < 0 ? text : text.slice(0, slash);
   const words = parseAddress(address);
@@ -28,7 +28,7 @@ export function parseNetwork(text: string): Network | null {
 }
 
 /** As {@link parseNetwork} reads it; one address without a prefix length. */
-export function formatNetwork({ words, bits }: Network): string {
+export function formatNetwork({ words, bits }: Cidr): string {
   const address = formatAddress(words, 0);
   if (bits === 128) return address;
   return `${address}/${address.includes(":") ? bits : bits - MAPPED_BITS}`;
@@ -77,7 +77,7 @@ export class Networks {
   }
 
   /** Replaces the set, from one thread only. Returns how many of the last ones found no room. */
-  replace(networks: readonly Network[]): number {
+  replace(networks: readonly Cidr[]): number {
     const cells = this.#cells;
     const half = 1 - Atomics.load(cells, ACTIVE);
     const count = Math.min(networks.length, this.#capacity);
@@ -96,7 +96,7 @@ export class Networks {
   }
 
   /** The networks of the set; for the thread that replaces it. */
-  all(): Network[] {
+  all(): Cidr[] {
     const cells = this.#cells;
     const half = Atomics.load(cells, ACTIVE);
     const start = HEADER_WORDS + half * this.#capacity * ROW_WORDS;
@@ -116,7 +116,7 @@ export class Networks {
   }
 
   /** Whether a network has an address in common with one of these. */
-  overlaps({ words, bits }: Network): boolean {
+  overlaps({ words, bits }: Cidr): boolean {
     const cells = this.#cells;
     const half = Atomics.load(cells, ACTIVE);
     const start = HEADER_WORDS + half * this.#capacity * ROW_WORDS;
@@ -152,7 +152,7 @@ export class Networks {
 }
 
 /** No one host: unspecified, loopback, multicast, broadcast (RFC 6890), in both families. */
-export const SPECIAL_NETWORKS: readonly Network[] = all(
+export const SPECIAL_NETWORKS: readonly Cidr[] = all(
   "0.0.0.0/8",
   "127.0.0.0/8",
   "224.0.0.0/4",
@@ -163,7 +163,7 @@ export const SPECIAL_NETWORKS: readonly Network[] = all(
 );
 
 /** Private use (RFC 1918, 6598, 3927, 4193, 4291): ours wherever they appear on a gateway. */
-export const PRIVATE_NETWORKS: readonly Network[] = all(
+export const PRIVATE_NETWORKS: readonly Cidr[] = all(
   "10.0.0.0/8",
   "172.16.0.0/12",
   "192.168.0.0/16",
@@ -174,7 +174,7 @@ export const PRIVATE_NETWORKS: readonly Network[] = all(
 );
 
 /** Whether any of its addresses is of private use, and so somebody else's in another network. */
-export function isPrivate({ words, bits }: Network): boolean {
+export function isPrivate({ words, bits }: Cidr): boolean {
   return PRIVATE_NETWORKS.some((network) => {
     const common = Math.min(bits, network.bits);
     for (let word = 0; word < 4; word++) {
@@ -184,6 +184,6 @@ export function isPrivate({ words, bits }: Network): boolean {
   });
 }
 
-function all(...texts: string[]): Network[] {
+function all(...texts: string[]): Cidr[] {
   return texts.map((text) => parseNetwork(text)).filter((network) => network !== null);
 }
