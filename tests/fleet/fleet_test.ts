@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Fleet } from "../../src/fleet/fleet.ts";
 import type { FleetSettings } from "../../src/fleet/settings.ts";
-import { reasonOf } from "../../src/gateway/bans/bans.ts";
+import { reasonNumber } from "../../src/gateway/bans/bans.ts";
 import { Networks } from "../../src/gateway/network/networks.ts";
 import { bansOf, HOUR, report, secondsLeft } from "./bans.ts";
 import { until } from "../until.ts";
@@ -266,7 +266,7 @@ test("a ban of ours, lifted by the fleet, is lifted; the next is told", async (a
   await using member = await join(api, directory);
   const { bans, fleet } = member;
   const ban = () => {
-    bans.add(addressKey(Int32Array.of(0, 0, 0xffff, 0xc0000201 | 0)), HOUR, reasonOf("dht"));
+    bans.add(addressKey(Int32Array.of(0, 0, 0xffff, 0xc0000201 | 0)), HOUR, reasonNumber("dht"));
     fleet.add(report([A], 3600));
   };
   ban();

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Fleet } from "../../src/fleet/fleet.ts";
 import { Lapi } from "../../src/fleet/lapi.ts";
 import type { FleetSettings } from "../../src/fleet/settings.ts";
-import { reasonOf } from "../../src/gateway/bans/bans.ts";
+import { reasonNumber } from "../../src/gateway/bans/bans.ts";
 import { Networks, parseNetwork } from "../../src/gateway/network/networks.ts";
 import { ban, bansOf, HOUR, report, secondsLeft } from "./bans.ts";
 import { alertOf } from "../../src/fleet/alerts.ts";
@@ -33,7 +33,7 @@ class Member implements AsyncDisposable {
 
   /** A detection with its ban, as a worker makes them. */
   detect(address: string, seconds = 3600): void {
-    this.bans.add(networkKey(parseNetwork(address)!), seconds * 1000, reasonOf("dht"));
+    this.bans.add(networkKey(parseNetwork(address)!), seconds * 1000, reasonNumber("dht"));
     this.fleet.add(report([address], seconds));
   }
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { News } from "../../src/fleet/decisions.ts";
 import { Takeover } from "../../src/fleet/takeover.ts";
-import { REASON_FLEET, REASON_MANUAL, reasonOf } from "../../src/gateway/bans/bans.ts";
+import { REASON_FLEET, REASON_MANUAL, reasonNumber } from "../../src/gateway/bans/bans.ts";
 import { Networks, parseNetwork } from "../../src/gateway/network/networks.ts";
 import { networkKey } from "../../src/gateway/bans/ban_key.ts";
 import { bansOf, decision, HOUR, secondsLeft } from "./bans.ts";
@@ -10,7 +10,7 @@ import { bansOf, decision, HOUR, secondsLeft } from "./bans.ts";
 const ignore = Deno.build.os !== "linux";
 const A = "192.0.2.1";
 const B = "2001:db8::/64";
-const DHT = reasonOf("dht");
+const DHT = reasonNumber("dht");
 
 const news = (added: News["added"], deleted: News["deleted"] = []): News => ({
   ...{ added, deleted, skipped: 0 },

@@ -385,6 +385,6 @@ export function reasonName(reason: number): string {
 }
 
 /** Number of a method of detection, as the kernel keeps it. */
-export function reasonOf(method: typeof METHODS[number]): number {
+export function reasonNumber(method: typeof METHODS[number]): number {
   return METHODS.indexOf(method);
 }

@@ -5,7 +5,7 @@ import { type Packet, PROTOCOL_UDP } from "../../packet/packet.ts";
 import { DESTINATION_END, SOURCE_END } from "../../engine/sender.ts";
 import { type BanPolicy, type BanTarget, banTargets } from "./ban_policy.ts";
 import { kindOf } from "./ban_key.ts";
-import { type BanHandles, Bans, reasonOf } from "./bans.ts";
+import { type BanHandles, Bans, reasonNumber } from "./bans.ts";
 import { formatNetwork, Networks } from "../network/networks.ts";
 import type { Escalation } from "./offenders.ts";
 
@@ -112,7 +112,7 @@ export class WorkerBans {
   /** Nobody where there is no room for another ban. */
   #banEnd(detection: Detection, at: number, protocol: number, port: number): BannedEnd[] {
     const { address, match } = detection;
-    const reason = reasonOf(match.method);
+    const reason = reasonNumber(match.method);
     const terms = [this.#durationMs, reason, this.#escalation] as const;
     const begun = this.#bans.ban(address, at, protocol, port, ...terms);
     if (begun === null) return [];

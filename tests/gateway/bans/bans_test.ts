@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { bootTimeMs } from "../../../ffi/libc.ts";
 import type { BanScope } from "../../../src/gateway/bans/ban_policy.ts";
 import { BanTable } from "../../../src/gateway/bans/ban_table.ts";
-import { Bans, REASON_FLEET, REASON_MANUAL, reasonOf } from "../../../src/gateway/bans/bans.ts";
+import { Bans, REASON_FLEET, REASON_MANUAL, reasonNumber } from "../../../src/gateway/bans/bans.ts";
 import { Networks, parseNetwork } from "../../../src/gateway/network/networks.ts";
 import {
   addressKey,
@@ -27,8 +27,8 @@ function bansOf(scope: BanScope): Bans {
 
 Deno.test("bans in user space: listed with reason, times and drops", { ignore }, () => {
   const bans = bansOf("ip");
-  assert.deepEqual(bans.ban(A, 0, TCP, 6881, HOUR, reasonOf("dht"))?.key, addressKey(A));
-  assert.deepEqual(bans.ban(A, 0, UDP, 1, 2 * HOUR, reasonOf("utp"))?.key, addressKey(A));
+  assert.deepEqual(bans.ban(A, 0, TCP, 6881, HOUR, reasonNumber("dht"))?.key, addressKey(A));
+  assert.deepEqual(bans.ban(A, 0, UDP, 1, 2 * HOUR, reasonNumber("utp"))?.key, addressKey(A));
   const now = bootTimeMs();
   assert.equal(bans.drops(A, 0, TCP, 80, now), true);
   assert.equal(bans.drops(B, 0, TCP, 80, now), false);
@@ -48,8 +48,8 @@ Deno.test("bans in user space: listed with reason, times and drops", { ignore },
 
 Deno.test("bans of endpoints; an address's removal ends them", { ignore }, () => {
   const bans = bansOf("endpoint");
-  bans.ban(A, 0, UDP, 6881, HOUR, reasonOf("dht"));
-  bans.ban(C, 0, TCP, 51_413, HOUR, reasonOf("peer-wire"));
+  bans.ban(A, 0, UDP, 6881, HOUR, reasonNumber("dht"));
+  bans.ban(C, 0, TCP, 51_413, HOUR, reasonNumber("peer-wire"));
   const now = bootTimeMs();
   assert.equal(bans.drops(A, 0, UDP, 6881, now), true);
   assert.equal(bans.drops(A, 0, UDP, 6882, now), false);
@@ -76,9 +76,9 @@ Deno.test("ended bans are swept, not listed", { ignore }, () => {
 Deno.test("what is never to be banned from now on is lifted, and only that", { ignore }, () => {
   for (const scope of ["ip", "endpoint"] as const) {
     const bans = bansOf(scope);
-    bans.add(addressKey(A), HOUR, reasonOf("dht"));
-    bans.ban(A, 0, UDP, 6881, HOUR, reasonOf("dht"));
-    bans.add(addressKey(B), HOUR, reasonOf("dht"));
+    bans.add(addressKey(A), HOUR, reasonNumber("dht"));
+    bans.ban(A, 0, UDP, 6881, HOUR, reasonNumber("dht"));
+    bans.add(addressKey(B), HOUR, reasonNumber("dht"));
     bans.add(networkKey(parseNetwork("10.9.0.0/16")!), HOUR, REASON_FLEET);
     bans.add(networkKey(parseNetwork("192.0.2.0/24")!), HOUR, REASON_FLEET);
     bans.add(addressKey(address("10.9.1.3")), -1_000, REASON_FLEET);
@@ -165,7 +165,7 @@ Deno.test("IPv6: the next address of the same host is banned too; a neighbour's 
   ) {
     const bans = new Bans({ table: BanTable.buffer(64), scope: "ip", maps: {}, ipv6Bits: bits });
     const host = address("2001:db8:1:2::7");
-    bans.ban(host, 0, UDP, 6881, HOUR, reasonOf("dht"));
+    bans.ban(host, 0, UDP, 6881, HOUR, reasonNumber("dht"));
     assert.equal(bans.drops(host, 0, UDP, 6881, now), true);
     for (const [text, wanted] of Object.entries(others)) {
       assert.equal(bans.drops(address(text), 0, UDP, 6881, now), wanted, `/${bits}: ${text}`);
@@ -182,7 +182,7 @@ Deno.test("IPv6: in a network that this machine is in itself only the address is
   new Networks(never).replace([parseNetwork("fd42::1")!]);
   const bans = new Bans({ table: BanTable.buffer(64), scope: "ip", maps: {}, never });
   const banned = (text: string) => {
-    return formatBanKey(bans.ban(address(text), 0, UDP, 6881, HOUR, reasonOf("dht"))!.key);
+    return formatBanKey(bans.ban(address(text), 0, UDP, 6881, HOUR, reasonNumber("dht"))!.key);
   };
   assert.equal(banned("fd42::2"), "fd42::2", "a VPN's other customers are in the same /64");
   assert.equal(bans.drops(address("fd42::3"), 0, UDP, 6881, bootTimeMs()), false);
@@ -199,15 +199,15 @@ Deno.test("a flood of one inside /64, and of many networks, leaves bans by hand 
   const manual = ["192.0.2.1", "2001:db8:9:9::/64", "203.0.113.0/24"];
   for (const text of manual) bans.add(key(text), HOUR, REASON_MANUAL);
   const innocent = address("198.51.100.1");
-  bans.ban(innocent, 0, TCP, 1, HOUR, reasonOf("dht"));
+  bans.ban(innocent, 0, TCP, 1, HOUR, reasonNumber("dht"));
   for (let i = 0; i < 6_000; i++) {
-    bans.ban(Int32Array.of(0xfd42_0000 | 0, 0, 0, 2 + i), 0, UDP, 1, HOUR, reasonOf("dht"));
+    bans.ban(Int32Array.of(0xfd42_0000 | 0, 0, 0, 2 + i), 0, UDP, 1, HOUR, reasonNumber("dht"));
   }
   assert.ok(bans.size <= 4 + 64, `${bans.size}: one /64 has its share`);
   assert.equal(bans.drops(innocent, 0, TCP, 1, bootTimeMs()), true);
   for (let i = 0; i < 6_000; i++) {
     const words = Int32Array.of(0x2001_0db8, i << 8, 0, 1);
-    bans.ban(words, 0, UDP, 1, HOUR, reasonOf("dht"));
+    bans.ban(words, 0, UDP, 1, HOUR, reasonNumber("dht"));
   }
   assert.ok(bans.size <= limit, `${bans.size} of ${limit}`);
   const left = new Set(
@@ -219,12 +219,12 @@ Deno.test("a flood of one inside /64, and of many networks, leaves bans by hand 
 Deno.test("BAN_LIMIT by hand: refused beyond it, and automatic bans give way", { ignore }, () => {
   const bans = new Bans({ table: BanTable.buffer(8), scope: "ip", maps: {} });
   const numbered = (i: number) => Int32Array.of(0, 0, 0xffff, (192 << 24) + (i << 16));
-  for (let i = 0; i < 8; i++) bans.ban(numbered(i), 0, TCP, 1, HOUR, reasonOf("dht"));
+  for (let i = 0; i < 8; i++) bans.ban(numbered(i), 0, TCP, 1, HOUR, reasonNumber("dht"));
   for (let i = 20; i < 28; i++) {
     assert.equal(bans.add(addressKey(numbered(i)), HOUR, REASON_MANUAL), true);
   }
   assert.equal(bans.add(addressKey(numbered(30)), HOUR, REASON_MANUAL), null);
-  assert.equal(bans.ban(numbered(31), 0, TCP, 1, HOUR, reasonOf("dht")), null);
+  assert.equal(bans.ban(numbered(31), 0, TCP, 1, HOUR, reasonNumber("dht")), null);
   assert.equal(bans.size, 8);
   assert.ok(bans.list().every(({ reason }) => reason === "manual"));
 });
@@ -232,7 +232,7 @@ Deno.test("BAN_LIMIT by hand: refused beyond it, and automatic bans give way", {
 Deno.test("a detection makes no ban by hand shorter, nor its own", { ignore }, () => {
   const bans = bansOf("ip");
   bans.add(addressKey(A), 10 * HOUR, REASON_MANUAL);
-  bans.ban(A, 0, TCP, 1, HOUR, reasonOf("dht"));
+  bans.ban(A, 0, TCP, 1, HOUR, reasonNumber("dht"));
   const [ban] = bans.list();
   assert.equal(ban.reason, "manual");
   assert.ok(ban.untilMs > Date.now() + 9 * HOUR);

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { type BanKey, formatBanKey, parseBanKey } from "../../../src/gateway/bans/ban_key.ts";
 import { REASON_FLEET, REASON_MANUAL } from "../../../src/gateway/bans/ban_codec.ts";
 import { BanTable } from "../../../src/gateway/bans/ban_table.ts";
-import { Bans, reasonOf } from "../../../src/gateway/bans/bans.ts";
+import { Bans, reasonNumber } from "../../../src/gateway/bans/bans.ts";
 import { escalated, Offenders, REMEMBERED_MS } from "../../../src/gateway/bans/offenders.ts";
 import { until } from "../../until.ts";
 
@@ -138,7 +138,7 @@ function bansOf(): Bans {
 
 /** Lets a host be banned for 200 ms; for how long it is. */
 function ban(bans: Bans, escalation: typeof GROWS | null = GROWS): number {
-  return bans.ban(A.words, 0, UDP, 6881, 200, reasonOf("dht"), escalation)!.durationMs;
+  return bans.ban(A.words, 0, UDP, 6881, 200, reasonNumber("dht"), escalation)!.durationMs;
 }
 
 const over = (bans: Bans) => until(() => bans.find(A) === null);
@@ -187,7 +187,7 @@ Deno.test("a ban that found no room counts for nothing", { ignore }, () => {
   const [table, memory] = [BanTable.buffer(8), Offenders.buffer(8)];
   const bans = new Bans({ table, offenders: memory, scope: "ip", maps: {} });
   for (let i = 0; i < 8; i++) bans.add(parseBanKey(`203.0.113.${i}`)!, HOUR, REASON_MANUAL);
-  assert.equal(bans.ban(A.words, 0, UDP, 1, HOUR, reasonOf("dht"), GROWS), null);
+  assert.equal(bans.ban(A.words, 0, UDP, 1, HOUR, reasonNumber("dht"), GROWS), null);
   assert.equal(new Offenders(memory).isBanned(A, 0), false);
   bans.clear();
   assert.equal(ban(bans), 200);
