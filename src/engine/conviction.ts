@@ -15,7 +15,7 @@ import {
   readPeers,
 } from "../protocols/methods.ts";
 import type { HostEvidence } from "./host_evidence.ts";
-import type { Finding } from "./outcome.ts";
+import type { FoundMatch } from "./outcome.ts";
 import { BOTH_ENDS, DESTINATION_END, SOURCE_END } from "./sender.ts";
 
 /** Bytes of the offending payload that are kept for the logs. */
@@ -72,7 +72,7 @@ export class Convictions {
    * @param direction the packet's, 0 from the flow's initiator
    * @param real ends of the packet that are real
    */
-  convict(finding: Finding, packet: Packet, direction: number, real: number): Detection {
+  convict(finding: FoundMatch, packet: Packet, direction: number, real: number): Detection {
     const { acted, offenders, bytes, start, end } = finding;
     const match = finding.match!;
     const client = describeClient(match, bytes, start, end);
@@ -121,7 +121,7 @@ export class Convictions {
     condition: BanCondition,
     packet: Packet,
     direction: number,
-    { acted, offenders }: Finding,
+    { acted, offenders }: FoundMatch,
     client: string | null,
     real: number,
   ): boolean {

@@ -31,7 +31,7 @@ import {
   isEnough,
   LEAST,
 } from "./mse_table.ts";
-import { type Finding, type Outcome, WAIT } from "./outcome.ts";
+import { type FoundMatch, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { encryptedMayWait } from "./release.ts";
 import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
@@ -120,7 +120,7 @@ export class EncryptedFlows {
   readonly #flow: FlowRecord;
   readonly #senders: Senders;
   readonly #evidence: HostEvidence;
-  readonly #finding: Finding;
+  readonly #finding: FoundMatch;
   readonly #requests: RequestRhythm;
   readonly #blocks: BlockRhythm;
   #policy: EnginePolicy;
@@ -129,7 +129,7 @@ export class EncryptedFlows {
     flow: FlowRecord,
     senders: Senders,
     evidence: HostEvidence,
-    finding: Finding,
+    finding: FoundMatch,
     policy: EnginePolicy,
   ) {
     this.#flow = flow;

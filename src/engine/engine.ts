@@ -22,7 +22,7 @@ import { FlowTable, tickOf, UDP_IDLE_TICKS } from "./flow_table.ts";
 import { HostEvidence } from "./host_evidence.ts";
 import { HttpStreams } from "./http_stream.ts";
 import { MessageChains } from "./message_chain.ts";
-import { Finding, FOUND, type Outcome, RELEASE } from "./outcome.ts";
+import { FOUND, FoundMatch, type Outcome, RELEASE } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { PrefixPool } from "./prefix_pool.ts";
 import { DESTINATION_END, type Paths, Senders, SOURCE_END } from "./sender.ts";
@@ -110,7 +110,7 @@ export class Engine {
   #resetsOlder = false;
   /** When the first packet came, by its own clock. */
   #beganMs = 0;
-  readonly #finding = new Finding();
+  readonly #finding = new FoundMatch();
   readonly #prefixes: PrefixPool;
   readonly #release: (slot: number) => void;
   readonly #whitelist: WhitelistedServices;

@@ -6,12 +6,12 @@ import { BOTH_ENDS, DESTINATION_END, SOURCE_END } from "./sender.ts";
 export const WAIT = 0;
 /** The flow is not BitTorrent. */
 export const RELEASE = 1;
-/** The flow is BitTorrent; {@link Finding} says by what. */
+/** The flow is BitTorrent; {@link FoundMatch} says by what. */
 export const FOUND = 2;
 export type Outcome = 0 | 1 | 2;
 
 /** What an inspector found, with the bytes that prove it. One instance, filled anew at a find. */
-export class Finding {
+export class FoundMatch {
   match: Match | null = null;
   /**
    * Ends of the packet that have acted in BitTorrent in this flow, as far as it was seen, as bits. Who

@@ -19,7 +19,7 @@ import {
 import { endsConnection, GAP, type HttpStreams } from "./http_stream.ts";
 import { HIDDEN_HANDSHAKE, readsHandshake } from "./handshake_readings.ts";
 import type { MessageChains } from "./message_chain.ts";
-import { type Finding, FOUND, type Outcome, RELEASE, WAIT } from "./outcome.ts";
+import { FOUND, type FoundMatch, type Outcome, RELEASE, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { PREFIX_LENGTH, type PrefixPool } from "./prefix_pool.ts";
 import { isTcpSpent } from "./release.ts";
@@ -48,7 +48,7 @@ export class TcpInspector {
   readonly #chains: MessageChains;
   readonly #http: HttpStreams;
   readonly #encrypted: EncryptedFlows;
-  readonly #finding: Finding;
+  readonly #finding: FoundMatch;
   #policy: EnginePolicy;
   /** Of the HTTP message that {@link judgeOpening} was asked about last: read once. */
   readonly #head = new HttpHead();
@@ -61,7 +61,7 @@ export class TcpInspector {
     chains: MessageChains,
     http: HttpStreams,
     encrypted: EncryptedFlows,
-    finding: Finding,
+    finding: FoundMatch,
     policy: EnginePolicy,
   ) {
     this.#flow = flow;

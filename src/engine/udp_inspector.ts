@@ -5,7 +5,7 @@ import { detectLsd } from "../protocols/lsd/detect.ts";
 import type { Match } from "../protocols/match.ts";
 import { innerDatagram } from "../protocols/socks/datagram.ts";
 import { type FlowRecord, HINTED, PENDING, TRACKER_USED, UTP_USED } from "./flow_record.ts";
-import { type Finding, FOUND, type Outcome, RELEASE, WAIT } from "./outcome.ts";
+import { FOUND, type FoundMatch, type Outcome, RELEASE, WAIT } from "./outcome.ts";
 import { isUdpSpent } from "./release.ts";
 import type { TrackerFlows } from "./tracker_flow.ts";
 import type { UtpFlows } from "./utp_flow.ts";
@@ -22,9 +22,9 @@ export class UdpInspector {
   readonly #flow: FlowRecord;
   readonly #utp: UtpFlows;
   readonly #trackers: TrackerFlows;
-  readonly #finding: Finding;
+  readonly #finding: FoundMatch;
 
-  constructor(flow: FlowRecord, utp: UtpFlows, trackers: TrackerFlows, finding: Finding) {
+  constructor(flow: FlowRecord, utp: UtpFlows, trackers: TrackerFlows, finding: FoundMatch) {
     this.#flow = flow;
     this.#utp = utp;
     this.#trackers = trackers;

@@ -2,7 +2,7 @@
 import { Random } from "./random.ts";
 import type { Target } from "./targets.ts";
 
-export interface Finding {
+export interface Failure {
   readonly target: string;
   readonly seed: number;
   readonly problem: string;
@@ -23,7 +23,7 @@ const LIMIT_MS = 1;
 const RETRIES = 50;
 
 /**
- * Feeds one target for `milliseconds`. Throws an Error whose `cause` is the {@link Finding} when an
+ * Feeds one target for `milliseconds`. Throws an Error whose `cause` is the {@link Failure} when an
  * input throws or is slow however often it is given.
  */
 export function fuzz(target: Target, milliseconds: number, seed: number): Result {
@@ -32,8 +32,8 @@ export function fuzz(target: Target, milliseconds: number, seed: number): Result
   let inputs = 0;
   let longestMs = 0;
   const report = (input: Uint8Array, problem: string): never => {
-    const finding: Finding = { target: target.name, seed, problem, input: input.toHex() };
-    throw new Error(JSON.stringify(finding), { cause: finding });
+    const failure: Failure = { target: target.name, seed, problem, input: input.toHex() };
+    throw new Error(JSON.stringify(failure), { cause: failure });
   };
   while (performance.now() < end) {
     const input = target.next(random);
