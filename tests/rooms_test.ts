@@ -74,6 +74,33 @@ Deno.test("every import follows an arrow of the table", () => {
   assert.deepEqual(wrong, []);
 });
 
+/** Names of the values (no types: they say what a signature is) that a file exports. */
+function exportsOf(text: string): string[] {
+  const found = text.matchAll(
+    /^export (?:async )?(?:const|let|function\*?|(?:abstract )?class) (\w+)/gm,
+  );
+  return [...found].map(([, name]) => name);
+}
+
+Deno.test("nothing is exported that no other file mentions", () => {
+  const others = ["tests", "scripts"].flatMap((room) => [...filesUnder(room)]);
+  const words = new Map(
+    [...files, ...others, "mod.ts", "main.ts"].map((path) => {
+      const text = Deno.readTextFileSync(ROOT + path);
+      return [path, { text, names: new Set(text.match(/\w+/g)) }];
+    }),
+  );
+  let seen = 0;
+  const idle = files.flatMap((path) =>
+    exportsOf(words.get(path)!.text).filter((name) => {
+      seen++;
+      return ![...words].some(([other, { names }]) => other !== path && names.has(name));
+    }).map((name) => `${path}: ${name}`)
+  );
+  assert.ok(seen > 500, `${seen} exports found`);
+  assert.deepEqual(idle, []);
+});
+
 Deno.test("readTable() and importsOf() see what breaks an arrow", () => {
   const table = readTable("| `src/a` | one | `src/b` |\n| `src/b` | two | |\n");
   assert.deepEqual([...table], [["src/a", new Set(["src/b"])], ["src/b", new Set()]]);

@@ -3,7 +3,7 @@ import { UsageError } from "../errors.ts";
 import { type BanKey, isIpv4, parseBanKey } from "../gateway/bans/ban_key.ts";
 import type { Ban } from "../gateway/bans/bans.ts";
 
-export const BAN_ACTIONS = ["list", "add", "remove", "clear"] as const;
+const BAN_ACTIONS = ["list", "add", "remove", "clear"] as const;
 export type BanAction = typeof BAN_ACTIONS[number];
 
 export interface BanRequest {

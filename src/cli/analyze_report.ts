@@ -201,7 +201,7 @@ export class TableReport implements AnalyzeReport {
 }
 
 /** In words, what of the frames was not there to be judged; nothing where all was. */
-export function lossOf(
+function lossOf(
   { cutFrames, unreadableFrames }: Pick<FileSummary, "cutFrames" | "unreadableFrames">,
 ): string[] {
   return [

@@ -135,7 +135,7 @@ function readTime(text: string, whole: string, isEnd: boolean): number {
 }
 
 /** The log and what logrotate has made of it, the oldest first. */
-export function rotatedLogs(path: string): string[] {
+function rotatedLogs(path: string): string[] {
   if (path === "") {
     throw new UsageError("Cannot find the detection log: name files, or set DETECTION_LOG");
   }

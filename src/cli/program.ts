@@ -26,11 +26,11 @@ import {
 import { EnvironmentError, UsageError } from "../errors.ts";
 import { versionLine } from "../version.ts";
 
-export const EXIT_OK = 0;
+const EXIT_OK = 0;
 /** The machine does not allow it, or an input could not be read. */
-export const EXIT_ENVIRONMENT = 1;
+const EXIT_ENVIRONMENT = 1;
 /** An unknown command or option, a value that is not allowed. */
-export const EXIT_USAGE = 2;
+const EXIT_USAGE = 2;
 
 /** Runs the command line and returns the exit code; prints every error itself. */
 export async function main(args: readonly string[]): Promise<number> {

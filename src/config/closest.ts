@@ -1,7 +1,7 @@
 /** Which known name was meant by an unknown one. */
 
 /** Changed, added, left out and swapped neighbouring letters between two words. */
-export function editDistance(a: string, b: string): number {
+function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let row = 1; row <= a.length; row++) {
@@ -31,7 +31,7 @@ const LONG_WORD = 10;
  * Whether `name` is `known` misspelt: a letter or, in long names, two; a longer or shorter ending
  * (QUEUE_NUMBER); the words in another order; with the program's name in front.
  */
-export function isMisspelling(name: string, known: string): boolean {
+function isMisspelling(name: string, known: string): boolean {
   const a = name.toLowerCase().replaceAll("-", "_");
   const b = known.toLowerCase().replaceAll("-", "_");
   if (a === b || a === `btblocker_${b}`) return true;

@@ -17,7 +17,7 @@ import {
 } from "./options.ts";
 
 /** Read when there is one and `--config` names none. */
-export const DEFAULT_CONFIG_PATH = "/etc/btblocker/config.toml";
+const DEFAULT_CONFIG_PATH = "/etc/btblocker/config.toml";
 
 export interface ConfigInput {
   /** Values of the flags that were given, as text (`true` for a flag without a value). */

@@ -54,9 +54,8 @@ export const SIMULTANEOUS = 0x400_0000;
 
 // Words. Those marked "by direction" take two: 0 from the initiator, 1 from the responder.
 
-/** Lower and higher address, four words each. Flow table; key. */
-export const LOW_ADDRESS = 0;
-export const HIGH_ADDRESS = 4;
+// First the lower and the higher address, four words each. Flow table; key.
+
 /** Ports in the order of the addresses. Flow table; key. */
 export const PORTS = 8;
 /**

@@ -24,7 +24,7 @@ const TRAILER = 5; // at the beginning of a line
 const TRAILER_REST = 6;
 
 /** Answers of {@link HttpStreams.find} that are no position. */
-export const INSIDE_BODY = -1;
+const INSIDE_BODY = -1;
 /** The next message begins before the segment: that part has not come, or nobody knows where. */
 export const GAP = -2;
 

@@ -66,7 +66,7 @@ const BARE_MASK = 0xff;
 
 export const NO_RHYTHM = 0;
 /** Short segments of a direction are haves and requests: counts beside other flows' of the host. */
-export const SWARM_RHYTHM = 1;
+const SWARM_RHYTHM = 1;
 /** Requests and pieces agree in number; decides with a second agreement. */
 export const CLEAR_RHYTHM = 2;
 export type Rhythm = 0 | 1 | 2;

@@ -61,7 +61,7 @@ export function countUndecided(
 }
 
 /** What the undecided flow at hand waits for. */
-export function waitOf(flow: FlowRecord): Wait {
+function waitOf(flow: FlowRecord): Wait {
   if (flow.state === EMBRYONIC) return "payload";
   const isSilent = flow.packets(0) === 0 || flow.packets(1) === 0;
   if ((flow.words[flow.at + PROTOCOL] & PROTOCOL_MASK) === PROTOCOL_UDP) {

@@ -6,7 +6,7 @@ import { EnvironmentError } from "../errors.ts";
 import { readSharedBan, type SharedBan } from "./alerts.ts";
 
 /** Bans kept at most: some 4 MB. */
-export const SPOOL_MOST = 10_000;
+const SPOOL_MOST = 10_000;
 /** A file beyond this is not ours. */
 const LONGEST_FILE = 64 << 20;
 

@@ -13,7 +13,7 @@ import {
 } from "./ethernet.ts";
 import { beginPacket, MAX_LAYERS, OTHER, type Packet, parseIpLayer } from "./packet.ts";
 
-export const LINKTYPE_NULL = 0;
+const LINKTYPE_NULL = 0;
 export const LINKTYPE_ETHERNET = 1;
 const LINKTYPE_PPP = 9;
 /** DLT_RAW as written by BSDs (12) and OpenBSD (14); LINKTYPE_RAW is 101. */
@@ -32,7 +32,7 @@ const LINKTYPE_PPI = 192;
 const LINKTYPE_IPV4 = 228;
 const LINKTYPE_IPV6 = 229;
 const LINKTYPE_NFLOG = 239;
-export const LINKTYPE_LINUX_SLL2 = 276;
+const LINKTYPE_LINUX_SLL2 = 276;
 
 /**
  * Reads the frame `[start, end)` of the given link type into `packet`. False when it carries no TCP

@@ -22,7 +22,7 @@ export function reportDetection(log: Logger, record: DetectionRecord): void {
 }
 
 /** The fields of the line, in the order in which they stand in it. */
-export function detectionFields(record: DetectionRecord): Record<string, string> {
+function detectionFields(record: DetectionRecord): Record<string, string> {
   const { detection } = record;
   return {
     transport: transportOf(detection),

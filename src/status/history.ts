@@ -10,7 +10,7 @@ import { type DetectionJson, detectionJson } from "../report/detection_json.ts";
 import type { DetectionRecord } from "../report/detection_record.ts";
 
 /** What is counted of the traffic. */
-export const TRAFFIC_SERIES = ["packets", "bytes", "dropped", "detections", "unjudged"] as const;
+const TRAFFIC_SERIES = ["packets", "bytes", "dropped", "detections", "unjudged"] as const;
 export type TrafficSeries = typeof TRAFFIC_SERIES[number];
 /** Counts since the start. */
 export type TrafficTotals = Readonly<Record<TrafficSeries, number>>;

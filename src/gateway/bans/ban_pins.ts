@@ -23,7 +23,7 @@ const MAP_TYPES = {
 } as const satisfies Record<BanMapName, number>;
 
 /** What the kernel's first look has beside the maps; a crash leaves it to its rules. */
-export const FIRST_LOOK_PINS = ["look", "settled"] as const;
+const FIRST_LOOK_PINS = ["look", "settled"] as const;
 type FirstLookPin = typeof FIRST_LOOK_PINS[number];
 
 /** Entries of a map for `limit` bans: each of the workers may be about to add one. */

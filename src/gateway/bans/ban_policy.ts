@@ -9,7 +9,7 @@ import type { Networks } from "../network/networks.ts";
 export const BAN_TARGETS = ["source", "remote", "both", "none"] as const;
 export type BanTarget = typeof BAN_TARGETS[number];
 
-export const BAN_SCOPES = ["ip", "endpoint"] as const;
+const BAN_SCOPES = ["ip", "endpoint"] as const;
 export type BanScope = typeof BAN_SCOPES[number];
 
 /** Netfilter hook numbers (linux/netfilter.h), as NFQUEUE tells them with each packet. */

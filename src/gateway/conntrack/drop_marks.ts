@@ -25,7 +25,7 @@ export interface Conntrack {
 }
 
 /** The kernel's. Where it has no ctnetlink nothing is listed. */
-export const KERNEL: Conntrack = {
+const KERNEL: Conntrack = {
   list: (mark, mask) =>
     dumpNetlink(NETLINK_NETFILTER, dumpRequest(mark, mask)).flatMap(connectionsIn)
       // Kernels that do not know the filter give all.

@@ -6,8 +6,8 @@ import { deleteElement, lookupElement } from "../../../ffi/bpf.ts";
 import type { EarlierNotes, FlowNotes } from "../../engine/earlier_notes.ts";
 import { type Packet, PROTOCOL_TCP, UNKNOWN_INTERFACE } from "../../packet/packet.ts";
 
-export const FLOW_KEY_LENGTH = 40;
-export const NOTED_FLOW_LENGTH = 56;
+const FLOW_KEY_LENGTH = 40;
+const NOTED_FLOW_LENGTH = 56;
 
 // struct flow_key
 const ADDRESSES = 0;
@@ -30,7 +30,7 @@ const DATAGRAMS = 49;
  *
  * @returns the side of the packet's source, 0 or 1
  */
-export function encodeFlowKey(key: DataView, packet: Packet): 0 | 1 {
+function encodeFlowKey(key: DataView, packet: Packet): 0 | 1 {
   const { address, sourcePort, destinationPort } = packet;
   const source = isLower(address, sourcePort, destinationPort) ? 0 : 1;
   for (let word = 0; word < 4; word++) {
@@ -53,7 +53,7 @@ function isLower(address: Int32Array, sourcePort: number, destinationPort: numbe
 }
 
 /** Fills `notes` from a value, as seen by the packet of `side`. False where nothing is in it. */
-export function decodeNotedFlow(value: DataView, side: 0 | 1, notes: FlowNotes): boolean {
+function decodeNotedFlow(value: DataView, side: 0 | 1, notes: FlowNotes): boolean {
   const initiator = value.getUint8(INITIATOR) & 1;
   notes.isFromInitiator = initiator === side;
   let isNoted = false;

@@ -3,7 +3,7 @@ import { UDP_BYTES, UDP_PACKETS } from "../../engine/release.ts";
 import { type ByteTest, type Opening, OPENING_KINDS, OPENINGS } from "./openings.ts";
 
 /** Bytes of a payload that the tests and tokens may look at; a connection id of QUIC ends at 47. */
-export const HEAD_LENGTH = 48;
+const HEAD_LENGTH = 48;
 
 /** The text of bpf/openings.h. */
 export function openingsHeader(rows: readonly Opening[] = OPENINGS): string {

@@ -32,7 +32,7 @@ export const QUEUE_CHAIN = "BTBLOCKER_QUEUE";
 /** Calls packets of released flows back to the queue (RECHECK). */
 export const RECHECK_CHAIN = "BTBLOCKER_RECHECK";
 /** Packets that the kernel's first look lets pass: of flows that it has settled, or may settle yet. */
-export const LOOKED_CHAIN = "BTBLOCKER_LOOKED";
+const LOOKED_CHAIN = "BTBLOCKER_LOOKED";
 const JUDGING_CHAINS: readonly string[] = [
   CHAIN,
   MARKED_CHAIN,

@@ -22,7 +22,7 @@ export function hasReserved(bytes: Uint8Array, start: number, end: number): bool
 }
 
 /** 160 fixed bits at the very beginning of the stream: chance does not produce them. */
-export const PEER_WIRE_HANDSHAKE: Match = match("peer-wire", "handshake", "proof", "handshake");
+const PEER_WIRE_HANDSHAKE: Match = match("peer-wire", "handshake", "proof", "handshake");
 
 /**
  * Looks for a handshake at the beginning of a stream (or of a tunnelled one). The 20 fixed bytes

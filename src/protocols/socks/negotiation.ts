@@ -18,9 +18,9 @@ import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
 import { PrefixSet } from "../word_set.ts";
 
 /** {@link negotiationLength}: the stream does not begin with a negotiation known here. */
-export const NO_NEGOTIATION = 0;
+const NO_NEGOTIATION = 0;
 /** {@link negotiationLength}: a negotiation that is not complete yet. */
-export const NEGOTIATING = -1;
+const NEGOTIATING = -1;
 
 const SOCKS5_REQUEST = match("socks", "socks5-request", "proof", "SOCKS5 request");
 const SOCKS5_REPLY = match("socks", "socks5-reply", "strong", "SOCKS5 reply");

@@ -10,7 +10,7 @@ import { ascii, i32be, startsWith, u16be } from "../../packet/bytes.ts";
 import { type Match, match } from "../match.ts";
 
 export const ST_DATA = 0;
-export const ST_FIN = 1;
+const ST_FIN = 1;
 export const ST_STATE = 2;
 export const ST_SYN = 4;
 

@@ -17,7 +17,7 @@ export interface AnalysisLimits {
   readonly hostsShown: number;
 }
 
-export const ANALYSIS_LIMITS: AnalysisLimits = Object.freeze({
+const ANALYSIS_LIMITS: AnalysisLimits = Object.freeze({
   flows: 20_000,
   detections: 10_000, // of 512 bytes: a page of about ten megabytes, which browsers still open
   hosts: 20_000,
