@@ -54,13 +54,13 @@ function canRun(command: string): boolean {
   }
 }
 
-function apt(args: readonly string[]): boolean {
+function apt(args: readonly string[], errors: "inherit" | "null" = "inherit"): boolean {
   const { success } = new Deno.Command("apt-get", {
     args: ["-y", "-qq", "-o", "Dpkg::Use-Pty=0", ...args],
     env: { DEBIAN_FRONTEND: "noninteractive" },
     stdin: "null",
-    stdout: "null", // dpkg's progress; errors go to standard error
-    stderr: "inherit",
+    stdout: "null", // dpkg's progress
+    stderr: errors,
   }).outputSync();
   return success;
 }
@@ -76,10 +76,11 @@ function setup(installs: boolean): number {
   const packages = missing.map((need) => need.debian);
   if (installs && Deno.uid() === 0 && canRun("apt-get")) {
     console.error(`Installing ${packages.join(", ")} with apt-get`);
-    // A fresh machine has no package lists; an old one has outdated ones.
-    if (!apt(["install", "--no-install-recommends", ...packages])) {
+    // A fresh machine has no package lists, an old one outdated ones: the second try's errors count.
+    const install = ["install", "--no-install-recommends", ...packages];
+    if (!apt(install, "null")) {
       apt(["update"]);
-      apt(["install", "--no-install-recommends", ...packages]);
+      apt(install);
     }
     missing = NEEDS.filter((need) => !need.isThere());
     if (missing.length === 0) return 0;

@@ -114,11 +114,11 @@ function requireTools(): void {
   if (Deno.build.os !== "linux") {
     throw new EnvironmentError("Cannot run the demo: it needs Linux's network namespaces");
   }
-  for (const tool of ["ip", "nsenter", "setpriv", "setsid", "sysctl"]) {
+  for (const tool of ["ip", "nsenter", "setpriv", "setsid"]) {
     if (findProgram(tool) !== null) continue;
     throw new EnvironmentError(
       `Cannot run the demo: ${tool} is missing`,
-      "apt-get install iproute2 util-linux procps",
+      "apt-get install iproute2 util-linux",
     );
   }
 }

@@ -59,6 +59,14 @@ export class Host {
   run(command: readonly string[], timeoutMs?: number): Promise<string> {
     return output(this.inside(command), timeoutMs);
   }
+
+  /** Writes numbers below /proc/sys/net, which are this network's: what sysctl does, if it is there. */
+  async setKernel(values: Readonly<Record<string, number>>): Promise<void> {
+    const writes = Object.entries(values).map(([name, value]) =>
+      `echo ${value} > /proc/sys/net/${name}`
+    );
+    await this.run(["sh", "-c", writes.join(" && ")]);
+  }
 }
 
 /** Hosts and a router; see the file's comment. */
@@ -90,7 +98,7 @@ export class Network implements AsyncDisposable {
     const network = new Network(name, directory);
     try {
       await network.addNamespace(network.router);
-      await network.router.run(["sysctl", "-qw", ...FORWARDING]);
+      await network.router.setKernel(FORWARDING);
     } catch (cause) {
       await network.dispose();
       throw cause;
@@ -117,7 +125,7 @@ export class Network implements AsyncDisposable {
     // Duplicate address detection would keep the addresses unusable for a second; and the router's own
     // link-local ones, without which it looks for no neighbour.
     for (const [where, device] of [[this.router, link], [host, "eth0"]] as const) {
-      await where.run(["sysctl", "-qw", `net.ipv6.conf.${device}.accept_dad=0`]);
+      await where.setKernel({ [`ipv6/conf/${device}/accept_dad`]: 0 });
     }
     if (options.offload === false) {
       for (const [where, name] of [[this.router, link], [host, "eth0"]] as const) {
@@ -288,4 +296,4 @@ function deleteNamespace(name: string): void {
 
 let created = crypto.getRandomValues(new Uint32Array(1))[0];
 
-const FORWARDING = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"];
+const FORWARDING = { "ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1 };

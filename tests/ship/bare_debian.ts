@@ -10,8 +10,8 @@ import { Root } from "./root.ts";
 import { block, debianPackage, image, installScript, VERSION } from "./scenarios.ts";
 
 const NEEDED = "libnetfilter-queue1,libbpf1,iptables";
-/** Of the demo, which builds a network: ip and sysctl. */
-const FOR_DEMO = "iproute2,procps";
+/** Of the demo, which builds a network. */
+const FOR_DEMO = "iproute2";
 /** Of the Dockerfile, which removes it again. */
 const FOR_IMAGE = "libcap2-bin";
 const SUITE = "bookworm";
