@@ -2,7 +2,7 @@
  * Conversations of programs whose bytes look as MSE's, message by message, for `mse_lists.ts`: each
  * modelled on the recorded program or specification that is named. `>` is who opens.
  */
-import { between } from "./mse_data_shapes.ts";
+import { between, oneOf, random } from "./mse_random.ts";
 
 /** Lengths of messages: positive from who opens, negative from who answers. */
 export type Messages = number[];
@@ -16,8 +16,6 @@ export interface Program {
   /** The flows are older than the blocker. */
   readonly isJoined?: boolean;
 }
-
-const oneOf = <T>(values: readonly T[]): T => values[Math.floor(Math.random() * values.length)];
 
 function times(count: number, of: () => Messages): Messages {
   const all: Messages = [];
@@ -40,6 +38,12 @@ function latencyTest(first: () => number, more: () => number, pad: () => number)
 
 const none = () => 0;
 const list = () => between(4, 50);
+
+/** Through authenticated encryption: most are small. */
+const ofAnySize = () => random() < 0.7 ? between(35, 140) : between(35, 600);
+
+/** The same as they are. */
+const inTheClear = () => random() < 0.7 ? between(2, 120) : between(2, 600);
 
 /** Small messages as they are, behind an opening as long as MSE's. */
 function throughStreamCipher(of: () => Messages): () => () => Messages {
@@ -76,6 +80,16 @@ export const PROGRAMS: readonly Program[] = [
     ],
   },
   {
+    name: "Shadowsocks, messages of any size before data",
+    servers: list,
+    start: () => () => [
+      between(96, 608),
+      -between(96, 608),
+      ...times(between(1, 4), () => [ofAnySize(), -ofAnySize()]),
+      -between(2000, 60_000),
+    ],
+  },
+  {
     name: "VMess, latency test",
     servers: list,
     start: latencyTest(() => between(150, 540), () => between(35, 300), () => between(0, 63)),
@@ -86,6 +100,14 @@ export const PROGRAMS: readonly Program[] = [
     start: () => () => [
       between(150, 600),
       ...times(between(2, 10), () => [-between(200, 60_000), between(80, 700)]),
+    ],
+  },
+  {
+    name: "plain HTTP through VMess, load balanced",
+    servers: () => between(3, 10),
+    start: () => () => [
+      150 + between(0, 390),
+      ...times(between(2, 10), () => [-(18 + between(200, 60_000)), 18 + between(80, 763)]),
     ],
   },
   {
@@ -196,6 +218,20 @@ export const PROGRAMS: readonly Program[] = [
     start: throughStreamCipher(() =>
       oneOf([[between(20, 90), -4], [2, -2], [between(9, 40), -5], [-between(10, 200), 4]])
     ),
+  },
+  {
+    name: "headers and bodies over a stream cipher, list",
+    servers: list,
+    start: () => () => [
+      between(96, 608),
+      -between(96, 608),
+      between(56, 568),
+      -between(14, 526),
+      ...times(
+        between(1, 12),
+        () => [inTheClear(), -inTheClear(), ...oneOf([[], [-between(1500, 6000)]])],
+      ),
+    ],
   },
   {
     name: "any small messages over a stream cipher",

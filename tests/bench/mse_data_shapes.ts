@@ -4,10 +4,7 @@
  * any (tests/captures), else from the specifications.
  */
 
-export const between = (low: number, high: number) =>
-  low + Math.floor(Math.random() * (high - low + 1));
-
-const oneOf = (values: readonly number[]) => values[Math.floor(Math.random() * values.length)];
+import { between, oneOf, random } from "./mse_random.ts";
 
 /** How much an application gives away at once: file buffers, web objects, whatever comes. */
 function payload(): number {
@@ -30,7 +27,7 @@ const framed = (length: number, most: number, more: number) =>
 const padded = (length: number, to: number) => Math.ceil(length / to) * to;
 
 /** Lines, keystrokes, acknowledgements and requests of the application inside. */
-const inner = () => (Math.random() < 0.5 ? between(1, 60) : between(60, 560));
+const inner = () => (random() < 0.5 ? between(1, 60) : between(60, 560));
 
 export interface Shape {
   readonly name: string;
@@ -76,7 +73,7 @@ export const SHAPES: readonly (readonly [string, () => Shape])[] = [
   shape(
     "Shadowsocks AEAD, chunk by chunk",
     () => [between(120, 700), between(80, 1400), between(60, 700)],
-    () => (Math.random() < 0.7 ? 16_383 : between(1, 16_383)) + 34,
+    () => (random() < 0.7 ? 16_383 : between(1, 16_383)) + 34,
     () => inner() + 34,
   ),
   shape(
@@ -94,7 +91,7 @@ export const SHAPES: readonly (readonly [string, () => Shape])[] = [
   shape(
     "obfs4",
     () => [between(149, 8192), between(96, 8192), between(60, 1448)],
-    () => framed(payload(), 1427, 21) + (Math.random() < 0.3 ? between(0, 1448) : 0),
+    () => framed(payload(), 1427, 21) + (random() < 0.3 ? between(0, 1448) : 0),
     () => 21 + padded(inner(), 514),
   ),
   shape(
@@ -112,7 +109,7 @@ export const SHAPES: readonly (readonly [string, () => Shape])[] = [
   shape(
     "Bitcoin v2 transport (BIP 324)",
     () => [between(64, 4159), between(64, 4159), between(60, 300)],
-    () => 21 + (Math.random() < 0.3 ? between(300_000, 2_000_000) : payload()),
+    () => 21 + (random() < 0.3 ? between(300_000, 2_000_000) : payload()),
     () => oneOf([20, 28, 57, 21 + inner()]),
   ),
   shape(
@@ -166,6 +163,13 @@ export const SHAPES: readonly (readonly [string, () => Shape])[] = [
   [
     "random transfer, constant messages",
     constantWrites([500, 750, 1000, 1024, 1200, 1500, 2000, 2048, 4000, 5000, 10_000]),
+  ],
+  // screens, samples, records of one size whose multiples a block's length is, 19 times 863
+  [
+    "random transfer, constant messages of 863 n",
+    constantWrites(
+      Array.from({ length: 57 }, (_, at) => at + 1).filter((n) => n % 19 !== 0).map((n) => 863 * n),
+    ),
   ],
   // lengths of messages as they are, as with a cipher that adds nothing: games, remote control
   shape(

@@ -1,7 +1,7 @@
 /**
  * How often other protocols that look random are taken for Message Stream Encryption:
  *
- *   deno task bench:mse [CONNECTIONS] [FLOWS]
+ *   deno task bench:mse [CONNECTIONS] [FLOWS] [SEED] [KIND]
  *
  * Synthetic openings (10 million by default) in the shapes of protocols whose first messages are, or
  * may be, indistinguishable from random bytes. Of each is counted how many have the shape (order,
@@ -10,6 +10,9 @@
  *
  * Then conversations of such programs with lists of servers, alone and beside torrents, and flows with
  * data (2 million each by default), see `mse_lists.ts` and `mse_data_phases.ts`: 0 as well.
+ *
+ * The seed is printed, and the same one sends the same traffic again; with KIND only those whose name
+ * holds it.
  */
 import { Engine } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
@@ -24,25 +27,24 @@ import {
 } from "../../src/protocols/mse/detect.ts";
 import { runDataPhases } from "./mse_data_phases.ts";
 import { runLists } from "./mse_lists.ts";
+import { between, fill, seed } from "./mse_random.ts";
 
 /** Random bytes to cut messages from, renewed now and then. */
 const pool = new Uint8Array(65_536);
 let taken = pool.length;
 
-function random(length: number): Uint8Array {
+function noise(length: number): Uint8Array {
   if (taken + length > pool.length) {
-    crypto.getRandomValues(pool);
+    fill(pool);
     taken = 0;
   }
   taken += length;
   return pool.slice(taken - length, taken);
 }
 
-const between = (low: number, high: number) => low + Math.floor(Math.random() * (high - low + 1));
-
 /** Random bytes behind a fixed beginning. */
 function headed(header: readonly number[], length: number): Uint8Array {
-  const bytes = random(length);
+  const bytes = noise(length);
   bytes.set(header);
   return bytes;
 }
@@ -56,27 +58,26 @@ function framed(length: number): Uint8Array {
 const protocols: Record<string, () => Uint8Array[]> = {
   // salt 32, length chunk 18, payload with 16 of tag; a TLS ClientHello or an HTTP request inside
   "Shadowsocks AEAD":
-    () => [random(between(120, 700)), random(between(80, 1400)), random(between(60, 700))],
+    () => [noise(between(120, 700)), noise(between(80, 1400)), noise(between(60, 700))],
   // auth 16, encrypted header 40…120, then a chunk of a ClientHello
-  "VMess AEAD":
-    () => [random(between(150, 750)), random(between(60, 1400)), random(between(60, 600))],
+  "VMess AEAD": () => [noise(between(150, 750)), noise(between(60, 1400)), noise(between(60, 600))],
   // representative 32, padding to 8192 less, mark 16, mac 16
-  "obfs4": () => [random(between(149, 8192)), random(between(96, 8192)), random(between(60, 1448))],
+  "obfs4": () => [noise(between(149, 8192)), noise(between(96, 8192)), noise(between(60, 1448))],
   // 64 bytes of init, then the first encrypted packet (req_pq 40…)
   "MTProto, obfuscated":
-    () => [random(between(105, 400)), random(between(80, 700)), random(between(60, 400))],
+    () => [noise(between(105, 400)), noise(between(80, 700)), noise(between(60, 400))],
   // EIP-8: a length of two bytes before auth and ack, padding 100…300
   "Ethereum RLPx, EIP-8":
-    () => [framed(between(295, 600)), framed(between(220, 500)), random(between(64, 300))],
+    () => [framed(between(295, 600)), framed(between(220, 500)), noise(between(64, 300))],
   // before EIP-8: auth 307, ack 210, whole
-  "Ethereum RLPx, legacy": () => [random(307), random(210), random(between(64, 300))],
+  "Ethereum RLPx, legacy": () => [noise(307), noise(210), noise(between(64, 300))],
   "Bitcoin v2 transport (BIP 324)":
-    () => [random(between(64, 4159)), random(between(64, 4159)), random(between(60, 300))],
+    () => [noise(between(64, 4159)), noise(between(64, 4159)), noise(between(60, 300))],
   // length, opcode, session id
   "OpenVPN over TCP":
     () => [framed(between(42, 120)), framed(between(54, 140)), framed(between(60, 600))],
   "OpenVPN over TCP, XOR":
-    () => [random(between(42, 120)), random(between(54, 140)), random(between(60, 600))],
+    () => [noise(between(42, 120)), noise(between(54, 140)), noise(between(60, 600))],
   "TLS": () => [
     headed([22, 3, 1, 1, 60], between(200, 600)),
     headed([22, 3, 3, 0, 122], between(127, 1400)),
@@ -85,8 +86,8 @@ const protocols: Record<string, () => Uint8Array[]> = {
   // encrypted packets after the version and key exchange: a stream joined there
   "SSH, version first": () => [
     new TextEncoder().encode("SSH-2.0-OpenSSH_9.2\r\n"),
-    random(between(96, 600)),
-    random(between(60, 600)),
+    noise(between(96, 600)),
+    noise(between(60, 600)),
   ],
   // 4 bytes of length, ASN.1
   "Kerberos over TCP": () => {
@@ -94,12 +95,12 @@ const protocols: Record<string, () => Uint8Array[]> = {
     return [
       headed([0, 0, (length - 4) >> 8, (length - 4) & 255, 0x6a, 0x81], length),
       headed([0, 0, 1, 0, 0x6b], 600),
-      random(100),
+      noise(100),
     ];
   },
   "random transfer, turn by turn":
-    () => [random(between(100, 600)), random(between(100, 600)), random(between(100, 600))],
-  "random transfer, bulk": () => [random(1400), random(between(1, 100)), random(1400)],
+    () => [noise(between(100, 600)), noise(between(100, 600)), noise(between(100, 600))],
+  "random transfer, bulk": () => [noise(1400), noise(between(1, 100)), noise(1400)],
 };
 
 function hasShape([a, b, c]: Uint8Array[]): boolean {
@@ -139,10 +140,22 @@ function send(side: number, flags: number, payload: Uint8Array, sequence: number
 }
 
 let detected: string[] = [];
-const total = Number(Deno.args[0] ?? 10_000_000);
-const names = Object.keys(protocols);
-const each = Math.ceil(total / names.length);
-console.log(`${each} connections of each protocol`);
+/** A whole number of the command line, or what stands for it. */
+function numberAt(place: number, otherwise: number): number {
+  const value = Number(Deno.args[place] ?? otherwise);
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  console.error(`${Deno.args[place]} is no whole number`);
+  Deno.exit(2);
+}
+
+const total = numberAt(0, 10_000_000);
+const flows = numberAt(1, 2_000_000);
+const seedOfRun = numberAt(2, crypto.getRandomValues(new Uint32Array(1))[0]);
+const only = Deno.args[3] ?? "";
+const names = Object.keys(protocols).filter((name) => name.includes(only));
+const each = Math.ceil(total / Object.keys(protocols).length);
+console.log(`seed ${seedOfRun}; ${each} connections of each protocol`);
+seed(seedOfRun);
 let flow = 0;
 let failures = 0;
 for (const name of names) {
@@ -165,7 +178,7 @@ for (const name of names) {
   const percent = ((shaped / each) * 100).toFixed(3);
   console.log(`${name.padEnd(32)} shape ${percent.padStart(8)} %   detected ${detected.length}`);
 }
-failures += runLists(Number(Deno.args[1] ?? 2_000_000));
-failures += runDataPhases(Number(Deno.args[1] ?? 2_000_000));
+failures += runLists(flows, seedOfRun, only);
+failures += runDataPhases(flows, seedOfRun, only);
 console.log(failures === 0 ? "no connection detected" : `${failures} connections detected`);
 Deno.exit(failures === 0 ? 0 : 1);

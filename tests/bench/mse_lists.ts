@@ -13,26 +13,22 @@ import {
   PSH,
   SYN,
 } from "../../src/packet/packet.ts";
-import { between } from "./mse_data_shapes.ts";
 import { type Messages, type Program, PROGRAMS } from "./mse_conversations.ts";
+import { between, fill, seed } from "./mse_random.ts";
 
 type Place = "alone" | "beside a torrent" | "behind a shared address";
 const PLACES: readonly Place[] = ["alone", "beside a torrent", "behind a shared address"];
 const SEGMENT = 1448;
 
+/** Random bytes to cut messages from, renewed now and then. */
 const pool = new Uint8Array(1 << 18);
-const engine = new Engine({ policy: CAPTURE_POLICY });
+let engine: Engine;
 const packet = new Packet();
 packet.family = 4;
 let timeMs = 1_700_000_000_000;
 let hosts = 0;
-
-/** Random bytes to cut messages from, renewed now and then. */
-function renew(): void {
-  for (let at = 0; at < pool.length; at += 65_536) {
-    crypto.getRandomValues(pool.subarray(at, at + 65_536));
-  }
-}
+/** Lengths of the messages of a flow that was found, so many of them. */
+const MOST_SHOWN = 30;
 
 /** Puts a packet through; true when it was found to be BitTorrent, or its flow let go. */
 function send(
@@ -119,6 +115,9 @@ function torrents(address: number): void {
 }
 
 function run(program: Program, place: Place, flows: number): number {
+  engine = new Engine({ policy: CAPTURE_POLICY });
+  hosts = 0;
+  let example: Messages = [];
   const reasons = new Map<string, number>();
   let done = 0;
   let found = 0;
@@ -127,15 +126,17 @@ function run(program: Program, place: Place, flows: number): number {
     const servers = program.servers();
     const of = program.start();
     timeMs += 1000;
-    if (done % 512 < servers) renew();
+    if (done % 512 < servers) fill(pool);
     if (place === "beside a torrent") torrents(host);
     for (let i = 0; i < servers; i++, done++) {
       const server = (0xc633_0000 + (hosts & 0xff) * 0x1_0000 + i * 256 + 1) | 0;
       if (place === "behind a shared address") torrents(server);
       timeMs += 50;
-      const reason = converse(host, server, 20_000 + i, of(), program.isJoined ?? false);
+      const messages = of();
+      const reason = converse(host, server, 20_000 + i, messages, program.isJoined ?? false);
       if (reason === null) continue;
       found++;
+      example = messages;
       reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
     }
   }
@@ -143,14 +144,20 @@ function run(program: Program, place: Place, flows: number): number {
   console.log(
     `${program.name.padEnd(54)} ${place.padEnd(24)} ${done} flows, ${found} found ${why}`,
   );
+  if (found > 0) console.log(`  such as ${example.slice(0, MOST_SHOWN).join(" ")}`);
   return found;
 }
 
-/** Sends about `flows` flows through an engine; the number found, which must be 0. */
-export function runLists(flows: number): number {
-  renew();
+/** Sends about `flows` flows through an engine; the number found, which must be 0. Each kind begins the seed anew. */
+export function runLists(flows: number, seedOfRun: number, only: string): number {
   const each = Math.ceil(flows / PROGRAMS.length / PLACES.length);
   let found = 0;
-  for (const program of PROGRAMS) for (const place of PLACES) found += run(program, place, each);
+  PROGRAMS.forEach((program, kind) => {
+    if (!program.name.includes(only)) return;
+    for (const place of PLACES) {
+      seed(seedOfRun + kind);
+      found += run(program, place, each);
+    }
+  });
   return found;
 }
