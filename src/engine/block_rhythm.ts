@@ -84,6 +84,7 @@ export class BlockRhythm {
       flow.encryption |= MARKED | sender | (CHUNKS_AT_FIRST << CHUNKS);
       flow.referenceMark = start;
       flow.endMark = start;
+      flow.longestSegment = 0;
     } else if ((flow.encryption & ANSWERED) !== 0 && this.blocks === 0) {
       // Asked again, so it may have paused here, whatever the last segment's length was.
       flow.referenceMark = start;
@@ -91,6 +92,7 @@ export class BlockRhythm {
     flow.encryption &= ~ANSWERED;
     // The sender says where it had no more to send; a segment that is merely full says nothing.
     const isWriteEnd = (packet.flags & PSH) !== 0;
+    if (length <= LONGEST && length > flow.longestSegment) flow.longestSegment = length;
     const isFact = this.#followBlocks(start, end, isWriteEnd);
     return this.#followChunks(length, isWriteEnd) || isFact;
   }
@@ -149,7 +151,7 @@ export class BlockRhythm {
       flow.encryption |= HEADER_SEEN;
       return true;
     }
-    if (isFull(length)) {
+    if (isFull(length) && !(isWriteEnd && length < flow.longestSegment)) {
       if (fromReference <= BLOCK * MAX_BLOCKS_APART) return false;
       // Out of sight of the last block: the more ends are asked about, the more fit by chance.
       flow.referenceMark = start;

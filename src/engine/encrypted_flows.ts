@@ -13,6 +13,7 @@ import {
   COUNTED,
   DATA_SEEN,
   type FlowRecord,
+  HELLO_ALONE,
   MEASURED,
   MEASURING,
   MID_STREAM,
@@ -22,13 +23,14 @@ import {
   SHAPED,
   SIMULTANEOUS,
 } from "./flow_record.ts";
-import { BY_LENGTHS, BY_OPENING, type HostEvidence } from "./host_evidence.ts";
+import { BY_LENGTHS, BY_OPENING, type HostEvidence, LENGTH_BITS } from "./host_evidence.ts";
 import {
   areBlocks,
   areBlocksOfHost,
   areBlocksOfSwarm,
   bitsOf,
   isEnough,
+  isInStep,
   LEAST,
 } from "./mse_table.ts";
 import { type FoundMatch, type Outcome, WAIT } from "./outcome.ts";
@@ -37,7 +39,7 @@ import { encryptedMayWait } from "./release.ts";
 import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
 import { DESTINATION_END, type Senders, SOURCE_END } from "./sender.ts";
 import { streamEnd } from "./stream_space.ts";
-import { followTurns, isOpening } from "./turns.ts";
+import { followTurns, isOpening, paddedTurns } from "./turns.ts";
 import { SYSTEM_PORTS } from "./well_known_ports.ts";
 
 const LENGTHS = match("mse", "lengths", "strong", "encrypted, lengths of a handshake and messages");
@@ -246,8 +248,10 @@ export class EncryptedFlows {
     const end = streamEnd(flow, direction);
     // A detector waits for more, of a proxy's negotiation say: no turn of the flow's own yet.
     if (end <= 0 || !flow.has((OPENING_JUDGED | MEASURING) << direction)) return;
+    const hadHello = flow.hasFact(HELLO_ALONE);
     followTurns(flow, direction, packet, end, this.#acknowledgedBy(packet, direction));
     if (flow.turn === 1) this.#countOpening(direction, packet, end);
+    if (!hadHello && flow.hasFact(HELLO_ALONE)) this.#countHandshake(direction, packet);
     if (flow.hasFact(RULED_OUT)) this.letGo(direction, packet);
   }
 
@@ -272,6 +276,20 @@ export class EncryptedFlows {
     if (!this.#senders.isReal(direction, packet, SOURCE)) return;
     flow.noteFact(COUNTED);
     this.#evidence.addOpening(address, 0, address, 4, destinationPort, timeMs, BY_OPENING, length);
+  }
+
+  /** A flow that counts has shown a handshake as its fifth turn: says how long its padding was. */
+  #countHandshake(direction: number, packet: Packet): void {
+    const flow = this.#flow;
+    if (direction !== 0 || !flow.hasFact(COUNTED)) return;
+    const { address, destinationPort, timeMs } = packet;
+    // What this side has sent before the handshake are the first message and the third.
+    const padded = paddedTurns(flow);
+    const third = padded & ((1 << LENGTH_BITS) - 1);
+    const first = streamEnd(flow, direction) - packet.payloadLength - third;
+    const lengths = isOpening(first) ? first | (padded << LENGTH_BITS) : first;
+    const port = destinationPort;
+    this.#evidence.addOpening(address, 0, address, 4, port, timeMs, BY_OPENING, lengths);
   }
 
   /** A flow that is ruled out or let go no longer counts among its host's openings. */
@@ -336,7 +354,7 @@ export class EncryptedFlows {
     const { lengths } = this.#flow;
     const isSimultaneous = this.#flow.has(SIMULTANEOUS);
     const bits = bitsOf(lengths, blocks, chunks, isAmongFirst, isSimultaneous);
-    if (bits < LEAST) return WAIT;
+    if (bits < LEAST && !isInStep(lengths)) return WAIT;
     const initiator = direction === 0 ? SOURCE : DESTINATION;
     if (isEnough(bits, lengths, "nothing")) return this.#found(LENGTHS, packet, initiator);
     if (!this.#senders.isReal(direction, packet, initiator)) return WAIT;
@@ -348,11 +366,10 @@ export class EncryptedFlows {
       return this.#found(OF_HOST, packet, initiator);
     }
     if (
-      isEnough(bits, lengths, "several") &&
-      evidence.hasFanOut(address, initiator, timeMs, BY_OPENING)
-    ) {
-      return this.#found(FAN_OUT, packet, initiator);
-    }
+      (isEnough(bits, lengths, "several") &&
+        evidence.hasFanOut(address, initiator, timeMs, BY_OPENING)) ||
+      (isInStep(lengths) && evidence.hasHandshakes(address, initiator, timeMs))
+    ) return this.#found(FAN_OUT, packet, initiator);
     if (
       isEnough(bits, lengths, "named") &&
       evidence.isNamed(address, initiator, address, responder, port, timeMs)

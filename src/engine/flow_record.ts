@@ -97,8 +97,13 @@ const RHYTHM = 32;
 /** Encrypted: ends of writes in the stream of who sends more. Block rhythm; flow. */
 const REFERENCE_MARK = 34;
 const END_MARK = 35;
-/** Encrypted: what had arrived when the first request was sent. Request rhythm; flow. */
+/**
+ * Encrypted: what had arrived when the first request was sent. Request rhythm; flow. Until there is
+ * data, lengths of earlier turns: the third and above it the fourth, then the last message. Turns.
+ */
 const REQUEST_MARK = 36;
+/** Encrypted: longest segment by itself of who sends more, the path's. Block rhythm; flow. */
+const LONGEST_SEGMENT = 37;
 
 // Facts, bits of the word ENCRYPTION. Those marked "by direction" take two, `fact << direction`.
 
@@ -116,6 +121,8 @@ export const COUNTED = 0x40;
 export const ANSWERED = 0x80;
 /** Who speaks first is not who sent the SYN. Turns. */
 export const RESPONDER_OPENS = 0x100;
+/** The fifth turn was a handshake; until the sixth or seventh is none that follows it. Turns. */
+export const HELLO_ALONE = 0x200;
 /** The marks stand, for the direction SENDER. Block rhythm. */
 export const MARKED = 0x400;
 export const SENDER = 0x800;
@@ -141,6 +148,8 @@ export const SPLIT_ANSWER = 0x0008;
 /** A message of 5 bytes by itself, of A and of B: `interested`, `unchoke`. */
 export const FIVE_A = 0x0010;
 export const FIVE_B = 0x0020;
+/** HELLO_ALONE, what extensions say, `unchoke` with five times `allowed fast`, data: turns 5 to 8. */
+export const IN_STEP = 0x0040;
 /** Requests, with `interested` or without, that data answered. */
 export const REQUESTED = 0x0080;
 /** A message of 5 bytes, requests of the other side, and data: `unchoke` was answered at once. */
@@ -330,6 +339,13 @@ export class FlowRecord {
   }
   set endMark(sequence: number) {
     this.words[this.at + END_MARK] = sequence;
+  }
+
+  get longestSegment(): number {
+    return this.words[this.at + LONGEST_SEGMENT];
+  }
+  set longestSegment(length: number) {
+    this.words[this.at + LONGEST_SEGMENT] = length;
   }
 
   get targetPort(): number {

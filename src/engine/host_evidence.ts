@@ -18,6 +18,37 @@ const FAN_OUT = 3;
  */
 const MIN_SPREAD = 128;
 const MIN_LONGEST = 288;
+/** Of them so many with a handshake as their fifth turn make evidence for one that goes on alike. */
+const HANDSHAKES = 2;
+
+/** Bits of a length in an opening's value. */
+export const LENGTH_BITS = 10;
+const LENGTH_MASK = (1 << LENGTH_BITS) - 1;
+
+/** How differently long some messages are. */
+class Spread {
+  shortest = Infinity;
+  longest = 0;
+
+  clear(): void {
+    this.shortest = Infinity;
+    this.longest = 0;
+  }
+
+  add(length: number): void {
+    this.shortest = Math.min(this.shortest, length);
+    this.longest = Math.max(this.longest, length);
+  }
+
+  get width(): number {
+    return this.longest - this.shortest;
+  }
+}
+
+/** Of first, third and fourth messages; cleared before each use. */
+const first = new Spread();
+const third = new Spread();
+const fourth = new Spread();
 
 /**
  * Why a flow counts among its host's: its first message may be MSE's, or the lengths of its segments
@@ -138,7 +169,12 @@ export class HostEvidence {
     return found;
   }
 
-  /** Remembers that `host` has a flow to `remote:port` that may be MSE's, its first message so long. */
+  /**
+   * Remembers that `host` has a flow to `remote:port` that may be MSE's.
+   *
+   * @param length of its first message, and in one whose fifth turn is a handshake those of its third
+   *   and fourth, {@link LENGTH_BITS} each
+   */
   addOpening(
     host: Int32Array,
     hostAt: number,
@@ -175,21 +211,36 @@ export class HostEvidence {
    * long as MSE's padding makes them. A proxy client talks to its servers alike; nodes of one other
    * peer-to-peer network answer on their network's port.
    */
-  hasFanOut(
+  hasFanOut(host: Int32Array, hostAt: number, timeMs: number, kind: OpeningKind): boolean {
+    return this.#hasSpread(host, hostAt, timeMs, kind, false);
+  }
+
+  /**
+   * Whether two of them at least have a handshake as their fifth turn, behind third and fourth
+   * messages that are differently long too: padding in four messages, and then one length.
+   */
+  hasHandshakes(host: Int32Array, hostAt: number, timeMs: number): boolean {
+    return this.#hasSpread(host, hostAt, timeMs, BY_OPENING, true);
+  }
+
+  #hasSpread(
     host: Int32Array,
     hostAt: number,
     timeMs: number,
     kind: OpeningKind,
+    withHandshakes: boolean,
   ): boolean {
     this.#lock();
     const words = this.#words;
     const row = hashOf(host, hostAt, 2);
-    let shortest = Infinity;
-    let longest = 0;
+    first.clear();
+    third.clear();
+    fourth.clear();
     let count = 0;
+    let handshakes = 0;
     let isOneNetwork = true;
     let isOnePort = true;
-    let first = -1;
+    let one = -1;
     let entry = this.#openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
     for (
       ;
@@ -197,17 +248,24 @@ export class HostEvidence {
       entry = this.#openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)
     ) {
       if (words[entry + 8] >> 16 !== kind) continue;
-      if (first < 0) first = entry;
+      if (one < 0) one = entry;
       count++;
-      isOneNetwork &&= sameNetwork(words, first + 4, entry + 4);
-      isOnePort &&= words[first + 8] === words[entry + 8];
-      const length = this.#openings.valueOf(entry);
-      shortest = Math.min(shortest, length);
-      longest = Math.max(longest, length);
+      isOneNetwork &&= sameNetwork(words, one + 4, entry + 4);
+      isOnePort &&= words[one + 8] === words[entry + 8];
+      const lengths = this.#openings.valueOf(entry);
+      first.add(lengths & LENGTH_MASK);
+      if (lengths >> LENGTH_BITS === 0) continue;
+      handshakes++;
+      third.add((lengths >> LENGTH_BITS) & LENGTH_MASK);
+      fourth.add(lengths >> (2 * LENGTH_BITS));
     }
     this.#unlock();
     if (count < FAN_OUT || isOneNetwork || isOnePort) return false;
-    return kind !== BY_OPENING || (longest >= MIN_LONGEST && longest - shortest >= MIN_SPREAD);
+    if (kind === BY_OPENING && (first.longest < MIN_LONGEST || first.width < MIN_SPREAD)) {
+      return false;
+    }
+    return !withHandshakes ||
+      (handshakes >= HANDSHAKES && third.width + fourth.width >= MIN_SPREAD);
   }
 
   /**

@@ -17,7 +17,9 @@ import {
   GRANTED,
   HEADED,
   HELLO_A,
+  HELLO_ALONE,
   HELLO_B,
+  IN_STEP,
   LAST,
   LAST_MASK,
   RANDOM,
@@ -42,10 +44,19 @@ const HASH = 20;
 const BARE_MESSAGE = 5;
 const REQUEST = 17;
 const HAVE = 9;
+/**
+ * Of who seeds with libtorrent the sixth turn is a handshake with what its extensions say of it, the
+ * seventh is what the other one says of itself, and the eighth `unchoke` and five times `allowed fast`.
+ */
+const TURN_OF_GRANT = 8;
+const GRANT = 50;
+const SHORTEST_SIXTH = 128;
+const SHORTEST_SEVENTH = 64;
 /** Handshakes by themselves are the fifth and sixth turn; aria2 says the same of itself behind them. */
 const TURN_OF_EXTENSIONS = 7;
-/** A tag of 16 bytes and one of text. */
+/** A tag of 16 bytes and one of text; and the shortest message there is, which keeps alive. */
 const SHORTEST_AUTHENTICATED = 17;
+const SHORTEST_MESSAGE = 4;
 const MOST_COUNTED = 4;
 const MOST_REQUESTS = 8;
 const BLOCK_HEADER = 13;
@@ -135,23 +146,47 @@ function endTurn(flow: FlowRecord, speaker: number, acknowledged: number): boole
     if (turnBytes === THIRD + HANDSHAKE) flow.noteLength(HELLO_A);
     else if (turnBytes > HASH * 2) flow.lengths &= ~SPLIT;
     if (turnBytes < THIRD) flow.noteFact(RULED_OUT);
+    flow.requestMark = turnBytes <= THIRD + MAX_PADDING ? turnBytes : 0;
+  } else if (turn === 4) {
+    const fits = turnBytes >= FOURTH && turnBytes <= FOURTH + MAX_PADDING &&
+      flow.requestMark !== 0 && !flow.hasLength(HELLO_A | HELLO_B);
+    flow.requestMark = fits ? flow.requestMark | (turnBytes << TURN_BITS) : 0;
+  } else if (
+    (turn === 6 && turnBytes < SHORTEST_SIXTH) || (turn === 7 && turnBytes < SHORTEST_SEVENTH)
+  ) {
+    flow.dropFact(HELLO_ALONE);
   }
   return true;
+}
+
+/** Lengths of the third and, {@link TURN_BITS} above it, the fourth turn, at the fifth. */
+export function paddedTurns(flow: FlowRecord): number {
+  return flow.requestMark;
 }
 
 export function isOpening(length: number): boolean {
   return length >= MIN_OPENING && length <= MAX_OPENING;
 }
 
-/** Whether the segment is a handshake by itself, or behind a fourth message without padding. */
+/** Bits that the length of a turn takes, 568 at most. */
+const TURN_BITS = 10;
+
+/**
+ * Whether the segment is a handshake by itself, or behind a fourth message without padding. B's comes
+ * when A's has: in the fourth turn behind a third with room for one, in the sixth behind a fifth.
+ */
 function noteHello(flow: FlowRecord, turn: number, before: number, length: number): boolean {
   let facts = 0;
   if (turn === 4) {
+    const hasRoom = flow.requestMark === 0 || flow.requestMark >= THIRD + HANDSHAKE;
+    if (!hasRoom) return false;
     if (before === 0 && length === FOURTH + HANDSHAKE) facts = HELLO_B;
     else if (before === FOURTH && length === HANDSHAKE) facts = HELLO_B | SPLIT_ANSWER;
   } else if (before === 0 && length === HANDSHAKE) {
-    if (turn === 5 && !flow.hasLength(HELLO_A)) facts = HELLO_A;
-    else if (turn === 6 && !flow.hasLength(HELLO_B)) facts = HELLO_B;
+    if (turn === 5 && !flow.hasLength(HELLO_A)) {
+      facts = HELLO_A;
+      if (flow.requestMark !== 0) flow.noteFact(HELLO_ALONE);
+    } else if (turn === 6 && flow.hasFact(HELLO_ALONE)) facts = HELLO_B;
   }
   flow.noteLength(facts);
   return facts !== 0;
@@ -171,8 +206,10 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
     if (!lastIsMine) flow.lengths &= ~SHORT;
     const isHeaded = lastIsMine && lastKind === HEADING;
     const isGranted = (lastIsMine && lastKind === GRANTING) || (last & IS_GRANTED) !== 0;
+    const isInStep = lastIsMine && lastKind === GRANTING && flow.requestMark === GRANT &&
+      flow.turn === TURN_OF_GRANT && flow.hasFact(HELLO_ALONE);
     flow.noteLength(
-      DATA_SEEN | (isHeaded ? HEADED : 0) | (isGranted ? GRANTED : 0) |
+      (isInStep ? IN_STEP : 0) | DATA_SEEN | (isHeaded ? HEADED : 0) | (isGranted ? GRANTED : 0) |
         ((last & IS_ASKED) !== 0 ? REQUESTED : 0) | ((last & IS_UNCHOKED) !== 0 ? UNCHOKED : 0),
     );
     flow.lengths &= ~(LAST_MASK << LAST);
@@ -181,19 +218,22 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   const hasBoth = flow.hasLength(HELLO_A) && flow.hasLength(HELLO_B);
   const isFirstAnswer = flow.turn === TURN_OF_EXTENSIONS + 1 && before === 0;
   if (hasBoth && isFirstAnswer && length === flow.requestMark) flow.noteLength(ALIKE);
-  if (length < SHORTEST_AUTHENTICATED && before === 0 && length !== flow.requestMark) {
+  if (isShort(length) && before === 0 && length !== flow.requestMark) {
     flow.noteLength(SHORT);
   } else {
     flow.lengths &= ~SHORT;
   }
+  const isTold = flow.hasLength(ALIKE) && before === 0 && !lastIsMine &&
+    isRequests(flow.requestMark - length - BARE_MESSAGE);
   // The mark is free until there are requests: it holds the last message's length.
   flow.requestMark = flow.turn === TURN_OF_EXTENSIONS && before > 0 ? 0 : length;
   const kind = kindOf(length);
   if (kind === FIVE) {
     flow.noteLength(side === 0 ? FIVE_A : FIVE_B);
   }
-  // Requests stay asked through what the side that answers says before its data.
-  const isAsked = kind === ASKING ||
+  // Requests stay asked through what the side that answers says before its data. Of two programs that
+  // are alike who asks says in one message what the other one says, `interested`, and requests.
+  const isAsked = kind === ASKING || isTold ||
     ((last & IS_ASKED) !== 0 && (kind === HEADING || kind === GRANTING));
   // And what was granted stays so through the requests it lets through.
   const isGranted = (kind === HEADING && lastIsMine && lastKind === GRANTING) ||
@@ -208,15 +248,18 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
 
 /**
  * Once there is data: messages of who has sent less that are requests, with a `have` or without, less
- * others. The count stands where the last segment's kind stood.
+ * others, and less those of the other side: an echo. The count stands where the last segment's kind
+ * stood.
  */
 function countRequests(flow: FlowRecord, side: number, length: number): void {
   const direction = flow.hasFact(RESPONDER_OPENS) ? 1 - side : side;
-  if (flow.bytes(direction) >= flow.bytes(1 - direction) || length >= FULL) return;
-  const count = (flow.lengths >> LAST) & LAST_MASK;
+  if (length >= FULL) return;
+  const isOfAsker = flow.bytes(direction) < flow.bytes(1 - direction);
   const rest = length % REQUEST;
   const isAsking = length >= REQUEST && (rest === 0 || rest === HAVE);
-  const next = Math.max(0, Math.min(MOST_COUNTED, count + (isAsking ? 1 : -1)));
+  if (!isOfAsker && !isAsking) return;
+  const count = (flow.lengths >> LAST) & LAST_MASK;
+  const next = Math.max(0, Math.min(MOST_COUNTED, count + (isOfAsker && isAsking ? 1 : -1)));
   flow.lengths = (flow.lengths & ~(LAST_MASK << LAST)) | (next << LAST);
 }
 
@@ -234,6 +277,11 @@ function kindOf(length: number): number {
     return GRANTING;
   }
   return OTHER;
+}
+
+/** Whether a message is too short for authenticated encryption, and not a keystroke. */
+function isShort(length: number): boolean {
+  return length >= SHORTEST_MESSAGE && length < SHORTEST_AUTHENTICATED;
 }
 
 function isRequests(length: number): boolean {

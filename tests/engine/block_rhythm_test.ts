@@ -153,6 +153,17 @@ Deno.test("BlockRhythm: writes of one size, segment by segment and joined, decid
   }
 });
 
+Deno.test("BlockRhythm: writes of some times 863 bytes, of which a block is nineteen, decide nothing", () => {
+  for (let times = 1; times < 57; times++) {
+    if (times % 19 === 0) continue;
+    for (const path of [...PATHS, 65_160]) {
+      const segments = new Segments().say(0, 124).say(1, 5).say(1, 900);
+      for (let i = 0; i < 160; i++) segments.write(1, 863 * times, path);
+      assert.ok(segments.most < SOME_BLOCKS, `${863 * times} over ${path}: ${segments.most}`);
+    }
+  }
+});
+
 Deno.test("BlockRhythm: bulk in full segments decides nothing, joined or not, pushed or not", () => {
   for (const path of PATHS) {
     for (const joinedTo of [1, 2, 11, 44]) {
