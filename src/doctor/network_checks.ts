@@ -7,7 +7,7 @@ import type { Config } from "../config/options.ts";
 import { Firewall } from "../gateway/rules/firewall.ts";
 import { chooseMask, type MarkUser } from "../gateway/rules/mark_users.ts";
 import { overwriters } from "../gateway/rules/agreed_marks.ts";
-import { hex, marksOf } from "../gateway/rules/marks.ts";
+import { hex, type Marks, marksOf } from "../gateway/rules/marks.ts";
 import { NFT_TABLE } from "../gateway/rules/nft_text.ts";
 import { CHAIN } from "../gateway/rules/rule_text.ts";
 import { guardedByDefault } from "../gateway/network/links.ts";
@@ -31,7 +31,7 @@ export function firewallChecks(config: Config, isRunning: boolean): Check[] {
   return [
     { name: "iptables", look: () => tools(config) },
     { name: "tables", isRequired: config.manageRules, look: () => tables(config) },
-    { name: "marks", look: () => marks(config) },
+    { name: "marks", look: () => marks(config, isRunning) },
     { name: "rules", look: () => isRunning ? [] : leftRules(config) },
     { name: "flow offload", look: flowOffload },
   ];
@@ -97,20 +97,27 @@ async function tables(config: Config): Promise<Diagnosis> {
   return ok("tables", `${firewall.describe()}${shared}`);
 }
 
-async function marks({ markMask, manageRules }: Config): Promise<Diagnosis> {
+async function marks({ markMask, manageRules }: Config, isRunning: boolean): Promise<Diagnosis> {
   if (!capabilities().has("CAP_NET_ADMIN")) return warning("marks", NEEDS_ADMIN);
   let users: MarkUser[];
+  let installed: Marks | null;
   try {
-    users = await (await Firewall.open()).markUsers();
+    const firewall = await Firewall.open();
+    users = await firewall.markUsers();
+    installed = isRunning ? await firewall.installedMarks() : null;
   } catch (error) {
     if (manageRules) throw error;
     return ok("marks", "not looked at: MANAGE_RULES is false and there is no iptables");
   }
   let mask: number;
   try {
-    mask = chooseMask(markMask, users);
+    // Of a blocker that runs those that it has taken.
+    mask = chooseMask(installed === null ? markMask : installed.mask >>> 0, users);
   } catch (error) {
-    return problem("marks", (error as Error).message, "MARK_MASK=auto takes two free bits");
+    const advice = installed === null || markMask !== "auto"
+      ? "MARK_MASK=auto takes two free bits"
+      : "a restart takes other bits";
+    return problem("marks", (error as Error).message, advice);
   }
   const wiping = overwriters(users, marksOf(mask)).map(({ who }) => who);
   if (wiping.length === 0) return ok("marks", `nobody else uses the bits ${hex(mask)}`);

@@ -54,6 +54,11 @@ export function overwriters(users: readonly MarkUser[], { mask }: Marks): MarkUs
   return users.filter(({ connections }) => (connections & mask) !== 0);
 }
 
+/** Who says of connections what our bits say, whatever they are. */
+export function stateSetters(users: readonly MarkUser[], { mask }: Marks): MarkUser[] {
+  return users.filter(({ states }) => (states & mask) !== 0);
+}
+
 export function copiesOurs(users: readonly MarkUser[], { mask }: Marks): boolean {
   return users.some(({ copies }) => (copies & mask) !== 0);
 }

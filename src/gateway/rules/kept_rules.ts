@@ -4,10 +4,12 @@
  */
 import { NetlinkEvents } from "../../../ffi/libc_net.ts";
 import type { LogLine } from "../../log_line.ts";
-import { copiesOurs, describeForeignMark } from "./agreed_marks.ts";
+import { copiesOurs, describeForeignMark, stateSetters } from "./agreed_marks.ts";
 import { EnvironmentError } from "../../errors.ts";
 import type { Firewall } from "./firewall.ts";
-import { tellsOfRemoval } from "./rule_events.ts";
+import type { MarkUser } from "./mark_users.ts";
+import { hex } from "./marks.ts";
+import { readRuleEvent } from "./rule_events.ts";
 import type { GuardedTraffic } from "./rule_text.ts";
 
 /**
@@ -20,7 +22,7 @@ const EVENTS_MS = 100;
 /** …so many at a time; a look takes a tenth of the time at most… */
 const MOST_EVENTS = 1024;
 const EVENTS_SHARE = 10;
-/** …and who uses marks: as often as the rules, but no more than a hundredth of the time, where many rules are. */
+/** …and who uses marks: as often as the rules, but a hundredth of the time at most: they may be many. */
 const USERS_SHARE = 100;
 
 /** What of the rules can change while they stand. */
@@ -109,8 +111,7 @@ export class KeptRules implements AsyncDisposable {
     if (this.#told.has(mark)) return; // by another worker
     this.#told.add(mark);
     this.#foreign.add(mark);
-    const waitMs = this.#usersNotBeforeMs - performance.now();
-    if (waitMs !== Infinity) this.#lookAtUsers(Math.max(0, waitMs));
+    this.#lookAtUsersSoon();
   }
 
   async #replace(changes: Partial<GuardedTraffic>): Promise<void> {
@@ -142,12 +143,16 @@ export class KeptRules implements AsyncDisposable {
   #readEvents(): void {
     if (this.#isLooking || performance.now() < this.#eventsNotBeforeMs) return;
     let isRemoval = false;
+    let isChange = false;
     for (let count = 0; count < MOST_EVENTS; count++) {
-      const event = this.#events.next();
-      if (event === null) break;
-      isRemoval ||= tellsOfRemoval(event, this.#firewall.tableNames);
+      const datagram = this.#events.next();
+      if (datagram === null) break;
+      const event = readRuleEvent(datagram, this.#firewall.tableNames);
+      isRemoval ||= event === "removal";
+      isChange ||= event === "change";
     }
     if (isRemoval) this.#lookSoon();
+    if (isChange) this.#lookAtUsersSoon();
   }
 
   async #look(): Promise<void> {
@@ -175,6 +180,11 @@ export class KeptRules implements AsyncDisposable {
     this.#isLooking = false;
   }
 
+  #lookAtUsersSoon(): void {
+    const waitMs = this.#usersNotBeforeMs - performance.now();
+    if (waitMs !== Infinity) this.#lookAtUsers(Math.max(0, waitMs));
+  }
+
   #lookAtUsers(inMs: number): void {
     clearTimeout(this.#usersTimer);
     this.#usersTimer = setTimeout(async () => {
@@ -197,6 +207,7 @@ export class KeptRules implements AsyncDisposable {
     this.#foreign.clear();
     const users = await this.#firewall.markUsers();
     const { marks, stripsCopies } = this.#traffic;
+    await this.#mendStates(stateSetters(users, marks));
     const areCopied = copiesOurs(users, marks);
     if (areCopied !== stripsCopies) {
       await this.#replace({ stripsCopies: areCopied });
@@ -211,6 +222,25 @@ export class KeptRules implements AsyncDisposable {
       const isCopy = areCopied && (mark & marks.mask) === marks.clear;
       if (!isCopy) this.#log("error", describeForeignMark(mark, marks, users));
     }
+  }
+
+  /** Where others write what would be our states, connections' marks are believed no more. */
+  async #mendStates(setters: readonly MarkUser[]): Promise<void> {
+    const { marks: { mask }, distrustsStates = false } = this.#traffic;
+    const isSo = setters.length > 0;
+    if (isSo === distrustsStates) return;
+    await this.#replace({ distrustsStates: isSo });
+    if (!isSo) {
+      return this.#log("info", "Connections' marks are believed again: no rule sets our bits");
+    }
+    this.#log(
+      "error",
+      `A rule sets bits of ours (${hex(mask)}) in connections' marks: ` +
+        `${
+          setters.map(({ who }) => who).join("; ")
+        }: what they say of connections is not believed, ` +
+        "and every packet is judged, which is slow (a restart with MARK_MASK=auto takes other bits)",
+    );
   }
 
   /**

@@ -13,8 +13,10 @@ export interface MarkUser {
   readonly who: string;
   /** Bits that it sets in packets' marks, or asks for there. */
   readonly packets: number;
-  /** Bits that it overwrites in connections' marks. */
+  /** Bits that it overwrites in connections' marks… */
   readonly connections: number;
+  /** …and those that it sets there by itself. */
+  readonly states: number;
   /** Bits that it copies from connections' marks into packets'. */
   readonly copies: number;
 }
@@ -58,14 +60,17 @@ export function findMarkUsers(listings: MarkListings): MarkUser[] {
 }
 
 function userOf(who: string, bits: Partial<Omit<MarkUser, "who">>): MarkUser {
-  const { packets = 0, connections = 0, copies = 0 } = bits;
-  return { who, packets: packets | 0, connections: connections | 0, copies: copies | 0 };
+  const { packets = 0, connections = 0, states = 0, copies = 0 } = bits;
+  return {
+    ...{ who, packets: packets | 0, copies: copies | 0 },
+    ...{ connections: connections | 0, states: states | 0 },
+  };
 }
 
 /** One user, or none where no bit is used. */
 function user(who: string, bits: Partial<Omit<MarkUser, "who">>): MarkUser[] {
   const one = userOf(who.trim(), bits);
-  return (one.packets | one.connections | one.copies) === 0 ? [] : [one];
+  return (one.packets | one.connections | one.states | one.copies) === 0 ? [] : [one];
 }
 
 /** The bits of `VALUE` or `VALUE/MASK` as something asked for: a mask is somebody's field. */
@@ -91,6 +96,7 @@ function readIptablesRule(line: string): MarkUser[] {
       : direction === "save"
       ? Number(ctMask)
       : 0,
+    states: Number(overwritten?.[1] ?? 0),
     copies: direction === "restore" ? Number(nfMask) & Number(ctMask) : 0,
   });
 }
@@ -132,6 +138,7 @@ function readNftRule(line: string, table: string): MarkUser[] {
   return user(`nft, table ${table}: ${line}`, {
     packets,
     connections: connectionSet === "" ? 0 : overwrittenBy(connectionSet),
+    states: connectionSet === "" ? 0 : valueOf(connectionSet),
     copies: /^ct mark\b/.test(packetSet) ? copiedBy(packetSet) : 0,
   });
 }
@@ -212,7 +219,8 @@ export const WELL_KNOWN: readonly number[] = [
  */
 export function chooseMask(asked: number | "auto", users: readonly MarkUser[]): number {
   if (asked === "auto") return freeMask(users);
-  const others = users.filter(({ packets }) => (packets & asked) !== 0).map(({ who }) => who);
+  const others = users.filter(({ packets, states }) => ((packets | states) & asked) !== 0)
+    .map(({ who }) => who);
   if (others.length === 0) return asked;
   throw new UsageError(
     `Cannot use MARK_MASK=${hex(asked)}: others use these bits (${others.join("; ")}); ` +
@@ -221,15 +229,16 @@ export function chooseMask(asked: number | "auto", users: readonly MarkUser[]): 
 }
 
 function freeMask(users: readonly MarkUser[]): number {
-  const taken = users.reduce((bits, { packets }) => bits | packets, 0);
+  const taken = users.reduce((bits, { packets, states }) => bits | packets | states, 0);
   const timesKnown = (bit: number) => WELL_KNOWN.filter((bits) => (bits >>> bit & 1) === 1).length;
   const free = Array.from({ length: 32 }, (_, bit) => bit)
     .filter((bit) => (taken >>> bit & 1) === 0)
     .sort((a, b) => timesKnown(a) - timesKnown(b) || b - a);
   if (free.length < 2) {
-    const who = users.filter(({ packets }) => packets !== 0).map((one) => one.who).join("; ");
+    const who = users.filter(({ packets, states }) => (packets | states) !== 0)
+      .map((one) => one.who).join("; ");
     throw new EnvironmentError(
-      `Cannot find two bits of the packet mark that nobody uses: ${who}`,
+      `Cannot find two bits of marks that nobody uses: ${who}`,
       "free two, or set MARK_MASK to two that do not matter",
     );
   }

@@ -54,7 +54,8 @@ function chain(name: string, lines: readonly string[]): string {
 
 /** What `chainRules` has for iptables; a chain that is jumped to stands before those that jump. */
 function mainChains(traffic: GuardedTraffic): string[] {
-  const { marks, recheck, monitorOnly } = traffic;
+  const { marks, recheck, monitorOnly, distrustsStates = false } = traffic;
+  const believed = (...rules: string[]) => distrustsStates ? [] : rules;
   const { mask, clear, drop, seal, sealMask, sealedClear, sealedDrop } = marks;
   const connection = (state: number) => `ct mark & ${hex(mask)} == ${hex(state)}`;
   const packet = (state: number) => `meta mark & ${hex(sealMask)} == ${hex(state)}`;
@@ -72,17 +73,18 @@ function mainChains(traffic: GuardedTraffic): string[] {
       `meta mark set meta mark & ${hex(~sealMask)}`,
       `${packet(0)} return`,
       ...services,
-      `${foreign} ${connection(clear)} return`,
-      `${foreign} ${dropped}`,
+      ...believed(`${foreign} ${connection(clear)} return`, `${foreign} ${dropped}`),
       `goto ${QUEUE_CHAIN}`,
     ]),
     chain(CHAIN, [
       `tcp flags & (fin | syn | rst | ack) == syn ${forget}`,
       `meta l4proto udp ct state related ct status & confirmed == 0 ${packet(0)} ${forget}`,
-      `${connection(clear)} ${packet(0)} ` + (recheck > 0 ? `goto ${RECHECK_CHAIN}` : "return"),
+      ...believed(
+        `${connection(clear)} ${packet(0)} ` + (recheck > 0 ? `goto ${RECHECK_CHAIN}` : "return"),
+      ),
       `meta mark & ${hex(sealMask)} != 0 goto ${MARKED_CHAIN}`,
       ...services,
-      dropped,
+      ...believed(dropped),
       `goto ${QUEUE_CHAIN}`,
     ]),
   ];

@@ -67,6 +67,11 @@ export interface GuardedTraffic {
   readonly whitelistPorts: readonly number[];
   /** Another program copies connections' marks into packets': take our state out again. */
   readonly stripsCopies: boolean;
+  /**
+   * Another program sets our bits in connections' marks: no packet passes or dies by them, each is
+   * judged.
+   */
+  readonly distrustsStates?: boolean;
   /** The kernel's first look; without, user space sees each flow's first packets. */
   readonly firstLook?: FirstLookRules | null;
 }
@@ -111,8 +116,9 @@ export function chainRules(
   family: 4 | 6,
   matches: Matches = ALL_MATCHES,
 ): string[] {
-  const { marks, recheck, monitorOnly } = traffic;
+  const { marks, recheck, monitorOnly, distrustsStates = false } = traffic;
   const { mask, clear, drop } = marks;
+  const believed = (...rules: string[]) => distrustsStates ? [] : rules;
   const connection = (state: number) => `-m connmark --mark ${hex(state)}/${hex(mask)}`;
   const forget = `-m connmark ! --mark 0x0/${hex(mask)} -j CONNMARK --set-xmark 0x0/${hex(mask)}`;
   const unmarked = `-m mark --mark 0x0/${hex(marks.sealMask)}`;
@@ -124,18 +130,19 @@ export function chainRules(
     ...matches.services
       ? [`-p udp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED ${unmarked} ${forget}`]
       : [],
-    `${connection(clear)} ${unmarked} ` + (recheck > 0 ? `-g ${RECHECK_CHAIN}` : "-j RETURN"),
+    ...believed(
+      `${connection(clear)} ${unmarked} ` + (recheck > 0 ? `-g ${RECHECK_CHAIN}` : "-j RETURN"),
+    ),
     `-m mark ! --mark 0x0/${hex(marks.sealMask)} -g ${MARKED_CHAIN}`,
     ...services,
-    dropped,
+    ...believed(dropped),
     `-g ${QUEUE_CHAIN}`,
   ];
   const foreign = `-m mark --mark 0x0/${hex(mask)}`;
   const marked = [
     ...verdictRules(traffic),
     ...services,
-    `${foreign} ${connection(clear)} -j RETURN`,
-    `${foreign} ${dropped}`,
+    ...believed(`${foreign} ${connection(clear)} -j RETURN`, `${foreign} ${dropped}`),
     `-g ${QUEUE_CHAIN}`,
   ];
   const looks = matches.bpf ? traffic.firstLook ?? null : null;

@@ -183,6 +183,7 @@ function userOf(packets: number): MarkUser {
     who: `a rule with ${packets.toString(16)}`,
     packets: packets | 0,
     connections: 0,
+    states: 0,
     copies: 0,
   };
 }
@@ -191,6 +192,24 @@ Deno.test("chooseMask(auto) takes what no well-known program uses, and always th
   assert.equal(chooseMask("auto", []), 0x8200_0000);
   assert.equal(chooseMask("auto", [userOf(0xca6c)]), 0x8200_0000);
 });
+
+const connectionMarks: readonly [keyof MarkListings, string, number][] = [
+  ["iptables", "-A PREROUTING -j CONNMARK --set-xmark 0x80000001/0xffffffff", 0x8000_0001],
+  ["iptables", "-A PREROUTING -j CONNMARK --set-xmark 0x2000000/0x2000000", 0x0200_0000],
+  ["iptables", "-A PREROUTING -j CONNMARK --set-xmark 0x0/0xffffffff", 0],
+  ["nft", "ct mark set 0x80000000", 0x8000_0000],
+  ["nft", "ct mark set ct mark & 0x0fffffff | 0x80000000", 0x8000_0000],
+  ["nft", "ct mark set meta mark", 0],
+];
+for (const [tool, line, states] of connectionMarks) {
+  Deno.test(`chooseMask() spares what a rule writes into connections' marks: ${line}`, () => {
+    const text = tool === "nft" ? `table ip x {\n\tchain y {\n\t\t${line}\n\t}\n}\n` : line;
+    const users = findMarkUsers({ ...NOTHING, [tool]: text });
+    assert.equal((users[0].states) >>> 0, states);
+    assert.equal(chooseMask("auto", users) & states, 0);
+    if (states !== 0) assert.throws(() => chooseMask(0x8200_0000, users), /others use these bits/);
+  });
+}
 
 Deno.test("chooseMask(auto) takes two bits that nobody uses", () => {
   fc.assert(fc.property(fc.array(fc.nat(ALL), { maxLength: 3 }), (marks) => {

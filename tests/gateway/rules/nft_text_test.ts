@@ -365,6 +365,8 @@ Deno.test({
           lab.router,
           counting({ ...TRAFFIC, chains, queueNumber: 7, queueCount, recheck }),
         );
+        const distrustsStates = true;
+        await load(lab.router, counting({ ...TRAFFIC, chains, queueCount, distrustsStates }));
       }
     }
   },

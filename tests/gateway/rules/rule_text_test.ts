@@ -33,6 +33,12 @@ COMMIT
 
 const MARKED = "-m mark ! --mark 0x0/0x3ff00000 -g BTBLOCKER_MARKED";
 
+Deno.test("chainRules() lets nothing pass or die by a connection's mark that others write", () => {
+  const byState = (rule: string) => /-m connmark --mark 0x[123]0000000\/.* -[jg] /.test(rule);
+  assert.equal(chainRules(TRAFFIC, 4).filter(byState).length, 4);
+  assert.deepEqual(chainRules({ ...TRAFFIC, distrustsStates: true }, 4).filter(byState), []);
+});
+
 Deno.test("chainRules() for one queue", () => {
   assert.deepEqual(chainRules(TRAFFIC, 4), [
     ...[
