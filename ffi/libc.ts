@@ -57,6 +57,7 @@ const SYMBOLS = {
     ],
     result: "i32",
   },
+  malloc_trim: { parameters: ["usize" /* bytes to keep */], result: "i32", optional: true }, // not musl's
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** The GNU C library, then musl's (Alpine). */
@@ -296,4 +297,9 @@ export function interfaceName(index: number): string | null {
 /** mount(2) without flags or data; -errno on failure. */
 export function mount(source: string, target: string, type: string): number {
   return outcome(libc().mount(cString(source), cString(target), cString(type), 0n, null));
+}
+
+/** Gives memory that was freed back to the kernel, of all threads; musl does so by itself. */
+export function trimHeap(): void {
+  libc().malloc_trim?.(0n);
 }

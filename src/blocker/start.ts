@@ -32,6 +32,7 @@ import { describePerson } from "../who/person.ts";
 import { Who } from "../who/who.ts";
 import { BanDesk } from "./ban_desk.ts";
 import { Blocker } from "./blocker.ts";
+import { giveBackMemory, useLittleMemory } from "./memory.ts";
 import { BlockerStatus } from "./blocker_status.ts";
 import { CONTROL_DIRECTORY, ControlServer } from "./control.ts";
 import { tellDetection } from "./detections.ts";
@@ -97,6 +98,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   );
 
   // The queues.
+  useLittleMemory();
   loadNetfilterQueue();
   const firewall = await openFirewall(config, options);
   const marks = config.manageRules && firewall !== null
@@ -164,6 +166,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     logLine("info", "TLS, SSH, QUIC, DNS and their like are settled in the kernel");
   }
   logLine("info", `${describeTraffic(traffic, how)}; ${bans.describe()}`);
+  undo.use(giveBackMemory());
   status.ready({ workers, fleet, look: firewall?.hasFirstLook ? look : null });
   return new Blocker(
     { settings, detectionFiles, bans, status, workers, rules, dropMarks },
