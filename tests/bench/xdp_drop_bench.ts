@@ -1,5 +1,5 @@
 /**
- * Packets a second dropped on veth by the XDP filter and by `iptables -t raw`. The traffic is made in
+ * Packets a second dropped on veth by the filter, at tc and at XDP, and by `iptables -t raw`. The traffic is made in
  * the kernel (live frames redirected into the other end), so that the receiver is what limits it.
  */
 import { fileURLToPath } from "node:url";
@@ -23,7 +23,7 @@ export async function measureDrops(hosts: Namespaces, object: string): Promise<v
     if (result.code !== 0) throw new Error(result.stderr);
     return Number(result.stdout);
   };
-  const withFilter = (mode: "native" | "generic") => async () => {
+  const withFilter = (mode: "tc" | "native" | "generic") => async () => {
     const filter = await hosts.startFilter({ interfaces: ["v0"], xdpMode: mode });
     const request = { action: "add", addresses: ["10.9.1.2"], durationSeconds: 3600 };
     await filter.ask("bans", request);
@@ -43,6 +43,7 @@ export async function measureDrops(hosts: Namespaces, object: string): Promise<v
     return rate * dropped / PACKETS;
   };
   const rivals = [
+    { name: "tc ingress, as shipped on veth", measure: withFilter("tc") },
     { name: "XDP, native", measure: withFilter("native") },
     { name: "XDP, generic", measure: withFilter("generic") },
     { name: "iptables -t raw", measure: withIptables },
