@@ -13,6 +13,7 @@
  *   --xdp MODE              XDP_MODE of btblocker; auto by default, as it is shipped
  *   --pin                   the two ends each on a core of its own, for machines that do other work too
  *   --skip-memory           without the million flows
+ *   --drops                 also what is dropped of a banned sender, beside iptables (clang; a minute)
  *   --profile               only where a packet's time goes in user space; needs no root
  *
  * "stateful" is a router that only follows connections, as NAT or any firewall makes it: btblocker
@@ -24,17 +25,22 @@
  */
 
 import { parseArgs } from "node:util";
+import { type AimRow, aimsTable } from "./gateway/aims_table.ts";
 import { Bed } from "./gateway/bed.ts";
 import { Contender, inspectAllRules, type Losses } from "./gateway/contenders.ts";
 import { type Aim, type Measure, MEASURES } from "./gateway/measures.ts";
 import { printPacketPath } from "./gateway/packet_path.ts";
+import { Namespaces } from "../bpf/namespaces.ts";
 import { median } from "./corpus.ts";
+import { compileBare, measureDrops } from "./xdp_drop_bench.ts";
 
 const FLOOD_FLOWS = 1_000_000;
 const FLOOD_RATE = 60_000;
 /** Resident, with 2 queues: idle, and after the flood. */
 const MEMORY_AIMS_MB = { idle: 100, flooded: 130 };
 const IDLE_SECONDS = 3;
+const SHIPPED = "btblocker";
+const INSPECTED = "every packet inspected";
 
 const { values: options } = parseArgs({
   options: {
@@ -46,6 +52,7 @@ const { values: options } = parseArgs({
     workers: { type: "string", default: "2" },
     xdp: { type: "string", default: "auto" },
     "skip-memory": { type: "boolean", default: false },
+    drops: { type: "boolean", default: false },
     pin: { type: "boolean", default: false },
     profile: { type: "boolean", default: false },
   },
@@ -69,11 +76,17 @@ const values = new Map<Contender, Values>(
 );
 const [reference, stateful] = contenders.map(({ contender }) => contender);
 
+/** Of btblocker as shipped, and with every packet inspected: the last thing that is printed. */
+const aims: AimRow[] = [];
+
 await measureAll();
 printMeasures();
 await printIdle();
 if (!options["skip-memory"]) await printMemory();
 await printLosses();
+if (options.drops) await printDrops();
+console.log(`\nthe aims, ${new Date().toISOString().slice(0, 10)}:\n`);
+console.log(aimsTable(aims));
 
 interface Entry {
   readonly contender: Contender;
@@ -91,7 +104,7 @@ async function startContenders(): Promise<Entry[]> {
   await add(Contender.unfiltered(), usual);
   await add(Contender.conntrack(), usual);
   const env: Record<string, string> = { QUEUE_COUNT: options.workers, XDP_MODE: options.xdp };
-  await add(Contender.start("btblocker", { env }), usual);
+  await add(Contender.start(SHIPPED, { env }), usual);
   if (options.xdp !== "off") {
     const off = { env: { ...env, XDP_MODE: "off" } };
     await add(Contender.start("btblocker, XDP_MODE=off", off), usual);
@@ -102,7 +115,7 @@ async function startContenders(): Promise<Entry[]> {
   };
   if (measures.some((measure) => measure.inspectAll !== undefined)) {
     await add(
-      Contender.start("every packet inspected", inspectAll),
+      Contender.start(INSPECTED, inspectAll),
       (measure) => measure.inspectAll,
     );
   }
@@ -134,6 +147,7 @@ async function measureAll(): Promise<void> {
 }
 
 function printMeasures(): void {
+  const isAimed = (name: string) => name === SHIPPED || name === INSPECTED;
   console.log(`medians of ${runs} runs of ${seconds} s, interleaved`);
   for (const { contender, measures, aimOf } of contenders.slice(1)) {
     console.log(row(contender.name, "unfiltered", "here", "cost", "aim", "to stateful"));
@@ -145,6 +159,15 @@ function printMeasures(): void {
       const cost = costOf(aim, now, before);
       const toStateful = costOf(aim, now, of(stateful));
       const decisive = aim.beside === "stateful" ? toStateful : cost;
+      if (isAimed(contender.name)) {
+        const value = (which: Contender) => `${short(median(of(which)))} ${measure.unit}`.trim();
+        aims.push({
+          what: contender.name === SHIPPED ? measure.name : `${contender.name}: ${measure.name}`,
+          ...{ unfiltered: value(reference), stateful: value(stateful), here: value(contender) },
+          ...{ toUnfiltered: costText(aim, cost), toStateful: costText(aim, toStateful) },
+          ...{ aim: aimText(aim), isReached: isReached(aim, decisive) },
+        });
+      }
       console.log(
         row(
           `  ${measure.name}`,
@@ -214,6 +237,17 @@ async function printMemory(): Promise<void> {
       flows = status.flows - known;
     }
     const after = contender.residentMegabytes;
+    if (contender.name === SHIPPED) {
+      for (
+        const [what, megabytes, most] of [
+          ["resident memory, 2 queues, idle", before, MEMORY_AIMS_MB.idle],
+          ["resident memory after a million flows", after, MEMORY_AIMS_MB.flooded],
+        ] as const
+      ) {
+        const here = `${megabytes.toFixed(0)} MB`;
+        aims.push({ what, here, aim: `≤ ${most} MB`, isReached: megabytes <= most });
+      }
+    }
     const seen = flows > 0 ? `${(flows / 1e6).toFixed(2)} million flows` : "the flood";
     console.log(
       `${contender.name}: ${before.toFixed(0)} MB resident (aim ≤ ${MEMORY_AIMS_MB.idle}), ` +
@@ -230,6 +264,14 @@ async function printLosses(): Promise<void> {
     const losses: Losses = await contender.losses();
     const lost = losses.queueDropped + losses.socketDropped + losses.ruleDrops + losses.dropped;
     const details = Object.entries(losses).map(([name, count]) => `${name} ${count}`).join(", ");
+    if (contender.name === SHIPPED) {
+      aims.push({
+        what: "packets lost, all runs",
+        here: `${lost}`,
+        aim: "0",
+        isReached: lost === 0,
+      });
+    }
     console.log(`${contender.name}: ${lost} packets lost (aim 0): ${details}`);
     const status = await contender.status();
     if (status === null) continue;
@@ -242,4 +284,17 @@ async function printLosses(): Promise<void> {
         `${((kernel / status.packets) * 1e6).toFixed(2)} in the kernel`,
     );
   }
+}
+
+/** What tc ingress drops of a banned sender, as shipped on these interfaces, beside iptables. */
+async function printDrops(): Promise<void> {
+  await using hosts = await Namespaces.create();
+  const object = await compileBare();
+  const rates = await measureDrops(hosts, object).finally(() => Deno.remove(object));
+  const ratio = rates.tc / rates.iptables;
+  aims.push({
+    what: "drop of a banned sender",
+    ...{ here: `${Math.round(rates.tc)} 1/s`, stateful: `${Math.round(rates.iptables)} 1/s (raw)` },
+    ...{ toStateful: ratio.toFixed(2), aim: "≥ 1.00 iptables raw", isReached: ratio >= 0.995 },
+  });
 }
