@@ -37,6 +37,9 @@ export interface ContenderOptions {
 }
 
 export class Contender implements AsyncDisposable {
+  /** What the start took, the kernel's check of the programs most of all. */
+  private atStart = { user: 0, kernel: 0 };
+
   private constructor(
     readonly name: string,
     readonly bed: Bed,
@@ -82,6 +85,7 @@ export class Contender implements AsyncDisposable {
     const program = this.program!;
     if (isOurs) {
       await program.printedMatch(/Guarding/, START_TIMEOUT_MS);
+      this.atStart = this.allProcessorTime;
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
@@ -129,8 +133,13 @@ export class Contender implements AsyncDisposable {
     return kibibytes * 1024 / 1e6;
   }
 
-  /** Seconds of processor time, in user space and in the kernel. */
+  /** Seconds of processor time since it was ready, in user space and in the kernel. */
   get processorTime(): { user: number; kernel: number } {
+    const { user, kernel } = this.allProcessorTime;
+    return { user: user - this.atStart.user, kernel: kernel - this.atStart.kernel };
+  }
+
+  private get allProcessorTime(): { user: number; kernel: number } {
     const time = { user: 0, kernel: 0 };
     for (const pid of this.processes()) {
       const fields = statFields(pid);
