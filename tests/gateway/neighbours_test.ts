@@ -293,25 +293,32 @@ Deno.test({
   },
 });
 
-Deno.test({
-  name: "a helper's child is judged: TFTP's data comes from a new port, its parent was clean",
-  ignore,
-  async fn() {
-    await using lab = await createRouter();
-    const { router, client, server } = lab;
-    await router.run([
-      ...["iptables", "-w", "-t", "raw", "-A", "PREROUTING", "-p", "udp", "--dport", "69"],
-      ...["-j", "CT", "--helper", "tftp"],
-    ]);
-    const gateway = await startGateway(lab, { worker: "./clean_worker.ts" });
-    // The answer comes from another port than the one asked (RFC 1350, section 4).
-    const echo = server.spawn(program("tftp", "serve"));
-    await echo.printedMatch(/ready/);
-    assert.match(await client.run(program("tftp", "ask", server.ipv4)), /answered 4/);
-    const tracked = await router.run(["cat", "/proc/net/nf_conntrack"]).catch(() => "");
-    const counters = await countersOf(gateway);
-    // The question, and the child's first datagram besides.
-    assert(counters.released >= 2, `${JSON.stringify(counters)}\n${tracked}`);
-    await until(async () => (await countersOf(gateway)).packets >= 2);
-  },
-});
+// Who speaks to whom: the child's port is named in the parent, or answers from there (RFC 1350, 4).
+const helpers = [
+  ["tftp", "udp", 69],
+  ["ftp", "tcp", 21],
+  ["sip", "udp", 5060],
+] as const;
+for (const [helper, transport, port] of helpers) {
+  Deno.test({
+    name: `the child of conntrack's helper for ${helper} is judged, its parent was clean`,
+    ignore,
+    async fn() {
+      await using lab = await createRouter();
+      const { router, client, server } = lab;
+      await router.run([
+        ...["iptables", "-w", "-t", "raw", "-A", "PREROUTING", "-p", transport],
+        ...["--dport", String(port), "-j", "CT", "--helper", helper],
+      ]);
+      const gateway = await startGateway(lab, { worker: "./clean_worker.ts" });
+      const serving = server.spawn(program(helper, "serve", server.ipv4));
+      await serving.printedMatch(/ready/);
+      const asking = program(helper, "ask", server.ipv4, client.ipv4);
+      assert.match(await client.run(asking), /answered 4/);
+      const tracked = await router.run(["conntrack", "-L"]).catch(() => "");
+      // The parent's first packet, and the child's besides.
+      const isBoth = async () => (await countersOf(gateway)).released >= 2;
+      await until(isBoth, () => tracked);
+    },
+  });
+}
