@@ -6,9 +6,12 @@ import {
   stringLength,
   stringStart,
 } from "../../src/protocols/bencode.ts";
+import { detectCutDatagram } from "../../src/protocols/cut_datagram.ts";
 import { announcedPort, detectDht } from "../../src/protocols/dht/detect.ts";
+import { detectCutDht } from "../../src/protocols/dht/detect_cut.ts";
 import { detectExtension } from "../../src/protocols/extension/detect.ts";
 import { detectHttpTracker } from "../../src/protocols/http_tracker/detect.ts";
+import { detectCutRequest } from "../../src/protocols/http_tracker/detect_cut.ts";
 import { detectLsd } from "../../src/protocols/lsd/detect.ts";
 import { isMatch, type StreamAnswer } from "../../src/protocols/match.ts";
 import { detectMention } from "../../src/protocols/mentions/detect.ts";
@@ -17,7 +20,7 @@ import { describeClient, readInfoHash, readPeers } from "../../src/protocols/met
 import { detectPeerWire } from "../../src/protocols/peer_wire/detect.ts";
 import { detectSocks, negotiationLength } from "../../src/protocols/socks/negotiation.ts";
 import { innerDatagram } from "../../src/protocols/socks/datagram.ts";
-import { detectUdpTracker } from "../../src/protocols/udp_tracker/detect.ts";
+import { detectCutAnnounce, detectUdpTracker } from "../../src/protocols/udp_tracker/detect.ts";
 import { detectUtp, utpHeaderEnd } from "../../src/protocols/utp/detect.ts";
 import { detectWebSeed } from "../../src/protocols/web_seed/detect.ts";
 import {
@@ -53,6 +56,9 @@ const detector =
     ].join();
   };
 
+/** What was sent, where this much of it was recorded. */
+const SENT_LENGTH = 1_400;
+
 const ID = Uint8Array.of(0x69, 0x64);
 
 export const READERS: Readonly<Record<string, Read>> = {
@@ -68,6 +74,10 @@ export const READERS: Readonly<Record<string, Read>> = {
   detectLsd: detector(detectLsd),
   detectUdpTracker: detector(detectUdpTracker),
   detectUtp: detector(detectUtp),
+  detectCutDatagram: detector((b, s, e) => detectCutDatagram(b, s, e, SENT_LENGTH)),
+  detectCutDht: detector(detectCutDht),
+  detectCutAnnounce: detector((b, s, e) => detectCutAnnounce(b, s, e, SENT_LENGTH)),
+  detectCutRequest: detector(detectCutRequest),
   announcedPort,
   utpHeaderEnd: relative(utpHeaderEnd),
   innerDatagram: relative(innerDatagram),
