@@ -421,7 +421,8 @@ export class TcpInspector {
         next = this.#http.find(slot, direction, position, bytes, from, end);
       } else if (this.#http.hasFrames(slot, direction)) {
         next = websocketFramesEnd(bytes, from, end);
-        this.#http.resume(slot, direction, (position + next - from) | 0);
+        if (next >= 0) this.#http.resume(slot, direction, (position + next - from) | 0);
+        else this.#http.reset(slot, direction);
       } else this.#http.reset(slot, direction); // another protocol
       if (next < 0 || next >= end || messages === MAX_MESSAGES) break;
       position = (position + next - from) | 0;

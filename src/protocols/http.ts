@@ -27,6 +27,8 @@ const MAX_METHOD = 7;
 
 /** Bytes of a head that are read: as many as servers take. */
 const MAX_HEAD = 8192;
+/** Keys of a query that are read: announces have a dozen, of a scrape's hashes one is enough. */
+export const MAX_QUERY_KEYS = 64;
 
 /** Empty lines, and blanks, that are passed over. */
 const MAX_SKIPPED = 16;

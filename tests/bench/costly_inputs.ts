@@ -70,7 +70,8 @@ function compressedFrames(text: string, length: number): Bytes {
   return whole;
 }
 
-const UPGRADE = ascii(
+/** A request for a WebSocket, behind which frames stand. */
+export const UPGRADE = ascii(
   "GET /announce HTTP/1.1\r\nHost: t.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n" +
     "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
@@ -141,6 +142,8 @@ export const COSTLY_INPUTS: readonly CostlyInput[] = [
     UPGRADE,
     compressedFrames("{ abcdefghij abcdefghij abcdefghik [4,5,6,2,3,1] {}{}{}[][] 123", 65_400),
   ]),
+  segments("empty frames in a WebSocket, 1400", [UPGRADE, filled("", "\x01\0\0\0", "", 1400)]),
+  segments("pings in a WebSocket, 65400", [UPGRADE, filled("", "\x89\0", "", 65_400)]),
   segments("heads of pieces, joined, 65400", [filled("", "\0\0\x40\x09\x07\0", "", 65_400)], false),
   segments("haves, joined, 65400", [filled("", "\0\0\0\x05\x04\0\0\0\x07", "", 65_400)], false),
   segments(

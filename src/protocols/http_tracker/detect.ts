@@ -14,6 +14,7 @@ import {
   type HttpHead,
   isDigit,
   lineEnd,
+  MAX_QUERY_KEYS,
   NOT_HTTP,
   percentDecodedLength,
   queryKeyEnd,
@@ -53,8 +54,8 @@ const PEER_ID = QUERY_WORDS.indexOf("peer_id");
 const PORT = QUERY_WORDS.indexOf("port");
 const SCRAPE_SEGMENT = new PrefixSet(["scrape"]);
 const HASH_LENGTH = 20;
-/** Announces have a dozen keys, answers fewer; of a scrape's hashes the first is enough. */
-const MAX_KEYS = 128;
+/** Keys of an answer that are read: it has a dozen. */
+const MAX_KEYS = 64;
 /** Bytes of an answer's body that are read: most peers are in a string, which costs nothing. */
 const MAX_BODY = 8192;
 
@@ -98,7 +99,7 @@ function detectRequest(bytes: Uint8Array, end: number, head: HttpHead): StreamAn
   let hasPeerId = false;
   let hasPort = false;
   let at = head.queryStart;
-  for (let keys = 0; at < head.targetEnd && keys < MAX_KEYS; keys++) {
+  for (let keys = 0; at < head.targetEnd && keys < MAX_QUERY_KEYS; keys++) {
     const keyEnd = queryKeyEnd(bytes, at, head.targetEnd);
     const value = Math.min(keyEnd + 1, head.targetEnd);
     const valueEnd = keyEnd < head.targetEnd && bytes[keyEnd] === 0x3d
@@ -179,7 +180,8 @@ function detectTrackerDictionary(bytes: Uint8Array, dictAt: number, end: number)
   let hasPeers = false;
   let failed = false;
   let at = dictAt + 1;
-  while (at < end && bytes[at] !== END) {
+  for (let keys = 0; at < end && bytes[at] !== END; keys++) {
+    if (keys === MAX_KEYS) return null;
     const key = stringStart(bytes, at, end);
     if (key < 0) return isDigit(bytes[at]) ? NEED_MORE : null;
     const keyLength = stringLength(bytes, at, end);

@@ -13,6 +13,7 @@ import {
   decimalAt,
   hexDigit,
   type HttpHead,
+  MAX_QUERY_KEYS,
   NOT_HTTP,
   percentDecodedLength,
   queryKeyEnd,
@@ -122,7 +123,7 @@ function readQuery(bytes: Uint8Array, end: number, head: HttpHead): number {
   let fid = false;
   let size = false;
   let at = head.queryStart < 0 ? head.targetEnd : head.queryStart;
-  while (at < head.targetEnd && at < end) {
+  for (let keys = 0; at < head.targetEnd && at < end && keys < MAX_QUERY_KEYS; keys++) {
     const keyEnd = queryKeyEnd(bytes, at, head.targetEnd);
     const value = Math.min(keyEnd + 1, head.targetEnd);
     const valueEnd = keyEnd < head.targetEnd && bytes[keyEnd] === 0x3d

@@ -41,16 +41,17 @@ const LENGTH16 = 126;
 const LENGTH64 = 127;
 const OPEN_OBJECT = 0x7b;
 /** Frames read at one place: messages in fragments, and pings between them. */
-const MAX_FRAMES = 1024;
+const MAX_FRAMES = 256;
+/** Frames passed over in one segment. */
+const MAX_PASSED = 8192;
 
 /** A message, unmasked and put together; bounded like the stream prefix it comes from. */
 const message = new Uint8Array(4096);
 /** Its text where it is compressed: what decides stands in the first few hundred bytes. */
 const inflated = new Uint8Array(1024);
-/** Compressed bytes looked at. */
-const MAX_COMPRESSED = 1024;
-/** Compressed messages read at one place: announces are large, and each costs as much as a packet. */
-const MAX_INFLATED = 6;
+/** Compressed bytes read at one place, and messages: announces are large, and each message costs. */
+const MAX_COMPRESSED = 512;
+const MAX_INFLATED = 3;
 
 /**
  * Looks at the beginning of a stream, of either side: the Upgrade request (or its 101 response),
@@ -82,7 +83,8 @@ export function detectWebsocketFrame(bytes: Uint8Array, start: number, end: numb
   let at = start;
   let filled = -1; // bytes of the message at hand; -1 between messages
   let isCompressed = false;
-  let inflates = 0;
+  inflates = 0;
+  compressedLeft = MAX_COMPRESSED;
   for (let frames = 0; frames < MAX_FRAMES; frames++) {
     if (!readFrame(bytes, at, end)) {
       if (filled < 0) return at >= end && frames > 0 ? null : NEED_MORE;
@@ -117,11 +119,13 @@ function answerOf(answer: JsonAnswer): StreamAnswer {
 }
 
 /**
- * Behind the frames of `[at, end)` that {@link detectWebsocketFrame} reads together: where the first
- * one begins that is not there, possibly past `end`, or whose header is cut.
+ * Behind the frames of `[at, end)`, which {@link detectWebsocketFrame} has read together: where the
+ * first one begins that is not there, possibly past `end`, or whose header is cut. -1 for more frames
+ * than anybody sends in one segment.
  */
 export function websocketFramesEnd(bytes: Uint8Array, at: number, end: number): number {
-  for (let frames = 0; frames < MAX_FRAMES && at < end && readFrame(bytes, at, end); frames++) {
+  for (let frames = 0; at < end && readFrame(bytes, at, end); frames++) {
+    if (frames === MAX_PASSED) return -1;
     at = frame.data + frame.length;
   }
   return at;
@@ -170,6 +174,10 @@ function addData(bytes: Uint8Array, filled: number, dataEnd: number): number {
   return filled + Math.max(0, length);
 }
 
+/** What {@link detectWebsocketFrame} has left to inflate. */
+let inflates = 0;
+let compressedLeft = 0;
+
 /** The text that was read last. */
 let text = message;
 let textLength = 0;
@@ -179,7 +187,9 @@ function readMessage(length: number, isCompressed: boolean): JsonAnswer {
   textLength = length;
   if (isCompressed) {
     text = inflated;
-    textLength = inflateBeginning(message, 0, Math.min(length, MAX_COMPRESSED), inflated);
+    const compressed = Math.min(length, compressedLeft);
+    compressedLeft -= compressed;
+    textLength = inflateBeginning(message, 0, compressed, inflated);
     if (textLength < 0) return "no";
   }
   // One byte says of nearly everything that it is no JSON object.
