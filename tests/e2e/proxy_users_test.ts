@@ -52,7 +52,11 @@ Deno.test({
     const swarm = (length: number) =>
       startSwarm(lab, {
         ...{ seeder: CLIENTS.libtorrent, leecher: CLIENTS.libtorrent, mode: "tcp" },
-        ...{ discovery: "direct", length, socks: { host: "127.0.0.1", port: 1080 } },
+        ...{
+          discovery: "direct",
+          length,
+          proxy: { kind: "socks5", host: "127.0.0.1", port: 1080 },
+        },
       });
 
     const free = await swarm(1 << 20);

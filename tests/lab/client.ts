@@ -2,6 +2,7 @@
 
 import type { Host } from "../../src/demo/network.ts";
 import type { Program } from "../../src/demo/program.ts";
+import type { Proxy } from "./proxies.ts";
 import { type Torrent, verifiedBytes } from "../../src/demo/torrent.ts";
 
 /** How peers are to talk; `default` is what the client does as it comes. */
@@ -30,8 +31,8 @@ export interface ClientOptions {
   dht?: readonly Endpoint[];
   /** Announces itself on the local network (BEP 14); libtorrent only. */
   localDiscovery?: boolean;
-  /** SOCKS5 proxy for everything. */
-  socks?: Endpoint;
+  /** Proxy for everything; only of a client that {@link Client.takesProxy takes} one. */
+  proxy?: Proxy;
   /** Bytes a second a seeder sends; for transfers that are still running when looked at. */
   uploadLimit?: number;
 }
@@ -74,6 +75,8 @@ export interface Client {
   readonly modes: readonly Mode[];
   /** Whether `ClientOptions.peers` works; else a tracker in its namespace names the peer. */
   readonly takesPeers: boolean;
+  /** Whether `ClientOptions.proxy` works. */
+  readonly takesProxy?: boolean;
   /** Starts it; resolved when it serves (a seeder has checked its files). */
   start(options: ClientOptions): Promise<RunningClient>;
 }

@@ -10,15 +10,20 @@ import type { Program } from "../../src/demo/program.ts";
 import { type Client, type Endpoint, FIRST_PEER_PORT, type Mode } from "./client.ts";
 import type { RunningClient } from "./client.ts";
 import { aria2 } from "./clients/aria2.ts";
+import { ctorrent } from "./clients/ctorrent.ts";
 import { deluge } from "./clients/deluge.ts";
 import { ktorrent } from "./clients/ktorrent.ts";
 import { libtorrent } from "./clients/libtorrent.ts";
 import { qbittorrent } from "./clients/qbittorrent.ts";
 import { rtorrent } from "./clients/rtorrent.ts";
 import { transmission } from "./clients/transmission.ts";
+import { webtorrent } from "./clients/webtorrent.ts";
+import { TRIXIE } from "./cache.ts";
+import type { Proxy } from "./proxies.ts";
+import { clientInRoot } from "./root.ts";
 import { createTorrent, type Torrent } from "../../src/demo/torrent.ts";
 
-export const CLIENTS: Readonly<Record<string, Client>> = {
+const OF_THIS_SYSTEM = {
   transmission,
   qbittorrent,
   aria2,
@@ -26,6 +31,18 @@ export const CLIENTS: Readonly<Record<string, Client>> = {
   deluge,
   libtorrent,
   ktorrent,
+  webtorrent,
+  ctorrent,
+};
+/** Debian's newer versions: Transmission 4.1, qBittorrent 5.1, aria2 1.37, Deluge 2.2, libtorrent 2.0.11. */
+const NEWER = { transmission, qbittorrent, aria2, deluge, libtorrent };
+
+export const CLIENTS: Readonly<Record<string, Client>> = {
+  ...OF_THIS_SYSTEM,
+  ...Object.fromEntries(
+    Object.values(NEWER).map((client) => clientInRoot(client, TRIXIE, "trixie"))
+      .map((client) => [client.name, client]),
+  ),
 };
 
 export const TRACKER_PORT = 6_969;
@@ -145,6 +162,11 @@ export class Lab implements AsyncDisposable {
   }
 }
 
+/** The port of a seeder. */
+export function peerPort(index: number): number {
+  return FIRST_PEER_PORT + 1 + index;
+}
+
 /** How the leecher learns of its peers. */
 export type Discovery = "http" | "udp" | "direct" | "magnet" | "dht";
 
@@ -161,7 +183,7 @@ export interface SwarmOptions {
   length?: number;
   uploadLimit?: number;
   torrent?: Torrent;
-  socks?: Endpoint;
+  proxy?: Proxy;
 }
 
 export interface Swarm {
@@ -182,7 +204,7 @@ export async function startSwarm(lab: Lab, options: SwarmOptions): Promise<Swarm
   const bracketed = family === 4 ? trackerHost.ipv4 : `[${trackerHost.ipv6}]`;
   const peers = lab.outer.slice(0, count).map((host, index) => ({
     host: address(host),
-    port: FIRST_PEER_PORT + 1 + index,
+    port: peerPort(index),
   }));
   const everyoneAsks = discovery === "http" || discovery === "udp" || discovery === "magnet";
   const url = discovery === "udp"
@@ -222,7 +244,7 @@ export async function startSwarm(lab: Lab, options: SwarmOptions): Promise<Swarm
     role: "leech",
     magnet: discovery === "magnet",
     peers: discovery === "direct" ? peers : undefined,
-    socks: options.socks,
+    proxy: options.proxy,
   });
   return { torrent, leecher, seeders, trackers: started };
 }

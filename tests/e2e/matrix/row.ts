@@ -1,7 +1,8 @@
 /** One row of the client matrix: a swarm of real clients without the blocker, then with it. */
 
 import { delay, type Mode } from "../../lab/client.ts";
-import { CLIENTS, type Discovery, Lab, startSwarm, type Swarm } from "../../lab/lab.ts";
+import { CLIENTS, type Discovery, Lab, peerPort, startSwarm, type Swarm } from "../../lab/lab.ts";
+import { forward, linkBeside, type Proxy, type ProxyKind, startProxy } from "../../lab/proxies.ts";
 import { type Rate, slowLink } from "../../lab/rate.ts";
 import { Blocker } from "../blocker.ts";
 import { WireCounter } from "./wire.ts";
@@ -19,7 +20,7 @@ export interface Row {
   /** What each seeder sends at most. */
   rate?: Rate;
   /** What the leecher reaches its peers through. */
-  proxy?: "socks5" | "http-connect";
+  proxy?: ProxyKind;
   /** Settings of the blocker that are not the defaults: environment variables. */
   settings?: Record<string, string>;
 }
@@ -73,7 +74,7 @@ export function isBlocked(result: RowResult): boolean {
 }
 
 export function rowName(row: Row) {
-  const { seeder, leecher, mode, discovery, family, seeders, midTransfer, rate, settings } = row;
+  const { seeder, leecher, mode, discovery, family, seeders, midTransfer, rate, proxy } = row;
   const who = seeder === leecher ? seeder : `${seeder} to ${leecher}`;
   return [
     who,
@@ -82,8 +83,9 @@ export function rowName(row: Row) {
     `IPv${family}`,
     seeders > 1 ? `${seeders} seeders` : "",
     rate === undefined ? "" : rateName(rate),
+    proxy === undefined ? "" : `through ${proxy}`,
     midTransfer ? "begun before btblocker" : "",
-    ...Object.entries(settings ?? {}).map(([name, value]) => `${name}=${value}`),
+    ...Object.entries(row.settings ?? {}).map(([name, value]) => `${name}=${value}`),
   ].filter((part) => part !== "").join(", ");
 }
 
@@ -117,7 +119,8 @@ async function swarmOf(
 ): Promise<{ swarm: Swarm; wire: WireCounter }> {
   const { mode, discovery, family, seeders, rate } = row;
   const tracker = lab.outer[row.seeders];
-  const wire = await WireCounter.start(lab.inner, [tracker.ipv4, tracker.ipv6]);
+  const beside = row.proxy === undefined ? [tracker.ipv4, tracker.ipv6] : [];
+  const wire = await WireCounter.start(lab.inner, beside);
   if (rate?.by === "link") {
     for (const host of lab.outer.slice(0, seeders)) await slowLink(host, rate.bytesPerSecond);
   }
@@ -126,8 +129,22 @@ async function swarmOf(
     leecher: CLIENTS[row.leecher],
     ...{ mode, discovery, family, seeders, length },
     uploadLimit: rate?.by === "client" ? rate.bytesPerSecond : undefined,
+    proxy: row.proxy === undefined ? undefined : await throughProxy(row, lab, row.proxy),
   });
   return { swarm, wire };
+}
+
+/** A proxy on the last host, where else the tracker is; for a client that knows none, what it dials. */
+async function throughProxy(row: Row, lab: Lab, kind: ProxyKind): Promise<Proxy | undefined> {
+  const host = lab.outer[row.seeders];
+  const seeders = lab.outer.slice(0, row.seeders);
+  const directory = await lab.newDirectory("proxy");
+  const proxy = await startProxy(kind, host, directory);
+  for (const [index, seeder] of seeders.entries()) await linkBeside(host, seeder, index);
+  if (CLIENTS[row.leecher].takesProxy) return proxy;
+  const peers = seeders.map((seeder, index) => ({ host: seeder.ipv4, port: peerPort(index) }));
+  await forward(lab.inner, proxy, peers, `${directory}/forward.log`);
+  return undefined;
 }
 
 /** Seconds without the blocker, null when it does not complete; rows that differ in settings share it. */

@@ -4,7 +4,12 @@ import type { Mode } from "../../lab/client.ts";
 import { CLIENTS, type Discovery } from "../../lab/lab.ts";
 import type { Row } from "./row.ts";
 
-const NAMES = Object.keys(CLIENTS);
+const ALL_NAMES = Object.keys(CLIENTS);
+const NEWER = ALL_NAMES.filter((name) => name.endsWith("(trixie)"));
+/** Of this system, for pairs with each other: those that speak encrypted and serve each other. */
+const OWN = ALL_NAMES.filter((name) => !NEWER.includes(name));
+const RARE = ["ktorrent", "webtorrent", "ctorrent"];
+const COMMON = OWN.filter((name) => !RARE.includes(name));
 /** Peers given directly, nothing in the clear: fan-out is the only evidence. */
 const SWARM = 4;
 
@@ -13,13 +18,13 @@ function same(client: string, mode: Mode, discovery: Discovery, more: Partial<Ro
 }
 
 /** Every client in every mode it can be forced into, a swarm given directly. */
-const direct = NAMES.flatMap((client) =>
+const direct = ALL_NAMES.flatMap((client) =>
   CLIENTS[client].modes.map((mode) => same(client, mode, "direct", { seeders: SWARM }))
 );
 
 /** Every pair of different clients; no tracker crosses the gateway, its answer would be enough. */
-const pairs = NAMES.flatMap((seeder) =>
-  NAMES.filter((leecher) => leecher !== seeder).flatMap((leecher) =>
+const pairs = COMMON.flatMap((seeder) =>
+  COMMON.filter((leecher) => leecher !== seeder).flatMap((leecher) =>
     (["tcp", "mse-rc4"] as const).map((mode): Row => ({
       ...{ seeder, leecher, mode },
       ...{ discovery: "direct", family: 4, seeders: mode === "tcp" ? 1 : SWARM },
@@ -28,18 +33,23 @@ const pairs = NAMES.flatMap((seeder) =>
 );
 
 /** Every other way to find peers, with the client's defaults. */
-const discoveries = NAMES.flatMap((client) =>
-  (["http", "udp", "magnet", "dht"] as const).map((discovery) => same(client, "default", discovery))
-);
+const discoveries = [
+  ...COMMON.flatMap((client) =>
+    (["http", "udp", "magnet", "dht"] as const)
+      .map((discovery) => same(client, "default", discovery))
+  ),
+  ...RARE.map((client) => same(client, "tcp", "http")),
+];
 
-/** Debian's deluged does not connect over IPv6. */
-const ipv6 = NAMES.filter((client) => client !== "deluge").flatMap((client) =>
+/** Debian's deluged does not connect over IPv6, ctorrent cannot. */
+const WITHOUT_IPV6 = ["deluge", "ctorrent", ...NEWER];
+const ipv6 = ALL_NAMES.filter((client) => !WITHOUT_IPV6.includes(client)).flatMap((client) =>
   CLIENTS[client].modes.filter((mode) => mode !== "default")
     .map((mode) => same(client, mode, "direct", { family: 6, seeders: SWARM }))
 );
 
 /** One encrypted peer and nothing else that could show what it is; and where all such are dropped. */
-const lone = NAMES.flatMap((client) =>
+const lone = ALL_NAMES.flatMap((client) =>
   CLIENTS[client].modes.filter((mode) => mode.startsWith("mse")).flatMap((mode) => [
     same(client, mode, "direct"),
     same(client, mode, "direct", { settings: { POLICY: "strict" } }),
@@ -47,7 +57,10 @@ const lone = NAMES.flatMap((client) =>
 );
 
 /** Whose seeders are slow, on a link or by themselves, as most peers of the internet are. */
-const SLOW = ["transmission", "aria2", "rtorrent", "libtorrent"];
+const SLOW = [
+  ...["transmission", "aria2", "rtorrent", "libtorrent", "ktorrent"],
+  ...["transmission (trixie)", "aria2 (trixie)"],
+];
 const RESET = { RESET_OLDER: "true" };
 const slow = SLOW.flatMap((client) =>
   (["link", "client"] as const).flatMap((by) => {
@@ -60,7 +73,7 @@ const slow = SLOW.flatMap((client) =>
 );
 
 /** Transfers that were running when the blocker started. */
-const running = NAMES.flatMap((client) =>
+const running = OWN.flatMap((client) =>
   CLIENTS[client].modes.filter((mode) => mode !== "mse-plain" && mode !== "default")
     .filter((mode) => !(mode === "mse-rc4" && SLOW.includes(client)))
     .map((mode) =>
@@ -72,11 +85,32 @@ const running = NAMES.flatMap((client) =>
     )
 );
 
+/** The negotiation with a proxy is no part of what is behind it; libtorrent's goes through it in UDP too. */
+const proxied = (["socks5", "http-connect"] as const).flatMap((proxy) => [
+  ...(["default", "tcp", "mse-rc4", "utp-mse"] as const)
+    .filter((mode) => proxy === "socks5" || !mode.startsWith("utp"))
+    .map((mode) => same("libtorrent", mode, "direct", { seeders: SWARM, proxy })),
+  ...["qbittorrent", "aria2", "transmission"].map((client) => ({
+    ...same(client, "mse-rc4", "direct", { seeders: SWARM, proxy }),
+    // Debian's qBittorrent as a seeder hears only what comes in by one device.
+    ...(client === "qbittorrent" ? { seeder: "libtorrent" } : {}),
+  })),
+  same("libtorrent", "mse-rc4", "direct", { proxy }),
+]);
+
+/** Old and new together. */
+const mixed = ["transmission", "aria2", "qbittorrent"].flatMap((client) => [
+  { ...same(client, "mse-rc4", "direct", { seeders: SWARM }), leecher: `${client} (trixie)` },
+  { ...same(client, "mse-rc4", "direct", { seeders: SWARM }), seeder: `${client} (trixie)` },
+]);
+
 export const ALL_ROWS: readonly Row[] = [
   ...direct,
   ...ipv6,
   ...lone,
   ...slow,
+  ...proxied,
+  ...mixed,
   ...running,
   ...discoveries,
   ...pairs,

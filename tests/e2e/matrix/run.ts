@@ -1,13 +1,16 @@
 /**
  * The client matrix: every row of rows.ts with real clients in network namespaces, as a table.
  *
- *     deno task matrix [--quick] [--jobs 2] [--minutes 50] [--markdown docs/CLIENT-MATRIX.md] [WORD…]
+ *     deno task matrix [--quick] [--jobs 2] [--minutes 50] [--fetch] [--markdown docs/CLIENT-MATRIX.md] [WORD…]
  *
+ * `--fetch` gets WebTorrent from npm, and makes a Debian 13 with debootstrap for its versions of the
+ * clients, where they are not there yet (minutes, 1 GB); else their rows are left out.
  * Words choose the rows whose name holds all of them. After `--minutes` no further row is begun, and
  * the table names those left out. Exit status 1 when something got through.
  */
 
 import { parseArgs } from "node:util";
+import { fetchWebtorrent, makeTrixie } from "../../lab/cache.ts";
 import { CLIENTS, labImpossible, programPresent } from "../../lab/lab.ts";
 import { ALL_ROWS, QUICK_ROWS } from "./rows.ts";
 import { type Row, rowName, type RowResult, runRow } from "./row.ts";
@@ -19,6 +22,7 @@ const { values, positionals } = parseArgs({
     quick: { type: "boolean", default: false },
     jobs: { type: "string", default: "2" },
     minutes: { type: "string", default: "600" },
+    fetch: { type: "boolean", default: false },
     markdown: { type: "string" },
   },
 });
@@ -28,6 +32,12 @@ if (impossible !== null) {
   Deno.exit(1);
 }
 
+if (values.fetch) {
+  // Each by itself: what cannot be had is named with its rows.
+  for (const get of [fetchWebtorrent, makeTrixie]) {
+    await get().catch((error) => console.error(`Cannot fetch: ${error.message}`));
+  }
+}
 const began = performance.now();
 const minutes = () => (performance.now() - began) / 60_000;
 
@@ -116,7 +126,6 @@ function heading(): string {
     "python3-libtorrent",
     "ktorrent",
     "ctorrent",
-    "biglybt",
   ];
   const query = ["-W", "-f", "${Package} ${Version}\\n", ...packages];
   const { stdout } = new Deno.Command("dpkg-query", { args: query, stderr: "null" }).outputSync();

@@ -44,21 +44,23 @@ export const libtorrent: Client = {
   program: PYTHON,
   modes: ["tcp", "mse-rc4", "mse-plain", "utp", "utp-mse", "default"],
   takesPeers: true,
+  takesProxy: true,
   async start(options: ClientOptions): Promise<RunningClient> {
     const { host, directory, mode, port } = options;
     const torrent = await prepare(options);
     const settings: Settings = {
       ...encryptionSettings(mode),
       ...transportSettings(mode),
-      listen_interfaces: `0.0.0.0:${port},[::]:${port}`,
+      // By address: of all addresses it takes each with its device, and a host may be reached by another.
+      listen_interfaces: `${host.ipv4}:${port},[${host.ipv6}]:${port}`,
       enable_dht: options.dht !== undefined,
       enable_lsd: options.localDiscovery === true,
     };
     if (options.uploadLimit !== undefined) settings.upload_rate_limit = options.uploadLimit;
-    if (options.socks !== undefined) {
-      settings.proxy_type = 2; // SOCKS5 without a password
-      settings.proxy_hostname = options.socks.host;
-      settings.proxy_port = options.socks.port;
+    if (options.proxy !== undefined) {
+      settings.proxy_type = options.proxy.kind === "socks5" ? 2 : 4; // without a password
+      settings.proxy_hostname = options.proxy.host;
+      settings.proxy_port = options.proxy.port;
     }
     const order = {
       settings,

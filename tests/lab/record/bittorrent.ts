@@ -187,7 +187,7 @@ const socks: Scenario = {
       mode: "tcp",
       discovery: "http",
       length: LENGTH,
-      socks: { host: proxy.ipv4, port: 1080 },
+      proxy: { kind: "socks5", host: proxy.ipv4, port: 1080 },
     });
   },
 };
@@ -222,7 +222,7 @@ const socksUdp: Scenario = {
       mode: "utp",
       discovery: "http",
       length: LENGTH,
-      socks: { host: proxy.ipv4, port: 1080 },
+      proxy: { kind: "socks5", host: proxy.ipv4, port: 1080 },
     });
   },
 };

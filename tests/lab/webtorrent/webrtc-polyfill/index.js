@@ -1,0 +1,2 @@
+import wrtc from "@roamhq/wrtc";
+export const { RTCPeerConnection, RTCSessionDescription, RTCIceCandidate } = wrtc;
