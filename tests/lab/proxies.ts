@@ -54,18 +54,20 @@ export async function startProxy(kind: ProxyKind, host: Host, directory: string)
 }
 
 /**
- * A link from the proxy to a peer beside the router: what goes between them is not the leecher's, and
- * nobody on its way sees it.
+ * Moves a peer behind the proxy, off the router: what goes between the two is not the leecher's, and
+ * nobody on its way sees it. By the same device, for clients that hear what comes in by one alone.
  */
-export async function linkBeside(proxy: Host, peer: Host, index: number): Promise<void> {
-  const [near, far] = [`peer${index}`, "proxy"];
-  const there = ["type", "veth", "peer", "name", far, "netns", peer.namespace];
-  await output(["ip", "-n", proxy.namespace, "link", "add", near, ...there]);
-  for (const [host, device, other] of [[proxy, near, peer], [peer, far, proxy]] as const) {
-    await output(["ip", "-n", host.namespace, "link", "set", device, "up"]);
-    const route = [`${other.ipv4}/32`, "dev", device, "src", host.ipv4];
-    await output(["ip", "-n", host.namespace, "route", "add", ...route]);
-  }
+export async function moveBehind(proxy: Host, peer: Host, index: number): Promise<void> {
+  const near = `peer${index}`;
+  const ip = (host: Host, ...words: string[]) => output(["ip", "-n", host.namespace, ...words]);
+  await ip(peer, "link", "delete", "eth0");
+  const far = ["type", "veth", "peer", "name", "eth0", "netns", peer.namespace];
+  await ip(proxy, "link", "add", near, ...far);
+  await ip(peer, "address", "add", `${peer.ipv4}/32`, "dev", "eth0");
+  await ip(proxy, "link", "set", near, "up");
+  await ip(peer, "link", "set", "eth0", "up");
+  await ip(proxy, "route", "add", peer.ipv4, "dev", near, "src", proxy.ipv4);
+  await ip(peer, "route", "add", "default", "dev", "eth0", "src", peer.ipv4);
 }
 
 /** Sends the host's connections to these peers through the proxy, whatever its clients know. */

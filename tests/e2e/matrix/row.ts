@@ -2,7 +2,7 @@
 
 import { delay, type Mode } from "../../lab/client.ts";
 import { CLIENTS, type Discovery, Lab, peerPort, startSwarm, type Swarm } from "../../lab/lab.ts";
-import { forward, linkBeside, type Proxy, type ProxyKind, startProxy } from "../../lab/proxies.ts";
+import { forward, moveBehind, type Proxy, type ProxyKind, startProxy } from "../../lab/proxies.ts";
 import { type Rate, slowLink } from "../../lab/rate.ts";
 import { Blocker } from "../blocker.ts";
 import { WireCounter } from "./wire.ts";
@@ -124,12 +124,13 @@ async function swarmOf(
   if (rate?.by === "link") {
     for (const host of lab.outer.slice(0, seeders)) await slowLink(host, rate.bytesPerSecond);
   }
+  const proxy = row.proxy === undefined ? undefined : await throughProxy(row, lab, row.proxy);
   const swarm = await startSwarm(lab, {
     seeder: CLIENTS[row.seeder],
     leecher: CLIENTS[row.leecher],
     ...{ mode, discovery, family, seeders, length },
     uploadLimit: rate?.by === "client" ? rate.bytesPerSecond : undefined,
-    proxy: row.proxy === undefined ? undefined : await throughProxy(row, lab, row.proxy),
+    proxy,
   });
   return { swarm, wire };
 }
@@ -140,7 +141,7 @@ async function throughProxy(row: Row, lab: Lab, kind: ProxyKind): Promise<Proxy 
   const seeders = lab.outer.slice(0, row.seeders);
   const directory = await lab.newDirectory("proxy");
   const proxy = await startProxy(kind, host, directory);
-  for (const [index, seeder] of seeders.entries()) await linkBeside(host, seeder, index);
+  for (const [index, seeder] of seeders.entries()) await moveBehind(host, seeder, index);
   if (CLIENTS[row.leecher].takesProxy) return proxy;
   const peers = seeders.map((seeder, index) => ({ host: seeder.ipv4, port: peerPort(index) }));
   await forward(lab.inner, proxy, peers, `${directory}/forward.log`);
@@ -209,8 +210,10 @@ async function midTransfer(row: Row, watchMs: number): Promise<RowResult> {
   return await report(row, counts, swarm, blocker);
 }
 
-function startBlocker(lab: Lab, { settings }: Row): Promise<Blocker> {
-  const interfaces = lab.network.hosts.map((host) => host.routerInterface);
+function startBlocker(lab: Lab, { settings, proxy, seeders }: Row): Promise<Blocker> {
+  // Behind a proxy the seeders are off the router.
+  const hosts = proxy === undefined ? lab.network.hosts : [lab.inner, lab.outer[seeders]];
+  const interfaces = hosts.map((host) => host.routerInterface);
   return Blocker.start(lab.router, interfaces, lab.directory, settings);
 }
 

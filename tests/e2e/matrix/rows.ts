@@ -90,11 +90,8 @@ const proxied = (["socks5", "http-connect"] as const).flatMap((proxy) => [
   ...(["default", "tcp", "mse-rc4", "utp-mse"] as const)
     .filter((mode) => proxy === "socks5" || !mode.startsWith("utp"))
     .map((mode) => same("libtorrent", mode, "direct", { seeders: SWARM, proxy })),
-  ...["qbittorrent", "aria2", "transmission"].map((client) => ({
-    ...same(client, "mse-rc4", "direct", { seeders: SWARM, proxy }),
-    // Debian's qBittorrent as a seeder hears only what comes in by one device.
-    ...(client === "qbittorrent" ? { seeder: "libtorrent" } : {}),
-  })),
+  ...["qbittorrent", "aria2", "transmission"]
+    .map((client) => same(client, "mse-rc4", "direct", { seeders: SWARM, proxy })),
   same("libtorrent", "mse-rc4", "direct", { proxy }),
 ]);
 

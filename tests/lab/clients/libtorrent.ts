@@ -51,8 +51,7 @@ export const libtorrent: Client = {
     const settings: Settings = {
       ...encryptionSettings(mode),
       ...transportSettings(mode),
-      // By address: of all addresses it takes each with its device, and a host may be reached by another.
-      listen_interfaces: `${host.ipv4}:${port},[${host.ipv6}]:${port}`,
+      listen_interfaces: `0.0.0.0:${port},[::]:${port}`,
       enable_dht: options.dht !== undefined,
       enable_lsd: options.localDiscovery === true,
     };
