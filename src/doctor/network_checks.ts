@@ -224,7 +224,8 @@ function xdp(name: string, { interfaces, xdpMode }: Config): Diagnosis {
   if (index === 0) {
     const others = interfaces.some((other) => interfaceIndex(other) !== 0);
     if (others) return warning(check, "there is no such interface", "it is waited for");
-    return problem(check, "there is no such interface", interfaceAdvice());
+    const advice = `it is waited for; if the name is wrong: ${interfaceAdvice()}`;
+    return warning(check, "there is no such interface", advice); // as a start sees it
   }
   const mtu = interfaceMtu(name);
   const facts = `MTU ${mtu < 0 ? "unknown" : mtu}`;
