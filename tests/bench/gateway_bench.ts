@@ -7,7 +7,7 @@
  *
  *   --quick                 3 runs of 1 second instead of 5 of 4
  *   --runs N --seconds N
- *   --only TEXT             only the measures whose name contains TEXT
+ *   --only PATTERN          only the measures whose name matches: "bulk", "HTTP|lookup"
  *   --gateway-cmd COMMAND   measure another inline program too, started in its router's namespace
  *   --workers N             of btblocker; 2 by default
  *   --xdp MODE              XDP_MODE of btblocker; auto by default, as it is shipped
@@ -64,7 +64,7 @@ if (options.profile) {
 Bed.pinned = options.pin;
 const runs = Number(options.runs ?? (options.quick ? 3 : 5));
 const seconds = Number(options.seconds ?? (options.quick ? 1 : 4));
-const measures = MEASURES.filter(({ name }) => name.includes(options.only));
+const measures = MEASURES.filter(({ name }) => new RegExp(options.only).test(name));
 
 /** Values of a contender, by measure and run. */
 type Values = Map<Measure, number[]>;

@@ -135,3 +135,13 @@ Deno.test("HTTP: joined in the middle of a body, a quotation is none's request",
   assert.deepEqual(found([ANNOUNCE], [], false), ["http-tracker proof"]);
   assert.deepEqual(found([HANDSHAKE], [], false), ["peer-wire proof"]);
 });
+
+Deno.test("HTTP: a tracker's answer is found that ends its connection, wherever it is cut", () => {
+  const answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n" +
+    "d8:intervali1800e5:peers6:\x0a\x01\x02\x03\x1a\xe1e";
+  const request = "GET /a?%69nfo_hash=x HTTP/1.1\r\nHost: a\r\n\r\n"; // says nothing itself
+  for (let cut = 1; cut < answer.length; cut++) {
+    const pieces = [answer.slice(0, cut), answer.slice(cut)];
+    assert.deepEqual(found([request], pieces), ["http-tracker proof"], `cut at ${cut}`);
+  }
+});
