@@ -34,7 +34,7 @@ async function routeByMark({ router, server }: Bed, mark: string): Promise<void>
   }
 }
 
-/** mwan3 2.11 of OpenWrt: two uplinks, all new connections by the first; pbr's chain beside it. */
+/** mwan3 of OpenWrt: two uplinks, all new connections by the first; pbr's chain beside it. */
 async function openWrt(bed: Bed): Promise<void> {
   await restore(bed, [
     "*mangle",

@@ -14,7 +14,7 @@ const PORT = 41_641;
 /** tailscaled's socket goes by the main table; what it forwards is masqueraded. */
 const BYPASS_MARK = 0x8_0000;
 
-/** The rules of tailscaled 1.92, as iptables-save shows them on an exit node. */
+/** The rules of tailscaled, as iptables-save shows them on an exit node. */
 function rules(name: string, own: string, networks: readonly string[]): string {
   const own4 = networks.flatMap((net, index) =>
     index === 0
