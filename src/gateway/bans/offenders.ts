@@ -9,6 +9,7 @@
  */
 import {
   BanBuckets,
+  COUNT,
   detailOf,
   entryAt,
   isLater,
@@ -144,6 +145,7 @@ export class Offenders {
   }
 
   clear(): void {
+    if (Atomics.load(this.#cells, COUNT) === 0) return; // memory that was never used stays so
     const buckets = this.#buckets;
     for (const bucket of buckets.all()) {
       if (buckets.isEmpty(bucket)) continue;
