@@ -25,11 +25,14 @@ Deno.test({
       { env: { QUEUE_COUNT: "1", INTERFACE: host.routerInterface } },
     );
     await program.printedMatch(/Guarding FORWARD/);
+    // Root and directory too: with the mounts alone they would be those of the machine, which are
+    // others where the tests run in a chroot.
+    const itsOwn = () => {
+      const proc = `/proc/${program.pid}`;
+      return [`--mount=${proc}/ns/mnt`, `--root=${proc}/root`, `--wd=${proc}/cwd`];
+    };
     const inside = (...args: string[]) =>
-      network.router.run([
-        ...["nsenter", `--mount=/proc/${program.pid}/ns/mnt`],
-        ...[...blockerCommand(), ...args],
-      ]);
+      network.router.run(["nsenter", ...itsOwn(), ...blockerCommand(), ...args]);
     const outside = (...args: string[]) => network.router.run([...blockerCommand(), ...args]);
     await inside("bans", "add", "203.0.113.9");
     for (

@@ -18,7 +18,8 @@ export async function denoDirectory(): Promise<string> {
 /**
  * In mounts of its own: an empty /run in which only /run/btblocker is the user's (RuntimeDirectory=),
  * and a bpffs in which only btblocker is (btblocker.tmpfiles). The sources, Deno and its cache are
- * shown below /run, since their own place may be closed to others.
+ * shown below /run, since their own place may be closed to others; a directory that it may not enter
+ * would keep Deno from finding programs.
  */
 const MOUNTS = `
 set -e
@@ -42,6 +43,7 @@ if [ "$BACKEND" = legacy ]; then
   done
   PATH=/run/legacy:$PATH
 fi
+cd /run
 exec setpriv --reuid "$USER_ID" --regid "$USER_ID" --clear-groups --no-new-privs \
   --inh-caps "-all,$CAPABILITIES" --ambient-caps "-all,$CAPABILITIES" \
   --bounding-set "-all,$CAPABILITIES" \
