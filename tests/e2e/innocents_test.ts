@@ -8,16 +8,19 @@
  *     INNOCENTS_CAPTURE=/tmp …                                        and the user's packets in files
  */
 
+import { delay } from "../lab/client.ts";
 import { labImpossible, programPresent } from "../lab/lab.ts";
 import { until } from "../until.ts";
 import { assertSessions, PROGRAMS as I2PD, startI2pd } from "./innocents/i2pd.ts";
 import { PROGRAMS as SHADOWSOCKS, startShadowsocks } from "./innocents/shadowsocks.ts";
 import { Stage, type Torrenter } from "./innocents/stage.ts";
 import { PROGRAMS as TOR, startTor } from "./innocents/tor.ts";
-import { PROGRAMS as V2RAY, startV2ray } from "./innocents/v2ray.ts";
+import { OTHER_KINDS, PROGRAMS as V2RAY, startV2ray, tcpKinds } from "./innocents/v2ray.ts";
 import { Visitor, type Way, Web } from "./innocents/visits.ts";
 
 const SECONDS = Number(Deno.env.get("INNOCENTS_SECONDS") ?? 0);
+/** Between rounds of the long form: a person's pace, which leaves the machine its cores. */
+const PAUSE_MS = 1_000;
 const COMMON = ["curl", "/usr/bin/python3"];
 
 interface Case {
@@ -52,7 +55,10 @@ const lists = (
   length: 3_000_000,
   rounds: 4,
   async start(stage) {
-    return [...await startShadowsocks(stage, shadowsocks), ...await startV2ray(stage, vmess)];
+    return [
+      ...await startShadowsocks(stage, shadowsocks),
+      ...await startV2ray(stage, tcpKinds(vmess)),
+    ];
   },
 });
 
@@ -62,6 +68,15 @@ const CASES: readonly Case[] = [
   lists(10, 5, "beside"),
   lists(10, 5, "same host", false),
   lists(10, 5, "shared address"),
+  {
+    name: "v2ray's VMess over mKCP, and multiplexed",
+    programs: V2RAY,
+    torrenter: "shared address",
+    always: false,
+    length: 3_000_000,
+    rounds: OTHER_KINDS.length,
+    start: (stage) => startV2ray(stage, OTHER_KINDS),
+  },
   {
     name: "i2pd, eight routers",
     programs: I2PD,
@@ -122,7 +137,10 @@ async function use(stage: Stage, web: Web, ways: readonly Way[], atLeast: number
     const way = ways[rounds++ % ways.length];
     await Promise.all([visitor.download(way), visitor.upload(way)]);
   };
-  while (rounds < atLeast || performance.now() < end) await round();
+  while (rounds < atLeast || performance.now() < end) {
+    await round();
+    if (SECONDS > 0) await delay(PAUSE_MS);
+  }
   await until(
     async () => {
       if (await stage.detectionsOfTorrenter() > before) return true;
