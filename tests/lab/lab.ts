@@ -212,7 +212,9 @@ export async function startSwarm(lab: Lab, options: SwarmOptions): Promise<Swarm
     : `http://${bracketed}:${TRACKER_PORT}/announce`;
   // Without a tracker on the network, one inside the leecher's own namespace names the peers.
   const own = `http://127.0.0.1:${TRACKER_PORT}/announce`;
-  const trackers = everyoneAsks ? [url] : discovery === "direct" ? [own] : [];
+  // Not where that would be asked through a proxy, in the clear.
+  const asksOwn = discovery === "direct" && options.proxy === undefined;
+  const trackers = everyoneAsks ? [url] : asksOwn ? [own] : [];
   const torrent = options.torrent ?? createTorrent({ length, trackers });
   const started: Program[] = [];
   if (everyoneAsks) started.push(await lab.startTracker(trackerHost));
