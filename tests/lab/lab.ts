@@ -10,6 +10,7 @@ import type { Program } from "../../src/demo/program.ts";
 import { type Client, type Endpoint, FIRST_PEER_PORT, type Mode } from "./client.ts";
 import type { RunningClient } from "./client.ts";
 import { aria2 } from "./clients/aria2.ts";
+import { biglybt } from "./clients/biglybt.ts";
 import { ctorrent } from "./clients/ctorrent.ts";
 import { deluge } from "./clients/deluge.ts";
 import { ktorrent } from "./clients/ktorrent.ts";
@@ -33,6 +34,7 @@ const OF_THIS_SYSTEM = {
   ktorrent,
   webtorrent,
   ctorrent,
+  biglybt,
 };
 /** Debian's newer versions: Transmission 4.1, qBittorrent 5.1, aria2 1.37, Deluge 2.2, libtorrent 2.0.11. */
 const NEWER = { transmission, qbittorrent, aria2, deluge, libtorrent };

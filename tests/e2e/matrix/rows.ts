@@ -4,7 +4,9 @@ import type { Mode } from "../../lab/client.ts";
 import { CLIENTS, type Discovery } from "../../lab/lab.ts";
 import type { Row } from "./row.ts";
 
-const ALL_NAMES = Object.keys(CLIENTS);
+/** As a leecher alone. */
+const LEECHER = "biglybt";
+const ALL_NAMES = Object.keys(CLIENTS).filter((name) => name !== LEECHER);
 const NEWER = ALL_NAMES.filter((name) => name.endsWith("(trixie)"));
 /** Of this system, for pairs with each other: those that speak encrypted and serve each other. */
 const OWN = ALL_NAMES.filter((name) => !NEWER.includes(name));
@@ -18,19 +20,25 @@ function same(client: string, mode: Mode, discovery: Discovery, more: Partial<Ro
 }
 
 /** Every client in every mode it can be forced into, a swarm given directly. */
-const direct = ALL_NAMES.flatMap((client) =>
-  CLIENTS[client].modes.map((mode) => same(client, mode, "direct", { seeders: SWARM }))
-);
+const direct = [
+  ...ALL_NAMES.flatMap((client) =>
+    CLIENTS[client].modes.map((mode) => same(client, mode, "direct", { seeders: SWARM }))
+  ),
+  ...["libtorrent", "transmission", "aria2"].flatMap((seeder) =>
+    CLIENTS[LEECHER].modes.map((mode) => ({
+      ...same(seeder, mode, "direct", { seeders: SWARM }),
+      leecher: LEECHER,
+    }))
+  ),
+];
 
 /** Every pair of different clients; no tracker crosses the gateway, its answer would be enough. */
-const pairs = COMMON.flatMap((seeder) =>
-  COMMON.filter((leecher) => leecher !== seeder).flatMap((leecher) =>
-    (["tcp", "mse-rc4"] as const).map((mode): Row => ({
-      ...{ seeder, leecher, mode },
-      ...{ discovery: "direct", family: 4, seeders: mode === "tcp" ? 1 : SWARM },
-    }))
-  )
-);
+function pairs(mode: Mode, seeders: number): Row[] {
+  return COMMON.flatMap((seeder) =>
+    COMMON.filter((leecher) => leecher !== seeder)
+      .map((leecher) => ({ ...same(seeder, mode, "direct", { seeders }), leecher }))
+  );
+}
 
 /** Every other way to find peers, with the client's defaults. */
 const discoveries = [
@@ -62,7 +70,8 @@ const SLOW = [
 ];
 const RESET = { RESET_OLDER: "true" };
 const slow = SLOW.flatMap((client) =>
-  (["link", "client"] as const).flatMap((by) => {
+  // KTorrent is told no limit.
+  (client === "ktorrent" ? ["link" as const] : ["link", "client"] as const).flatMap((by) => {
     const rate = { bytesPerSecond: by === "link" ? 50_000 : 100_000, by };
     const swarm = (more: Partial<Row>) =>
       same(client, "mse-rc4", "direct", { seeders: SWARM, rate, ...more });
@@ -106,11 +115,12 @@ export const ALL_ROWS: readonly Row[] = [
   ...lone,
   ...proxied,
   ...slow,
+  ...pairs("mse-rc4", SWARM),
   ...mixed,
   ...discoveries,
   ...running,
   ...strict,
-  ...pairs,
+  ...pairs("tcp", 1),
   ...ipv6,
 ];
 
