@@ -12,6 +12,8 @@ const WEBTORRENT_SOURCE = fileURLToPath(new URL("webtorrent", import.meta.url));
 const WEBTORRENT_DIRECTORY = `${DIRECTORY}/webtorrent-3.0.21`;
 /** WebTorrent's client, which Deno runs beside its packages. */
 export const WEBTORRENT = `${WEBTORRENT_DIRECTORY}/client.mjs`;
+/** A WebSocket tracker, likewise. */
+export const WEBSOCKET_TRACKER = `${WEBTORRENT_DIRECTORY}/tracker.mjs`;
 
 /** The root of a Debian 13; `LAB_TRIXIE` names one that is there. */
 export const TRIXIE = Deno.env.get("LAB_TRIXIE") ?? `${DIRECTORY}/trixie`;
@@ -27,7 +29,7 @@ export async function fetchWebtorrent(): Promise<void> {
   const npm = "npm ci --ignore-scripts --install-links --no-audit --no-fund";
   // The client last: where it is, the packages are.
   const script = `set -e; mkdir -p "$1"; cp -r "$0"/package*.json "$0/webrtc-polyfill" "$1"
-    [ -d "$1/node_modules/webtorrent" ] && [ -e "$2" ] || (cd "$1" && ${npm}); cp "$0/client.mjs" "$2"`;
+    [ -d "$1/node_modules/webtorrent" ] && [ -e "$2" ] || (cd "$1" && ${npm}); cp "$0"/*.mjs "$1"`;
   await output(
     ["sh", "-c", script, WEBTORRENT_SOURCE, WEBTORRENT_DIRECTORY, WEBTORRENT],
     PATIENCE_MS,

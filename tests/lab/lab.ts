@@ -19,7 +19,7 @@ import { qbittorrent } from "./clients/qbittorrent.ts";
 import { rtorrent } from "./clients/rtorrent.ts";
 import { transmission } from "./clients/transmission.ts";
 import { webtorrent } from "./clients/webtorrent.ts";
-import { TRIXIE } from "./cache.ts";
+import { TRIXIE, WEBSOCKET_TRACKER } from "./cache.ts";
 import type { Proxy } from "./proxies.ts";
 import { clientInRoot } from "./root.ts";
 import { createTorrent, type Torrent } from "../../src/demo/torrent.ts";
@@ -130,6 +130,16 @@ export class Lab implements AsyncDisposable {
     return program;
   }
 
+  /** Starts a tracker that is asked over WebSocket and names peers for WebRTC. */
+  async startWebSocketTracker(host: Host): Promise<Program> {
+    const script = [Deno.execPath(), "run", "--quiet", "-A", WEBSOCKET_TRACKER];
+    const program = host.spawn([...script, String(TRACKER_PORT)], {
+      log: `${this.directory}/tracker-${host.name}.log`,
+    });
+    await program.printedMatch(/ready/);
+    return program;
+  }
+
   /** Starts bare DHT nodes that know each other; DHT does not work among two nodes. */
   async startDhtNodes(hosts: readonly Host[], count: number): Promise<Endpoint[]> {
     const nodes: Endpoint[] = [];
@@ -170,7 +180,7 @@ export function peerPort(index: number): number {
 }
 
 /** How the leecher learns of its peers. */
-export type Discovery = "http" | "udp" | "direct" | "magnet" | "dht";
+export type Discovery = "http" | "udp" | "websocket" | "direct" | "magnet" | "dht";
 
 export interface SwarmOptions {
   seeder: Client;
@@ -209,17 +219,18 @@ export async function startSwarm(lab: Lab, options: SwarmOptions): Promise<Swarm
     port: peerPort(index),
   }));
   const everyoneAsks = discovery === "http" || discovery === "udp" || discovery === "magnet";
-  const url = discovery === "udp"
-    ? `udp://${bracketed}:${TRACKER_PORT}/announce`
-    : `http://${bracketed}:${TRACKER_PORT}/announce`;
+  const schemes: Partial<Record<Discovery, string>> = { udp: "udp", websocket: "ws" };
+  const url = `${schemes[discovery] ?? "http"}://${bracketed}:${TRACKER_PORT}/announce`;
   // Without a tracker on the network, one inside the leecher's own namespace names the peers.
   const own = `http://127.0.0.1:${TRACKER_PORT}/announce`;
   // Not where that would be asked through a proxy, in the clear.
   const asksOwn = discovery === "direct" && options.proxy === undefined;
-  const trackers = everyoneAsks ? [url] : asksOwn ? [own] : [];
+  const byWebSocket = discovery === "websocket";
+  const trackers = everyoneAsks || byWebSocket ? [url] : asksOwn ? [own] : [];
   const torrent = options.torrent ?? createTorrent({ length, trackers });
   const started: Program[] = [];
   if (everyoneAsks) started.push(await lab.startTracker(trackerHost));
+  if (byWebSocket) started.push(await lab.startWebSocketTracker(trackerHost));
   if (discovery === "direct" && !options.leecher.takesPeers) {
     started.push(await lab.startTracker(lab.inner, peers));
   }

@@ -47,6 +47,7 @@ const discoveries = [
       .map((discovery) => same(client, "default", discovery))
   ),
   ...RARE.map((client) => same(client, "tcp", "http")),
+  same("webtorrent", "default", "websocket"),
 ];
 
 /** Debian's deluged does not connect over IPv6, ctorrent cannot. */
