@@ -92,7 +92,7 @@ export const LEAST = 19;
 
 /**
  * Whether the flow shows a handshake as the fifth turn and `unchoke` with five times `allowed fast` as
- * the eighth, right before data. Of flows with messages of any size one in 300,000 does so by chance:
+ * the eighth, right before data. Of flows with messages of any size one in 370,000 does so by chance:
  * enough only beside another with a handshake there, among suspects with padding as MSE has it
  * (`HostEvidence.hasHandshakes`).
  */

@@ -191,11 +191,12 @@ function runSetting(
   seedOfRun: number,
   only: string,
 ): number {
-  const shapes = SHAPES.filter(([, shape]) => isJoined || shape().opening !== undefined);
-  const each = Math.ceil(flows / shapes.length / servers);
+  const possible = SHAPES.filter(([, shape]) => isJoined || shape().opening !== undefined);
+  const each = Math.ceil(flows / possible.length / servers);
+  const shapes = possible.filter(([shapeName]) => shapeName.includes(only));
+  if (shapes.length === 0) return 0;
   let detections = 0;
   for (const [shapeName, shape] of shapes) {
-    if (!shapeName.includes(only)) continue;
     seed(seedOfRun + SHAPES.findIndex(([name]) => name === shapeName));
     renew();
     engine = new Engine({ policy: CAPTURE_POLICY });
