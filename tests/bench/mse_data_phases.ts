@@ -233,7 +233,8 @@ function runSetting(
  */
 export function runDataPhases(flows: number, seedOfRun: number, only: string): number {
   return SETTINGS.reduce(
-    (sum, setting) => sum + runSetting(setting, flows * setting.share, seedOfRun, only),
+    (sum, setting, i) =>
+      sum + runSetting(setting, flows * setting.share, seedOfRun + i * SHAPES.length, only),
     0,
   );
 }

@@ -148,16 +148,16 @@ function run(program: Program, place: Place, flows: number): number {
   return found;
 }
 
-/** Sends about `flows` flows through an engine; the number found, which must be 0. Each kind begins the seed anew. */
+/** Sends about `flows` flows through an engine; the number found, which must be 0. Each row has a seed of its own. */
 export function runLists(flows: number, seedOfRun: number, only: string): number {
   const each = Math.ceil(flows / PROGRAMS.length / PLACES.length);
   let found = 0;
   PROGRAMS.forEach((program, kind) => {
     if (!program.name.includes(only)) return;
-    for (const place of PLACES) {
-      seed(seedOfRun + kind);
+    PLACES.forEach((place, row) => {
+      seed(seedOfRun + kind * PLACES.length + row);
       found += run(program, place, each);
-    }
+    });
   });
   return found;
 }
