@@ -38,8 +38,19 @@ export async function fetchWebtorrent(): Promise<void> {
 
 /** Makes the root with debootstrap, where there is none: some minutes, 1 GB. */
 export async function makeTrixie(): Promise<void> {
-  const include = `--include=${TRIXIE_PACKAGES.join(",")}`;
-  const script = `set -e; [ -e "$0" ] && exit; mkdir -p "$(dirname "$0")"; rm -rf "$0.part"
-    debootstrap --variant=minbase ${include} trixie "$0.part"; mv "$0.part" "$0"`;
-  await output(["sh", "-c", script, TRIXIE], PATIENCE_MS);
+  // The clients by apt: debootstrap does not know in which order to set up so many.
+  const install = [
+    "mount -t proc proc /proc",
+    "printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d",
+    `DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends ${
+      TRIXIE_PACKAGES.join(" ")
+    }`,
+    "apt-get clean",
+  ].join("\n");
+  const script = `set -e; exec >&2; [ -e "$0" ] && exit
+    mkdir -p "$(dirname "$0")"; rm -rf "$0.part"
+    debootstrap --variant=minbase trixie "$0.part"; cp /etc/hosts /etc/resolv.conf "$0.part/etc"
+    unshare --mount --propagation private chroot "$0.part" sh -ec "$1"
+    mv "$0.part" "$0"`;
+  await output(["sh", "-c", script, TRIXIE, install], PATIENCE_MS);
 }

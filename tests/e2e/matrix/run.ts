@@ -14,7 +14,7 @@ import { fetchWebtorrent, makeTrixie } from "../../lab/cache.ts";
 import { CLIENTS, labImpossible, programPresent } from "../../lab/lab.ts";
 import { ALL_ROWS, QUICK_ROWS } from "./rows.ts";
 import { type Row, rowName, type RowResult, runRow } from "./row.ts";
-import { COLUMNS, outcome, type Skipped, summarize, table } from "./table.ts";
+import { COLUMNS, heading, outcome, type Skipped, summarize, table } from "./table.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -113,24 +113,4 @@ function notRun(rows: Skipped): string {
   if (rows.length === 0) return "";
   const lines = rows.map(([row, reason]) => `- ${rowName(row)}: ${reason}`);
   return `\n## Not run\n\n${lines.join("\n")}\n`;
-}
-
-function heading(): string {
-  const date = new Date().toISOString().slice(0, 10);
-  const packages = [
-    "transmission-daemon",
-    "qbittorrent-nox",
-    "aria2",
-    "rtorrent",
-    "deluged",
-    "python3-libtorrent",
-    "ktorrent",
-    "ctorrent",
-  ];
-  const query = ["-W", "-f", "${Package} ${Version}\\n", ...packages];
-  const { stdout } = new Deno.Command("dpkg-query", { args: query, stderr: "null" }).outputSync();
-  const versions = new TextDecoder().decode(stdout).trim().split("\n").join(", ");
-  return `# Real clients through btblocker
-
-Made by \`deno task matrix\` on ${date} with ${versions}; Linux ${Deno.osRelease()}.`;
 }

@@ -1,5 +1,6 @@
 /** The client matrix as a table: docs/CLIENT-MATRIX.md. */
 
+import { TRIXIE } from "../../lab/cache.ts";
 import { isBlocked, rateName, type Row, type RowResult } from "./row.ts";
 
 /** Rows that were not run, and why. */
@@ -82,3 +83,28 @@ rows start btblocker when a quarter has come, of 4 MiB at 50 kB/s from each of s
 2 MiB at 100 kB/s from one; both counts begin when it guards, "late" is what was verified later than five
 seconds after that, in 30 seconds, and the row is blocked when that is nothing.
 `;
+
+const PACKAGES = [
+  ...["transmission-daemon", "qbittorrent-nox", "aria2", "rtorrent", "deluged"],
+  ...["python3-libtorrent", "ktorrent", "ctorrent", "biglybt"],
+];
+
+/** What is installed of the clients, in a root. */
+function versions(root: string): string {
+  const format = ["-f", "${db:Status-Abbrev}${Package} ${Version}\\n"];
+  const { stdout } = new Deno.Command("dpkg-query", {
+    args: [`--admindir=${root}/var/lib/dpkg`, "-W", ...format, ...PACKAGES],
+    stderr: "null",
+  }).outputSync();
+  return new TextDecoder().decode(stdout).split("\n")
+    .filter((line) => line.startsWith("ii ")).map((line) => line.slice(3)).join(", ");
+}
+
+/** Title, date and versions. */
+export function heading(): string {
+  const date = new Date().toISOString().slice(0, 10);
+  return `# Real clients through btblocker
+
+Made by \`deno task matrix --fetch\` on ${date} with ${versions("")}, WebTorrent 3.0.21; in a root
+of Debian 13 (trixie) ${versions(TRIXIE) || "none"}; Linux ${Deno.osRelease()}.`;
+}
