@@ -63,12 +63,13 @@ function isLoneAndEncrypted({ mode, discovery, seeders, midTransfer }: Row): boo
 }
 
 /**
- * Where the result is as it should be and the row proves something: nothing arrived; of a lone
+ * Where the result is as it should be and the row proves something: it was seen and nothing arrived; of a lone
  * encrypted peer at most 128 KiB on the wire; of a running transfer nothing after its stop.
  */
 export function isBlocked(result: RowResult): boolean {
-  const { row, completes, bytes, lateBytes, wireBytes, problem } = result;
-  if (problem !== undefined || !completes) return false;
+  const { row, completes, bytes, lateBytes, wireBytes, methods, problem } = result;
+  // A client that was slow to ask looks like one that was stopped.
+  if (problem !== undefined || !completes || methods.length === 0) return false;
   if (row.midTransfer) return lateBytes === 0;
   return isLoneAndEncrypted(row) ? wireBytes <= MOST_OF_ONE_PEER : bytes === 0;
 }

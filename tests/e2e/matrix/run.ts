@@ -97,8 +97,8 @@ function describe(result: RowResult): string {
 
 function sums(all: readonly RowResult[]): string {
   const { blocked, through, unproven, problems } = summarize(all);
-  return `${all.length} rows: ${blocked} blocked, ${through} let through, ${unproven} do not ` +
-    `complete without btblocker either and prove nothing, ${problems} failed in the laboratory.`;
+  return `${all.length} rows: ${blocked} blocked, ${through} let through, ${unproven} prove ` +
+    `nothing (they do not complete without btblocker either, or nothing was seen), ${problems} failed in the laboratory.`;
 }
 
 /** After each row: a matrix that is cut off leaves what it has. */

@@ -6,6 +6,9 @@ import { isBlocked, rateName, type Row, type RowResult } from "./row.ts";
 /** Rows that were not run, and why. */
 export type Skipped = readonly (readonly [row: Row, reason: string])[];
 
+/** A handshake and some messages, no block. */
+const UNSEEN_BYTES = 16_384;
+
 export interface Summary {
   blocked: number;
   through: number;
@@ -13,10 +16,16 @@ export interface Summary {
   problems: number;
 }
 
+/** What neither came through nor was found shows nothing either way. */
+function isUnseen({ completes, wireBytes, bytes, methods }: RowResult): boolean {
+  return completes && methods.length === 0 && bytes === 0 && wireBytes < UNSEEN_BYTES;
+}
+
 export function summarize(results: readonly RowResult[]): Summary {
   const blocked = results.filter(isBlocked).length;
   const problems = results.filter(({ problem }) => problem !== undefined).length;
-  const unproven = results.filter(({ completes }) => !completes).length - problems;
+  const failed = results.filter(({ completes }) => !completes).length - problems;
+  const unproven = failed + results.filter(isUnseen).length;
   const through = results.length - blocked - unproven - problems;
   return { blocked, through, unproven, problems };
 }
@@ -25,7 +34,8 @@ export function summarize(results: readonly RowResult[]): Summary {
 export function outcome(result: RowResult): string {
   if (result.problem !== undefined) return `laboratory: ${result.problem.split("\n")[0]}`;
   if (!result.completes) return "does not complete without btblocker";
-  return isBlocked(result) ? "blocked" : "**let through**";
+  if (isBlocked(result)) return "blocked";
+  return isUnseen(result) ? "nothing came, nothing was seen" : "**let through**";
 }
 
 const HEAD = [
@@ -77,7 +87,7 @@ reached the leecher from its peers, counted by netfilter on the leecher's side o
 connections that were opened before anything could be known, handshakes, and whatever else came
 through, tracker and DHT nodes left out.
 
-A row is blocked when nothing is verified. Of a lone encrypted peer, given directly, nothing is
+A row is blocked when something is seen and nothing is verified. Of a lone encrypted peer, given directly, nothing is
 known but the lengths of its messages: there at most 128 KiB may have come over the wire. "running"
 rows start btblocker when a quarter has come, of 4 MiB at 50 kB/s from each of several seeders, of
 2 MiB at 100 kB/s from one; both counts begin when it guards, "late" is what was verified later than five
