@@ -108,7 +108,9 @@ export class Lab implements AsyncDisposable {
 
   /** A new directory under the lab's. */
   async newDirectory(name: string): Promise<string> {
-    return await Deno.makeTempDir({ dir: this.directory, prefix: `${name}-` });
+    // Some clients' own order languages end words at spaces and brackets.
+    const prefix = `${name.replace(/\W+/g, "-")}-`;
+    return await Deno.makeTempDir({ dir: this.directory, prefix });
   }
 
   /** Starts a tracker (HTTP and UDP) on a host; with `peers` it names those and learns none. */
