@@ -32,7 +32,9 @@ export function summarize(results: readonly RowResult[]): Summary {
 
 /** What became of a row, in words. */
 export function outcome(result: RowResult): string {
-  if (result.problem !== undefined) return `laboratory: ${result.problem.split("\n")[0]}`;
+  if (result.problem !== undefined) {
+    return `laboratory: ${result.problem.split("\n")[0].slice(0, 80)}`;
+  }
   if (!result.completes) return "does not complete without btblocker";
   if (isBlocked(result)) return "blocked";
   return isUnseen(result) ? "nothing came, nothing was seen" : "**let through**";
