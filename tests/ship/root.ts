@@ -55,7 +55,7 @@ export class Root implements AsyncDisposable {
 
   /** Runs a command in it, as root with a plain environment. */
   run(...command: string[]): Promise<Ran> {
-    const enter = ["nsenter", "--target", String(this.holder.pid), "--mount"];
+    const enter = ["nsenter", "--target", String(this.holder.pid), "--mount", "--root"];
     return run([...enter, "chroot", `${this.directory}/root`, ...command], {
       HOME: "/root",
       PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -72,7 +72,7 @@ export class Root implements AsyncDisposable {
 
   /** Paths of files (of directories, with a slash at the end) that the base does not have. */
   async additions(): Promise<string[]> {
-    const enter = ["nsenter", "--target", String(this.holder.pid), "--mount"];
+    const enter = ["nsenter", "--target", String(this.holder.pid), "--mount", "--root"];
     const { text } = await run([
       ...enter,
       ...["find", `${this.directory}/upper`, "-mindepth", "1"],
