@@ -4,31 +4,36 @@
  * encrypted protocol sends; with what the packet carries it is less than one of 10^12.
  */
 import { u16be } from "./bytes.ts";
-import { ETHERTYPE_TRANSPARENT_ETHERNET } from "./ethernet.ts";
 import {
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  ETHERTYPE_MPLS,
+  ETHERTYPE_PPP,
+  ETHERTYPE_TRANSPARENT_ETHERNET,
+} from "./ethernet.ts";
+import {
+  AUTHENTICATION,
+  DESTINATION_OPTIONS,
+  ESP,
   ETHERIP,
+  FRAGMENT,
   GRE,
+  HOP_BY_HOP,
+  ICMP,
+  ICMPV6,
+  IGMP,
   IPV4_ENCAPSULATION,
   IPV6_ENCAPSULATION,
   isTunnelProtocol,
   L2TP3,
   MPLS_IN_IP,
-} from "./tunnel_protocols.ts";
+  NO_NEXT_HEADER,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  ROUTING,
+  SCTP,
+} from "./ip_protocols.ts";
 import { findFrame, isWholeFrame, isWholeIp } from "./whole_packet.ts";
-
-const ICMP = 1;
-const IGMP = 2;
-const TCP = 6;
-const UDP = 17;
-const ESP = 50;
-const AUTHENTICATION = 51;
-const ICMPV6 = 58;
-const NO_NEXT_HEADER = 59;
-const SCTP = 132;
-const HOP_BY_HOP = 0;
-const ROUTING = 43;
-const FRAGMENT = 44;
-const DESTINATION_OPTIONS = 60;
 
 const RESERVED_FLAG = 0x8000; // RFC 791: must be 0
 const MORE_OR_OFFSET = 0x3fff;
@@ -56,9 +61,9 @@ export function isBareIp(
   if ((fragment & MORE_OR_OFFSET) !== 0) return isIpv4Protocol(protocol);
   const inner = at + (bytes[at] & 0x0f) * 4;
   switch (protocol) {
-    case TCP:
+    case PROTOCOL_TCP:
       return isTcp(bytes, inner, end, wireEnd);
-    case UDP:
+    case PROTOCOL_UDP:
       return isUdp(bytes, inner, end, wireEnd);
     default:
       return isIpv4Protocol(protocol);
@@ -70,8 +75,8 @@ function isIpv4Protocol(protocol: number): boolean {
   switch (protocol) {
     case ICMP:
     case IGMP:
-    case TCP:
-    case UDP:
+    case PROTOCOL_TCP:
+    case PROTOCOL_UDP:
     case ESP:
     case AUTHENTICATION:
     case SCTP:
@@ -98,9 +103,9 @@ function isCarried(
   if (protocol === NO_NEXT_HEADER) return isBubble(bytes, ip, at, wireEnd);
   if (end - at < 4) return end < wireEnd; // a snapshot length cut it: nothing speaks against it
   switch (protocol) {
-    case TCP:
+    case PROTOCOL_TCP:
       return isTcp(bytes, at, end, wireEnd);
-    case UDP:
+    case PROTOCOL_UDP:
       return isUdp(bytes, at, end, wireEnd);
     case ICMPV6:
       return isIcmpv6(bytes, at, end, wireEnd, ip);
@@ -127,7 +132,8 @@ function isCarried(
 }
 
 function isFragmented(protocol: number): boolean {
-  return protocol === TCP || protocol === UDP || protocol === ICMPV6 || protocol === ESP ||
+  return protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP || protocol === ICMPV6 ||
+    protocol === ESP ||
     protocol === SCTP || isTunnelProtocol(protocol);
 }
 
@@ -235,10 +241,10 @@ function isBubble(bytes: Uint8Array, ip: number, at: number, wireEnd: number): b
 function isGre(bytes: Uint8Array, at: number): boolean {
   if ((bytes[at] & 0x4f) !== 0) return isPptp(bytes, at);
   const type = u16be(bytes, at + 2);
-  return type === 0x0800 || type === 0x86dd || type === ETHERTYPE_TRANSPARENT_ETHERNET ||
-    type === 0x8847 || isPptp(bytes, at);
+  return type === ETHERTYPE_IPV4 || type === ETHERTYPE_IPV6 ||
+    type === ETHERTYPE_TRANSPARENT_ETHERNET || type === ETHERTYPE_MPLS || isPptp(bytes, at);
 }
 
 function isPptp(bytes: Uint8Array, at: number): boolean {
-  return (bytes[at] & 0xef) === 0x20 && u16be(bytes, at + 2) === 0x880b;
+  return (bytes[at] & 0xef) === 0x20 && u16be(bytes, at + 2) === ETHERTYPE_PPP;
 }

@@ -1,11 +1,20 @@
 import { i32be, u16be } from "./bytes.ts";
 import type { FragmentTable } from "./fragments.ts";
-import { isTunnelProtocol } from "./tunnel_protocols.ts";
+import {
+  AUTHENTICATION,
+  DESTINATION_OPTIONS,
+  FRAGMENT,
+  HOP_BY_HOP,
+  isTunnelProtocol,
+  MOBILITY,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  ROUTING,
+} from "./ip_protocols.ts";
 import { parseIpTunnel } from "./tunnels.ts";
 import { findUdpTunnel, mayBeTunnel, NO_TUNNEL, OPAQUE, parseInUdpTunnel } from "./udp_tunnels.ts";
 
-export const PROTOCOL_TCP = 6;
-export const PROTOCOL_UDP = 17;
+export { PROTOCOL_TCP, PROTOCOL_UDP };
 
 /** TCP flags (RFC 9293, section 3.1). */
 export const FIN = 0x01;
@@ -23,13 +32,6 @@ const IPV6_OFFSET = 0xfff8;
 const TCP_HEADER_LENGTH = 20;
 const UDP_HEADER_LENGTH = 8;
 
-/** Extension headers that may stand between IPv6 and the transport (RFC 8200, RFC 4302). */
-const HOP_BY_HOP = 0;
-const ROUTING = 43;
-const FRAGMENT = 44;
-const AUTHENTICATION = 51;
-const DESTINATION_OPTIONS = 60;
-const MOBILITY = 135;
 /** More headers than any real packet has; bounds the walk. */
 const MAX_EXTENSION_HEADERS = 8;
 

@@ -15,7 +15,7 @@ import {
   GRE_SEQUENCE,
   L2TP3,
   MPLS_IN_IP,
-} from "./tunnel_protocols.ts";
+} from "./ip_protocols.ts";
 import { findFrame } from "./whole_packet.ts";
 
 /** What stands behind the IP header of a tunnel's packet. */

@@ -24,7 +24,7 @@ import {
   GRE_SEQUENCE,
   IPV4_ENCAPSULATION,
   IPV6_ENCAPSULATION,
-} from "./tunnel_protocols.ts";
+} from "./ip_protocols.ts";
 import { parseGre } from "./tunnels.ts";
 import { findFrame, isArp, isWholeFrame, isWholeIp } from "./whole_packet.ts";
 

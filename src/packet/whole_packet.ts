@@ -1,7 +1,21 @@
 /** Whether bytes are a packet that a tunnel carries: whole to the byte. */
 import { u16be } from "./bytes.ts";
 import { ETHERTYPE_ARP, ETHERTYPE_IPV4, findEthernetIp } from "./ethernet.ts";
-import { isTunnelProtocol } from "./tunnel_protocols.ts";
+import {
+  AUTHENTICATION,
+  DESTINATION_OPTIONS,
+  ESP,
+  FRAGMENT,
+  HOP_BY_HOP,
+  ICMPV6,
+  isTunnelProtocol,
+  MOBILITY,
+  NO_NEXT_HEADER,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  ROUTING,
+  SCTP,
+} from "./ip_protocols.ts";
 
 /** Bytes behind an IP packet that fill a short frame up, and its check sequence. */
 const ETHERNET_PADDING = 50;
@@ -50,18 +64,18 @@ export function isWholeIp(
 /** Extension headers and the protocols that IPv6 carries. */
 function isNextHeader(protocol: number): boolean {
   switch (protocol) {
-    case 0: // hop-by-hop options
-    case 6:
-    case 17:
-    case 43: // routing
-    case 44: // fragment
-    case 50: // ESP
-    case 51: // AH
-    case 58: // ICMPv6
-    case 59: // nothing (Teredo's bubbles)
-    case 60: // destination options
-    case 132: // SCTP
-    case 135: // mobility
+    case HOP_BY_HOP:
+    case PROTOCOL_TCP:
+    case PROTOCOL_UDP:
+    case ROUTING:
+    case FRAGMENT:
+    case ESP:
+    case AUTHENTICATION:
+    case ICMPV6:
+    case NO_NEXT_HEADER: // Teredo's bubbles
+    case DESTINATION_OPTIONS:
+    case SCTP:
+    case MOBILITY:
       return true;
     default:
       return isTunnelProtocol(protocol);
