@@ -14,22 +14,9 @@
  * other, which does nothing to what is no BitTorrent.
  */
 import { ACK, type Packet, PROTOCOL_TCP, SYN } from "../packet/packet.ts";
+import { PortSet } from "../packet/port_set.ts";
 import { EMBRYONIC, MID_STREAM } from "./flow_record.ts";
 import { type FlowTable, tickOf, UDP_IDLE_TICKS } from "./flow_table.ts";
-
-/** A bit for each port: 8 KiB that stay in the processor's nearest cache. */
-class PortSet {
-  readonly #bits = new Int32Array(65_536 / 32);
-
-  set(ports: readonly number[]): void {
-    this.#bits.fill(0);
-    for (const port of ports) this.#bits[port >>> 5] |= 1 << port;
-  }
-
-  has(port: number): boolean {
-    return ((this.#bits[port >>> 5] >>> port) & 1) === 1;
-  }
-}
 
 export class WhitelistedServices {
   readonly #ports = new PortSet();

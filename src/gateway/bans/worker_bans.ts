@@ -2,15 +2,13 @@
 import type { Detection } from "../../engine/engine.ts";
 import { formatAddress, formatEndpoint } from "../../packet/address.ts";
 import { type Packet, PROTOCOL_UDP } from "../../packet/packet.ts";
+import { PortSet } from "../../packet/port_set.ts";
 import { DESTINATION_END, SOURCE_END } from "../../engine/sender.ts";
 import { type BanPolicy, type BanTarget, banTargets } from "./ban_policy.ts";
 import { kindOf } from "./ban_key.ts";
 import { type BanHandles, Bans, reasonNumber } from "./bans.ts";
 import { formatNetwork, Networks } from "../network/networks.ts";
 import type { Escalation } from "./offenders.ts";
-
-/** Ports there are. */
-const PORTS = 65_536;
 
 /** All of it can be posted to a worker; post it again when a setting changes. */
 export interface WorkerBansSetup {
@@ -43,15 +41,14 @@ export class WorkerBans {
   readonly #durationMs: number;
   readonly #escalation: Escalation | null;
   readonly #own: Networks;
-  /** 1 where a port stays open. */
-  readonly #openPorts = new Uint8Array(PORTS);
+  readonly #openPorts: PortSet;
 
   constructor(setup: WorkerBansSetup) {
     this.#bans = new Bans(setup.handles);
     this.#durationMs = setup.durationMs;
     this.#escalation = setup.escalation;
     this.#own = new Networks(setup.own);
-    for (const port of setup.openPorts) this.#openPorts[port] = 1;
+    this.#openPorts = new PortSet(setup.openPorts);
     this.#policy = {
       target: setup.target,
       requiresReply: setup.requiresReply,
@@ -92,7 +89,7 @@ export class WorkerBans {
 
   /** Whether this end is a service of this machine that whoever is banned reaches all the same. */
   #staysOpen(words: Int32Array, at: number, port: number): boolean {
-    return this.#openPorts[port] !== 0 && this.#own.contains(words, at);
+    return this.#openPorts.has(port) && this.#own.contains(words, at);
   }
 
   /** Bans whom the policy says; in the kernel when this returns. */
