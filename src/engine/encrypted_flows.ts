@@ -23,7 +23,7 @@ import {
   SHAPED,
   SIMULTANEOUS,
 } from "./flow_record.ts";
-import { BY_LENGTHS, BY_OPENING, type HostEvidence, LENGTH_BITS } from "./host_evidence.ts";
+import { BY_LENGTHS, BY_OPENING, type HostEvidence } from "./host_evidence.ts";
 import {
   areBlocks,
   areBlocksOfHost,
@@ -39,7 +39,7 @@ import { encryptedMayWait } from "./release.ts";
 import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
 import { DESTINATION_END, type Senders, SOURCE_END } from "./sender.ts";
 import { streamEnd } from "./stream_space.ts";
-import { followTurns, isOpening, paddedTurns } from "./turns.ts";
+import { followTurns, isOpening, LENGTH_BITS, LENGTH_MASK, paddedTurns } from "./turns.ts";
 import { SYSTEM_PORTS } from "./well_known_ports.ts";
 
 const LENGTHS = match("mse", "lengths", "strong", "encrypted, lengths of a handshake and messages");
@@ -282,13 +282,12 @@ export class EncryptedFlows {
   #countHandshake(direction: number, packet: Packet): void {
     const flow = this.#flow;
     if (direction !== 0 || !flow.hasFact(COUNTED)) return;
-    const { address, destinationPort, timeMs } = packet;
+    const { address, destinationPort: port, timeMs } = packet;
     // What this side has sent before the handshake are the first message and the third.
     const padded = paddedTurns(flow);
-    const third = padded & ((1 << LENGTH_BITS) - 1);
+    const third = padded & LENGTH_MASK;
     const first = streamEnd(flow, direction) - packet.payloadLength - third;
     const lengths = isOpening(first) ? first | (padded << LENGTH_BITS) : first;
-    const port = destinationPort;
     this.#evidence.addOpening(address, 0, address, 4, port, timeMs, BY_OPENING, lengths);
   }
 

@@ -2,6 +2,7 @@ import { MAPPED } from "../packet/packet.ts";
 import { DecayingTable } from "./decaying_table.ts";
 import { TICK_MS, tickOf } from "./flow_table.ts";
 import { MOST_REMOTES, RemoteCounts } from "./remote_counts.ts";
+import { LENGTH_BITS, LENGTH_MASK } from "./turns.ts";
 
 /** A torrent client announces, pings and connects far more often than this. */
 export const EVIDENCE_MS = 600_000;
@@ -20,10 +21,6 @@ const MIN_SPREAD = 128;
 const MIN_LONGEST = 288;
 /** Of them so many with a handshake as their fifth turn make evidence for one that goes on alike. */
 const HANDSHAKES = 2;
-
-/** Bits of a length in an opening's value. */
-export const LENGTH_BITS = 10;
-const LENGTH_MASK = (1 << LENGTH_BITS) - 1;
 
 /** How differently long some messages are. */
 class Spread {

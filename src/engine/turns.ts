@@ -39,6 +39,9 @@ const HANDSHAKE = 68;
 const THIRD = MIN_THIRD_MESSAGE;
 const FOURTH = 14;
 const MAX_PADDING = 512;
+/** Bits that the length of a padded message takes, 608 at most, where several stand in one word. */
+export const LENGTH_BITS = 10;
+export const LENGTH_MASK: number = (1 << LENGTH_BITS) - 1;
 /** KTorrent writes the two hashes of its third message by themselves. */
 const HASH = 20;
 const BARE_MESSAGE = 5;
@@ -150,7 +153,7 @@ function endTurn(flow: FlowRecord, speaker: number, acknowledged: number): boole
   } else if (turn === 4) {
     const fits = turnBytes >= FOURTH && turnBytes <= FOURTH + MAX_PADDING &&
       flow.requestMark !== 0 && !flow.hasLength(HELLO_A | HELLO_B);
-    flow.requestMark = fits ? flow.requestMark | (turnBytes << TURN_BITS) : 0;
+    flow.requestMark = fits ? flow.requestMark | (turnBytes << LENGTH_BITS) : 0;
   } else if (
     (turn === 6 && turnBytes < SHORTEST_SIXTH) || (turn === 7 && turnBytes < SHORTEST_SEVENTH)
   ) {
@@ -159,7 +162,7 @@ function endTurn(flow: FlowRecord, speaker: number, acknowledged: number): boole
   return true;
 }
 
-/** Lengths of the third and, {@link TURN_BITS} above it, the fourth turn, at the fifth. */
+/** Lengths of the third and, {@link LENGTH_BITS} above it, the fourth turn, at the fifth. */
 export function paddedTurns(flow: FlowRecord): number {
   return flow.requestMark;
 }
@@ -167,9 +170,6 @@ export function paddedTurns(flow: FlowRecord): number {
 export function isOpening(length: number): boolean {
   return length >= MIN_OPENING && length <= MAX_OPENING;
 }
-
-/** Bits that the length of a turn takes, 568 at most. */
-const TURN_BITS = 10;
 
 /**
  * Whether the segment is a handshake by itself, or behind a fourth message without padding. B's comes
