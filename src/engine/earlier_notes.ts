@@ -4,7 +4,14 @@
  * engine know the flow as if it had seen those packets.
  */
 import type { Packet } from "../packet/packet.ts";
-import { ACKNOWLEDGED, BASE_KNOWN, type FlowRecord, OPENING_JUDGED, SEEN } from "./flow_record.ts";
+import {
+  ACKNOWLEDGED,
+  BASE_KNOWN,
+  EMBRYONIC,
+  type FlowRecord,
+  OPENING_JUDGED,
+  SEEN,
+} from "./flow_record.ts";
 import { setBeginning } from "./stream_space.ts";
 
 /** Arrays are by direction: 0 from the flow's initiator. */
@@ -32,8 +39,26 @@ export interface EarlierNotes {
   take(packet: Packet): FlowNotes | null;
 }
 
-/** Writes notes of a TCP flow into its record, which is new. */
-export function adoptStream(flow: FlowRecord, notes: FlowNotes): void {
+/**
+ * Where the responder's stream begins, if the notes do not tell and the flow at hand does: its SYN-ACK
+ * was seen before the SYN that was noted, as packets on two ways overtake each other. Null otherwise.
+ */
+export function answeredBefore(flow: FlowRecord, { isKnown, begin }: FlowNotes): number | null {
+  const isSame = isKnown[0] && !isKnown[1] && flow.state === EMBRYONIC &&
+    flow.hasAll(BASE_KNOWN * 3) && flow.base(0) === begin[0];
+  return isSame ? flow.base(1) : null;
+}
+
+/**
+ * Writes notes of a TCP flow into its record, which is new.
+ *
+ * @param answer by {@link answeredBefore}
+ */
+export function adoptStream(flow: FlowRecord, notes: FlowNotes, answer: number | null): void {
+  if (answer !== null) {
+    setBeginning(flow, 1, answer);
+    flow.raise((BASE_KNOWN | SEEN) << 1);
+  }
   for (const direction of [0, 1] as const) {
     if (!notes.isKnown[direction]) continue;
     setBeginning(flow, direction, notes.begin[direction]);

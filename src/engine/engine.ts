@@ -3,6 +3,7 @@ import { Convictions, type Detection } from "./conviction.ts";
 import {
   adoptDatagrams,
   adoptStream,
+  answeredBefore,
   type EarlierNotes,
   type FlowNotes,
   hasOpened,
@@ -27,7 +28,7 @@ import type { EnginePolicy } from "./policy.ts";
 import { PrefixPool } from "./prefix_pool.ts";
 import { DESTINATION_END, type Paths, Senders, SOURCE_END } from "./sender.ts";
 import { TcpInspector } from "./tcp_inspector.ts";
-import { goesOn, noteSyn } from "./stream_space.ts";
+import { noteSyn } from "./stream_space.ts";
 import { TrackerFlows } from "./tracker_flow.ts";
 import { UdpInspector } from "./udp_inspector.ts";
 import { UtpFlows } from "./utp_flow.ts";
@@ -264,20 +265,15 @@ export class Engine {
     if (packet.tunnelled || packet.isRecalled) return;
     const slot = this.#table.find(packet);
     const isTcp = packet.protocol === PROTOCOL_TCP;
-    if (slot >= 0 && (!isTcp || this.#isFollowed(packet))) return;
+    if (slot >= 0 && !isTcp) return;
     const notes = noted.take(packet);
     if (notes === null) return;
-    this.#adopt(packet, notes, slot);
     const { flow } = this.#table;
+    const answer = slot < 0 ? null : answeredBefore(flow, notes);
+    this.#adopt(packet, notes, slot);
     if (!isTcp) return adoptDatagrams(flow, notes);
-    adoptStream(flow, notes);
+    adoptStream(flow, notes, answer);
     if (hasOpened(notes)) this.#encrypted.ruleOut();
-  }
-
-  /** Whether the packet belongs to the connection at hand, which is being judged: nothing was noted then. */
-  #isFollowed(packet: Packet): boolean {
-    const { direction, flow } = this.#table;
-    return flow.state === UNDECIDED && goesOn(flow, direction, packet);
   }
 
   /** Makes the flow what the notes say, whatever was known of an older one on its 5-tuple. */

@@ -92,13 +92,3 @@ export function acknowledges(flow: FlowRecord, direction: number, packet: Packet
   const sent = (flow.next(other) - flow.base(other)) | 0;
   return (packet.flags & ACK) !== 0 && acknowledged >= 0 && acknowledged <= sent;
 }
-
-/**
- * Whether the segment goes on just where both streams stand. One of a later connection on the same ports
- * does not: its ends have chosen numbers anew (RFC 9293, section 3.4.1).
- */
-export function goesOn(flow: FlowRecord, direction: number, packet: Packet): boolean {
-  const other = 1 - direction;
-  return (packet.flags & (SYN | ACK)) === ACK && flow.hasAll((BASE_KNOWN | SEEN) * 3) &&
-    packet.sequence === flow.next(direction) && packet.acknowledgement === flow.next(other);
-}

@@ -68,7 +68,15 @@ export class Conversation {
     return this.ack(0);
   }
 
-  /** The same, but nobody sees it; the SYNs may have other numbers than usual. */
+  /** The SYN-ACK alone. */
+  answer(): this {
+    this.#sequence[0] = (this.#sequence[0] + 1) | 0;
+    this.#send(1, SYN | ACK, new Uint8Array(0), this.#sequence[1]);
+    this.#sequence[1] = (this.#sequence[1] + 1) | 0;
+    return this;
+  }
+
+  /** SYN, SYN-ACK, ACK, but nobody sees it; the SYNs may have other numbers than usual. */
   skipSyns([a, b] = this.#sequence): this {
     this.#sequence[0] = (a + 1) | 0;
     this.#sequence[1] = (b + 1) | 0;

@@ -46,11 +46,18 @@ function begun(): { test: TestEngine; notes: Notes; flow: Conversation } {
   return { test, notes, flow };
 }
 
-Deno.test("notes: a connection's first packet asks, those that go on where it stands do not", () => {
-  const { notes, flow } = begun();
-  assert.equal(notes.asked, 1);
-  flow.say(0, GET).say(1, PAGE);
-  assert.equal(notes.asked, 1);
+Deno.test("notes: a later connection that begins where the one before it stands is one of its own", () => {
+  const { test, notes } = begun();
+  // Who has both ends chooses such numbers; the kernel alone has seen the SYNs.
+  const begin: [number, number] = [
+    (BEGIN[0] + GET.length) | 0,
+    (BEGIN[1] + PAGE.length) | 0,
+  ];
+  const later = new Conversation(test, "tcp").skipSyns([begin[0] - 1, begin[1] - 1]);
+  notes.next = opened(begin, true);
+  later.say(0, HANDSHAKE);
+  assert.equal(notes.next, null, "taken");
+  assert.deepEqual(test.found, ["peer-wire proof"]);
 });
 
 Deno.test("notes: a later connection on the same ports is one of its own", () => {
@@ -59,7 +66,7 @@ Deno.test("notes: a later connection on the same ports is one of its own", () =>
     const later = new Conversation(test, "tcp").skipSyns([77, 99]);
     notes.next = opened([78, 100], side === 0);
     later.say(side, HANDSHAKE);
-    assert.equal(notes.asked, 2);
+    assert.equal(notes.next, null, "taken");
     assert.deepEqual(test.found, ["peer-wire proof"]);
   }
 });
@@ -70,4 +77,14 @@ Deno.test("notes: a flow that was let go asks again", () => {
   const before = notes.asked;
   flow.say(0, GET);
   assert.equal(notes.asked, before + 1);
+});
+
+Deno.test("notes: a SYN-ACK seen before the SYN that was noted says where its stream begins", () => {
+  const notes = new Notes();
+  const test = new TestEngine({}, { notes });
+  const flow = new Conversation(test, "tcp").answer();
+  notes.next = { ...opened([...BEGIN], false), isKnown: [true, false] };
+  flow.sayInPieces(1, HANDSHAKE, [10], (pieces) => pieces.reverse());
+  assert.equal(notes.next, null, "taken");
+  assert.deepEqual(test.found, ["peer-wire proof"]);
 });
