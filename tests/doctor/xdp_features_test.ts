@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import {
   featuresOf,
-  netlinkRequest,
+  genericRequest,
   numberIn,
   xdpFeatures,
 } from "../../src/doctor/xdp_features.ts";
 
-Deno.test("netlinkRequest() builds a message with one padded attribute", () => {
+Deno.test("genericRequest() builds a message with one padded attribute", () => {
   // CTRL_CMD_GETFAMILY for "netdev", by linux/genetlink.h
   const name = new TextEncoder().encode("netdev\0");
   assert.equal(
-    netlinkRequest(0x10, 3, 2, name).toHex(),
+    genericRequest(0x10, 3, 2, name).toHex(),
     "20000000" + "1000" + "0100" + "00000000" + "00000000" + // nlmsghdr
       "03010000" + // genlmsghdr
       "0b000200" + "6e6574646576" + "00" + "00", // CTRL_ATTR_FAMILY_NAME, padded

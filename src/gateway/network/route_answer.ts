@@ -1,6 +1,7 @@
 /** Questions to the routing table and their answers (rtnetlink(7), linux/rtnetlink.h). */
 import { i32be } from "../../packet/bytes.ts";
 import { MAPPED } from "../../packet/packet.ts";
+import { aligned } from "../netlink.ts";
 
 const HEADER_LENGTH = 16; // struct nlmsghdr: u32 length, u16 type, u16 flags, u32 sequence, u32 port
 const RTMSG_LENGTH = 12;
@@ -100,10 +101,6 @@ function readNextHops(bytes: Uint8Array, at: number, end: number, answer: RouteA
 
 function add(answer: RouteAnswer, interfaceNumber: number): void {
   if (answer.count < MOST_NEXT_HOPS) answer.interfaces[answer.count++] = interfaceNumber;
-}
-
-function aligned(length: number): number {
-  return (length + 3) & ~3;
 }
 
 // Netlink's own fields are in host order, which is little-endian wherever Deno runs.

@@ -1,11 +1,6 @@
 /** Which messages of the routing socket concern us (rtnetlink(7)). */
+import { CUT, netlinkMessages } from "../netlink.ts";
 import { isDefaultLike } from "./routes.ts";
-
-// struct nlmsghdr: u32 length, u16 type, u16 flags, u32 sequence, u32 port
-const HEADER_LENGTH = 16;
-const TYPE = 4;
-// struct rtmsg: u8 family, u8 destination prefix length, …
-const DESTINATION_BITS = HEADER_LENGTH + 1;
 
 const AF_INET = 2;
 const NEW_ROUTE = 24;
@@ -16,16 +11,13 @@ const DELETE_ROUTE = 25;
  * hears of those all the time. An empty datagram means that some were lost.
  */
 export function needsReading(datagram: Uint8Array): boolean {
-  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
-  if (view.byteLength < HEADER_LENGTH) return true;
-  for (let at = 0; at + HEADER_LENGTH <= view.byteLength;) {
-    const length = view.getUint32(at, true);
-    const type = view.getUint16(at + TYPE, true);
-    const isRoute = type === NEW_ROUTE || type === DELETE_ROUTE;
-    if (length < HEADER_LENGTH || at + DESTINATION_BITS >= view.byteLength) return true;
-    const isIpv4 = view.getUint8(at + HEADER_LENGTH) === AF_INET;
-    if (!isRoute || isDefaultLike(isIpv4, view.getUint8(at + DESTINATION_BITS))) return true;
-    at += (length + 3) & ~3; // NLMSG_ALIGN
+  let isEmpty = true;
+  for (const { type, body } of netlinkMessages(datagram)) {
+    isEmpty = false;
+    // struct rtmsg: u8 family, u8 destination prefix length, …
+    if (type === CUT || body.byteLength < 2) return true;
+    if (type !== NEW_ROUTE && type !== DELETE_ROUTE) return true;
+    if (isDefaultLike(body.getUint8(0) === AF_INET, body.getUint8(1))) return true;
   }
-  return false;
+  return isEmpty;
 }

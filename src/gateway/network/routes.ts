@@ -7,19 +7,24 @@ import { visitNetlink } from "../../../ffi/libc_net.ts";
 import { interfaceName } from "../../../ffi/libc.ts";
 import { i32be } from "../../packet/bytes.ts";
 import { MAPPED } from "../../packet/packet.ts";
+import {
+  aligned,
+  bytesOf,
+  netlinkAttributes,
+  netlinkMessages,
+  netlinkRequest,
+  NLM_F_DUMP,
+  part,
+} from "../netlink.ts";
 
 const NETLINK_ROUTE = 0;
 const RTM_NEWROUTE = 24;
 const RTM_GETROUTE = 26;
 const RTM_NEWNEXTHOP = 104;
 const RTM_GETNEXTHOP = 106;
-const NLM_F_REQUEST = 0x1;
-const NLM_F_DUMP = 0x300;
-const NLMSG_HEADER = 16; // u32 length, u16 type, u16 flags, u32 sequence, u32 port
 // struct rtmsg: u8 family, destination bits, source bits, tos, table, protocol, scope, type; u32 flags
 const RTMSG = 12;
 const NHMSG = 8; // struct nhmsg: u8 family, scope, protocol, reserved; u32 flags
-const ATTRIBUTE_HEADER = 4; // struct rtattr: u16 length, u16 type
 const NEXT_HOP_HEADER = 8; // struct rtnexthop: u16 length, u8 flags, u8 hops, i32 interface
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -31,7 +36,6 @@ const RTA_PRIORITY = 6;
 const RTA_MULTIPATH = 9;
 const RTA_VIA = 18; // struct rtvia: u16 family, then the address: a next hop of the other family
 const NHA_GATEWAY = 6;
-const ATTRIBUTE_TYPE = 0x3fff;
 
 /** A route that packets leave by (RTN_UNICAST). */
 export interface Route {
@@ -90,13 +94,9 @@ function byPreference(a: Route, b: Route): number {
 }
 
 function dumpRequest(type: number, length: number, family: number): Uint8Array<ArrayBuffer> {
-  const request = new Uint8Array(NLMSG_HEADER + length);
-  const view = new DataView(request.buffer);
-  view.setUint32(0, request.length, true);
-  view.setUint16(4, type, true);
-  view.setUint16(6, NLM_F_REQUEST | NLM_F_DUMP, true);
-  view.setUint8(NLMSG_HEADER, family);
-  return request;
+  const header = new Uint8Array(length);
+  header[0] = family;
+  return netlinkRequest(type, NLM_F_DUMP, header);
 }
 
 /** The unicast routes that a datagram tells of; what cannot be read is left out. */
@@ -114,7 +114,7 @@ function readRoute(message: DataView): Route | null {
   const interfaces: number[] = [];
   const hops: Int32Array[] = [];
   let metric = 0;
-  for (const [type, value] of attributes(message, RTMSG)) {
+  for (const { type, value } of netlinkAttributes(message, RTMSG)) {
     if (type === RTA_OIF && value.byteLength >= 4) interfaces.push(value.getInt32(0, true));
     else if (type === RTA_PRIORITY && value.byteLength >= 4) metric = value.getUint32(0, true);
     else if (type === RTA_MULTIPATH) readMultipath(value, interfaces, hops);
@@ -131,7 +131,9 @@ function readMultipath(list: DataView, interfaces: number[], hops: Int32Array[])
     if (length < NEXT_HOP_HEADER || at + length > list.byteLength) return;
     const hop = part(list, at, length);
     interfaces.push(hop.getInt32(4, true));
-    for (const [type, value] of attributes(hop, NEXT_HOP_HEADER)) takeHop(type, value, hops);
+    for (const { type, value } of netlinkAttributes(hop, NEXT_HOP_HEADER)) {
+      takeHop(type, value, hops);
+    }
     at = aligned(at + length);
   }
 }
@@ -146,7 +148,7 @@ function takeHop(type: number, value: DataView, hops: Int32Array[]): void {
 /** Gateways of next hop objects (`ip nexthop`). */
 export function nextHopsIn(datagram: Uint8Array): Int32Array[] {
   return messages(datagram, RTM_NEWNEXTHOP, NHMSG).flatMap((message) =>
-    attributes(message, NHMSG).flatMap(([type, value]) => {
+    [...netlinkAttributes(message, NHMSG)].flatMap(({ type, value }) => {
       const hop = type === NHA_GATEWAY ? addressIn(value) : null;
       return hop === null ? [] : [hop];
     })
@@ -155,7 +157,7 @@ export function nextHopsIn(datagram: Uint8Array): Int32Array[] {
 
 /** Null for the unspecified address and for what is none. */
 function addressIn(value: DataView): Int32Array | null {
-  const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  const bytes = bytesOf(value);
   const words = bytes.length === 4
     ? Int32Array.of(0, 0, MAPPED, i32be(bytes, 0))
     : bytes.length === 16
@@ -166,36 +168,8 @@ function addressIn(value: DataView): Int32Array | null {
 }
 
 /** Bodies of the messages of a type in a datagram, each at least `least` bytes long. */
-function messages(datagram: Uint8Array, type: number, least: number): DataView[] {
-  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
-  const bodies: DataView[] = [];
-  for (let at = 0; at + NLMSG_HEADER <= view.byteLength;) {
-    const length = view.getUint32(at, true);
-    if (length < NLMSG_HEADER || at + length > view.byteLength) break;
-    if (view.getUint16(at + 4, true) === type && length >= NLMSG_HEADER + least) {
-      bodies.push(part(view, at + NLMSG_HEADER, length - NLMSG_HEADER));
-    }
-    at = aligned(at + length);
-  }
-  return bodies;
-}
-
-function attributes(message: DataView, start: number): [type: number, value: DataView][] {
-  const list: [number, DataView][] = [];
-  for (let at = start; at + ATTRIBUTE_HEADER <= message.byteLength;) {
-    const length = message.getUint16(at, true);
-    if (length < ATTRIBUTE_HEADER || at + length > message.byteLength) break;
-    const value = part(message, at + ATTRIBUTE_HEADER, length - ATTRIBUTE_HEADER);
-    list.push([message.getUint16(at + 2, true) & ATTRIBUTE_TYPE, value]);
-    at = aligned(at + length);
-  }
-  return list;
-}
-
-function part(view: DataView, at: number, length: number): DataView {
-  return new DataView(view.buffer, view.byteOffset + at, length);
-}
-
-function aligned(offset: number): number {
-  return (offset + 3) & ~3;
+function messages(datagram: Uint8Array, wanted: number, least: number): DataView[] {
+  return [...netlinkMessages(datagram)]
+    .filter(({ type, body }) => type === wanted && body.byteLength >= least)
+    .map(({ body }) => body);
 }

@@ -5,6 +5,7 @@
  */
 
 import { i32be, u32be } from "../../packet/bytes.ts";
+import { aligned } from "../netlink.ts";
 
 /** Verdicts of netfilter (linux/netfilter.h). */
 export const NF_DROP = 0;
@@ -211,11 +212,6 @@ export function acceptAllMessage(queueNumber: number, id: number): Uint8Array<Ar
   view.setUint32(VERDICT_AT, NF_ACCEPT, false);
   view.setUint32(ID_AT, id + LATER_IDS, false);
   return bytes;
-}
-
-/** Netlink pads messages and attributes to four bytes. */
-function aligned(length: number): number {
-  return (length + 3) & ~3;
 }
 
 function u16le(bytes: Uint8Array, at: number): number {

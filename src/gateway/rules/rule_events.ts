@@ -4,12 +4,9 @@
  * each reload.
  */
 
-// struct nlmsghdr: u32 length, u16 type, u16 flags, u32 sequence, u32 port
-const HEADER_LENGTH = 16;
-const TYPE = 4;
+import { bytesOf, CUT, netlinkAttributes, netlinkMessages } from "../netlink.ts";
+
 const NFGENMSG_LENGTH = 4;
-// struct nlattr: u16 length, u16 type
-const ATTRIBUTE_LENGTH = 4;
 
 const SUBSYSTEM = 10 << 8; // NFNL_SUBSYS_NFTABLES
 const DELETE_TABLE = SUBSYSTEM | 2;
@@ -33,36 +30,25 @@ export type RuleEvent =
  * datagram means that some were lost: anything may have happened.
  */
 export function readRuleEvent(datagram: Uint8Array, ours: readonly string[]): RuleEvent {
-  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
-  if (view.byteLength < HEADER_LENGTH) return "removal";
   let event: RuleEvent = null;
-  for (let at = 0; at + HEADER_LENGTH <= view.byteLength;) {
-    const length = view.getUint32(at, true);
-    if (length < HEADER_LENGTH || at + length > view.byteLength) return "removal";
-    const type = view.getUint16(at + TYPE, true);
+  let isEmpty = true;
+  for (const { type, body } of netlinkMessages(datagram)) {
+    isEmpty = false;
+    if (type === CUT) return "removal";
     const isRemoval = type === DELETE_RULE || type === DELETE_CHAIN || type === DELETE_TABLE;
-    if (isRemoval || type === NEW_RULE) {
-      const table = tableOf(datagram.subarray(at + HEADER_LENGTH + NFGENMSG_LENGTH, at + length));
-      const isOurs = table === null || ours.includes(table);
-      if (isRemoval && isOurs) return "removal";
-      if (!isOurs && (type === NEW_RULE || type === DELETE_RULE)) event = "change";
-    }
-    at += (length + 3) & ~3; // NLMSG_ALIGN
+    if (!isRemoval && type !== NEW_RULE) continue;
+    const table = tableOf(body);
+    const isOurs = table === null || ours.includes(table);
+    if (isRemoval && isOurs) return "removal";
+    if (!isOurs && (type === NEW_RULE || type === DELETE_RULE)) event = "change";
   }
-  return event;
+  return isEmpty ? "removal" : event;
 }
 
 /** The table's name among the attributes of a message, which ends with a 0. */
-function tableOf(attributes: Uint8Array): string | null {
-  const view = new DataView(attributes.buffer, attributes.byteOffset, attributes.byteLength);
-  for (let at = 0; at + ATTRIBUTE_LENGTH <= view.byteLength;) {
-    const length = view.getUint16(at, true);
-    if (length < ATTRIBUTE_LENGTH || at + length > view.byteLength) return null;
-    if (view.getUint16(at + 2, true) === TABLE) {
-      const name = attributes.subarray(at + ATTRIBUTE_LENGTH, at + length - 1);
-      return new TextDecoder().decode(name);
-    }
-    at += (length + 3) & ~3;
+function tableOf(body: DataView): string | null {
+  for (const { type, value } of netlinkAttributes(body, NFGENMSG_LENGTH)) {
+    if (type === TABLE) return new TextDecoder().decode(bytesOf(value).subarray(0, -1));
   }
   return null;
 }
