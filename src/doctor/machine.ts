@@ -77,6 +77,7 @@ export async function outputOf(command: string, args: readonly string[]): Promis
   try {
     const { success, stdout } = await new Deno.Command(command, {
       args: [...args],
+      cwd: "/", // ours may be gone, or closed to this user
       stdin: "null",
       stderr: "null",
       env: { LC_ALL: "C", PATH: `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin` },

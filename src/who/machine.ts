@@ -28,6 +28,7 @@ function wireguard(): string | null {
   try {
     const { success, stdout } = new Deno.Command("timeout", {
       args: [String(WIREGUARD_MS / 1000), "wg", "show", "all", "dump"],
+      cwd: "/", // ours may be gone, or closed to this user
       stdin: "null",
       stderr: "null",
     }).outputSync();

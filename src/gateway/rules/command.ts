@@ -19,6 +19,7 @@ export async function execute(
   try {
     const child = new Deno.Command(command, {
       args: [...args],
+      cwd: "/", // ours may be gone, or closed to this user; none of the commands reads a relative path
       stdin: input === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",
