@@ -52,7 +52,7 @@ const SIMULTANEOUS_OPEN = 15;
 /** Each message of requests, with a `have` or without, since there is data; a shell repeats itself. */
 const REQUESTS = 1;
 
-/** Two programs that say the same of themselves, and a short message right before data. */
+/** Two programs that say the same of themselves, and a short message right before data, no header. */
 const ALIKE_BITS = 5;
 const SHORT_BITS = 3;
 
@@ -129,7 +129,7 @@ export function bitsOf(
     : (isAmongFirst ? FIRST_BLOCK : LATER_BLOCK) + (blocks - 1) * NEXT_BLOCK;
   return WORTH_OF[lengths & 2047] + ofBlocks + CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
     ((lengths & ALIKE) !== 0 && (lengths & DATA_SEEN) !== 0 ? ALIKE_BITS : 0) +
-    ((lengths & BARE_BEFORE_DATA) === BARE_BEFORE_DATA ? SHORT_BITS : 0) +
+    ((lengths & (BARE_BEFORE_DATA | HEADED)) === BARE_BEFORE_DATA ? SHORT_BITS : 0) +
     REQUESTS * requestsCounted(lengths) + (isSimultaneous ? SIMULTANEOUS_OPEN : 0);
 }
 

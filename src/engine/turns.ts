@@ -61,7 +61,10 @@ const TURN_OF_EXTENSIONS = 7;
 const SHORTEST_AUTHENTICATED = 17;
 const SHORTEST_MESSAGE = 4;
 const MOST_COUNTED = 4;
-const MOST_REQUESTS = 8;
+/** Requests in a message, beside `interested` and by themselves: Transmission 4 asks for 32 at once. */
+const MOST_REQUESTS_OF_FIRST = 8;
+const MOST_REQUESTS = 64;
+const MOST_HAVES = 3;
 const BLOCK_HEADER = 13;
 /** `allowed fast` (BEP 6) is 9 bytes; libtorrent sends up to five behind its `unchoke`. */
 const ALLOWED_FAST = 9;
@@ -79,11 +82,13 @@ const FIVE = 1;
 const ASKING = 2;
 const GRANTING = 3;
 const HEADING = 4;
+const REPEATING = 5;
+const KIND = 7;
 const OF_B = 8;
 /** Requests asked for before the last segments, not yet answered by data. */
 const IS_ASKED = 16;
 const IS_GRANTED = 32;
-/** And they came right after 5 bytes of the side that answers. */
+/** The turn began right behind 5 bytes of the other side; so did those requests, where data comes. */
 const IS_UNCHOKED = 64;
 
 /**
@@ -201,16 +206,17 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   }
   const last = (flow.lengths >> LAST) & LAST_MASK;
   const lastIsMine = ((last & OF_B) !== 0) === (side === 1);
-  const lastKind = last & 7;
+  const lastKind = last & KIND;
   if (length >= FULL) {
     if (!lastIsMine) flow.lengths &= ~SHORT;
     const isHeaded = lastIsMine && lastKind === HEADING;
     const isGranted = (lastIsMine && lastKind === GRANTING) || (last & IS_GRANTED) !== 0;
     const isInStep = lastIsMine && lastKind === GRANTING && flow.requestMark === GRANT &&
       flow.turn === TURN_OF_GRANT && flow.hasFact(HELLO_ALONE);
+    const isAsked = isAskedByOther(last, lastIsMine);
     flow.noteLength(
       (isInStep ? IN_STEP : 0) | DATA_SEEN | (isHeaded ? HEADED : 0) | (isGranted ? GRANTED : 0) |
-        ((last & IS_ASKED) !== 0 ? REQUESTED : 0) | ((last & IS_UNCHOKED) !== 0 ? UNCHOKED : 0),
+        (isAsked ? REQUESTED : 0) | (isAsked && (last & IS_UNCHOKED) !== 0 ? UNCHOKED : 0),
     );
     flow.lengths &= ~(LAST_MASK << LAST);
     return;
@@ -224,26 +230,38 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
     flow.lengths &= ~SHORT;
   }
   const isTold = flow.hasLength(ALIKE) && before === 0 && !lastIsMine &&
-    isRequests(flow.requestMark - length - BARE_MESSAGE);
+    isRequests(flow.requestMark - length - BARE_MESSAGE, MOST_REQUESTS_OF_FIRST);
   // The mark is free until there are requests: it holds the last message's length.
   flow.requestMark = flow.turn === TURN_OF_EXTENSIONS && before > 0 ? 0 : length;
-  const kind = kindOf(length);
-  if (kind === FIVE) {
-    flow.noteLength(side === 0 ? FIVE_A : FIVE_B);
-  }
-  // Requests stay asked through what the side that answers says before its data. Of two programs that
-  // are alike who asks says in one message what the other one says, `interested`, and requests.
+  if (length === BARE_MESSAGE) flow.noteLength(side === 0 ? FIVE_A : FIVE_B);
+  // Of two programs that are alike who asks says in one message what the other one says next,
+  // `interested`, and requests.
+  const kind = isTold ? REPEATING : kindOf(length);
+  // Requests stay asked through what the side that answers says before its data, and through further
+  // ones and `have`s.
   const isAsked = kind === ASKING || isTold ||
-    ((last & IS_ASKED) !== 0 && (kind === HEADING || kind === GRANTING));
+    (isAnswer(kind) && isAskedByOther(last, lastIsMine)) ||
+    (lastIsMine && (last & IS_ASKED) !== 0 && !isAnswer(lastKind) && isHaves(length));
   // And what was granted stays so through the requests it lets through.
   const isGranted = (kind === HEADING && lastIsMine && lastKind === GRANTING) ||
     (kind === ASKING && !lastIsMine && lastKind === GRANTING) ||
     (kind === HEADING && (last & IS_GRANTED) !== 0);
-  const isUnchoked = (kind === ASKING && !lastIsMine && lastKind === FIVE) ||
-    (kind === HEADING && (last & IS_UNCHOKED) !== 0);
+  // Who is unchoked may say `interested` and what it has before it asks.
+  const isUnchoked = (!lastIsMine && lastKind === FIVE) ||
+    ((lastIsMine || kind === HEADING) && (last & IS_UNCHOKED) !== 0);
   const next = kind | (side === 1 ? OF_B : 0) | (isAsked ? IS_ASKED : 0) |
     (isGranted ? IS_GRANTED : 0) | (isUnchoked ? IS_UNCHOKED : 0);
   flow.lengths = (flow.lengths & ~(LAST_MASK << LAST)) | (next << LAST);
+}
+
+/** What the side that answers says before its data. */
+function isAnswer(kind: number): boolean {
+  return kind === HEADING || kind === GRANTING || kind === REPEATING;
+}
+
+/** Whether the other side's requests are unanswered: they were last, or what announces data is mine. */
+function isAskedByOther(last: number, lastIsMine: boolean): boolean {
+  return (last & IS_ASKED) !== 0 && lastIsMine === isAnswer(last & KIND);
 }
 
 /**
@@ -271,7 +289,9 @@ export function requestsCounted(lengths: number): number {
 function kindOf(length: number): number {
   if (length === BARE_MESSAGE) return FIVE;
   if (length === BLOCK_HEADER) return HEADING;
-  if (isRequests(length) || isRequests(length - BARE_MESSAGE)) return ASKING;
+  if (
+    isRequests(length, MOST_REQUESTS) || isRequests(length - BARE_MESSAGE, MOST_REQUESTS_OF_FIRST)
+  ) return ASKING;
   const allowed = length - BARE_MESSAGE;
   if (allowed > 0 && allowed % ALLOWED_FAST === 0 && allowed <= ALLOWED_FAST * MOST_ALLOWED) {
     return GRANTING;
@@ -284,6 +304,15 @@ function isShort(length: number): boolean {
   return length >= SHORTEST_MESSAGE && length < SHORTEST_AUTHENTICATED;
 }
 
-function isRequests(length: number): boolean {
-  return length > 0 && length % REQUEST === 0 && length <= REQUEST * MOST_REQUESTS;
+function isRequests(length: number, most: number): boolean {
+  return length > 0 && length % REQUEST === 0 && length <= REQUEST * most;
+}
+
+/** Whether a message may be of `have`s, or of a few and requests. */
+function isHaves(length: number): boolean {
+  if (length % HAVE === 0) return true;
+  for (let haves = 1; haves <= MOST_HAVES; haves++) {
+    if (isRequests(length - haves * HAVE, MOST_REQUESTS)) return true;
+  }
+  return false;
 }

@@ -95,6 +95,17 @@ const PAIRS: readonly (readonly [string, string, number])[] = [
   ["rtorrent, rtorrent", ">228 <171 >124 <200 >117 <3 >4 >5 <5 >34 <13 <16384w", 0],
   ["rtorrent, Transmission", ">266 <227 >124 <200 <3 >118 >5 <5 >68 <13 <16384w", 0],
   ["Transmission, itself", ">284 <492 >124 <82 <123 >123 <5 >73 <3000w", 0],
+  [
+    "Transmission, unchoked before it says more",
+    ">282 <362 >124 <82 <159 >236 >5 <156 <73 >3000w",
+    0,
+  ],
+  ["Transmission, Transmission 4", ">194 <110 >124 <82 <159 >217 <35 <5 >5 >544 <3000w", 0],
+  [
+    "Transmission, Transmission 4, pieces said",
+    ">373 <268 >124 <82 <159 >232 <35 <5 >5 >544 >9 >54 <3000w",
+    0,
+  ],
   ["Transmission, qBittorrent", ">321 <463 >241 >68 <82 >202 <123 >5 <5 >68 <3000w", 0],
   ["qBittorrent, Transmission", ">220 <393 >124 <461 <282 >123 >73 <50 <13 <16384w", 15_928],
   ["KTorrent, libtorrent", ">356 <291 >20 >104 <90 <295 >5 >145 <50 <13 <16384w", 0],
@@ -104,6 +115,11 @@ const PAIRS: readonly (readonly [string, string, number])[] = [
   ["aria2, itself, writes piled up", ">554 <503 >472 <85 >68 <68 >113 <113 >81 <8 <16397w", 0],
   ["the seeder calls", ">252 <223 >136 <431 >68 <271 >235 <73 >23 >16397w", 15_928],
 ];
+
+function turnsOf(pair: string): string {
+  return PAIRS.find(([name]) => name === pair)![1];
+}
+
 for (const [name, text, most] of PAIRS) {
   for (const [besides, happens] of Object.entries(BESIDES)) {
     Deno.test(`encrypted, ${name}, beside ${besides}: no block is completed`, () => {
@@ -119,7 +135,14 @@ for (const [name, text, most] of PAIRS) {
 }
 
 Deno.test("encrypted: beside evidence, what is in the beginning is enough without a block", () => {
-  for (const text of [PAIRS[3][1], PAIRS[6][1], PAIRS[8][1]]) {
+  const texts = [
+    ...["aria2, rtorrent", "Transmission, itself", "qBittorrent, Transmission"].map(turnsOf),
+    // Transmission 4 with itself: `unchoke` before `interested`, 32 requests, pieces it got meanwhile.
+    ">606 <243 >124 <264 >225 <35 <5 >5 >544 <10136w",
+    ">232 <586 >124 <264 >217 <35 <5 >5 >544 >18 >86 <10136w",
+    ">307 <594 >124 <252 >262 <118 >5 <5 <544 <17 <561 >9996w",
+  ];
+  for (const text of texts) {
     for (const besides of ["host", "several", "named"]) {
       const test = new TestEngine();
       BESIDES[besides](test);
@@ -128,6 +151,29 @@ Deno.test("encrypted: beside evidence, what is in the beginning is enough withou
       assert.deepEqual(test.found, ["mse strong"]);
     }
   }
+});
+
+Deno.test("encrypted: requests are none where who sent them sends data, or something else stands between", () => {
+  for (
+    const text of [
+      ">606 <243 >124 <264 >225 <35 <5 >5 >544 >10136w",
+      ">606 <243 >124 <264 >225 <35 <5 >5 >544 >62 <10136w",
+      ">606 <243 >124 <264 >225 <5 >35 <35 >544 <10136w",
+      ">606 <243 >124 <264 >225 <35 <5 >5 >545 <10136w",
+    ]
+  ) {
+    const test = new TestEngine();
+    isOneOfSeveral(test);
+    assert.ok(new Play(test).say(text).passed > 10_000, text);
+    assert.deepEqual(test.found, [], text);
+  }
+});
+
+Deno.test("encrypted: 13 bytes before data are a header or a short message, not both", () => {
+  const test = new TestEngine();
+  isOneOfSeveral(test);
+  new Play(test).say(">521 <418 >124 <93 >14 <5 >5 <105 >60 >13 >2175w");
+  assert.deepEqual(test.found, []);
 });
 
 /** A seed of libtorrent's at the first write, which holds four blocks: nothing says where one ends. */
