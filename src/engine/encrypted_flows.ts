@@ -1,3 +1,4 @@
+import { greater, lesser } from "../packet/bytes.ts";
 import type { Packet } from "../packet/packet.ts";
 import { type Match, match } from "../protocols/match.ts";
 import {
@@ -311,8 +312,8 @@ export class EncryptedFlows {
     const { bytes, payloadStart, payloadEnd, payloadLength } = packet;
     const before = streamEnd(flow, direction) - payloadLength;
     if (before >= MAX_NEGOTIATION) return -1;
-    const from = payloadStart + Math.max(0, MIN_OPENING - before);
-    return findHandshake(bytes, from, Math.min(payloadEnd, payloadStart + MAX_NEGOTIATION));
+    const from = payloadStart + greater(0, MIN_OPENING - before);
+    return findHandshake(bytes, from, lesser(payloadEnd, payloadStart + MAX_NEGOTIATION));
   }
 
   /**

@@ -7,6 +7,8 @@
  * datagram) until the next, or a recall; *opening*, until the direction's beginning is judged.
  */
 
+import { lesser } from "../packet/bytes.ts";
+
 /** State of a flow. The order is the order of eviction: what is cheapest to lose goes first. */
 /** Only a SYN, or a datagram of no meaning, was seen: what a flood leaves behind. */
 export const EMBRYONIC = 1;
@@ -259,7 +261,7 @@ export class FlowRecord {
   count(direction: number, length: number): void {
     const { words, at } = this;
     words[at + PACKETS + direction]++;
-    words[at + BYTES + direction] = Math.min(words[at + BYTES + direction] + length, MOST_BYTES);
+    words[at + BYTES + direction] = lesser(words[at + BYTES + direction] + length, MOST_BYTES);
   }
 
   base(direction: number): number {

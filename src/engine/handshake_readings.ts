@@ -3,6 +3,7 @@
  * only the receiver knows which count: a copy may die on the way (low TTL), be refused (wrong
  * checksum), or come first or last in the receiver's own order.
  */
+import { greater, lesser } from "../packet/bytes.ts";
 import { match } from "../protocols/match.ts";
 import { HANDSHAKE } from "../protocols/signatures.ts";
 import type { FlowRecord } from "./flow_record.ts";
@@ -34,9 +35,9 @@ export function readsHandshake(
   offset: number,
 ): boolean {
   if (offset >= HANDSHAKE.length) return false;
-  const stop = Math.min(HANDSHAKE.length, offset + end - start);
+  const stop = lesser(HANDSHAKE.length, offset + end - start);
   let seen = flow.readings(direction);
-  for (let i = Math.max(offset, 0); i < stop; i++) {
+  for (let i = greater(offset, 0); i < stop; i++) {
     if (bytes[start + i - offset] === HANDSHAKE[i]) seen |= 1 << i;
   }
   flow.setReadings(direction, seen);

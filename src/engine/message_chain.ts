@@ -15,7 +15,7 @@
  * State is 72 bytes a flow (36 a direction) in typed arrays; nothing is allocated per packet.
  */
 
-import { i32be, u32be } from "../packet/bytes.ts";
+import { greater, i32be, lesser, u32be } from "../packet/bytes.ts";
 import { detectExtension } from "../protocols/extension/detect.ts";
 import { type Match, match, NEED_MORE } from "../protocols/match.ts";
 import {
@@ -169,7 +169,7 @@ export class MessageChains {
     const state = this.#state(d);
     if (state === GIVEN_UP || start >= end) return null;
     const seen = this.#seen[d] + (((end - start) / SEEN_UNIT) | 0) + 1;
-    this.#seen[d] = Math.min(seen, 0xffff);
+    this.#seen[d] = lesser(seen, 0xffff);
     if (seen > BUDGET / SEEN_UNIT) {
       this.#flags[d] = GIVEN_UP;
       return null;
@@ -244,7 +244,7 @@ export class MessageChains {
 
   /** Keeps the end of the segment where it may be the beginning of a piece's header. */
   #holdTail(d: number, position: number, bytes: Uint8Array, start: number, end: number): void {
-    for (let at = Math.max(start, end - PIECE_HEADER_LENGTH + 1); at < end; at++) {
+    for (let at = greater(start, end - PIECE_HEADER_LENGTH + 1); at < end; at++) {
       if (!isPieceBeginning(bytes, at, end)) continue;
       this.#begin(d, (position + at - start) | 0);
       if (at > start) this.#addKind(d, BEGAN_INSIDE);
@@ -278,7 +278,7 @@ export class MessageChains {
       const taken = this.#take(d, bytes, at, end);
       if (taken < 0) return this.#break(d);
       if (bytes[at + 4] === EXTENDED && taken > HEADER_LENGTH) {
-        const found = extensionMatch(bytes, at, Math.min(end, at + MAX_EXTENSION_BYTES));
+        const found = extensionMatch(bytes, at, lesser(end, at + MAX_EXTENSION_BYTES));
         if (found !== null) return found;
         extensionBytes += taken;
         if (extensionBytes > MAX_EXTENSION_BYTES) return this.#break(d);
@@ -312,14 +312,14 @@ export class MessageChains {
         if (verdict === GRID && id !== CANCEL) { // one without its request is another's message
           this.#addKind(d, id === REJECT ? HAS_BLOCK | HAS_FAST : HAS_BLOCK);
         }
-        if (verdict === GRID) points = Math.max(points, shown);
+        if (verdict === GRID) points = greater(points, shown);
         this.#remember(d, bytes, at, id);
       }
     } else if (verdict === INDEXED && messageForm(id)!.bep === 6) {
       this.#addKind(d, HAS_FAST);
     }
     this.#ids[d] |= 1 << id;
-    this.#points[d] = Math.min(255, this.#points[d] + points);
+    this.#points[d] = lesser(255, this.#points[d] + points);
     return PREFIX_LENGTH + length;
   }
 
@@ -415,7 +415,7 @@ export class MessageChains {
     const kept = this.#heldLength[d];
     const held = d * HELD;
     for (let i = 0; i < kept; i++) assembled[i] = this.#held[held + i];
-    const added = Math.min(JUDGED_LENGTH - kept, end - at);
+    const added = lesser(JUDGED_LENGTH - kept, end - at);
     for (let i = 0; i < added; i++) assembled[kept + i] = bytes[at + i];
     const available = kept + added;
     if (this.#hold(d, assembled, 0, available)) return CUT;

@@ -1,3 +1,5 @@
+import { greater, lesser } from "../packet/bytes.ts";
+
 /** Bytes of a stream's beginning that are kept, per direction. */
 export const PREFIX_LENGTH = 4096;
 
@@ -121,7 +123,7 @@ export class PrefixPool {
   /** Drops the first `count` bytes in order; what has come beyond a hole is dropped too. */
   moveDown(index: number, count: number): void {
     const start = index * PREFIX_LENGTH;
-    const length = Math.max(0, this.#length[index] - count);
+    const length = greater(0, this.#length[index] - count);
     this.bytes.copyWithin(start, start + count, start + count + length);
     this.#length[index] = length;
     this.#high[index] = length;
@@ -132,7 +134,7 @@ export class PrefixPool {
    * off. Returns whether the in-order length grew.
    */
   write(index: number, offset: number, source: Uint8Array, from: number, to: number): boolean {
-    const end = Math.min(offset + (to - from), PREFIX_LENGTH);
+    const end = lesser(offset + (to - from), PREFIX_LENGTH);
     if (offset >= PREFIX_LENGTH || end <= this.#length[index]) return false;
     const bytes = this.bytes;
     const start = index * PREFIX_LENGTH;
@@ -147,7 +149,7 @@ export class PrefixPool {
       this.#high[index] = end;
       return true;
     }
-    this.#writeWithHoles(index, Math.max(offset, before), end, source, from - offset);
+    this.#writeWithHoles(index, greater(offset, before), end, source, from - offset);
     return this.#length[index] > before;
   }
 

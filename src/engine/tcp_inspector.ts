@@ -1,3 +1,4 @@
+import { greater, lesser } from "../packet/bytes.ts";
 import type { Packet } from "../packet/packet.ts";
 import { CUT_HEAD, CUT_LINE, HttpHead, NOT_HTTP, WHOLE_HEAD } from "../protocols/http.ts";
 import { isMatch, type Match, NEED_MORE, type StreamAnswer } from "../protocols/match.ts";
@@ -241,7 +242,7 @@ export class TcpInspector {
     const before = this.#prefixes.length(index);
     const grew = this.#prefixes.write(
       index,
-      Math.max(offset, 0),
+      greater(offset, 0),
       packet.bytes,
       from,
       packet.payloadEnd,
@@ -329,7 +330,7 @@ export class TcpInspector {
     let negotiation = negotiationLength(bytes, from, end, direction === 0);
     while (negotiation > 0) {
       if (direction === 0) flow.targetPort = targetPort(bytes, from, from + negotiation);
-      from = Math.min(from + negotiation, end);
+      from = lesser(from + negotiation, end);
       negotiation = negotiationLength(bytes, from, end, direction === 0);
     }
     if (flow.peeled(direction) !== from - start) {

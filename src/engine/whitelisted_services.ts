@@ -36,6 +36,7 @@ export class WhitelistedServices {
   /** Whether the packet belongs to a flow that calls one of the services. */
   isCalled(packet: Packet): boolean {
     const ports = this.#ports;
+    if (ports.isEmpty) return false;
     if (
       packet.tunnelled &&
       (ports.has(packet.carrierSourcePort) || ports.has(packet.carrierDestinationPort))

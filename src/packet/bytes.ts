@@ -21,6 +21,17 @@ export function i32be(bytes: Uint8Array, at: number): number {
   return (bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3];
 }
 
+/**
+ * The lesser and the greater of two positions. `Math.min` and `Math.max` are compiled for numbers with
+ * a fraction: what comes out of them is converted back and forth, and so is what is counted from it.
+ */
+export function lesser(one: number, other: number): number {
+  return one < other ? one : other;
+}
+export function greater(one: number, other: number): number {
+  return one > other ? one : other;
+}
+
 /** Whether the bytes of `wanted` stand at `at` and end at or before `end`. */
 export function startsWith(
   bytes: Uint8Array,

@@ -47,6 +47,11 @@ export function parseFrame(
 ): boolean {
   beginPacket(packet, bytes);
   packet.looksIntoMirrors = true;
+  // Most frames of most captures, in a step less.
+  if (
+    linkType === LINKTYPE_ETHERNET && end - start >= 34 &&
+    u16be(bytes, start + 12) === ETHERTYPE_IPV4
+  ) return parseIpLayer(packet, bytes, start + 14, end, MAX_LAYERS);
   return parseLink(packet, bytes, start, end, linkType, MAX_LAYERS);
 }
 
@@ -62,10 +67,6 @@ export function parseLink(
   if (layers < 0) return false;
   switch (linkType) {
     case LINKTYPE_ETHERNET:
-      // Most frames of most captures, in a step less.
-      if (end - start >= 34 && u16be(bytes, start + 12) === ETHERTYPE_IPV4) {
-        return parseIpLayer(packet, bytes, start + 14, end, layers);
-      }
       return parseEthernet(packet, bytes, start, end, layers);
     case LINKTYPE_RAW:
     case LINKTYPE_RAW_BSD:

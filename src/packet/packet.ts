@@ -1,4 +1,4 @@
-import { i32be, u16be } from "./bytes.ts";
+import { greater, i32be, lesser, u16be } from "./bytes.ts";
 import type { FragmentTable } from "./fragments.ts";
 import {
   AUTHENTICATION,
@@ -24,6 +24,8 @@ export const PSH = 0x08;
 export const ACK = 0x10;
 
 const IPV4_HEADER_LENGTH = 20;
+/** Version 4 and the length of a header without options. */
+const PLAIN_IPV4 = 0x45;
 const IPV6_HEADER_LENGTH = 40;
 const IPV4_MORE_FRAGMENTS = 0x2000;
 const IPV4_OFFSET = 0x1fff; // in units of 8 bytes
@@ -187,7 +189,9 @@ function parseIpv4(
   layers: number,
 ): boolean {
   const { view, address } = packet;
-  const headerLength = (bytes[start] & 0x0f) * 4;
+  // A constant for nearly all: the transport header is then read beside this one, not behind it.
+  const first = bytes[start];
+  const headerLength = first === PLAIN_IPV4 ? IPV4_HEADER_LENGTH : (first & 0x0f) * 4;
   // Total length 0: a GSO packet larger than 64 KiB, or segmentation offload on the capturing host.
   const totalLength = view.getUint16(start + 2) || end - start;
   if (headerLength < IPV4_HEADER_LENGTH || totalLength < headerLength) return false;
@@ -346,8 +350,8 @@ function parseFirstPart(
   if (protocol !== PROTOCOL_UDP || end - at < UDP_HEADER_LENGTH) {
     return parseTransport(packet, bytes, at, end, wireEnd, protocol, layers);
   }
-  const wholeEnd = Math.max(wireEnd, at + u16be(bytes, at + 4));
-  return parseTransport(packet, bytes, at, Math.min(end, wireEnd), wholeEnd, protocol, layers);
+  const wholeEnd = greater(wireEnd, at + u16be(bytes, at + 4));
+  return parseTransport(packet, bytes, at, lesser(end, wireEnd), wholeEnd, protocol, layers);
 }
 
 function parseTransport(
@@ -367,7 +371,7 @@ function parseTransport(
       return !mayBeTunnel(packet) || parseUdpTunnel(packet, layers - 1);
     default:
       if (isTunnelProtocol(protocol)) {
-        return parseIpTunnel(packet, bytes, at, Math.min(end, wireEnd), protocol, layers - 1);
+        return parseIpTunnel(packet, bytes, at, lesser(end, wireEnd), protocol, layers - 1);
       }
       packet.unread = OTHER;
       return false;
@@ -395,7 +399,7 @@ function parseTcp(
   packet.acknowledgement = view.getInt32(at + 8);
   packet.flags = bytes[at + 13];
   packet.payloadStart = payloadStart;
-  packet.payloadEnd = Math.min(end, wireEnd); // Ethernet pads short frames
+  packet.payloadEnd = lesser(end, wireEnd); // Ethernet pads short frames
   packet.payloadLength = wireEnd - payloadStart;
   return true;
 }
@@ -412,7 +416,7 @@ function parseUdp(
   // Length 0: segmentation offload (or an IPv6 jumbogram, RFC 2675); the IP header's length holds.
   const length = view.getUint16(at + 4) || wireEnd - at;
   if (length < UDP_HEADER_LENGTH) return false;
-  const datagramEnd = Math.min(wireEnd, at + length);
+  const datagramEnd = lesser(wireEnd, at + length);
   if (datagramEnd < at + UDP_HEADER_LENGTH) return false;
   packet.protocol = PROTOCOL_UDP;
   packet.sourcePort = view.getUint16(at);
@@ -421,7 +425,7 @@ function parseUdp(
   packet.acknowledgement = 0;
   packet.flags = 0;
   packet.payloadStart = at + UDP_HEADER_LENGTH;
-  packet.payloadEnd = Math.min(end, datagramEnd);
+  packet.payloadEnd = lesser(end, datagramEnd);
   packet.payloadLength = datagramEnd - packet.payloadStart;
   return true;
 }

@@ -6,7 +6,7 @@
  * are asked about one opening share it ({@link readHead}).
  */
 
-import { ascii, startsWith } from "../packet/bytes.ts";
+import { ascii, lesser, startsWith } from "../packet/bytes.ts";
 import { PrefixSet } from "./word_set.ts";
 
 const SPACE = 0x20;
@@ -121,8 +121,8 @@ export class HttpHead {
 
   /** Reads the head of a response or, where it is none, of a request. */
   read(bytes: Uint8Array, start: number, end: number): HeadState {
-    end = Math.min(end, start + MAX_HEAD);
-    this.state = this.response(bytes, start, end);
+    end = lesser(end, start + MAX_HEAD);
+    this.state = bytes[start] === RESPONSE_START[0] ? this.response(bytes, start, end) : NOT_HTTP;
     this.isResponse = this.state !== NOT_HTTP;
     if (!this.isResponse) this.state = this.request(bytes, start, end);
     return this.state;
@@ -272,7 +272,7 @@ export function lineEnd(bytes: Uint8Array, at: number, end: number): number {
 
 /** First byte that is no line end, of those that may stand before a request. */
 export function skipLineEnds(bytes: Uint8Array, at: number, end: number): number {
-  const stop = Math.min(end, at + MAX_SKIPPED);
+  const stop = lesser(end, at + MAX_SKIPPED);
   while (at < stop && (bytes[at] === CR || bytes[at] === LF)) at++;
   return at;
 }

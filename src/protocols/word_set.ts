@@ -62,10 +62,12 @@ export class PrefixSet {
     const row = this.#byFirst[lowerCase(bytes[at])];
     for (let n = 0; n < row.length; n++) {
       const word = row[n].word;
-      if (end - at < word.length) continue;
+      const last = word.length - 1;
+      // Names of headers end with a colon, which few others have in the same place.
+      if (end - at <= last || lowerCase(bytes[at + last]) !== word[last]) continue;
       let i = 1;
-      while (i < word.length && lowerCase(bytes[at + i]) === word[i]) i++;
-      if (i === word.length) return row[n].index;
+      while (i < last && lowerCase(bytes[at + i]) === word[i]) i++;
+      if (i >= last) return row[n].index;
     }
     return -1;
   }

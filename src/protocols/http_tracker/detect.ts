@@ -5,7 +5,7 @@
  * dictionary; a compressed body cannot be read and is no match.
  */
 
-import { ascii } from "../../packet/bytes.ts";
+import { ascii, lesser } from "../../packet/bytes.ts";
 import { integerAt, skipElement, stringLength, stringStart } from "../bencode.ts";
 import {
   CUT_LINE,
@@ -101,7 +101,7 @@ function detectRequest(bytes: Uint8Array, end: number, head: HttpHead): StreamAn
   let at = head.queryStart;
   for (let keys = 0; at < head.targetEnd && keys < MAX_QUERY_KEYS; keys++) {
     const keyEnd = queryKeyEnd(bytes, at, head.targetEnd);
-    const value = Math.min(keyEnd + 1, head.targetEnd);
+    const value = lesser(keyEnd + 1, head.targetEnd);
     const valueEnd = keyEnd < head.targetEnd && bytes[keyEnd] === 0x3d
       ? queryValueEnd(bytes, value, head.targetEnd)
       : keyEnd;
@@ -132,7 +132,7 @@ function detectResponse(bytes: Uint8Array, end: number, head: HttpHead): StreamA
   const body = head.bodyStart;
   if (body >= end) return NEED_MORE;
   if (bytes[body] === DICTIONARY) {
-    const limit = Math.min(end, body + MAX_BODY);
+    const limit = lesser(end, body + MAX_BODY);
     const answer = detectTrackerDictionary(bytes, body, limit);
     return answer === NEED_MORE && limit < end ? null : answer;
   }

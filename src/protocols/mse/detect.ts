@@ -1,4 +1,4 @@
-import { ascii, startsWith, u16be, u32be } from "../../packet/bytes.ts";
+import { ascii, lesser, startsWith, u16be, u32be } from "../../packet/bytes.ts";
 
 /**
  * Message Stream Encryption, also called protocol encryption: what can be told of it without the
@@ -40,7 +40,7 @@ const nibbles = new Int32Array(32);
  * entropy is not among them: 96 random bytes have 6.2 bits a byte on average, as some text does.
  */
 export function looksRandom(bytes: Uint8Array, start: number, end: number): boolean {
-  const stop = Math.min(end, start + SAMPLE);
+  const stop = lesser(end, start + SAMPLE);
   const length = stop - start;
   if (length < 32) return false;
   histogram.fill(0);
@@ -49,12 +49,16 @@ export function looksRandom(bytes: Uint8Array, start: number, end: number): bool
   let printable = 0;
   let same = 0;
   let previous = -1;
+  // Sums of the counts' squares, which grow with each count: (n + 1)² = n² + 2n + 1.
+  let squares = 0;
+  let low = 0;
+  let high = 0;
   for (let at = start; at < stop; at++) {
     const byte = bytes[at];
     ones += ONES[byte];
-    histogram[byte]++;
-    nibbles[byte & 15]++;
-    nibbles[16 + (byte >> 4)]++;
+    squares += 2 * histogram[byte]++ + 1;
+    low += 2 * nibbles[byte & 15]++ + 1;
+    high += 2 * nibbles[16 + (byte >> 4)]++ + 1;
     if (byte >= 0x20 && byte < 0x7f) {
       if (++printable > MAX_PRINTABLE_RUN) return false;
     } else {
@@ -69,15 +73,7 @@ export function looksRandom(bytes: Uint8Array, start: number, end: number): bool
   }
   const excess = ones - length * 4;
   if (excess * excess > BIT_DEVIATIONS * BIT_DEVIATIONS * length * 2) return false;
-  let squares = 0;
-  for (let value = 0; value < 256; value++) squares += histogram[value] * histogram[value];
   if ((256 * squares) / length - length > 255 + CHI_DEVIATIONS * 22.6) return false;
-  let low = 0;
-  let high = 0;
-  for (let value = 0; value < 16; value++) {
-    low += nibbles[value] * nibbles[value];
-    high += nibbles[16 + value] * nibbles[16 + value];
-  }
   const nibbleLimit = 15 + CHI_DEVIATIONS * 5.5;
   return (16 * low) / length - length <= nibbleLimit &&
     (16 * high) / length - length <= nibbleLimit;
@@ -85,7 +81,7 @@ export function looksRandom(bytes: Uint8Array, start: number, end: number): bool
 
 /** Whether the key at the beginning of an opening is random; what padding is behind it need not be. */
 export function isKeyRandom(bytes: Uint8Array, start: number, end: number): boolean {
-  return looksRandom(bytes, start, Math.min(end, start + KEY_LENGTH));
+  return looksRandom(bytes, start, lesser(end, start + KEY_LENGTH));
 }
 
 /**
@@ -126,6 +122,10 @@ export function entropy(bytes: Uint8Array, start: number, end: number): number {
 }
 
 const HANDSHAKE = ascii("\x13BitTorrent protocol");
+const LAST = HANDSHAKE.length - 1;
+/** By the byte in the last one's place: how far on the next place is where it may stand (Horspool). */
+const STEP = new Uint8Array(256).fill(HANDSHAKE.length);
+for (let i = 0; i < LAST; i++) STEP[HANDSHAKE[i]] = LAST - i;
 
 /**
  * Where a peer-wire handshake (BEP 3) stands in the bytes, or -1. With plaintext selected only the
@@ -133,9 +133,12 @@ const HANDSHAKE = ascii("\x13BitTorrent protocol");
  * is for flows that have MSE's shape, never for others.
  */
 export function findHandshake(bytes: Uint8Array, start: number, end: number): number {
-  const last = end - HANDSHAKE.length;
-  for (let at = start; at <= last; at++) {
-    if (bytes[at] === 19 && startsWith(bytes, at, end, HANDSHAKE)) return at;
+  let last = start + LAST;
+  while (last < end) {
+    if (bytes[last - LAST] === 19 && startsWith(bytes, last - LAST, end, HANDSHAKE)) {
+      return last - LAST;
+    }
+    last += STEP[bytes[last]];
   }
   return -1;
 }

@@ -8,7 +8,7 @@
  * One byte in six is looked at: whatever the header's alignment, one of the known bytes is hit.
  */
 
-import { i32be } from "../../packet/bytes.ts";
+import { i32be, lesser } from "../../packet/bytes.ts";
 import { GRID, judgeMessage } from "./message.ts";
 
 const KNOWN = Uint8Array.of(0x00, 0x00, 0x40, 0x09, 0x07, 0x00);
@@ -77,7 +77,7 @@ function isHeader(bytes: Uint8Array, at: number, last: number): boolean {
 
 /** Whether `[at, end)`, shorter than a header, may be the beginning of one. */
 export function isPieceBeginning(bytes: Uint8Array, at: number, end: number): boolean {
-  const length = Math.min(end - at, STRIDE);
+  const length = lesser(end - at, STRIDE);
   for (let i = 0; i < length; i++) if (bytes[at + i] !== KNOWN[i]) return false;
   return true;
 }

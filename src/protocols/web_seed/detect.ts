@@ -6,7 +6,7 @@
  * fetches news, updates and address databases: only a Range, or a torrent's path, counts.
  */
 
-import { ascii, startsWith } from "../../packet/bytes.ts";
+import { ascii, lesser, startsWith } from "../../packet/bytes.ts";
 import {
   CUT_HEAD,
   CUT_LINE,
@@ -125,7 +125,7 @@ function readQuery(bytes: Uint8Array, end: number, head: HttpHead): number {
   let at = head.queryStart < 0 ? head.targetEnd : head.queryStart;
   for (let keys = 0; at < head.targetEnd && at < end && keys < MAX_QUERY_KEYS; keys++) {
     const keyEnd = queryKeyEnd(bytes, at, head.targetEnd);
-    const value = Math.min(keyEnd + 1, head.targetEnd);
+    const value = lesser(keyEnd + 1, head.targetEnd);
     const valueEnd = keyEnd < head.targetEnd && bytes[keyEnd] === 0x3d
       ? queryValueEnd(bytes, value, head.targetEnd)
       : keyEnd;
