@@ -27,6 +27,9 @@ import {
  */
 const BLOCK = 16_397;
 const HEADER = 13;
+/** Blocks of other protocols, 16 KiB behind a header of another length; a have or two may be in it. */
+const BLOCK_DATA = BLOCK - HEADER;
+const LONGEST_OTHER_HEADER = 64;
 const MAX_BLOCKS_APART = 8;
 /**
  * Sizes of a path's full segments, and multiples of them where several are joined. Any other segment
@@ -61,6 +64,8 @@ const CONSTANT_PENALTY = 4;
 /** Follows the ends of writes in encrypted flows; state in the flow table's words. */
 export class BlockRhythm {
   readonly #flow: FlowRecord;
+  /** Whether the last segment ended a write of 16 KiB behind a header that no piece has. */
+  isOtherBlock = false;
 
   constructor(flow: FlowRecord) {
     this.#flow = flow;
@@ -69,6 +74,7 @@ export class BlockRhythm {
   /** Looks at a segment of new data; true when it is a fact that speaks for blocks. */
   observe(direction: number, packet: Packet): boolean {
     const flow = this.#flow;
+    this.isOtherBlock = false;
     const length = packet.payloadLength;
     // A header by itself may come before the sender has sent more than the other side.
     const isSender = flow.bytes(direction) > flow.bytes(1 - direction);
@@ -162,6 +168,8 @@ export class BlockRhythm {
     // 16 KiB behind a message of some times 13 bytes end there as well as at a block's end.
     if (isBlocks(fromReference - HEADER)) return false;
     this.#add(BLOCKS, BLOCKS_MASK, -1);
+    const header = ((end - flow.endMark) | 0) - BLOCK_DATA;
+    this.isOtherBlock = isWriteEnd && header > 0 && header <= LONGEST_OTHER_HEADER;
     flow.endMark = end;
     return false;
   }

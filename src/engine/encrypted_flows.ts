@@ -330,6 +330,7 @@ export class EncryptedFlows {
     }
     const rhythm = this.#requests.observe(direction, packet);
     const isBlock = this.#blocks.observe(direction, packet);
+    if (this.#blocks.isOtherBlock) this.#requests.takeBack();
     const { blocks, hasHeader } = this.#blocks;
     if (
       rhythm === CLEAR_RHYTHM && (this.#requests.isAligned || blocks >= BLOCKS_BESIDE_REQUESTS)
@@ -384,13 +385,10 @@ export class EncryptedFlows {
     blocks: number,
     hasHeader: boolean,
   ): Outcome {
-    const isSome = areBlocksOfHost(
-      blocks,
-      hasHeader,
-      this.#blocks.chunks,
-      this.#requests.hasHaves,
-    );
-    if (!isSome && !areBlocksOfSwarm(blocks, this.#blocks.chunks)) return WAIT;
+    const { chunks } = this.#blocks;
+    const { hasHaves } = this.#requests;
+    const isSome = areBlocksOfHost(blocks, hasHeader, chunks, hasHaves);
+    if (!isSome && !areBlocksOfSwarm(blocks, chunks, hasHaves)) return WAIT;
     return this.#hasEvidence(direction, packet, DESTINATION, isSome)
       ? this.#found(SWARM_BLOCKS, packet, DESTINATION)
       : WAIT;

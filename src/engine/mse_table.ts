@@ -160,7 +160,7 @@ export function areBlocksOfHost(
     (chunks >= MOST_CHUNKS && hasHaves);
 }
 
-/** Whether they do where several flows of a host have as much. */
-export function areBlocksOfSwarm(blocks: number, chunks: number): boolean {
-  return blocks >= BLOCKS_ALONE - 2 || chunks >= MOST_CHUNKS;
+/** Whether they do where several flows of a host have as much; screens of 12 000 bytes are chunks too. */
+export function areBlocksOfSwarm(blocks: number, chunks: number, hasHaves: boolean): boolean {
+  return blocks >= BLOCKS_ALONE - 2 || (chunks >= MOST_CHUNKS && hasHaves);
 }

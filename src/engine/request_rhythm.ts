@@ -115,6 +115,11 @@ export class RequestRhythm {
     return this.#flow.hasLength(HAVE_SEEN);
   }
 
+  /** The block that was asked for is none of BitTorrent's: takes an agreement back. */
+  takeBack(): void {
+    if (this.#aligned > 0) this.#setAligned(this.#aligned - 1);
+  }
+
   /** Whether the flow may still turn out to have the rhythm, by the side that sends less. */
   isPossible(): boolean {
     const flow = this.#flow;
@@ -128,7 +133,7 @@ export class RequestRhythm {
     return (this.#flow.lengths >>> ALIGNED) & ALIGNED_MASK;
   }
 
-  /** Compares what had arrived when this request was sent with what had when the first one was. */
+  /** Compares what had arrived when this request was sent with what had when the last one did. */
   #align(direction: number, packet: Packet): void {
     const flow = this.#flow;
     // Until there is data the mark is of turns.ts.
@@ -137,9 +142,11 @@ export class RequestRhythm {
     const requester = direction === 0 ? 0 : REQUESTER;
     const isMarked = (flow.lengths & (REQUEST_MARKED | REQUESTER)) === (REQUEST_MARKED | requester);
     const distance = (packet.acknowledgement - flow.requestMark) | 0;
-    if (isMarked && distance <= 0) return; // asked twice at once
-    const rest = distance % PIECE_LENGTH;
-    if (isMarked && (rest <= MAX_BEHIND_BLOCK || rest >= PIECE_LENGTH - MAX_BEHIND_BLOCK)) {
+    const pieces = Math.round(distance / PIECE_LENGTH);
+    if (isMarked && Math.abs(distance - pieces * PIECE_LENGTH) <= MAX_BEHIND_BLOCK) {
+      // Asked ahead, without a block in between: a shell's lines, with answers of a few bytes, are too.
+      if (pieces <= 0) return;
+      flow.requestMark = (flow.requestMark + pieces * PIECE_LENGTH) | 0;
       this.#setAligned(this.#aligned + 1);
       return;
     }

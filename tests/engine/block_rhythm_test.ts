@@ -44,7 +44,7 @@ class Segments {
     const { blocks, hasHeader, chunks } = this.#rhythm;
     if (areBlocks(blocks, hasHeader)) return CLEAR_BLOCKS;
     if (areBlocksOfHost(blocks, hasHeader, chunks, true)) return SOME_BLOCKS;
-    return areBlocksOfSwarm(blocks, chunks) ? TWO_BLOCKS : NO_BLOCKS;
+    return areBlocksOfSwarm(blocks, chunks, true) ? TWO_BLOCKS : NO_BLOCKS;
   }
 
   /** A write in segments of the path's size, PSH where it ends. */

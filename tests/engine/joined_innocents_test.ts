@@ -1,0 +1,85 @@
+/**
+ * Programs over a cipher without authentication, in flows older than the blocker, beside a running
+ * swarm of the same address: what their lengths have in common with MSE's must not be enough.
+ */
+import assert from "node:assert/strict";
+import { Conversation, TestEngine, torrents } from "./conversation.ts";
+
+/** State of a generator (xorshift32): the same bytes in every run. */
+let state = 0x2545_f491;
+
+function random(length: number): Uint8Array {
+  return Uint8Array.from({ length }, () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return state >>> 8 & 0xff;
+  });
+}
+
+/** `>17 <12000`: writes of either side, in segments of a path's size, again and again. */
+function play(flow: Conversation, text: string, times: number): void {
+  for (let i = 0; i < times; i++) {
+    for (const [, side, digits] of text.matchAll(/([<>])(\d+)/g)) {
+      for (let left = Number(digits); left > 0; left -= 1448) {
+        flow.say(side === ">" ? 0 : 1, random(Math.min(left, 1448)), left <= 1448);
+      }
+    }
+  }
+}
+
+/** The address torrents, and three of its flows have had blocks. */
+function hasSwarm(test: TestEngine): void {
+  torrents(test);
+  for (const peer of [2, 3, 4]) {
+    const flow = new Conversation(
+      test,
+      "tcp",
+      `10.0.0.1:4000${peer}`,
+      `198.18.${peer}.1:2000${peer}`,
+    );
+    play(flow, "<1000 >17", 1);
+    play(flow, "<16397", 4);
+  }
+  assert.equal(test.found.filter((found) => found === "mse strong").length, 3);
+  test.detections.length = 0;
+}
+
+const INNOCENTS: readonly (readonly [string, string])[] = [
+  // a tag of 8 bytes behind each key and its echo; 9 is the length of `have`
+  ["a shell with tags of 8 bytes", ">9 <9 >9 <9 >17 <17 >26 <40 >9 <9 >35 <60"],
+  ["a chat of 9 and 17 bytes", ">17 <9 >9 <17 >9 <34 >17 <26"],
+  ["screens of 12 000 bytes, answered by 17", "<12000 >17"],
+  ["screens of 6000 bytes, answered by 17", "<6000 >17"],
+  ["blocks of 16 KiB behind 5 bytes, asked for by 17, told by 9", ">17 <16389 >9 >17 <16389"],
+  ["blocks of 16 KiB behind 20 bytes, asked for by 17, told by 9", ">17 <16404 >9 >17 <16404"],
+];
+for (const [name, text] of INNOCENTS) {
+  for (const isBeside of [false, true]) {
+    Deno.test(`joined${isBeside ? ", beside a swarm" : ""}: ${name}`, () => {
+      const test = new TestEngine();
+      if (isBeside) hasSwarm(test);
+      const flow = new Conversation(test, "tcp", "10.0.0.1:50000", "198.51.100.1:40000");
+      play(flow, "<20000 >140", 1);
+      play(flow, text, 60);
+      assert.deepEqual(test.found, []);
+    });
+  }
+}
+
+Deno.test("joined: requests at blocks' ends are an agreement once a block", () => {
+  // Blocks piled up at the sender, whose ends nobody sees: only what asks for them speaks.
+  const ask = (test: TestEngine) => {
+    const flow = new Conversation(test, "tcp", "10.0.0.1:50000", "198.51.100.1:40000");
+    for (let block = 0; block < 16; block++) {
+      flow.say(0, random(17));
+      if (block % 3 === 0) flow.say(0, random(9));
+      for (let left = 16_397; left > 0; left -= 1448) {
+        flow.say(1, random(Math.min(left, 1448)), false);
+      }
+    }
+  };
+  const test = new TestEngine();
+  ask(test);
+  assert.deepEqual(test.found, ["mse strong"]);
+});
