@@ -1,27 +1,9 @@
 /**
  * Conversations of programs whose bytes look as MSE's, message by message, for `mse_lists.ts`: each
- * modelled on the recorded program or specification that is named. `>` is who opens.
+ * modelled on the recorded program or specification that is named.
  */
+import { inTheClear, list, type Messages, type Program, times } from "./mse_program.ts";
 import { between, oneOf, random } from "./mse_random.ts";
-
-/** Lengths of messages: positive from who opens, negative from who answers. */
-export type Messages = number[];
-
-export interface Program {
-  readonly name: string;
-  /** Endpoints that it calls at once. */
-  readonly servers: () => number;
-  /** Settles what is the same for all of its flows, and gives each flow's messages. */
-  readonly start: () => () => Messages;
-  /** The flows are older than the blocker. */
-  readonly isJoined?: boolean;
-}
-
-function times(count: number, of: () => Messages): Messages {
-  const all: Messages = [];
-  for (let i = 0; i < count; i++) all.push(...of());
-  return all;
-}
 
 /** A list of proxies is tried: the same request to each, one to five times. */
 function latencyTest(first: () => number, more: () => number, pad: () => number) {
@@ -37,13 +19,9 @@ function latencyTest(first: () => number, more: () => number, pad: () => number)
 }
 
 const none = () => 0;
-const list = () => between(4, 50);
 
 /** Through authenticated encryption: most are small. */
 const ofAnySize = () => random() < 0.7 ? between(35, 140) : between(35, 600);
-
-/** The same as they are. */
-const inTheClear = () => random() < 0.7 ? between(2, 120) : between(2, 600);
 
 /** Small messages as they are, behind an opening as long as MSE's. */
 function throughStreamCipher(of: () => Messages): () => () => Messages {

@@ -3,40 +3,18 @@
  * ever occur in other protocols: downloads and uploads of theirs, over paths of all segment sizes, as
  * far as the engine looks. Run by `deno task bench:mse`.
  */
-import { BITTORRENT, CLEAN, Engine, INSPECT } from "../../src/engine/engine.ts";
-import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
-import {
-  ACK,
-  MAPPED,
-  Packet,
-  PROTOCOL_TCP,
-  PROTOCOL_UDP,
-  PSH,
-  SYN,
-} from "../../src/packet/packet.ts";
+import { BITTORRENT, CLEAN } from "../../src/engine/engine.ts";
+import { ACK, PSH } from "../../src/packet/packet.ts";
 import { type Shape, SHAPES } from "./mse_data_shapes.ts";
-import { between, fill, random, seed } from "./mse_random.ts";
+import { between, oneOf, random, seed } from "./mse_random.ts";
+import { blocks, proves } from "./mse_swarm.ts";
+import { Connection, PATHS, Wire } from "./mse_wire.ts";
 
-/** Segment sizes of paths: Ethernet with and without options, PPPoE, tunnels. */
-const PATHS = [1200, 1250, 1360, 1380, 1400, 1420, 1440, 1448, 1460];
 /** A flow is followed until the engine lets it go, but no further. */
 const MAX_BYTES = 1_300_000;
 const LARGEST_SEGMENT = 65_160;
 
-/** Random bytes that segments are cut from, renewed now and then. */
-const pool = new Uint8Array(1 << 18);
-let untilRenewed = 0;
-
-function renew(): void {
-  fill(pool);
-  untilRenewed = 5_000;
-}
-
-let engine: Engine;
-const packet = new Packet();
-packet.family = 4;
-packet.bytes = pool;
-let timeMs = 1_700_000_000_000;
+const wire = new Wire();
 
 /** Reasons of the detections of the shape at hand. */
 let reasons: string[] = [];
@@ -54,40 +32,37 @@ const enum Cut {
 class Flow {
   isOver = false;
   readonly #shape: Shape;
-  readonly #host: number;
-  readonly #server: number;
-  readonly #ports: readonly [number, number];
-  readonly #sequence = [between(0, 0x7fff_ffff), between(0, 0x7fff_ffff) | 0x8000_0000];
-  readonly #path = PATHS[between(0, PATHS.length - 1)];
+  readonly #connection: Connection;
+  readonly #path = oneOf(PATHS);
   readonly #cut = between(0, 2) as Cut;
-  readonly #sender = random() < 0.7 ? 1 : 0;
+  readonly #sender: 0 | 1 = random() < 0.7 ? 1 : 0;
   #bytes = 0;
 
   constructor(shape: Shape, host: number, server: number, port: number, isJoined: boolean) {
     this.#shape = shape;
-    this.#host = host;
-    this.#server = server;
-    this.#ports = [between(32_768, 60_999), port];
+    const ends = [{ address: host, port: between(32_768, 60_999) }, { address: server, port }];
+    this.#connection = new Connection(wire, [ends[0], ends[1]]);
     if (isJoined) {
       this.#write(this.#sender, between(1, 60_000));
       return;
     }
-    this.#segment(0, 0, SYN);
-    this.#segment(1, 0, SYN | ACK);
-    for (const [turn, length] of shape.opening!().entries()) this.#write(turn & 1, length);
+    this.#connection.open();
+    for (const [turn, length] of shape.opening!().entries()) {
+      this.#write((turn & 1) as 0 | 1, length);
+    }
   }
 
   /** One exchange: small messages, then a write or several. */
   exchange(): void {
     const { small, write } = this.#shape;
-    const sender = random() < 0.97 ? this.#sender : 1 - this.#sender;
-    for (let i = between(0, 3); i > 0; i--) this.#write(1 - sender, small());
+    const sender = random() < 0.97 ? this.#sender : other(this.#sender);
+    for (let i = between(0, 3); i > 0; i--) this.#write(other(sender), small());
     for (let i = between(1, 3); i > 0; i--) this.#write(sender, write());
     if (random() < 0.2) this.#write(sender, small());
     if (this.#bytes > MAX_BYTES) this.isOver = true;
   }
 
-  #write(side: number, length: number): void {
+  #write(side: 0 | 1, length: number): void {
     const most = this.#cut === Cut.SEGMENTS
       ? this.#path
       : LARGEST_SEGMENT - (LARGEST_SEGMENT % this.#path);
@@ -103,57 +78,17 @@ class Flow {
     }
   }
 
-  #segment(side: number, length: number, flags: number): void {
-    if (untilRenewed-- === 0) renew();
-    const { address } = packet;
-    const client = side * 4;
-    address.fill(0);
-    address[2] = address[6] = MAPPED;
-    address[client + 3] = this.#host;
-    address[4 - client + 3] = this.#server;
-    packet.protocol = PROTOCOL_TCP;
-    packet.sourcePort = this.#ports[side];
-    packet.destinationPort = this.#ports[1 - side];
-    packet.flags = flags;
-    packet.sequence = this.#sequence[side] | 0;
-    packet.acknowledgement = this.#sequence[1 - side] | 0;
-    packet.payloadStart = between(0, pool.length - length);
-    packet.payloadEnd = packet.payloadStart + length;
-    packet.payloadLength = length;
-    packet.timeMs = timeMs;
-    timeMs += length === 0 ? 1 : 0.5;
-    const verdict = engine.judge(packet);
-    const again = random() < 0.002; // sent again
-    if (again && verdict === INSPECT) engine.judge(packet);
-    if (engine.detection !== null) reasons.push(engine.detection.match.reason);
+  #segment(side: 0 | 1, length: number, flags: number): void {
+    wire.timeMs += 0.5;
+    const verdict = this.#connection.segment(side, flags, length);
+    const { detection } = wire;
+    if (detection !== null) reasons.push(detection.match.reason);
     if (verdict === CLEAN || verdict === BITTORRENT) this.isOver = true;
-    this.#sequence[side] = (this.#sequence[side] + length + ((flags & SYN) !== 0 ? 1 : 0)) | 0;
     this.#bytes += length;
   }
 }
 
-const PING = new TextEncoder().encode("d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe");
-const PONG = new TextEncoder().encode("d1:rd2:id20:jihgfedcba9876543210e1:t2:aa1:y1:re");
-const NODE = 0x0102_0304;
-
-/** A DHT ping and its answer (BEP 5): proof for both ends, which are real. */
-function prove(host: number): void {
-  for (const [from, to, bytes] of [[host, NODE, PING], [NODE, host, PONG]] as const) {
-    packet.bytes = bytes;
-    packet.address.fill(0);
-    packet.address[2] = packet.address[6] = MAPPED;
-    packet.address[3] = from;
-    packet.address[7] = to;
-    packet.protocol = PROTOCOL_UDP;
-    packet.sourcePort = packet.destinationPort = 6881;
-    packet.payloadStart = 0;
-    packet.payloadEnd = packet.payloadLength = bytes.length;
-    packet.timeMs = timeMs;
-    const verdict = engine.judge(packet);
-    if (verdict !== BITTORRENT) throw new Error("the ping was not detected");
-  }
-  packet.bytes = pool;
-}
+const other = (side: 0 | 1) => (1 - side) as 0 | 1;
 
 /** All flows of a host, in turns, until the engine has let them go. */
 function run(flows: readonly Flow[]): void {
@@ -183,6 +118,9 @@ const SETTINGS: readonly (Setting & { readonly share: number })[] = [
   { name: "torrents too, joined", servers: 5, isProven: true, isJoined: true, share: 0.25 },
 ];
 
+/** Runs with seeds next to each other share no shape's. */
+const SEEDS_APART = 1009;
+
 let hosts = 0;
 
 function runSetting(
@@ -198,12 +136,13 @@ function runSetting(
   let detections = 0;
   for (const [shapeName, shape] of shapes) {
     seed(seedOfRun + SHAPES.findIndex(([name]) => name === shapeName));
-    renew();
-    engine = new Engine({ policy: CAPTURE_POLICY });
+    wire.clear();
     reasons = [];
     for (let i = 0; i < each; i++) {
       const host = 0x0a00_0000 | (hosts++ & 0xff_ffff);
-      if (isProven) prove(host);
+      wire.timeMs += 1000;
+      if (isProven) proves(wire, host);
+      if (isProven) blocks(wire, host);
       run(
         Array.from(
           { length: servers },
@@ -234,7 +173,8 @@ function runSetting(
 export function runDataPhases(flows: number, seedOfRun: number, only: string): number {
   return SETTINGS.reduce(
     (sum, setting, i) =>
-      sum + runSetting(setting, flows * setting.share, seedOfRun + i * SHAPES.length, only),
+      sum +
+      runSetting(setting, flows * setting.share, seedOfRun * SEEDS_APART + i * SHAPES.length, only),
     0,
   );
 }

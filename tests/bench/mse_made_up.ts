@@ -1,0 +1,177 @@
+/**
+ * Programs that nobody has recorded, made up to come as near to MSE as a protocol of another purpose
+ * may: keys behind padding as MSE's, or any opening of that size, then small messages whose lengths a
+ * cipher without authentication leaves as they are. For `mse_lists.ts`.
+ */
+import { inTheClear, list, type Messages, type Program, times } from "./mse_program.ts";
+import { between, oneOf, random } from "./mse_random.ts";
+
+/** Padded keys and padded third and fourth messages, MSE's own lengths, for each flow anew. */
+const padded = (): Messages => [
+  between(96, 608),
+  -between(96, 608),
+  between(56, 568),
+  -between(14, 526),
+];
+
+/** So many messages, `of` a conversation, behind padding. */
+const behindPadding = (least: number, most: number, of: () => Messages) => () => () => [
+  ...padded(),
+  ...times(between(least, most), of),
+];
+
+const few = () => between(3, 10);
+
+/** Tags shorter than any in use: what one sends is so much longer. */
+function shell(tag: number): () => () => Messages {
+  return behindPadding(5, 40, () =>
+    oneOf([
+      [1 + tag, -(1 + tag)],
+      [1 + tag, -(1 + tag)],
+      [1 + tag, -(between(2, 3000) + tag)],
+      [between(2, 80) + tag, -(between(1, 80) + tag)],
+    ]));
+}
+
+/** Lengths of every message are the program's, the same for each server, in one order. */
+function script(): () => Messages {
+  const turns = Array.from({ length: between(6, 16) }, (_, turn) => {
+    const length = turn > 3 && random() < 0.2 ? between(1300, 20_000) : between(2, 130);
+    return (turn & 1) === 0 ? length : -length;
+  });
+  return () => [...padded(), ...turns, ...turns];
+}
+
+/** Files in blocks of 16 KiB behind a header, asked for one by one or some ahead. */
+function synchronizer(requests: () => number): () => () => Messages {
+  return () => {
+    const request = requests();
+    const header = oneOf([4, 5, 6, 8, 9, 10, 11, 12, 14, 15, 16, 17, 20, 21, 24, 28, 32, 40]);
+    const acknowledgement = between(4, 20);
+    const ahead = between(1, 6);
+    const block = () => [-(16_384 + header)];
+    return () => [
+      ...padded(),
+      between(20, 120),
+      -between(20, 120),
+      ahead * request,
+      ...times(between(5, 70), () => [
+        ...block(),
+        ...(random() < 0.3 ? [acknowledgement] : []),
+        request,
+      ]),
+    ];
+  };
+}
+
+export const MADE_UP: readonly Program[] = [
+  {
+    name: "any small messages behind padded keys",
+    servers: few,
+    start: behindPadding(5, 40, () => [between(1, 120), -between(1, 120)]),
+  },
+  {
+    name: "headers and bodies behind padded keys, list",
+    servers: list,
+    start: behindPadding(1, 12, () => [
+      inTheClear(),
+      -inTheClear(),
+      ...(random() < 0.5 ? [] : [-between(1500, 6000)]),
+    ]),
+  },
+  {
+    name: "chat of 5, 9, 13 and 17 bytes behind padded keys",
+    servers: few,
+    start: behindPadding(5, 40, () => {
+      const length = () => oneOf([5, 9, 13, 14, 17, 34]);
+      return random() < 0.15 ? [length(), -between(1200, 20_000)] : [length(), -length()];
+    }),
+  },
+  { name: "a script of fixed lengths behind padded keys", servers: few, start: script },
+  { name: "shell with tags of 4 bytes behind padded keys", servers: few, start: shell(4) },
+  { name: "shell with tags of 8 bytes behind padded keys", servers: few, start: shell(8) },
+  {
+    name: "Modbus over a stream cipher, padded keys",
+    servers: few,
+    start: behindPadding(5, 40, () => oneOf([[12, -(9 + 2 * between(1, 60))], [12, -12], [8, -9]])),
+  },
+  {
+    name: "AMQP over a stream cipher, padded keys",
+    servers: few,
+    start: behindPadding(5, 40, () =>
+      oneOf([
+        [between(40, 90) + 22 + between(8, 4000), -21],
+        [8, -8],
+        [between(20, 60), -between(12, 40)],
+      ])),
+  },
+  {
+    name: "Redis over a stream cipher, padded keys",
+    servers: few,
+    start: behindPadding(
+      5,
+      40,
+      () => [oneOf([14, between(22, 120)]), -oneOf([4, 5, 7, 11, 30, between(6, 6000)])],
+    ),
+  },
+  {
+    name: "SOCKS and TLS in a stream cipher, padded keys",
+    servers: list,
+    start: behindPadding(1, 1, () => [
+      3,
+      -2,
+      oneOf([10, 22, between(12, 60)]),
+      -10,
+      517,
+      -between(1200, 5000),
+      oneOf([64, 80, 126]),
+      -between(51, 300),
+      ...times(between(1, 4), () => [between(60, 600), -between(200, 20_000)]),
+    ]),
+  },
+  {
+    name: "obfs3 (Tor inside)",
+    servers: list,
+    start: () => () => [
+      192 + between(0, 416),
+      -(192 + between(0, 416)),
+      between(0, 400) + 32 + 517,
+      -(between(0, 400) + 32 + between(900, 3000)),
+      between(80, 200),
+      -between(51, 300),
+      ...times(between(1, 9), () => [22 + 514 * between(1, 2), -(22 + 514 * between(1, 8))]),
+    ],
+  },
+  {
+    name: "WebSocket chat through old Shadowsocks (stream cipher)",
+    servers: list,
+    start: () => () => [
+      16 + between(7, 60) + between(180, 520),
+      -(16 + between(129, 420)),
+      ...times(between(5, 40), () => [
+        6 + between(1, 120),
+        -(2 + oneOf([between(1, 120), between(1, 5000)])),
+      ]),
+    ],
+  },
+  {
+    name: "Minecraft (AES-CFB8), joined",
+    servers: few,
+    isJoined: true,
+    start: () => () =>
+      times(120, () => [
+        oneOf([28, 28, 36, 12, 4, 4, 11, 17, between(5, 60)]),
+        -oneOf([12, 15, 11, between(4, 200), between(4, 3000), between(2000, 40_000)]),
+      ]),
+  },
+  {
+    name: "blocks of 16 KiB, any request, padded keys",
+    servers: few,
+    start: synchronizer(() => between(5, 60)),
+  },
+  {
+    name: "blocks of 16 KiB, requests of 17, padded keys",
+    servers: few,
+    start: synchronizer(() => 17),
+  },
+];

@@ -1,0 +1,27 @@
+/** What a conversation of another program is to `mse_lists.ts`. */
+import { between, random } from "./mse_random.ts";
+
+/** Lengths of messages: positive from who opens, negative from who answers. */
+export type Messages = number[];
+
+export interface Program {
+  readonly name: string;
+  /** Endpoints that it calls at once. */
+  readonly servers: () => number;
+  /** Settles what is the same for all of its flows, and gives each flow's messages. */
+  readonly start: () => () => Messages;
+  /** The flows are older than the blocker. */
+  readonly isJoined?: boolean;
+}
+
+export function times(count: number, of: () => Messages): Messages {
+  const all: Messages = [];
+  for (let i = 0; i < count; i++) all.push(...of());
+  return all;
+}
+
+/** Servers of a list that is tried at once. */
+export const list = (): number => between(4, 50);
+
+/** A message as long as it is, most of them small. */
+export const inTheClear = (): number => random() < 0.7 ? between(2, 120) : between(2, 600);

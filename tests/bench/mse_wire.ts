@@ -1,0 +1,158 @@
+/**
+ * What the benches of `deno task bench:mse` send through an engine: connections of random bytes, whose
+ * lengths alone are told, and datagrams; over IPv4, with a clock of their own.
+ */
+import { type Detection, Engine, INSPECT, type Verdict } from "../../src/engine/engine.ts";
+import { HostEvidence } from "../../src/engine/host_evidence.ts";
+import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
+import {
+  ACK,
+  MAPPED,
+  Packet,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  PSH,
+  SYN,
+} from "../../src/packet/packet.ts";
+import { between, fill, random } from "./mse_random.ts";
+
+/** Segment sizes of paths: Ethernet with and without options, PPPoE, tunnels. */
+export const PATHS: readonly number[] = [1200, 1250, 1360, 1380, 1400, 1420, 1440, 1448, 1460];
+/** Packets that are cut from one pool of random bytes. */
+const RENEWED_AFTER = 5_000;
+
+/** An IPv4 address, as a number, and a port. */
+export interface End {
+  readonly address: number;
+  readonly port: number;
+}
+
+/** An engine, with all that reaches it. */
+export class Wire {
+  timeMs = 1_700_000_000_000;
+  /** What the engine knows of hosts. */
+  readonly evidence = new HostEvidence();
+  #engine = this.#newEngine();
+  readonly #packet = new Packet();
+  readonly #pool = new Uint8Array(1 << 18);
+  #untilRenewed = 0;
+
+  constructor() {
+    this.#packet.family = 4;
+    this.#packet.address[2] = this.#packet.address[6] = MAPPED;
+  }
+
+  /** Begins anew, with an engine that knows nothing. */
+  clear(): void {
+    this.evidence.clear();
+    this.#engine = this.#newEngine();
+    this.#untilRenewed = 0;
+  }
+
+  #newEngine(): Engine {
+    return new Engine({ policy: CAPTURE_POLICY, evidence: this.evidence });
+  }
+
+  /** What the last packet was found to be. */
+  get detection(): Detection | null {
+    return this.#engine.detection;
+  }
+
+  /** A segment of random bytes. */
+  segment(
+    from: End,
+    to: End,
+    flags: number,
+    length: number,
+    sequence: number,
+    acknowledgement: number,
+  ): Verdict {
+    const pool = this.#pool;
+    if (this.#untilRenewed-- === 0) {
+      fill(pool);
+      this.#untilRenewed = RENEWED_AFTER;
+    }
+    const packet = this.#packet;
+    packet.protocol = PROTOCOL_TCP;
+    packet.flags = flags;
+    packet.sequence = sequence | 0;
+    packet.acknowledgement = acknowledgement | 0;
+    const start = between(0, pool.length - length);
+    return this.#judge(from, to, pool, start, length);
+  }
+
+  datagram(from: End, to: End, bytes: Uint8Array): Verdict {
+    this.#packet.protocol = PROTOCOL_UDP;
+    return this.#judge(from, to, bytes, 0, bytes.length);
+  }
+
+  #judge(from: End, to: End, bytes: Uint8Array, start: number, length: number): Verdict {
+    const packet = this.#packet;
+    packet.address[3] = from.address;
+    packet.address[7] = to.address;
+    packet.sourcePort = from.port;
+    packet.destinationPort = to.port;
+    packet.bytes = bytes;
+    packet.payloadStart = start;
+    packet.payloadEnd = start + length;
+    packet.payloadLength = length;
+    packet.timeMs = this.timeMs;
+    return this.#engine.judge(packet);
+  }
+}
+
+/** How often a segment is sent again. */
+const SENT_AGAIN = 0.002;
+
+/** A TCP connection; side 0 opens it. */
+export class Connection {
+  readonly #wire: Wire;
+  readonly #ends: readonly [End, End];
+  readonly #sequence = [between(0, 0x7fff_ffff), between(0, 0x7fff_ffff) | 0x8000_0000];
+  /** What each side acknowledges: where it reads late, not all that was sent. */
+  readonly #acknowledged: number[];
+  readonly #readsLate: number;
+
+  /** @param readsLate how often a side speaks before it has got the other's last segment */
+  constructor(wire: Wire, ends: readonly [End, End], readsLate = 0) {
+    this.#wire = wire;
+    this.#ends = ends;
+    this.#acknowledged = [...this.#sequence];
+    this.#readsLate = readsLate;
+  }
+
+  /** SYN and SYN-ACK. */
+  open(): this {
+    this.segment(0, SYN, 0);
+    this.segment(1, SYN | ACK, 0);
+    return this;
+  }
+
+  /** Sends new bytes of a side; what the engine says of them. */
+  segment(side: 0 | 1, flags: number, length: number): Verdict {
+    const other = 1 - side as 0 | 1;
+    const sequence = this.#sequence;
+    if (this.#readsLate === 0 || random() >= this.#readsLate) {
+      this.#acknowledged[other] = sequence[other];
+    }
+    const [from, to] = [this.#ends[side], this.#ends[other]];
+    const first = sequence[side];
+    const acknowledged = this.#acknowledged[other];
+    const verdict = this.#wire.segment(from, to, flags, length, first, acknowledged);
+    if (length > 0 && this.#wire.detection === null && random() < SENT_AGAIN) {
+      this.#wire.segment(from, to, flags, length, first, acknowledged);
+    }
+    sequence[side] = (first + length + ((flags & SYN) !== 0 ? 1 : 0)) | 0;
+    return verdict;
+  }
+
+  /** A write, in segments of a path; what the engine says of the last that it looks at. */
+  write(side: 0 | 1, length: number, path: number): Verdict {
+    let left = length;
+    let verdict: Verdict = INSPECT;
+    for (; left > path && verdict === INSPECT; left -= path) {
+      verdict = this.segment(side, ACK, path);
+    }
+    return verdict === INSPECT ? this.segment(side, ACK | PSH, left) : verdict;
+  }
+}
