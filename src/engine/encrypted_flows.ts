@@ -218,8 +218,12 @@ export class EncryptedFlows {
     return true;
   }
 
-  /** Follows turns and lengths, and decides as early as they allow. */
-  observe(direction: number, packet: Packet, isNew: boolean): Outcome {
+  /**
+   * Follows turns and lengths, and decides as early as they allow.
+   *
+   * @param newBytes by which the direction's stream has come further
+   */
+  observe(direction: number, packet: Packet, newBytes: number): Outcome {
     if (this.isRuledOut()) {
       this.letGo(direction, packet);
       return WAIT;
@@ -233,9 +237,9 @@ export class EncryptedFlows {
       return this.#finding.set(PLAINTEXT_PAYLOAD, bytes, handshake, payloadEnd);
     }
     const hadData = this.#flow.hasLength(DATA_SEEN);
-    if (isNew && !this.#flow.has(MID_STREAM)) this.#followBeginning(direction, packet);
+    if (newBytes > 0 && !this.#flow.has(MID_STREAM)) this.#followBeginning(direction, packet);
     if (!hadData && this.#flow.hasLength(DATA_SEEN)) this.#blocks.beginData();
-    if (isNew && this.#mayHaveRhythm()) {
+    if (newBytes > 0 && this.#mayHaveRhythm()) {
       const outcome = this.#listen(direction, packet);
       if (outcome !== WAIT) return outcome;
     }

@@ -68,11 +68,15 @@ export function mayHaveOvertaken(offset: number): boolean {
   return offset > 0 && offset < MAX_OVERTAKEN;
 }
 
-/** Counts the segment's bytes; true when any of them are new. */
-export function advance(flow: FlowRecord, direction: number, end: number): boolean {
-  const isNew = ((end - flow.next(direction)) | 0) > 0;
-  if (isNew) flow.setNext(direction, end);
-  return isNew;
+/**
+ * The stream has come to `end`, where a segment ends. How many bytes of it are new: more than the
+ * segment has when one before it is missing, fewer when its beginning was sent before.
+ */
+export function advance(flow: FlowRecord, direction: number, end: number): number {
+  const more = (end - flow.next(direction)) | 0;
+  if (more <= 0) return 0;
+  flow.setNext(direction, end);
+  return more;
 }
 
 /** Notes a packet with payload, and whether its sender has got what the other end sent. */

@@ -95,7 +95,7 @@ export class TcpInspector {
     if (offset !== 0 && flow.packets(direction) === 0) {
       offset = this.#placeFirst(direction, packet, sequence, offset);
     }
-    let isNew = advance(flow, direction, (sequence + payloadLength) | 0);
+    let newBytes = advance(flow, direction, (sequence + payloadLength) | 0);
     flow.count(direction, payloadLength);
     noteSender(flow, direction, packet);
 
@@ -115,11 +115,11 @@ export class TcpInspector {
       outcome = this.#inspectCopy(direction, packet, sequence);
     }
     if (outcome === FOUND) return FOUND;
-    if (isNew) this.#endAnsweredLine(direction, packet);
+    if (newBytes > 0) this.#endAnsweredLine(direction, packet);
     if (offset <= 0 && flow.packets(direction) > 1 && this.#beginsAnew(direction, packet)) {
       flow.setPeeled(direction, 0);
       setBeginning(flow, direction, sequence);
-      isNew = advance(flow, direction, (sequence + payloadLength) | 0);
+      newBytes = advance(flow, direction, (sequence + payloadLength) | 0);
     }
     const place = (offset - flow.peeled(direction)) | 0;
     if (
@@ -128,7 +128,7 @@ export class TcpInspector {
     ) {
       return this.#finding.set(HIDDEN_HANDSHAKE, bytes, payloadStart, payloadEnd);
     }
-    if (this.#encrypted.observe(direction, packet, isNew) === FOUND) return FOUND;
+    if (this.#encrypted.observe(direction, packet, newBytes) === FOUND) return FOUND;
     if (flow.has(MEASURING * 3) && this.#encrypted.isRuledOut()) {
       if (flow.has(MEASURING)) this.#setJudged(0);
       if (flow.has(MEASURING << 1)) this.#setJudged(1);
