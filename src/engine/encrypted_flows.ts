@@ -32,11 +32,15 @@ import {
   bitsOf,
   isEnough,
   isInStep,
+  isPace,
+  isPaceOfHost,
+  isPaceOfSwarm,
   LEAST,
 } from "./mse_table.ts";
 import { type FoundMatch, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { encryptedMayWait } from "./release.ts";
+import { RequestPace } from "./request_pace.ts";
 import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
 import { DESTINATION_END, type Senders, SOURCE_END } from "./sender.ts";
 import { streamEnd } from "./stream_space.ts";
@@ -125,6 +129,7 @@ export class EncryptedFlows {
   readonly #evidence: HostEvidence;
   readonly #finding: FoundMatch;
   readonly #requests: RequestRhythm;
+  readonly #pace: RequestPace;
   readonly #blocks: BlockRhythm;
   #policy: EnginePolicy;
 
@@ -140,6 +145,7 @@ export class EncryptedFlows {
     this.#evidence = evidence;
     this.#finding = finding;
     this.#requests = new RequestRhythm(flow);
+    this.#pace = new RequestPace(flow);
     this.#blocks = new BlockRhythm(flow);
     this.#policy = policy;
   }
@@ -240,7 +246,7 @@ export class EncryptedFlows {
     if (newBytes > 0 && !this.#flow.has(MID_STREAM)) this.#followBeginning(direction, packet);
     if (!hadData && this.#flow.hasLength(DATA_SEEN)) this.#blocks.beginData();
     if (newBytes > 0 && this.#mayHaveRhythm()) {
-      const outcome = this.#listen(direction, packet);
+      const outcome = this.#listen(direction, packet, newBytes);
       if (outcome !== WAIT) return outcome;
     }
     if (!this.#isShaped() || !this.#isStrictWith(packet)) return WAIT;
@@ -325,7 +331,7 @@ export class EncryptedFlows {
    * the blocker: an SSH stream, or a TLS stream joined within a record, is as random in both
    * directions, and a host that torrents has those too.
    */
-  #listen(direction: number, packet: Packet): Outcome {
+  #listen(direction: number, packet: Packet, newBytes: number): Outcome {
     const { bytes, payloadStart, payloadEnd } = packet;
     const isMidStream = this.#flow.has(MID_STREAM);
     if (isMidStream && isTlsRecord(bytes, payloadStart, payloadEnd)) {
@@ -343,6 +349,10 @@ export class EncryptedFlows {
       return this.#found(BLOCKS, packet, DESTINATION);
     }
     if (!isMidStream) return this.#decideByBeginning(direction, packet);
+    if (this.#pace.observe(direction, packet, newBytes)) {
+      const outcome = this.#decideByPace(direction, packet);
+      if (outcome !== WAIT) return outcome;
+    }
     // Who asks for pieces is the host, whichever side opened the connection.
     const agrees = this.#requests.hasHaves && (this.#requests.isSomewhatAligned || blocks > 0);
     if (rhythm !== NO_RHYTHM && agrees) {
@@ -380,6 +390,15 @@ export class EncryptedFlows {
       evidence.isNamed(address, initiator, address, responder, port, timeMs)
     ) return this.#found(NAMED, packet, initiator);
     return WAIT;
+  }
+
+  /** Requests of a flow older than the blocker that keep pace with its blocks. */
+  #decideByPace(direction: number, packet: Packet): Outcome {
+    if (isPace(this.#pace)) return this.#found(REQUESTS_AND_PIECES, packet, SOURCE);
+    if (!isPaceOfSwarm(this.#pace)) return WAIT;
+    return this.#hasEvidence(direction, packet, SOURCE, isPaceOfHost(this.#pace))
+      ? this.#found(SWARM, packet, SOURCE)
+      : WAIT;
   }
 
   /** Blocks of a flow older than the blocker, beside what its host did. */

@@ -96,6 +96,15 @@ const LENGTHS = 29;
 const READINGS = 30;
 /** Encrypted, by direction: counts of short segments, packed. Request rhythm; flow. */
 const RHYTHM = 32;
+/**
+ * Joined in the middle: what was acknowledged when requests began to be counted, counts of them, how
+ * far apart blocks and requests were, kinds of messages (`request_pace.ts`). They stand where other
+ * flows have what their beginnings show: turns and readings. Request pace; flow.
+ */
+const PACE_MARK = TURN;
+const PACE_COUNTS = TURN_BYTES;
+const PACE_SPAN = READINGS;
+const PACE_KINDS = READINGS + 1;
 /** Encrypted: ends of writes in the stream of who sends more. Block rhythm; flow. */
 const REFERENCE_MARK = 34;
 const END_MARK = 35;
@@ -375,6 +384,31 @@ export class FlowRecord {
   }
   set requestMark(sequence: number) {
     this.words[this.at + REQUEST_MARK] = sequence;
+  }
+
+  get paceMark(): number {
+    return this.words[this.at + PACE_MARK];
+  }
+  set paceMark(sequence: number) {
+    this.words[this.at + PACE_MARK] = sequence;
+  }
+  get paceCounts(): number {
+    return this.words[this.at + PACE_COUNTS];
+  }
+  set paceCounts(counts: number) {
+    this.words[this.at + PACE_COUNTS] = counts;
+  }
+  get paceSpan(): number {
+    return this.words[this.at + PACE_SPAN];
+  }
+  set paceSpan(span: number) {
+    this.words[this.at + PACE_SPAN] = span;
+  }
+  get paceKinds(): number {
+    return this.words[this.at + PACE_KINDS];
+  }
+  set paceKinds(kinds: number) {
+    this.words[this.at + PACE_KINDS] = kinds;
   }
 
   rhythm(direction: number): number {

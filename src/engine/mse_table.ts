@@ -160,6 +160,34 @@ export function areBlocksOfHost(
     (chunks >= MOST_CHUNKS && hasHaves);
 }
 
+/**
+ * Flows that were joined in the middle, by requests that keep pace with blocks: messages in pace less
+ * others, and kinds of them (`request_pace.ts`). Of small messages of any length, with as many blocks
+ * behind them as one likes, one in eight is in pace by chance; a program
+ * of three constant lengths has three kinds.
+ */
+interface Pace {
+  readonly inPace: number;
+  readonly kinds: number;
+  /** One was too short for authenticated encryption. */
+  readonly isBare: boolean;
+}
+
+/** Whether requests decide by themselves. */
+export function isPace({ inPace, kinds, isBare }: Pace): boolean {
+  return inPace >= 10 && kinds >= (isBare ? 5 : 6);
+}
+
+/** Whether they do beside evidence of the host. */
+export function isPaceOfHost({ inPace, kinds, isBare }: Pace): boolean {
+  return inPace >= 8 && kinds >= (isBare ? 4 : 5);
+}
+
+/** Whether they do where several flows of a host have as much. */
+export function isPaceOfSwarm({ inPace, kinds }: Pace): boolean {
+  return inPace >= 5 && kinds >= 4;
+}
+
 /** Whether they do where several flows of a host have as much; screens of 12 000 bytes are chunks too. */
 export function areBlocksOfSwarm(blocks: number, chunks: number, hasHaves: boolean): boolean {
   return blocks >= BLOCKS_ALONE - 2 || (chunks >= MOST_CHUNKS && hasHaves);
