@@ -1,5 +1,7 @@
 import { type Packet, PSH } from "../packet/packet.ts";
 import {
+  ALONE,
+  ALONE_MASK,
   ANSWERED,
   BEGUN,
   BEGUN_MASK,
@@ -15,6 +17,7 @@ import {
   HELLO_A,
   HELLO_B,
   MARKED,
+  MID_STREAM,
   SENDER,
 } from "./flow_record.ts";
 
@@ -42,6 +45,8 @@ const LONGEST = 1460;
 const CHUNK = 3000;
 /** What is left of its quota of 20 000 bytes after six of them. */
 const QUOTA = 2000;
+/** So many chunks by themselves, with segments of the path's size before their rest, are no chance. */
+const MIN_ALONE = 4;
 /** Segments of a multiple of this are messages of a constant size, some of them joined on the way. */
 const CONSTANT = 500;
 
@@ -111,6 +116,18 @@ export class BlockRhythm {
   /** Writes of {@link CHUNK} bytes, less those elsewhere. */
   get chunks(): number {
     return ((this.#flow.encryption >> CHUNKS) & CHUNKS_MASK) - CHUNKS_AT_FIRST;
+  }
+
+  /**
+   * Whether some of them were a write by themselves in a flow that was joined in the middle: of larger
+   * writes of a constant size, screens of 12 000 bytes say, some are too long by whole chunks.
+   */
+  get areAlone(): boolean {
+    return this.#flow.has(MID_STREAM) && this.#alone >= MIN_ALONE;
+  }
+
+  get #alone(): number {
+    return (this.#flow.lengths >> ALONE) & ALONE_MASK;
   }
 
   /** Data begins: what was written before it is no debt. */
@@ -183,6 +200,10 @@ export class BlockRhythm {
     const begun = flow.encryption >>> BEGUN;
     const rest = (begun + length) % CHUNK;
     flow.encryption &= ~(BEGUN_MASK << BEGUN);
+    const path = flow.longestSegment;
+    const isAlone = length === CHUNK ||
+      (begun + length === CHUNK && begun === CHUNK - CHUNK % path);
+    if (isWriteEnd && isAlone && flow.has(MID_STREAM)) this.#countAlone();
     if (isWriteEnd && length === CHUNK) {
       this.#add(CHUNKS, CHUNKS_MASK, 1);
       return true;
@@ -199,6 +220,11 @@ export class BlockRhythm {
     if (isChunk) this.#add(CHUNKS, CHUNKS_MASK, 1);
     else if (begun === 0 || rest !== QUOTA) this.#add(CHUNKS, CHUNKS_MASK, -CHUNK_PENALTY);
     return isChunk;
+  }
+
+  #countAlone(): void {
+    const flow = this.#flow;
+    if (this.#alone < ALONE_MASK) flow.lengths += 1 << ALONE;
   }
 
   #add(shift: number, mask: number, by: number): void {

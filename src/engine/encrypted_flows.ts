@@ -411,7 +411,8 @@ export class EncryptedFlows {
     const { chunks } = this.#blocks;
     const { hasHaves } = this.#requests;
     const isSome = areBlocksOfHost(blocks, hasHeader, chunks, hasHaves);
-    if (!isSome && !areBlocksOfSwarm(blocks, chunks, hasHaves)) return WAIT;
+    const areChunks = hasHaves || this.#blocks.areAlone;
+    if (!isSome && !areBlocksOfSwarm(blocks, chunks, areChunks)) return WAIT;
     return this.#hasEvidence(direction, packet, DESTINATION, isSome)
       ? this.#found(SWARM_BLOCKS, packet, DESTINATION)
       : WAIT;

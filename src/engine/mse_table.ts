@@ -163,8 +163,8 @@ export function areBlocksOfHost(
 /**
  * Flows that were joined in the middle, by requests that keep pace with blocks: messages in pace less
  * others, and kinds of them (`request_pace.ts`). Of small messages of any length, with as many blocks
- * behind them as one likes, one in eight is in pace by chance; a program
- * of three constant lengths has three kinds.
+ * behind them as one likes, one in eight is in pace by chance; a program of three constant lengths has
+ * three kinds.
  */
 interface Pace {
   readonly inPace: number;
@@ -188,7 +188,10 @@ export function isPaceOfSwarm({ inPace, kinds }: Pace): boolean {
   return inPace >= 5 && kinds >= 4;
 }
 
-/** Whether they do where several flows of a host have as much; screens of 12 000 bytes are chunks too. */
-export function areBlocksOfSwarm(blocks: number, chunks: number, hasHaves: boolean): boolean {
-  return blocks >= BLOCKS_ALONE - 2 || (chunks >= MOST_CHUNKS && hasHaves);
+/**
+ * Whether they do where several flows of a host have as much. Screens of 12 000 bytes are chunks too:
+ * a `have`'s length, or chunks by themselves, must have been seen.
+ */
+export function areBlocksOfSwarm(blocks: number, chunks: number, areChunks: boolean): boolean {
+  return blocks >= BLOCKS_ALONE - 2 || (chunks >= MOST_CHUNKS && areChunks);
 }

@@ -83,3 +83,22 @@ Deno.test("joined: requests at blocks' ends are an agreement once a block", () =
   ask(test);
   assert.deepEqual(test.found, ["mse strong"]);
 });
+
+Deno.test("joined: libtransmission's writes of 3000 in three flows, whose haves go with requests", () => {
+  const chunks = `${"<3000 ".repeat(8)}>311`;
+  for (
+    const [text, isFound] of [[chunks, true], ["<12000 >311", false], [
+      "<6000 >311",
+      false,
+    ]] as const
+  ) {
+    const test = new TestEngine();
+    for (const peer of [2, 3, 4]) {
+      const ends = [`10.0.0.1:4000${peer}`, `198.18.${peer}.1:2000${peer}`];
+      const flow = new Conversation(test, "tcp", ends[0], ends[1]);
+      play(flow, "<20000 >140", 1);
+      play(flow, text, 20);
+    }
+    assert.equal(test.found.length > 0, isFound, text);
+  }
+});
