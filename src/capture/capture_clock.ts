@@ -7,6 +7,11 @@ const LONGEST_STEP_MS = 3_600_000;
 /** Times that a calendar has; pcapng can write others. */
 const LAST_MS = Date.UTC(9999, 11, 31);
 
+/** What has a time in milliseconds: a frame as recorded, a packet as the engine counts. */
+interface Timed {
+  timeMs: number;
+}
+
 /**
  * The engine's clock for a capture. It does not go back, and no single frame moves it far: the times
  * of merged recordings do go back, some cards stamp a frame with 1970 or with the year 2106, and a
@@ -23,32 +28,42 @@ export class CaptureClock {
   #lastMs = NaN;
   #leapMs = NaN;
 
-  /** The engine's time for a frame recorded at `timeMs`, whatever that is. */
-  advance(timeMs: number): number {
-    if (Number.isNaN(this.#lastMs)) return this.#begin(timeMs);
-    if (isNear(timeMs, this.#lastMs)) {
-      this.#leapMs = NaN;
-    } else if (isNear(timeMs, this.#leapMs)) {
-      const step = this.#leapMs - this.#lastMs;
-      this.#nowMs += step > 0 ? Math.min(step, LONGEST_STEP_MS) : 0;
-      this.#offsetMs = this.#nowMs - this.#leapMs;
-      this.#leapMs = NaN;
-    } else {
-      this.#leapMs = timeMs;
-      return this.#nowMs;
+  /**
+   * Gives the packet the engine's time for its frame, whatever that says. Both are handed over whole: a
+   * number with a fraction that goes from one function to another is an allocation, for each packet.
+   */
+  stamp(packet: Timed, frame: Readonly<Timed>): void {
+    const { timeMs } = frame;
+    const step = timeMs - this.#lastMs;
+    if (step >= -OUT_OF_ORDER_MS && step <= SILENCE_MS) this.#leapMs = NaN;
+    else if (!this.#isBelieved(timeMs)) {
+      packet.timeMs = this.#nowMs;
+      return;
     }
     this.#lastMs = timeMs;
     const now = timeMs + this.#offsetMs;
     if (now > this.#nowMs) this.#nowMs = now;
     else if (this.#nowMs - now > OUT_OF_ORDER_MS) this.#offsetMs = this.#nowMs - timeMs; // by steps
-    return this.#nowMs;
+    packet.timeMs = this.#nowMs;
   }
 
-  #begin(timeMs: number): number {
-    const start = timeMs >= 0 ? Math.min(timeMs, LAST_MS) : 0; // NaN too
-    this.#lastMs = timeMs;
-    this.#offsetMs = start - timeMs;
-    return this.#nowMs = start;
+  /** Whether a time that is not near the last one is where the frame before leapt, or is the first. */
+  #isBelieved(timeMs: number): boolean {
+    if (Number.isNaN(this.#lastMs)) {
+      const start = timeMs >= 0 ? Math.min(timeMs, LAST_MS) : 0; // NaN too
+      this.#offsetMs = start - timeMs;
+      this.#nowMs = start;
+      return true;
+    }
+    if (!isNear(timeMs, this.#leapMs)) {
+      this.#leapMs = timeMs;
+      return false;
+    }
+    const step = this.#leapMs - this.#lastMs;
+    this.#nowMs += step > 0 ? Math.min(step, LONGEST_STEP_MS) : 0;
+    this.#offsetMs = this.#nowMs - this.#leapMs;
+    this.#leapMs = NaN;
+    return true;
   }
 }
 

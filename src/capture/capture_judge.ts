@@ -71,7 +71,7 @@ export class CaptureJudge {
     const { packet } = this;
     this.bytes += reader.end - reader.start;
     if (reader.wireLength > reader.end - reader.start) this.cutFrames++;
-    packet.timeMs = this.#clock.advance(reader.timeMs);
+    this.#clock.stamp(packet, reader);
     this.hasPacket = parseFrame(packet, reader.bytes, reader.start, reader.end, reader.linkType);
     if (this.hasPacket) {
       this.#engine.judge(packet);

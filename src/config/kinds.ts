@@ -2,8 +2,8 @@
  * The kinds of values that options have: how a value is read from a flag or variable (text) and
  * from the TOML file (typed), what is allowed, and how it is written.
  */
-import { isIP } from "node:net";
 import * as v from "valibot";
+import { parseAddress } from "../packet/address.ts";
 
 export interface Kind<T> {
   /** Reads text, or a value of the TOML file. */
@@ -287,8 +287,9 @@ export const NETWORK: Entry<string> = {
   placeholder: "<networks>",
 };
 
+/** No zone: that names an interface. Not by `node:net`, which is 5 ms of every start. */
 function isAddress(text: string): boolean {
-  return isIP(text) !== 0 && !text.includes("%"); // a zone names an interface, not an address
+  return parseAddress(text) !== null;
 }
 
 function isNetwork(text: string): boolean {

@@ -68,9 +68,13 @@ function isBare(lengths: number): boolean {
 }
 
 /** Sum of all facts, by the word of lengths' low bits. */
-const WORTH_OF = Uint8Array.from({ length: 2048 }, (_, facts) => {
-  return WORTH.reduce((sum, [fact, bits]) => sum + ((facts & fact) !== 0 ? bits : 0), 0);
-});
+const WORTH_OF = new Uint8Array(2048);
+for (const [fact, bits] of WORTH) {
+  // All words with the fact, one after the other: a closure for each would be a sixth of a start.
+  for (let facts = fact; facts < WORTH_OF.length; facts = (facts + 1) | fact) {
+    WORTH_OF[facts] += bits;
+  }
+}
 
 /** What is known of a flow besides what it shows by itself. */
 export type Besides = "nothing" | "several" | "host" | "named";

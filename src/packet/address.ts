@@ -1,4 +1,5 @@
-import { MAPPED } from "./packet.ts";
+/** `::ffff:0:0/96`, the third word of an IPv4-mapped address. */
+export const MAPPED = 0x0000_ffff;
 
 /** Text of the address in four words from `at`: dotted for IPv4, RFC 5952 for IPv6. */
 export function formatAddress(words: Int32Array, at: number): string {
@@ -65,22 +66,23 @@ function parseIpv4(text: string): number | null {
 function parseIpv6(text: string): number[] | null {
   const halves = text.split("::");
   if (halves.length > 2) return null;
-  const left = parseGroups(halves[0]);
-  const right = halves.length === 2 ? parseGroups(halves[1]) : [];
+  const isOne = halves.length === 1;
+  const left = parseGroups(halves[0], isOne);
+  const right = isOne ? [] : parseGroups(halves[1], true);
   if (left === null || right === null) return null;
   const missing = 8 - left.length - right.length;
-  if (halves.length === 2 ? missing < 1 : missing !== 0) return null;
+  if (isOne ? missing !== 0 : missing < 1) return null;
   return [...left, ...new Array(missing).fill(0), ...right];
 }
 
-/** Groups of hexadecimal digits, the last of which may be a dotted IPv4 address. */
-function parseGroups(text: string): number[] | null {
+/** Groups of hexadecimal digits, the last of which may be a dotted IPv4 address at the end. */
+function parseGroups(text: string, isEnd: boolean): number[] | null {
   if (text === "") return [];
   const groups: number[] = [];
   const parts = text.split(":");
   for (const [index, part] of parts.entries()) {
     if (part.includes(".")) {
-      const word = index === parts.length - 1 ? parseIpv4(part) : null;
+      const word = isEnd && index === parts.length - 1 ? parseIpv4(part) : null;
       if (word === null) return null;
       groups.push(word >>> 16, word & 0xffff);
     } else {

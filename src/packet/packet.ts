@@ -1,3 +1,4 @@
+import { MAPPED } from "./address.ts";
 import { greater, i32be, lesser, u16be } from "./bytes.ts";
 import type { FragmentTable } from "./fragments.ts";
 import {
@@ -14,7 +15,7 @@ import {
 import { parseIpTunnel } from "./tunnels.ts";
 import { findUdpTunnel, mayBeTunnel, NO_TUNNEL, OPAQUE, parseInUdpTunnel } from "./udp_tunnels.ts";
 
-export { PROTOCOL_TCP, PROTOCOL_UDP };
+export { MAPPED, PROTOCOL_TCP, PROTOCOL_UDP };
 
 /** TCP flags (RFC 9293, section 3.1). */
 export const FIN = 0x01;
@@ -49,9 +50,6 @@ export const UNREADABLE = 3;
 
 /** Value of {@link Packet.inputInterface} where packets tell of no interfaces, as in a capture. */
 export const UNKNOWN_INTERFACE = -1;
-
-/** `::ffff:0:0/96`, the third word of an IPv4-mapped address. */
-export const MAPPED = 0x0000_ffff;
 
 /**
  * One packet, as positions in the buffer that holds it. A single instance is filled again for every
@@ -176,8 +174,14 @@ export function parseIpLayer(
 
 /** Makes both addresses IPv4's but for their last words. */
 function setMapped(packet: Packet): void {
+  const { address } = packet;
   packet.family = 4;
-  packet.address.set([0, 0, MAPPED, 0, 0, 0, MAPPED, 0]);
+  address[0] =
+    address[1] =
+    address[4] =
+    address[5] =
+      0;
+  address[2] = address[6] = MAPPED;
 }
 
 /** RFC 791, section 3.1. */

@@ -43,17 +43,18 @@ export class WordSet {
   }
 }
 
+const NO_WORDS: { word: Uint8Array; index: number }[] = [];
+
 /** Prefixes compared without regard to ASCII case, grouped by first letter; the longest wins. */
 export class PrefixSet {
-  readonly #byFirst: { word: Uint8Array; index: number }[][] = [];
+  readonly #byFirst: { word: Uint8Array; index: number }[][] = new Array(256).fill(NO_WORDS);
 
   constructor(words: readonly string[]) {
-    for (let first = 0; first < 256; first++) this.#byFirst[first] = [];
     words.forEach((text, index) => {
       const word = ascii(text).map(lowerCase);
-      this.#byFirst[word[0]].push({ word, index });
+      const row = [...this.#byFirst[word[0]], { word, index }];
+      this.#byFirst[word[0]] = row.sort((a, b) => b.word.length - a.word.length);
     });
-    for (const row of this.#byFirst) row.sort((a, b) => b.word.length - a.word.length);
   }
 
   /** Index of the longest prefix that stands at `at` and ends at or before `end`, or -1. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isIP } from "node:net";
 import fc from "fast-check";
 import { formatAddress, formatEndpoint, parseAddress } from "../../src/packet/address.ts";
 
@@ -33,6 +34,8 @@ for (
     "12345::",
     "fe80::1%eth0",
     "1:2:3:4:5:6:7::8:9",
+    "1.2.3.4::1",
+    "1:1.2.3.4::",
   ]
 ) {
   Deno.test(`parseAddress() refuses "${text}"`, () => assert.equal(parseAddress(text), null));
@@ -43,6 +46,34 @@ Deno.test("formatAddress() is read back by parseAddress()", () => {
     const words = Int32Array.from(numbers);
     assert.deepEqual(parseAddress(formatAddress(words, 0)), words);
   }));
+});
+
+Deno.test("parseAddress() takes what Node.js takes for an address, without a zone", () => {
+  const part = fc.constantFrom(
+    ...[
+      "",
+      "0",
+      "01",
+      "1",
+      "255",
+      "256",
+      "a",
+      "ffff",
+      "10000",
+      "g",
+      "1.2.3.4",
+      ":",
+      "::",
+      ".",
+      " ",
+    ],
+  );
+  const texts = fc.array(fc.tuple(part, fc.constantFrom(":", ".", "::", "")), { maxLength: 10 })
+    .map((parts) => parts.flat().join(""));
+  fc.assert(
+    fc.property(texts, (text) => assert.equal(parseAddress(text) !== null, isIP(text) !== 0, text)),
+    { numRuns: 5_000 },
+  );
 });
 
 Deno.test("formatEndpoint() puts IPv6 in brackets", () => {

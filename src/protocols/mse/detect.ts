@@ -24,11 +24,8 @@ const BIT_DEVIATIONS = 4.5;
 const CHI_DEVIATIONS = 6;
 
 /** Set bits of each byte value. */
-const ONES = Uint8Array.from({ length: 256 }, (_, byte) => {
-  let ones = 0;
-  for (let rest = byte; rest > 0; rest >>= 1) ones += rest & 1;
-  return ones;
-});
+const ONES = new Uint8Array(256);
+for (let byte = 1; byte < 256; byte++) ONES[byte] = ONES[byte >> 1] + (byte & 1);
 
 /** Counts of byte values and of nibbles; cleared before each use. */
 const histogram = new Int32Array(256);
