@@ -131,6 +131,10 @@ export class EncryptedFlows {
   readonly #requests: RequestRhythm;
   readonly #pace: RequestPace;
   readonly #blocks: BlockRhythm;
+  /** The end that the initiator speaks with, see {@link #placeRemote}. */
+  #remote: Int32Array = new Int32Array(0);
+  #remoteAt = 0;
+  #remotePort = 0;
   #policy: EnginePolicy;
 
   constructor(
@@ -282,34 +286,70 @@ export class EncryptedFlows {
   #countOpening(direction: number, packet: Packet, length: number): void {
     const flow = this.#flow;
     if (direction !== 0 || flow.hasFact(COUNTED) || !flow.hasFact(RANDOM)) return;
-    const { address, bytes, payloadStart, payloadEnd, destinationPort, timeMs } = packet;
+    const { bytes, payloadStart, payloadEnd } = packet;
     if (!isOpening(length) || hasLengthPrefix(bytes, payloadStart, payloadEnd)) return;
     if (!this.#senders.isReal(direction, packet, SOURCE)) return;
     flow.noteFact(COUNTED);
-    this.#evidence.addOpening(address, 0, address, 4, destinationPort, timeMs, BY_OPENING, length);
+    this.#addOpening(packet, length);
   }
 
   /** A flow that counts has shown a handshake as its fifth turn: says how long its padding was. */
   #countHandshake(direction: number, packet: Packet): void {
     const flow = this.#flow;
     if (direction !== 0 || !flow.hasFact(COUNTED)) return;
-    const { address, destinationPort: port, timeMs } = packet;
     // What this side has sent before the handshake are the first message and the third.
     const padded = paddedTurns(flow);
     const third = padded & LENGTH_MASK;
     const first = streamEnd(flow, direction) - packet.payloadLength - third;
     const lengths = isOpening(first) ? first | (padded << LENGTH_BITS) : first;
-    this.#evidence.addOpening(address, 0, address, 4, port, timeMs, BY_OPENING, lengths);
+    this.#addOpening(packet, lengths);
+  }
+
+  /** Says of the initiator, whose packet it is, that it has such a flow. */
+  #addOpening(packet: Packet, lengths: number): void {
+    const { address, timeMs } = packet;
+    this.#placeRemote(packet, SOURCE);
+    this.#evidence.addOpening(
+      address,
+      SOURCE,
+      this.#remote,
+      this.#remoteAt,
+      this.#remotePort,
+      timeMs,
+      BY_OPENING,
+      lengths,
+    );
+  }
+
+  /**
+   * Whom the host, the address at `host`, speaks with: the packet's other end, or, of who has called
+   * a proxy, the target that was named to it. All of a host's peers behind one proxy are one
+   * endpoint otherwise.
+   */
+  #placeRemote(packet: Packet, host: number): void {
+    const flow = this.#flow;
+    this.#remote = packet.address;
+    this.#remoteAt = 4 - host;
+    this.#remotePort = host === SOURCE ? packet.destinationPort : packet.sourcePort;
+    if (flow.targetPort === 0) return;
+    this.#remote = flow.words;
+    this.#remoteAt = flow.targetAt;
+    this.#remotePort = flow.targetPort;
   }
 
   /** A flow that is ruled out or let go no longer counts among its host's openings. */
   letGo(direction: number, packet: Packet): void {
     if (!this.#flow.hasFact(COUNTED)) return;
-    const { address } = packet;
     this.#flow.dropFact(COUNTED);
-    const host = direction === 0 ? 0 : 4;
-    const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
-    this.#evidence.removeOpening(address, host, address, 4 - host, port);
+    const host = direction === 0 ? SOURCE : DESTINATION;
+    this.#placeRemote(packet, host);
+    this.#evidence.removeOpening(
+      packet.address,
+      host,
+      this.#remote,
+      this.#remoteAt,
+      this.#remotePort,
+    );
   }
 
   /**
@@ -374,8 +414,6 @@ export class EncryptedFlows {
     if (isEnough(bits, lengths, "nothing")) return this.#found(LENGTHS, packet, initiator);
     if (!this.#senders.isReal(direction, packet, initiator)) return WAIT;
     const { address, timeMs } = packet;
-    const responder = 4 - initiator;
-    const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
     const evidence = this.#evidence;
     if (isEnough(bits, lengths, "host") && evidence.isProven(address, initiator, timeMs)) {
       return this.#found(OF_HOST, packet, initiator);
@@ -385,10 +423,9 @@ export class EncryptedFlows {
         evidence.hasFanOut(address, initiator, timeMs, BY_OPENING)) ||
       (isInStep(lengths) && evidence.hasHandshakes(address, initiator, timeMs))
     ) return this.#found(FAN_OUT, packet, initiator);
-    if (
-      isEnough(bits, lengths, "named") &&
-      evidence.isNamed(address, initiator, address, responder, port, timeMs)
-    ) return this.#found(NAMED, packet, initiator);
+    if (isEnough(bits, lengths, "named") && this.#isNamed(packet, initiator)) {
+      return this.#found(NAMED, packet, initiator);
+    }
     return WAIT;
   }
 
@@ -399,6 +436,20 @@ export class EncryptedFlows {
     return this.#hasEvidence(direction, packet, SOURCE, isPaceOfHost(this.#pace))
       ? this.#found(SWARM, packet, SOURCE)
       : WAIT;
+  }
+
+  /** Whether whom the host speaks with was named to it as a peer. */
+  #isNamed(packet: Packet, host: number): boolean {
+    const { address, timeMs } = packet;
+    this.#placeRemote(packet, host);
+    return this.#evidence.isNamed(
+      address,
+      host,
+      this.#remote,
+      this.#remoteAt,
+      this.#remotePort,
+      timeMs,
+    );
   }
 
   /** Blocks of a flow older than the blocker, beside what its host did. */
@@ -428,17 +479,16 @@ export class EncryptedFlows {
     if (!this.#senders.isReal(direction, packet, host)) return false;
     const { address, timeMs } = packet;
     const evidence = this.#evidence;
-    const remote = 4 - host;
-    const port = host === 0 ? packet.destinationPort : packet.sourcePort;
     const ownPort = host === 0 ? packet.sourcePort : packet.destinationPort;
     // A server has flows with many at many ports, whatever it serves.
     const isClient = ownPort >= FIRST_CLIENT_PORT;
     if (isClient) {
-      evidence.addOpening(address, host, address, remote, port, timeMs, BY_LENGTHS);
+      const port = host === 0 ? packet.destinationPort : packet.sourcePort;
+      evidence.addOpening(address, host, address, 4 - host, port, timeMs, BY_LENGTHS);
       if (evidence.hasFanOut(address, host, timeMs, BY_LENGTHS)) return true;
     }
-    return isNotChance && (evidence.isProven(address, host, timeMs) ||
-      evidence.isNamed(address, host, address, remote, port, timeMs));
+    return isNotChance &&
+      (evidence.isProven(address, host, timeMs) || this.#isNamed(packet, host));
   }
 
   /**

@@ -192,8 +192,11 @@ export const ALIGNED_MASK = 0x3f;
 /** A message of `have`'s length by itself. Request rhythm. */
 export const HAVE_SEEN = 0x4000_0000;
 
+/** TCP: the address of that target, or the hash of its name, four words. TCP inspector; flow. */
+const TARGET = 38;
+
 /** Words of one flow. */
-export const STRIDE = 38;
+export const STRIDE = 42;
 
 /** Bytes of the state of so many flows. */
 export function flowsByteLength(slots: number): number {
@@ -367,6 +370,11 @@ export class FlowRecord {
   }
   set targetPort(port: number) {
     this.words[this.at + TARGET_PORT] = port;
+  }
+
+  /** Where in {@link words} the target's address stands, as in `Packet.address`. */
+  get targetAt(): number {
+    return this.at + TARGET;
   }
 
   get lengths(): number {

@@ -13,7 +13,8 @@
  *   uplink, and is to leave by another. There the network behind the interface is asked, and nobody
  *   else is in it. What came in by the uplink says nothing: the whole internet is behind it.
  *
- * Never real: what is found inside a tunnel (whoever writes the outer packet writes both directions of
+ * Never real: a proxy that is negotiated with in the flow (who speaks behind it is anybody that its user
+ * has had it call, and its other users are behind its address too), what is found inside a tunnel (whoever writes the outer packet writes both directions of
  * the inner flow), this machine's own addresses (whoever uses it as a proxy acts with them), and
  * addresses of no one host. A capture tells of no interfaces: there, only *answered* can be seen.
  */
@@ -99,6 +100,7 @@ export class Senders {
     const { address } = packet;
     if (packet.tunnelled || !isHost(address, end)) return false;
     const own = end === 0 ? direction : 1 - direction;
+    if (own === 1 && this.#isProxied(packet)) return false;
     const isAnswered = this.#isAnswered(own, packet, end);
     const paths = this.#paths;
     if (paths === null || packet.inputInterface === UNKNOWN_INTERFACE) return isAnswered;
@@ -108,6 +110,11 @@ export class Senders {
     if (!isInside && (!isAnswered || this.#maySpeakBlindly(own, packet))) return false;
     if (paths.isOwn(address, end) || !paths.leadsBack(address, end, from)) return false;
     return isInside || this.#isOtherInPlace(own, packet, end, paths);
+  }
+
+  /** Whether the initiator's stream goes on to a target that it named to a proxy. */
+  #isProxied({ protocol }: Packet): boolean {
+    return protocol === PROTOCOL_TCP && this.#flow.targetPort !== 0;
   }
 
   /** Whether this end has shown that it gets what is sent to it. */

@@ -6,7 +6,8 @@ import { detectCutRequest } from "../protocols/http_tracker/detect_cut.ts";
 import { hasReserved } from "../protocols/peer_wire/detect.ts";
 import { HANDSHAKE } from "../protocols/signatures.ts";
 import { kindRow } from "../protocols/methods.ts";
-import { negotiationLength, targetPort } from "../protocols/socks/negotiation.ts";
+import { negotiationLength } from "../protocols/socks/negotiation.ts";
+import { readTarget } from "../protocols/socks/target.ts";
 import { detectWebsocketFrame, websocketFramesEnd } from "../protocols/websocket_tracker/detect.ts";
 import type { EncryptedFlows } from "./encrypted_flows.ts";
 import {
@@ -329,7 +330,10 @@ export class TcpInspector {
     // A proxy's negotiation may be followed by another (a chain of proxies): bounded by progress.
     let negotiation = negotiationLength(bytes, from, end, direction === 0);
     while (negotiation > 0) {
-      if (direction === 0) flow.targetPort = targetPort(bytes, from, from + negotiation);
+      if (direction === 0) {
+        const next = from + negotiation;
+        flow.targetPort = readTarget(bytes, from, next, flow.words, flow.targetAt);
+      }
       from = lesser(from + negotiation, end);
       negotiation = negotiationLength(bytes, from, end, direction === 0);
     }

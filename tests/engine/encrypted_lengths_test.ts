@@ -4,56 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { Conversation, latin1, TestEngine, torrents } from "./conversation.ts";
-
-const HOST = "10.0.0.1:50000";
-const PEER = "198.51.100.1:40000";
-
-/** State of a generator (xorshift32): the same bytes in every run. */
-let state = 0x1234_5678;
-
-/**
- * Bytes of a seed, which are no known header: of a real key one in 9,000 does not look random, and of
- * one that begins with 15 bytes of text more.
- */
-function random(length: number): Uint8Array {
-  const bytes = Uint8Array.from({ length }, () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>> 8 & 0xff;
-  });
-  bytes[0] |= 0x80;
-  if (length > 1) bytes[1] = 0xff;
-  return bytes;
-}
-
-/** A flow that is played, and how many bytes of data went by before it was found. */
-class Play {
-  /** Bytes in segments of a path's full size, and in the last one of a write, that passed. */
-  passed = 0;
-  readonly #test: TestEngine;
-  readonly #flow: Conversation;
-
-  constructor(test: TestEngine, a = HOST, b = PEER) {
-    this.#test = test;
-    this.#flow = new Conversation(test, "tcp", a, b).open();
-  }
-
-  /** `>439 <100 >17 <16397w`: initiator and responder; `w` a write, in segments of a path's size. */
-  say(text: string): this {
-    for (const [, side, digits, isWrite] of text.matchAll(/([<>])(\d+)(w?)/g)) {
-      const from = side === ">" ? 0 : 1;
-      if (isWrite === "") this.#flow.say(from, random(Number(digits)));
-      for (let left = isWrite === "" ? 0 : Number(digits); left > 0; left -= 1448) {
-        const before = this.#test.detections.length;
-        this.#flow.say(from, random(Math.min(left, 1448)), left <= 1448);
-        if (before > 0 || this.#test.detections.length > 0) return this;
-        this.passed += Math.min(left, 1448);
-      }
-    }
-    return this;
-  }
-}
+import { HOST, PEER, Play, random } from "./play.ts";
 
 /** 10.0.0.1 announces itself, and is told of 198.51.100.1:40000 (BEP 15). */
 function asksTracker(test: TestEngine): void {

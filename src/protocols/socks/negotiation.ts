@@ -27,15 +27,15 @@ const SOCKS5_REPLY = match("socks", "socks5-reply", "strong", "SOCKS5 reply");
 const SOCKS4_REQUEST = match("socks", "socks4-request", "strong", "SOCKS4 request");
 const SOCKS4A_REQUEST = match("socks", "socks4a-request", "proof", "SOCKS4a request");
 
-const VERSION4 = 4;
-const VERSION5 = 5;
+export const VERSION4 = 4;
+export const VERSION5 = 5;
 const AUTHENTICATION_VERSION = 1; // RFC 1929
 const COMMAND_CONNECT = 1;
 const COMMAND_BIND = 2;
 const COMMAND_ASSOCIATE = 3;
-const ADDRESS_IPV4 = 1;
-const ADDRESS_NAME = 3;
-const ADDRESS_IPV6 = 4;
+export const ADDRESS_IPV4 = 1;
+export const ADDRESS_NAME = 3;
+export const ADDRESS_IPV6 = 4;
 const METHOD_PASSWORD = 2;
 const LAST_REPLY = 8; // RFC 1928, section 6
 const GRANTED = 0x5a; // SOCKS4
@@ -44,12 +44,11 @@ const REPLY4_LENGTH = 8;
 /** User ids and names longer than this are no negotiation. */
 const MAX_TEXT = 255;
 /** VLESS (Xray): version 0, then the id; its addresses are numbered otherwise than SOCKS's. */
-const VLESS_VERSION = 0;
+export const VLESS_VERSION = 0;
 const VLESS_ADDITIONS = 17;
 const VLESS_MOST_ADDITIONS = 64;
 const VLESS_UDP = 2;
 const VLESS_SHORTEST = 26;
-const COLON = 0x3a;
 /** CONNECT requests on one connection: each refused for want of credentials but the last. */
 const MAX_ATTEMPTS = 4;
 
@@ -92,19 +91,6 @@ export function negotiationLength(
   return after > 0 ? after - start : after === CUT ? NEGOTIATING : NO_NEGOTIATION;
 }
 
-/**
- * Port of the target that a client's whole negotiation `[start, end)` names, as {@link
- * negotiationLength} has measured it; 0 where it is written otherwise.
- */
-export function targetPort(bytes: Uint8Array, start: number, end: number): number {
-  if (bytes[start] === VERSION5) return u16be(bytes, end - 2);
-  if (bytes[start] === VERSION4) return u16be(bytes, start + 2);
-  if (bytes[start] === VLESS_VERSION) return u16be(bytes, vlessPort(bytes, start));
-  if (connectHead(bytes, start, end) !== WHOLE_HEAD) return 0;
-  const colon = bytes.lastIndexOf(COLON, head.targetEnd - 1);
-  return decimalAt(bytes, colon + 1, head.targetEnd) & 0xffff;
-}
-
 /** Looks for SOCKS at the beginning of a stream of either side, for BLOCK_SOCKS. */
 export function detectSocks(bytes: Uint8Array, start: number, end: number): StreamAnswer {
   if (start >= end) return null;
@@ -131,6 +117,14 @@ export function detectSocks(bytes: Uint8Array, start: number, end: number): Stre
 // Each reader below answers with the position after the negotiation, NONE, or CUT.
 const NONE = -1;
 const CUT = -2;
+
+/** Where the request of a whole SOCKS5 negotiation begins, behind greeting, user and password. */
+export function socks5RequestAt(bytes: Uint8Array, start: number): number {
+  const at = start + 2 + bytes[start + 1];
+  if (bytes[at] !== AUTHENTICATION_VERSION) return at;
+  const password = at + 2 + bytes[at + 1];
+  return password + 1 + bytes[password];
+}
 
 /** Greeting, user and password if the server asked for them, request. */
 function socks5Request(bytes: Uint8Array, start: number, end: number): number {
@@ -220,7 +214,7 @@ function socks4Request(bytes: Uint8Array, start: number, end: number): number {
 }
 
 /** Address 0.0.0.x with x > 0 announces a name (SOCKS 4A). */
-function isSocks4a(bytes: Uint8Array, start: number): boolean {
+export function isSocks4a(bytes: Uint8Array, start: number): boolean {
   return bytes[start + 4] === 0 && bytes[start + 5] === 0 && bytes[start + 6] === 0;
 }
 
@@ -262,7 +256,7 @@ function vlessRequest(bytes: Uint8Array, start: number, end: number): number {
 }
 
 /** Where a VLESS header has the port. */
-function vlessPort(bytes: Uint8Array, start: number): number {
+export function vlessPort(bytes: Uint8Array, start: number): number {
   return start + VLESS_ADDITIONS + 1 + bytes[start + VLESS_ADDITIONS] + 1;
 }
 

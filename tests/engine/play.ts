@@ -1,0 +1,59 @@
+/** Encrypted flows for tests, played by turns and lengths. */
+import { Conversation, type TestEngine } from "./conversation.ts";
+
+export const HOST = "10.0.0.1:50000";
+export const PEER = "198.51.100.1:40000";
+
+/** State of a generator (xorshift32): the same bytes in every run. */
+let state = 0x1234_5678;
+
+/**
+ * Bytes of a seed, which are no known header: of a real key one in 9,000 does not look random, and of
+ * one that begins with 15 bytes of text more.
+ */
+export function random(length: number): Uint8Array {
+  const bytes = Uint8Array.from({ length }, () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return state >>> 8 & 0xff;
+  });
+  bytes[0] |= 0x80;
+  if (length > 1) bytes[1] = 0xff;
+  return bytes;
+}
+
+/** A flow that is played, and how many bytes of data went by before it was found. */
+export class Play {
+  /** Bytes in segments of a path's full size, and in the last one of a write, that passed. */
+  passed = 0;
+  readonly #test: TestEngine;
+  readonly #flow: Conversation;
+
+  /** @param negotiate with a proxy, which is `b` then, before the first turn */
+  constructor(
+    test: TestEngine,
+    a = HOST,
+    b = PEER,
+    negotiate: (flow: Conversation) => unknown = () => {},
+  ) {
+    this.#test = test;
+    this.#flow = new Conversation(test, "tcp", a, b).open();
+    negotiate(this.#flow);
+  }
+
+  /** `>439 <100 >17 <16397w`: initiator and responder; `w` a write, in segments of a path's size. */
+  say(text: string): this {
+    for (const [, side, digits, isWrite] of text.matchAll(/([<>])(\d+)(w?)/g)) {
+      const from = side === ">" ? 0 : 1;
+      if (isWrite === "") this.#flow.say(from, random(Number(digits)));
+      for (let left = isWrite === "" ? 0 : Number(digits); left > 0; left -= 1448) {
+        const before = this.#test.detections.length;
+        this.#flow.say(from, random(Math.min(left, 1448)), left <= 1448);
+        if (before > 0 || this.#test.detections.length > 0) return this;
+        this.passed += Math.min(left, 1448);
+      }
+    }
+    return this;
+  }
+}

@@ -1,0 +1,157 @@
+/** Encrypted flows through proxies: who is spoken with is the target, who is held is the user. */
+import assert from "node:assert/strict";
+import { Conversation, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
+import { HOST, Play, random } from "./play.ts";
+
+const PROXY = "198.51.100.1:1080";
+
+/** An endpoint of a name, or of an IPv4 address. */
+type Target = `${string}:${number}`;
+
+function parts(target: Target): { host: string; port: string; address: number[] | null } {
+  const cut = target.lastIndexOf(":");
+  const host = target.slice(0, cut);
+  const port = Number(target.slice(cut + 1));
+  const isAddress = /^[\d.]+$/.test(host);
+  return {
+    host,
+    port: String.fromCharCode(port >> 8, port & 255),
+    address: isAddress ? host.split(".").map(Number) : null,
+  };
+}
+
+const text = (numbers: readonly number[]) => String.fromCharCode(...numbers);
+
+/** How a client says to a proxy where it wants to go, and is let through (RFC 1928, SOCKS4a, RFC 9110). */
+const NEGOTIATIONS: Readonly<Record<string, (flow: Conversation, target: Target) => unknown>> = {
+  SOCKS5: (flow, target) => {
+    const { host, port, address } = parts(target);
+    const to = address === null ? `\x03${text([host.length])}${host}` : `\x01${text(address)}`;
+    return flow.say(0, latin1("\x05\x01\0")).say(1, latin1("\x05\0"))
+      .say(0, latin1(`\x05\x01\0${to}${port}`)).say(1, latin1("\x05\0\0\x01\0\0\0\0\0\0"));
+  },
+  SOCKS4: (flow, target) => {
+    const { host, port, address } = parts(target);
+    const to = address === null ? `\0\0\0\x01user\0${host}\0` : `${text(address)}user\0`;
+    return flow.say(0, latin1(`\x04\x01${port}${to}`)).say(1, latin1("\0\x5a\0\0\0\0\0\0"));
+  },
+  CONNECT: (flow, target) =>
+    flow.say(0, latin1(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`))
+      .say(1, latin1("HTTP/1.1 200 Connection established\r\n\r\n")),
+};
+
+/** Enough beside others of the host, and not alone: 124, requests and data, what is allowed fast. */
+const ENOUGH_OF_SEVERAL = ">220 <393 >124 <461 <282 >123 >73 <50 <13 <4000w";
+
+/** Suspects of a host through one proxy to these targets, with paddings of many lengths. */
+function others(test: TestEngine, how: string, targets: readonly Target[], host = "10.0.0.1") {
+  for (const [i, target] of targets.entries()) {
+    const first = [110, 600, 333, 480][i];
+    new Play(test, `${host}:4000${i}`, PROXY, (flow) => NEGOTIATIONS[how](flow, target))
+      .say(`>${first}`);
+  }
+}
+
+const ADDRESSES: Target[] = ["198.18.2.1:20002", "198.18.3.1:20003", "198.18.4.1:20004"];
+const NAMES: Target[] = ["one.example:20002", "two.example:20003", "three.example:20004"];
+
+for (const [how, negotiate] of Object.entries(NEGOTIATIONS)) {
+  for (const [kind, targets] of Object.entries({ addresses: ADDRESSES, names: NAMES })) {
+    Deno.test(`proxied, ${how}: several ${kind} behind one proxy are several places`, () => {
+      const test = new TestEngine();
+      others(test, how, targets);
+      const play = new Play(test, HOST, PROXY, (flow) => negotiate(flow, "203.0.113.9:51413"));
+      play.say(ENOUGH_OF_SEVERAL);
+      assert.deepEqual(test.found, ["mse strong"]);
+      assert.equal(test.detections[0].match.kind, "fan-out");
+    });
+  }
+
+  Deno.test(`proxied, ${how}: one place, many times, is one`, () => {
+    const test = new TestEngine();
+    others(test, how, ["198.18.2.1:20002", "198.18.2.1:20002", "198.18.2.1:20002"]);
+    new Play(test, HOST, PROXY, (flow) => negotiate(flow, "198.18.2.1:20002"))
+      .say(ENOUGH_OF_SEVERAL);
+    assert.deepEqual(test.found, []);
+  });
+
+  Deno.test(`proxied, ${how}: what another user of the proxy does lowers no bar`, () => {
+    const test = new TestEngine();
+    others(test, how, ADDRESSES, "10.0.0.2");
+    for (
+      const [peer, address] of [["10.0.0.2:40009", PROXY], ["203.0.113.5:6881", "10.0.0.2:6881"]]
+    ) {
+      const torrenter = new Conversation(test, "tcp", peer, address).open();
+      if (address === PROXY) negotiate(torrenter, "203.0.113.8:51413");
+      torrenter.say(0, HANDSHAKE).say(1, HANDSHAKE);
+    }
+    test.detections.length = 0;
+    new Play(test, HOST, PROXY, (flow) => negotiate(flow, "203.0.113.9:51413"))
+      .say(ENOUGH_OF_SEVERAL);
+    assert.deepEqual(test.found, []);
+  });
+
+  Deno.test(`proxied, ${how}: a target's handshake is not held against the proxy`, () => {
+    const test = new TestEngine();
+    const flow = new Conversation(test, "tcp", HOST, PROXY).open();
+    negotiate(flow, "203.0.113.9:51413");
+    flow.say(1, HANDSHAKE).say(0, latin1("GET / HTTP/1.1\r\n\r\n"));
+    assert.deepEqual(test.found, ["peer-wire proof"]);
+    assert.equal(test.detections[0].ban, false);
+    assert.equal(test.detections[0].source, "198.51.100.1");
+  });
+
+  Deno.test(`proxied, ${how}: its user's handshake is held against the user`, () => {
+    const test = new TestEngine();
+    const flow = new Conversation(test, "tcp", HOST, PROXY).open();
+    negotiate(flow, "203.0.113.9:51413");
+    flow.say(0, HANDSHAKE);
+    assert.equal(test.detections[0].ban, true);
+    assert.equal(test.detections[0].source, "10.0.0.1");
+  });
+}
+
+/** 10.0.0.1 announces itself, and is told of 203.0.113.9:51413 (BEP 15). */
+function asksTracker(test: TestEngine): void {
+  const announce = new Uint8Array(98);
+  const view = new DataView(announce.buffer);
+  view.setUint32(8, 1); // action: announce
+  view.setUint32(12, 0x5eed_0002);
+  announce.set(latin1("abcdefghij0123456789"), 16);
+  view.setUint16(96, 6881);
+  const answer = Uint8Array.of(
+    ...[0, 0, 0, 1, 0x5e, 0xed, 0, 2, 0, 0, 7, 8, 0, 0, 0, 1, 0, 0, 0, 2],
+    ...[203, 0, 113, 9, 0xc8, 0xd5],
+  );
+  new Conversation(test, "udp", "10.0.0.1:6882", "203.0.113.10:1337")
+    .say(0, announce).say(1, answer);
+}
+
+Deno.test("proxied: an endpoint that was named is one behind a proxy too", () => {
+  for (
+    const [target, kinds] of [["203.0.113.9:51413", ["named-peer"]], ["203.0.113.8:51413", []]]
+  ) {
+    const test = new TestEngine();
+    asksTracker(test);
+    test.detections.length = 0;
+    // 19 bits, one less than a host with evidence needs.
+    new Play(test, HOST, PROXY, (flow) => NEGOTIATIONS.SOCKS5(flow, target as Target))
+      .say(">220 <393 >124 <461 <282 >123 >75 <50 <13 <4000w >17");
+    assert.deepEqual(test.detections.map(({ match }) => match.kind), kinds, String(target));
+  }
+});
+
+Deno.test("proxied: what was ruled out no longer counts among its user's targets", () => {
+  const test = new TestEngine();
+  others(test, "SOCKS5", ADDRESSES);
+  for (const [i, target] of ADDRESSES.entries()) {
+    // The second turn is no key.
+    new Conversation(test, "tcp", `10.0.0.1:4100${i}`, PROXY).open();
+    const flow = new Conversation(test, "tcp", `10.0.0.1:4200${i}`, PROXY).open();
+    NEGOTIATIONS.SOCKS5(flow, target);
+    flow.say(0, random(300)).say(1, random(20)).say(0, random(20));
+  }
+  new Play(test, HOST, PROXY, (flow) => NEGOTIATIONS.SOCKS5(flow, "203.0.113.9:51413"))
+    .say(ENOUGH_OF_SEVERAL);
+  assert.deepEqual(test.found, []);
+});
