@@ -14,6 +14,7 @@ import {
   COUNTED,
   DATA_SEEN,
   type FlowRecord,
+  HELLO_A,
   HELLO_ALONE,
   MEASURED,
   MEASURING,
@@ -30,6 +31,7 @@ import {
   areBlocksOfHost,
   areBlocksOfSwarm,
   bitsOf,
+  isAskedAndGranted,
   isEnough,
   isInStep,
   isPace,
@@ -65,6 +67,12 @@ const FAN_OUT = match(
   "fan-out",
   "strong",
   "encrypted, lengths of a handshake, one of several endpoints",
+);
+const CALLED = match(
+  "mse",
+  "called",
+  "strong",
+  "encrypted, lengths of a handshake, at a port that a swarm calls",
 );
 const REQUESTS_AND_PIECES = match(
   "mse",
@@ -113,6 +121,9 @@ const FIRST_CLIENT_PORT = 32_768;
 /** The original's last resort: bits a byte over the first KiB. */
 const STRICT_SAMPLE = 1024;
 const STRICT_ENTROPY = 7.6;
+
+/** The third turn is the last that the shape asks for. */
+const TURN_OF_SHAPE = 3;
 
 /** Ends of writes that agree with requests' lengths. */
 const BLOCKS_BESIDE_REQUESTS = 2;
@@ -264,8 +275,12 @@ export class EncryptedFlows {
     // A detector waits for more, of a proxy's negotiation say: no turn of the flow's own yet.
     if (end <= 0 || !flow.has((OPENING_JUDGED | MEASURING) << direction)) return;
     const hadHello = flow.hasFact(HELLO_ALONE);
+    const { turn: before, turnBytes } = flow;
     followTurns(flow, direction, packet, end, this.#acknowledgedBy(packet, direction));
     if (flow.turn === 1) this.#countOpening(direction, packet, end);
+    if (before === TURN_OF_SHAPE && flow.turn > before) {
+      this.#countShape(direction, packet, turnBytes);
+    }
     if (!hadHello && flow.hasFact(HELLO_ALONE)) this.#countHandshake(direction, packet);
     if (flow.hasFact(RULED_OUT)) this.letGo(direction, packet);
   }
@@ -290,7 +305,7 @@ export class EncryptedFlows {
     if (!isOpening(length) || hasLengthPrefix(bytes, payloadStart, payloadEnd)) return;
     if (!this.#senders.isReal(direction, packet, SOURCE)) return;
     flow.noteFact(COUNTED);
-    this.#addOpening(packet, length);
+    this.#addOpening(packet, SOURCE, length);
   }
 
   /** A flow that counts has shown a handshake as its fifth turn: says how long its padding was. */
@@ -302,16 +317,36 @@ export class EncryptedFlows {
     const third = padded & LENGTH_MASK;
     const first = streamEnd(flow, direction) - packet.payloadLength - third;
     const lengths = isOpening(first) ? first | (padded << LENGTH_BITS) : first;
-    this.#addOpening(packet, lengths);
+    this.#addOpening(packet, SOURCE, lengths);
+    this.#addCall(packet, DESTINATION, lengths);
   }
 
-  /** Says of the initiator, whose packet it is, that it has such a flow. */
-  #addOpening(packet: Packet, lengths: number): void {
+  /**
+   * A flow that counts has MSE's shape: counts among the calls of the port, and where the handshake is
+   * in its third message, of so many bytes, how long that and the answer were. The packet is the fourth
+   * message's.
+   */
+  #countShape(direction: number, packet: Packet, third: number): void {
+    const flow = this.#flow;
+    if (direction !== 1 || !flow.hasFact(COUNTED) || flow.hasFact(RULED_OUT)) return;
+    const first = streamEnd(flow, 0) - third;
+    const second = streamEnd(flow, 1) - packet.payloadLength;
+    if (!isOpening(first) || !isOpening(second)) return;
+    const hasHandshake = flow.hasLength(HELLO_A) && third <= LENGTH_MASK;
+    const lengths = hasHandshake
+      ? first | (third << LENGTH_BITS) | (second << (2 * LENGTH_BITS))
+      : first;
+    this.#addCall(packet, SOURCE, lengths);
+    if (hasHandshake) this.#addOpening(packet, DESTINATION, lengths);
+  }
+
+  /** Says of the initiator, the packet's end `host`, that it has such a flow. */
+  #addOpening(packet: Packet, host: number, lengths: number): void {
     const { address, timeMs } = packet;
-    this.#placeRemote(packet, SOURCE);
+    this.#placeRemote(packet, host);
     this.#evidence.addOpening(
       address,
-      SOURCE,
+      host,
       this.#remote,
       this.#remoteAt,
       this.#remotePort,
@@ -319,6 +354,14 @@ export class EncryptedFlows {
       BY_OPENING,
       lengths,
     );
+  }
+
+  /** Says of the end that is called, the packet's `host`, and of its port; a proxy's is everybody's. */
+  #addCall(packet: Packet, host: number, lengths: number): void {
+    if (this.#flow.targetPort !== 0) return;
+    const { address, timeMs } = packet;
+    const port = host === SOURCE ? packet.sourcePort : packet.destinationPort;
+    this.#evidence.addCall(address, host, port, address, 4 - host, timeMs, lengths);
   }
 
   /**
@@ -350,6 +393,8 @@ export class EncryptedFlows {
       this.#remoteAt,
       this.#remotePort,
     );
+    const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
+    this.#evidence.removeCall(packet.address, 4 - host, port, packet.address, host);
   }
 
   /**
@@ -409,10 +454,26 @@ export class EncryptedFlows {
     const { lengths } = this.#flow;
     const isSimultaneous = this.#flow.has(SIMULTANEOUS);
     const bits = bitsOf(lengths, blocks, chunks, isAmongFirst, isSimultaneous);
-    if (bits < LEAST && !isInStep(lengths)) return WAIT;
+    const isGranted = isAskedAndGranted(lengths);
+    if (bits < LEAST && !isInStep(lengths) && !isGranted) return WAIT;
     const initiator = direction === 0 ? SOURCE : DESTINATION;
     if (isEnough(bits, lengths, "nothing")) return this.#found(LENGTHS, packet, initiator);
-    if (!this.#senders.isReal(direction, packet, initiator)) return WAIT;
+    const isEnoughInSwarm = isGranted || isEnough(bits, lengths, "swarm");
+    if (this.#senders.isReal(direction, packet, initiator)) {
+      const outcome = this.#decideByInitiator(packet, initiator, bits, isEnoughInSwarm);
+      if (outcome !== WAIT) return outcome;
+    }
+    return isEnoughInSwarm ? this.#decideByCalls(direction, packet, 4 - initiator) : WAIT;
+  }
+
+  /** Beside what the initiator, which is real, did and was told. */
+  #decideByInitiator(
+    packet: Packet,
+    initiator: number,
+    bits: number,
+    isEnoughInSwarm: boolean,
+  ): Outcome {
+    const { lengths } = this.#flow;
     const { address, timeMs } = packet;
     const evidence = this.#evidence;
     if (isEnough(bits, lengths, "host") && evidence.isProven(address, initiator, timeMs)) {
@@ -421,7 +482,8 @@ export class EncryptedFlows {
     if (
       (isEnough(bits, lengths, "several") &&
         evidence.hasFanOut(address, initiator, timeMs, BY_OPENING)) ||
-      (isInStep(lengths) && evidence.hasHandshakes(address, initiator, timeMs))
+      (isInStep(lengths) && evidence.hasHandshakes(address, initiator, timeMs)) ||
+      (isEnoughInSwarm && evidence.hasSwarm(address, initiator, timeMs))
     ) return this.#found(FAN_OUT, packet, initiator);
     if (isEnough(bits, lengths, "named") && this.#isNamed(packet, initiator)) {
       return this.#found(NAMED, packet, initiator);
@@ -450,6 +512,17 @@ export class EncryptedFlows {
       this.#remotePort,
       timeMs,
     );
+  }
+
+  /** Beside the calls of the responder's port; they tell of the responder alone, where it is real. */
+  #decideByCalls(direction: number, packet: Packet, responder: number): Outcome {
+    if (this.#flow.targetPort !== 0) return WAIT;
+    if (!this.#senders.isReal(direction, packet, responder)) return WAIT;
+    const { address, timeMs } = packet;
+    const port = responder === SOURCE ? packet.sourcePort : packet.destinationPort;
+    return this.#evidence.isCalled(address, responder, port, timeMs)
+      ? this.#found(CALLED, packet, responder)
+      : WAIT;
   }
 
   /** Blocks of a flow older than the blocker, beside what its host did. */

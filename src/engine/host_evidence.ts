@@ -21,6 +21,8 @@ const MIN_SPREAD = 128;
 const MIN_LONGEST = 288;
 /** Of them so many with a handshake as their fifth turn make evidence for one that goes on alike. */
 const HANDSHAKES = 2;
+/** So many with a handshake's length make a swarm: no list of servers has it by chance. */
+const SWARM = 3;
 
 /** How differently long some messages are. */
 class Spread {
@@ -42,10 +44,9 @@ class Spread {
   }
 }
 
-/** Of first, third and fourth messages; cleared before each use. */
+/** Of first messages and of two further ones that MSE pads; cleared before each use. */
 const first = new Spread();
-const third = new Spread();
-const fourth = new Spread();
+const further = [new Spread(), new Spread()] as const;
 
 /**
  * Why a flow counts among its host's: its first message may be MSE's, or the lengths of its segments
@@ -55,6 +56,8 @@ const fourth = new Spread();
 export const BY_OPENING = 0;
 export const BY_LENGTHS = 1;
 export type OpeningKind = typeof BY_OPENING | typeof BY_LENGTHS;
+/** Flows that others have opened to one port of a host: kept in rows of that port. */
+const BY_CALL = 2;
 
 const PROVEN_ROWS = 1024;
 const PROVEN_KEY = 4; // address
@@ -63,7 +66,7 @@ const NAMED_HOSTS = 256;
 const NAMED_ROWS_OF_HOST = 8;
 const NAMED_KEY = 2; // two independent hashes of host, endpoint
 const OPENING_ROWS = 1024;
-const OPENING_KEY = 9; // host 4, remote 4, port and above it the kind
+const OPENING_KEY = 9; // host 4, remote 4, the remote's port (of a call the host's) and above it the kind
 
 const LOCK = 0;
 const PROVEN = 16;
@@ -86,7 +89,7 @@ const SPIN_LIMIT = 1_000_000;
  * - named: endpoints that an answer named as peers to the host that had asked, at most 64 a host, so
  *   that a hostile answer uses up its own host's room;
  * - openings: remote endpoints with which a host has a flow that is MSE's by shape so far, or by
- *   its lengths;
+ *   its lengths; and of each of its ports, remote hosts that have called it so;
  * - remotes: with how many addresses a host has flows that others have too, with a few.
  *
  * Everything decays. It is asked only for flows that already look encrypted, so one lock serves all.
@@ -102,6 +105,8 @@ export class HostEvidence {
   readonly #openings: DecayingTable;
   readonly #remotes: RemoteCounts;
   readonly #key = new Int32Array(OPENING_KEY);
+  /** Flows that the last survey has counted. */
+  #counted = 0;
 
   /** @param buffer of {@link BYTE_LENGTH} bytes, shared between workers or an engine's own */
   constructor(buffer: ArrayBufferLike = new ArrayBuffer(HostEvidence.BYTE_LENGTH)) {
@@ -169,8 +174,8 @@ export class HostEvidence {
   /**
    * Remembers that `host` has a flow to `remote:port` that may be MSE's.
    *
-   * @param length of its first message, and in one whose fifth turn is a handshake those of its third
-   *   and fourth, {@link LENGTH_BITS} each
+   * @param length of its first message, and in one that has shown a handshake's length those of two
+   *   further messages that MSE pads, {@link LENGTH_BITS} each
    */
   addOpening(
     host: Int32Array,
@@ -202,6 +207,36 @@ export class HostEvidence {
     this.#unlock();
   }
 
+  /** Remembers that `remote` has opened such a flow to the port of `host`; lengths as of openings. */
+  addCall(
+    host: Int32Array,
+    hostAt: number,
+    port: number,
+    remote: Int32Array,
+    remoteAt: number,
+    timeMs: number,
+    lengths: number,
+  ): void {
+    this.#lock();
+    const row = this.#setCall(host, hostAt, port, remote, remoteAt);
+    this.#openings.touch(row, this.#key, timeMs, lengths);
+    this.#unlock();
+  }
+
+  /** Takes back a call of a flow that has turned out to be another protocol's. */
+  removeCall(
+    host: Int32Array,
+    hostAt: number,
+    port: number,
+    remote: Int32Array,
+    remoteAt: number,
+  ): void {
+    this.#lock();
+    const row = this.#setCall(host, hostAt, port, remote, remoteAt);
+    this.#openings.forget(row, this.#key);
+    this.#unlock();
+  }
+
   /**
    * Whether `host` had such flows, of one kind, with at least three distinct remote endpoints within a
    * minute, not all in one /24 (or /64), not all on one port, and with first messages as differently
@@ -209,7 +244,10 @@ export class HostEvidence {
    * peer-to-peer network answer on their network's port.
    */
   hasFanOut(host: Int32Array, hostAt: number, timeMs: number, kind: OpeningKind): boolean {
-    return this.#hasSpread(host, hostAt, timeMs, kind, false);
+    this.#lock();
+    const handshakes = this.#survey(hashOf(host, hostAt, OPENING_SEED), host, hostAt, timeMs, kind);
+    this.#unlock();
+    return handshakes >= 0 && (kind === BY_LENGTHS || isFirstSpread());
   }
 
   /**
@@ -217,52 +255,76 @@ export class HostEvidence {
    * messages that are differently long too: padding in four messages, and then one length.
    */
   hasHandshakes(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    return this.#hasSpread(host, hostAt, timeMs, BY_OPENING, true);
+    return this.#hasSpread(host, hostAt, timeMs, HANDSHAKES);
   }
 
-  #hasSpread(
+  /** The same of three at least, where the handshake may be in the third message, too. */
+  hasSwarm(host: Int32Array, hostAt: number, timeMs: number): boolean {
+    return this.#hasSpread(host, hostAt, timeMs, SWARM);
+  }
+
+  /**
+   * Whether one port of `host` was called so, by hosts of different networks, and by hardly anybody
+   * without a handshake's length: where a torrent client listens.
+   */
+  isCalled(host: Int32Array, hostAt: number, port: number, timeMs: number): boolean {
+    this.#lock();
+    const row = hashOf(host, hostAt, callSeed(port));
+    const handshakes = this.#survey(row, host, hostAt, timeMs, BY_CALL, port);
+    const isMost = handshakes * 2 > this.#counted;
+    this.#unlock();
+    return handshakes >= SWARM && isMost && isFirstSpread() && isFurtherSpread();
+  }
+
+  #hasSpread(host: Int32Array, hostAt: number, timeMs: number, least: number): boolean {
+    this.#lock();
+    const row = hashOf(host, hostAt, OPENING_SEED);
+    const handshakes = this.#survey(row, host, hostAt, timeMs, BY_OPENING);
+    this.#unlock();
+    return handshakes >= least && isFirstSpread() && isFurtherSpread();
+  }
+
+  /**
+   * Looks through a host's flows of one kind, and measures how their messages' lengths are spread.
+   *
+   * @param port of the host that was called, -1 of flows that it has opened
+   * @returns how many have shown a handshake's length; -1 where they are too few, all in one network,
+   *   or, of those the host has opened, all to one port
+   */
+  #survey(
+    row: number,
     host: Int32Array,
     hostAt: number,
     timeMs: number,
-    kind: OpeningKind,
-    withHandshakes: boolean,
-  ): boolean {
-    this.#lock();
+    kind: number,
+    port = -1,
+  ): number {
     const words = this.#words;
-    const row = hashOf(host, hostAt, 2);
+    const openings = this.#openings;
     first.clear();
-    third.clear();
-    fourth.clear();
+    for (const spread of further) spread.clear();
     let count = 0;
     let handshakes = 0;
     let isOneNetwork = true;
-    let isOnePort = true;
+    let isOnePort = port < 0;
     let one = -1;
-    let entry = this.#openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
-    for (
-      ;
-      entry >= 0;
-      entry = this.#openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)
-    ) {
+    let entry = openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
+    for (; entry >= 0; entry = openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)) {
       if (words[entry + 8] >> 16 !== kind) continue;
+      if (port >= 0 && (words[entry + 8] & 0xffff) !== port) continue;
       if (one < 0) one = entry;
       count++;
       isOneNetwork &&= sameNetwork(words, one + 4, entry + 4);
       isOnePort &&= words[one + 8] === words[entry + 8];
-      const lengths = this.#openings.valueOf(entry);
+      const lengths = openings.valueOf(entry);
       first.add(lengths & LENGTH_MASK);
       if (lengths >> LENGTH_BITS === 0) continue;
       handshakes++;
-      third.add((lengths >> LENGTH_BITS) & LENGTH_MASK);
-      fourth.add(lengths >> (2 * LENGTH_BITS));
+      further[0].add((lengths >> LENGTH_BITS) & LENGTH_MASK);
+      further[1].add(lengths >> (2 * LENGTH_BITS));
     }
-    this.#unlock();
-    if (count < FAN_OUT || isOneNetwork || isOnePort) return false;
-    if (kind === BY_OPENING && (first.longest < MIN_LONGEST || first.width < MIN_SPREAD)) {
-      return false;
-    }
-    return !withHandshakes ||
-      (handshakes >= HANDSHAKES && third.width + fourth.width >= MIN_SPREAD);
+    this.#counted = count;
+    return count < FAN_OUT || isOneNetwork || isOnePort ? -1 : handshakes;
   }
 
   /**
@@ -297,7 +359,21 @@ export class HostEvidence {
     this.#setAddress(0, host, hostAt);
     this.#setAddress(4, remote, remoteAt);
     this.#key[8] = port | (kind << 16);
-    return hashOf(host, hostAt, 2);
+    return hashOf(host, hostAt, OPENING_SEED);
+  }
+
+  /** Sets the key and returns the row, which is the port's. */
+  #setCall(
+    host: Int32Array,
+    hostAt: number,
+    port: number,
+    remote: Int32Array,
+    remoteAt: number,
+  ): number {
+    this.#setAddress(0, host, hostAt);
+    this.#setAddress(4, remote, remoteAt);
+    this.#key[8] = port | (BY_CALL << 16);
+    return hashOf(host, hostAt, callSeed(port));
   }
 
   #setAddress(word: number, address: Int32Array, at: number): void {
@@ -328,6 +404,20 @@ export class HostEvidence {
   #unlock(): void {
     Atomics.store(this.#words, LOCK, 0);
   }
+}
+
+/** Seed of the hash that chooses a row of openings, and of calls to a port. */
+const OPENING_SEED = 2;
+const callSeed = (port: number) => ~port;
+
+/** Whether the first messages of the last survey are as differently long as MSE's padding makes them. */
+function isFirstSpread(): boolean {
+  return first.longest >= MIN_LONGEST && first.width >= MIN_SPREAD;
+}
+
+/** The same of the further ones, both together: one of them may have no padding. */
+function isFurtherSpread(): boolean {
+  return further[0].width + further[1].width >= MIN_SPREAD;
 }
 
 function hashOf(address: Int32Array, at: number, seed: number): number {

@@ -10,6 +10,7 @@
  */
 import {
   ALIKE,
+  ASKED_AND_GRANTED,
   DATA_SEEN,
   FIVE_A,
   FIVE_B,
@@ -77,22 +78,24 @@ for (const [fact, bits] of WORTH) {
 }
 
 /** What is known of a flow besides what it shows by itself. */
-export type Besides = "nothing" | "several" | "host" | "named";
+export type Besides = "nothing" | "several" | "host" | "named" | "swarm";
 
 /**
  * Bits needed: with a message too short for authenticated encryption, and without one. Beside the
  * columns' names: nothing; one among several suspects of a host, to several networks, with padding as
  * MSE has it; the initiator has sent BitTorrent in the open; the endpoint was named as a peer to the
- * initiator, who had asked.
+ * initiator, who had asked; one among a swarm, of the initiator's or at the port that it calls: three
+ * with a handshake's length behind two paddings as MSE has them.
  */
 export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: number]>> = {
   nothing: [24, 24],
   several: [20, 22],
   host: [20, 22],
   named: [19, 21],
+  swarm: [18, Infinity],
 };
 /** Below this nobody need be asked. */
-export const LEAST = 19;
+export const LEAST = 18;
 
 /**
  * Whether the flow shows a handshake as the fifth turn and `unchoke` with five times `allowed fast` as
@@ -102,6 +105,16 @@ export const LEAST = 19;
  */
 export function isInStep(lengths: number): boolean {
   return (lengths & IN_STEP) !== 0;
+}
+
+/**
+ * Whether the flow shows a handshake, `interested` with requests, and `unchoke` with five times `allowed
+ * fast` right before data, as a seed of libtorrent's does when Transmission calls. Authenticated
+ * encryption may have these lengths too: enough only in a swarm.
+ */
+export function isAskedAndGranted(lengths: number): boolean {
+  return (lengths & ASKED_AND_GRANTED) !== 0 && (lengths & DATA_SEEN) !== 0 &&
+    (lengths & HELLO_A) !== 0;
 }
 
 /** Whether the bits are enough beside what else is known. */

@@ -10,6 +10,7 @@ import type { Packet } from "../packet/packet.ts";
 import { MAX_OPENING, MIN_OPENING, MIN_THIRD_MESSAGE } from "../protocols/mse/detect.ts";
 import {
   ALIKE,
+  ASKED_AND_GRANTED,
   DATA_SEEN,
   FIVE_A,
   FIVE_B,
@@ -231,6 +232,10 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   }
   const isTold = flow.hasLength(ALIKE) && before === 0 && !lastIsMine &&
     isRequests(flow.requestMark - length - BARE_MESSAGE, MOST_REQUESTS_OF_FIRST);
+  const isGrantedAtOnce = length === GRANT && before === 0 && !lastIsMine && lastKind === ASKING &&
+    isRequests(flow.requestMark - BARE_MESSAGE, MOST_REQUESTS_OF_FIRST);
+  flow.lengths &= ~ASKED_AND_GRANTED;
+  if (isGrantedAtOnce) flow.noteLength(ASKED_AND_GRANTED);
   // The mark is free until there are requests: it holds the last message's length.
   flow.requestMark = flow.turn === TURN_OF_EXTENSIONS && before > 0 ? 0 : length;
   if (length === BARE_MESSAGE) flow.noteLength(side === 0 ? FIVE_A : FIVE_B);

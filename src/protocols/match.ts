@@ -56,6 +56,7 @@ export const KINDS = {
     "by-host",
     "named-peer",
     "fan-out",
+    "called",
     "requests-and-pieces",
     "blocks",
     "swarm-blocks",

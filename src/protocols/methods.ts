@@ -150,6 +150,8 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     infoHash: handshakeInfoHash,
     kinds: {
       ...{ lengths: {}, "by-host": {}, "named-peer": {}, "fan-out": {}, "requests-and-pieces": {} },
+      // The end that is called has called nobody.
+      called: { bans: "evidence" },
       ...{ blocks: {}, "swarm-blocks": {}, "swarm-requests": {}, "plain-handshake": {} },
     },
   },

@@ -104,6 +104,52 @@ Deno.test("encrypted: beside evidence, what is in the beginning is enough withou
   }
 });
 
+/** Third messages with a handshake, between paddings; of who calls three and who is called by three. */
+const SWARM = [">412 <458 >124 <301", ">478 <238 >124 <470", ">207 <580 >124 <187"];
+const SWARMS: Readonly<Record<string, (i: number) => [string, string]>> = {
+  "fan-out": (i) => [`10.0.0.1:4000${i}`, `198.18.${i}.1:2000${i}`],
+  called: (i) => [`198.18.${i}.1:4000${i}`, PEER],
+};
+
+/** Recorded with four seeders of Transmission 4.1's and libtorrent's. */
+const IN_SWARM = [
+  ">283 <196 >124 <264 >216 <35 <5 >73 <10136w",
+  ">412 <458 >124 <301 <294 >202 <6 <74 >73 <50 <10136w",
+  ">123 <197 >124 <252 >247 <118 >5 <5 <544 >9996w",
+];
+for (const [kind, ends] of Object.entries(SWARMS)) {
+  Deno.test(`encrypted, ${kind}: in a swarm an unchoke and requests behind a handshake are enough`, () => {
+    const play = (text: string, swarm = SWARM) => {
+      const test = new TestEngine();
+      swarm.forEach((beginning, i) => new Play(test, ...ends(i + 2)).say(beginning));
+      assert.deepEqual(test.found, []);
+      const { passed } = new Play(test).say(text);
+      return [passed, ...test.detections.map(({ match }) => match.kind)];
+    };
+    for (const text of IN_SWARM) {
+      const [first, second] = text.split(" ");
+      assert.deepEqual(play(text), [0, kind], text);
+      for (
+        const other of [
+          SWARM.slice(1).map((beginning) => beginning.replace(">124", ">125")),
+          SWARM.map((beginning) => beginning.replace(/<(458|238|580)/, second)),
+          SWARM.map((beginning) => beginning.replace(/>(412|478|207)/, first)),
+        ]
+      ) assert.notDeepEqual(play(text, other)[1], "called", `${text} beside ${other}`);
+    }
+    for (
+      const text of [
+        ">283 <196 >125 <264 >216 <35 <5 >73 <10136w",
+        ">283 <196 >124 <264 >216 <35 <6 >73 <10136w",
+        ">283 <196 >124 <264 >216 <35 <5 >72 <10136w",
+        ">412 <458 >124 <301 <294 >202 <6 <74 >73 <60 <10136w",
+        ">412 <458 >124 <301 <294 >202 <6 <74 >72 <50 <10136w",
+        ">412 <458 >125 <301 <294 >202 <6 <74 >73 <50 <10136w",
+      ]
+    ) assert.ok(Number(play(text)[0]) >= 9996, text);
+  });
+}
+
 Deno.test("encrypted: requests are none where who sent them sends data, or something else stands between", () => {
   for (
     const text of [

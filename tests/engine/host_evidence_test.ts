@@ -63,6 +63,51 @@ for (const [name, endpoints, expected] of fanOut) {
   });
 }
 
+/** Of flows: lengths of the first message, and of two further ones where there is a handshake. */
+const swarms = [
+  ["three handshakes, two paddings", ["300 124 200", "110 124 420", "500 124 330"], true],
+  ["three handshakes, three paddings", ["300 80 200", "110 400 210", "500 330 205"], true],
+  ["two of three", ["300 124 200", "110 124 420", "500"], false],
+  ["three of five", ["300 124 200", "110 124 420", "500 124 330", "100", "200"], true],
+  ["one padding alone", ["300 124 200", "110 124 210", "500 124 205"], false],
+  ["the other alone", ["300 124 200", "310 124 420", "305 124 330"], false],
+  ["shorter than MSE's", ["100 124 200", "280 124 420", "250 124 330"], false],
+] as const;
+
+function lengthsOf(text: string): number {
+  return text.split(" ").reduce((all, length, i) => all | (Number(length) << (10 * i)), 0);
+}
+
+for (const [name, flows, expected] of swarms) {
+  Deno.test(`HostEvidence.hasSwarm() and isCalled() ${name}: ${expected}`, () => {
+    const evidence = new HostEvidence();
+    flows.forEach((flow, i) => {
+      const peer = parseAddress(`1.1.${i}.1`)!;
+      evidence.addOpening(host, 0, peer, 0, 5000 + i, now, BY_OPENING, lengthsOf(flow));
+      evidence.addCall(host, 0, 51_413, peer, 0, now, lengthsOf(flow));
+    });
+    assert.equal(evidence.hasSwarm(host, 0, now), expected);
+    assert.equal(evidence.isCalled(host, 0, 51_413, now), expected);
+    assert.equal(evidence.isCalled(host, 0, 51_414, now), false, "another port");
+    assert.equal(evidence.isCalled(host, 0, 51_413, now + 61_000), false, "a minute later");
+  });
+}
+
+Deno.test("HostEvidence.isCalled(): most callers must have a handshake, and be of several networks", () => {
+  const call = (evidence: HostEvidence, address: string, lengths: string) =>
+    evidence.addCall(host, 0, 443, parseAddress(address)!, 0, now, lengthsOf(lengths));
+  const swarm = ["300 124 200", "110 124 420", "500 124 330"];
+  const busy = new HostEvidence();
+  swarm.forEach((lengths, i) => call(busy, `1.1.${i}.1`, lengths));
+  for (const i of [4, 5, 6]) call(busy, `1.1.${i}.1`, "250");
+  assert.equal(busy.isCalled(host, 0, 443, now), false, "three of six");
+  busy.removeCall(host, 0, 443, parseAddress("1.1.4.1")!, 0);
+  assert.equal(busy.isCalled(host, 0, 443, now), true, "three of five");
+  const office = new HostEvidence();
+  swarm.forEach((lengths, i) => call(office, `1.1.1.${i}`, lengths));
+  assert.equal(office.isCalled(host, 0, 443, now), false, "one network");
+});
+
 Deno.test("HostEvidence goes on when a worker died holding the lock", () => {
   const buffer = new ArrayBuffer(HostEvidence.BYTE_LENGTH);
   new Int32Array(buffer)[0] = 1;
