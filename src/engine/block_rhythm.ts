@@ -69,7 +69,7 @@ const CONSTANT_PENALTY = 4;
 /** Follows the ends of writes in encrypted flows; state in the flow table's words. */
 export class BlockRhythm {
   readonly #flow: FlowRecord;
-  /** Whether the last segment ended a write of 16 KiB behind a header that no piece has. */
+  /** Whether the last segment ended a write of 16 KiB, or some, behind headers that no piece has. */
   isOtherBlock = false;
 
   constructor(flow: FlowRecord) {
@@ -183,10 +183,12 @@ export class BlockRhythm {
     }
     // A header that went out with the end of the block before it. It is no fact either: buffers of
     // 16 KiB behind a message of some times 13 bytes end there as well as at a block's end.
-    if (isBlocks(fromReference - HEADER)) return false;
+    if (isBlocks(fromReference - HEADER)) {
+      this.isOtherBlock = isWriteEnd;
+      return false;
+    }
     this.#add(BLOCKS, BLOCKS_MASK, -1);
-    const header = ((end - flow.endMark) | 0) - BLOCK_DATA;
-    this.isOtherBlock = isWriteEnd && header > 0 && header <= LONGEST_OTHER_HEADER;
+    this.isOtherBlock = isWriteEnd && areOtherBlocks((end - flow.endMark) | 0);
     flow.endMark = end;
     return false;
   }
@@ -242,6 +244,14 @@ function isFull(length: number): boolean {
     if (length % count === 0) return true;
   }
   return false;
+}
+
+/** Whether the distance is that of some blocks of 16 KiB with headers that no piece has. */
+function areOtherBlocks(distance: number): boolean {
+  const count = Math.floor(distance / BLOCK_DATA);
+  const headers = distance - count * BLOCK_DATA;
+  return count > 0 && count <= MAX_BLOCKS_APART &&
+    headers <= count * LONGEST_OTHER_HEADER && headers !== count * HEADER;
 }
 
 /** Whether the distance is that of some whole blocks. */

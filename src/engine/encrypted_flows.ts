@@ -425,7 +425,10 @@ export class EncryptedFlows {
     }
     const rhythm = this.#requests.observe(direction, packet);
     const isBlock = this.#blocks.observe(direction, packet);
-    if (this.#blocks.isOtherBlock) this.#requests.takeBack();
+    if (this.#blocks.isOtherBlock) {
+      this.#requests.takeBack();
+      this.#pace.takeBack();
+    }
     const { blocks, hasHeader } = this.#blocks;
     if (
       rhythm === CLEAR_RHYTHM && (this.#requests.isAligned || blocks >= BLOCKS_BESIDE_REQUESTS)

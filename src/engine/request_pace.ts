@@ -162,6 +162,11 @@ export class RequestPace {
     flow.paceCounts = (flow.paceCounts & ~(REQUESTS_MASK | PLACED)) | MARKED;
   }
 
+  /** The block that was asked for is none of BitTorrent's. */
+  takeBack(): void {
+    this.#takeBack(OUT_OF_PACE);
+  }
+
   #takeBack(count: number): void {
     const flow = this.#flow;
     if (this.inPace <= count) this.#forget();

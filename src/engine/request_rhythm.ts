@@ -38,7 +38,7 @@ const MIN_BARE_ALONE = 5;
 const MIN_REQUESTS = 8;
 /** Requests behind blocks' ends, less others, that agree. By chance each is one in six. */
 const MIN_ALIGNED = 8;
-const MIN_ALIGNED_WITH_EVIDENCE = 3;
+const MIN_ALIGNED_WITH_EVIDENCE = 5;
 /** Segments that make a flow one of a swarm's, nearly all of them conforming. */
 const MIN_SWARM_SEGMENTS = 3;
 

@@ -64,6 +64,37 @@ function synchronizer(requests: () => number): () => () => Messages {
   };
 }
 
+/** Frames as BitTorrent's: a length of four bytes, a type, a heartbeat of nothing else; no turns. */
+function framed(): Messages {
+  const sign = random() < 0.5 ? 1 : -1;
+  const length = random() < 0.25
+    ? 5
+    : oneOf([5 + between(1, 12), 5 + 4 * between(0, 30), between(200, 6000)]);
+  return [sign * length];
+}
+
+/** Through authenticated encryption, no turns. */
+function authenticated(): Messages {
+  const length = random() < 0.15 ? between(1500, 20_000) : between(35, 140);
+  return [random() < 0.5 ? length : -length];
+}
+
+/** 16 KiB behind a header of another length than a piece's. */
+const otherBlock = () => 16_384 + oneOf([between(0, 12), between(14, 60)]);
+
+/** A joined program that answers `data` with `answers`, of three kinds for each host. */
+function threeKinds(data: () => number): () => () => Messages {
+  return () => {
+    const kinds = Array.from({ length: 3 }, () => [data(), between(9, 100)]);
+    return () =>
+      times(80, () => {
+        const [length, answer] = oneOf(kinds);
+        const count = oneOf([1, 1, 1, 2]);
+        return [-length * count, answer * count];
+      });
+  };
+}
+
 export const MADE_UP: readonly Program[] = [
   {
     name: "any small messages behind padded keys",
@@ -163,6 +194,65 @@ export const MADE_UP: readonly Program[] = [
         oneOf([28, 28, 36, 12, 4, 4, 11, 17, between(5, 60)]),
         -oneOf([12, 15, 11, between(4, 200), between(4, 3000), between(2000, 40_000)]),
       ]),
+  },
+  {
+    name: "frames with a length of four bytes, either side, padded keys, list",
+    servers: list,
+    start: behindPadding(5, 40, framed),
+  },
+  {
+    name: "authenticated, third message of 124, either side, list",
+    servers: list,
+    start: () => () => [
+      between(96, 608),
+      -between(96, 608),
+      124,
+      -between(35, 600),
+      ...times(between(3, 20), authenticated),
+    ],
+  },
+  {
+    name: "any small messages behind up to three blocks, joined",
+    servers: few,
+    isJoined: true,
+    start: () => () => times(80, () => [-between(1, 49_191), between(2, 120)]),
+  },
+  {
+    name: "any small messages behind 16 KiB each, joined",
+    servers: few,
+    isJoined: true,
+    start: () => {
+      const size = otherBlock();
+      return () => times(80, () => [-size, between(2, 120)]);
+    },
+  },
+  {
+    name: "updates of a window, some at once, joined",
+    servers: few,
+    isJoined: true,
+    start: () => {
+      const [size, update] = [otherBlock(), between(9, 100)];
+      return () =>
+        times(80, () => {
+          const count = oneOf([1, 1, 1, 2, 3]);
+          return [-size * count, update * count];
+        });
+    },
+  },
+  {
+    name: "three sizes of messages behind 16 KiB each, joined",
+    servers: few,
+    isJoined: true,
+    start: () => {
+      const size = otherBlock();
+      return threeKinds(() => size)();
+    },
+  },
+  {
+    name: "three sizes of messages, each behind its own data, joined",
+    servers: few,
+    isJoined: true,
+    start: threeKinds(() => between(2000, 60_000)),
   },
   {
     name: "blocks of 16 KiB, any request, padded keys",

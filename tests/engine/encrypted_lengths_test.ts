@@ -234,6 +234,10 @@ const INNOCENTS: readonly (readonly [string, string])[] = [
     "headers of 13 before bodies, 68 by chance",
     ">256 <606 >514 <490 >96 <68 >54 <39 >23 <13 <3128w >17 <2000w >17 <2000w >17 <2000w >17 <2000w",
   ],
+  [
+    "a chat of 5, 9 and 17, 82 by chance",
+    ">326 <313 >553 <82 >34 <9 >34 <17 >9 <17 >14 <14 >14 <5 >17 <11380w >34 <34 >14 <13 >5 <17",
+  ],
 ];
 for (const [name, text] of INNOCENTS) {
   for (const [besides, happens] of Object.entries(BESIDES)) {

@@ -52,6 +52,10 @@ const INNOCENTS: readonly (readonly [string, string])[] = [
   ["screens of 12 000 bytes, answered by 17", "<12000 >17"],
   ["screens of 6000 bytes, answered by 17", "<6000 >17"],
   ["blocks of 16 KiB behind 5 bytes, asked for by 17, told by 9", ">17 <16389 >9 >17 <16389"],
+  [
+    "blocks of 16 KiB behind 28 bytes, two at once too",
+    "<16412 >43 <16412 >9 <32824 >18 <16412 >43",
+  ],
   ["blocks of 16 KiB behind 20 bytes, asked for by 17, told by 9", ">17 <16404 >9 >17 <16404"],
 ];
 for (const [name, text] of INNOCENTS) {
