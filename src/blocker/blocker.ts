@@ -64,6 +64,8 @@ export class Blocker implements AsyncDisposable {
     const kept = Object.fromEntries(restart.map((name) => [name, this.#config[name]]));
     const config: Config = { ...asked, ...kept };
     checkWhitelist(config.whitelistIps);
+    const whitelistedBefore = this.#config.whitelistPorts;
+    const whitelistedNow = new Set(config.whitelistPorts);
     await rules?.change(config);
     settings.config = config;
     setupLog({ level: config.logLevel, format: config.logFormat });
@@ -74,6 +76,7 @@ export class Blocker implements AsyncDisposable {
     detectionFiles.open(config);
     // What was dropped by other rules of judgement, and what is whitelisted now, is judged anew.
     if (live.length > 0) this.#parts.dropMarks?.forgetUnbanned();
+    this.#parts.dropMarks?.forgetServices(new Set(whitelistedBefore).difference(whitelistedNow));
     this.#startSweeping();
     log.info("Reloaded: {changes}", { changes: variablesOf(live) || "nothing changed" });
     if (restart.length > 0) {

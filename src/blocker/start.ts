@@ -143,7 +143,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   // The rules.
   if (config.manageRules && firewall !== null) {
     const counters = workerCounters(workers.counters, 0);
-    const onServices = (packets: number) => counters[COUNTER_INDEX.servicePackets] = packets;
+    const onServices = (count: number) => counters[COUNTER_INDEX.serviceConnections] = count;
     const { rulesCheckMs: checkMs } = options;
     const kept = { log: logLine, onServices, ...checkMs === undefined ? {} : { checkMs } };
     rules = undo.use(await KeptRules.install(firewall, traffic, kept));

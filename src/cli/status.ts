@@ -231,7 +231,7 @@ function amounts({ counters, rates, firstLook }: Status): string[][] {
     ["Flows seen", "", number(counters.flows)],
     ["Flows released", "", number(counters.released)],
     ["Packets whitelisted", "", number(counters.whitelisted)],
-    ["Packets of whitelisted services", "", number(counters.servicePackets)],
+    ["Connections to whitelisted services", "", number(counters.serviceConnections)],
   ];
 }
 

@@ -113,10 +113,11 @@ const METRICS: readonly Metric[] = [
     samples: one(({ counters }) => counters.whitelisted),
   },
   {
-    name: "btblocker_service_packets_total",
+    name: "btblocker_service_connections_total",
     type: Counter,
-    help: "Packets of whitelisted services that the rules let pass, without a trip to user space",
-    samples: one(({ counters }) => counters.servicePackets),
+    help:
+      "Connections to whitelisted services that the rules release, without a trip to user space",
+    samples: one(({ counters }) => counters.serviceConnections),
   },
   {
     name: "btblocker_foreign_mark_packets_total",

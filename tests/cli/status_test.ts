@@ -31,7 +31,7 @@ Detections                            0.2       7
 Flows seen                                    130
 Flows released                                120
 Packets whitelisted                            15
-Packets of whitelisted services             3,210
+Connections to whitelisted services         3,210
 
 UNDECIDED, WAITING FOR          FLOWS
 the other side's first payload      4

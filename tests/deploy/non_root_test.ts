@@ -31,7 +31,7 @@ Deno.test({
     assert.match(status, /^CapEff:\s+000000c000003000$/m);
     assert.match(status, /^NoNewPrivs:\s+1$/m);
     assert.doesNotMatch(blocker.text(), /WARN|ERROR|not kept over a crash/);
-    assert.match(await savedRules(router), /-A FORWARD -j BTBLOCKER/);
+    assert.match(await savedRules(router), /-A FORWARD -m connmark .* -j BTBLOCKER$/m);
     assert.deepEqual(await boundQueues(router), [0]);
     assert.match(blocker.text(), /Banned addresses are dropped on to_client by tc ingress \(tcx/);
     assert.match(blocker.text(), /TLS, SSH, QUIC, DNS and their like are settled in the kernel/);
@@ -68,7 +68,7 @@ Deno.test({
     const blocker = await startUnprivileged(router, ALL, args, "legacy");
     await blocker.printedMatch(/Guarding FORWARD \(IPv4 and IPv6, iptables \(legacy\)/);
     for (const command of ["iptables-legacy-save", "ip6tables-legacy-save"]) {
-      assert.match(await router.run([command]), /-A FORWARD -j BTBLOCKER/);
+      assert.match(await router.run([command]), /-A FORWARD -m connmark .* -j BTBLOCKER$/m);
     }
     assert.equal((await blocker.stop()).code, 0, blocker.text());
     assert.doesNotMatch(await savedRules(router), /BTBLOCKER/);

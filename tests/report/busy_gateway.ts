@@ -115,7 +115,7 @@ function gatewayStatus(source: FakeSource, packets: number, bytes: number) {
       released: 168_040,
       dropped: 1_931,
       bannedDrops: 412,
-      servicePackets: 3_210_456,
+      serviceConnections: 3_210_456,
       detections,
     }),
     rates: {

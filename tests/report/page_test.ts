@@ -93,7 +93,7 @@ pageTest("shows everything, and asks for nothing of others", busyGateway, async 
   await expectText(page, "#guarded", /^FORWARD · default policy · bans the source for 5h$/);
   await expectText(page, "#figures", /Packets a second\d+/);
   await expectText(page, "#figures", /Flows undecided6most wait for: answer/);
-  await expectText(page, "#figures", /Whitelisted services3\.2Mpackets passed by the rules/);
+  await expectText(page, "#figures", /Whitelisted services3\.2Mconnections released by the rules/);
   await expectText(page, "#legend", /^dht \d+peer-wire \d+/);
   assert.equal(await page.title(), "btblocker: guarding");
   assert.equal(await page.locator("#bans tr").count(), source.list.length);

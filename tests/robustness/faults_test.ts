@@ -86,7 +86,11 @@ Deno.test({
       slowness = Math.max(slowness, await undisturbed(prober));
       await delay(Math.random() * 400);
       const rules = await savedRules(bed.router);
-      assert.equal(rules.match(/^-A FORWARD -j BTBLOCKER$/gm)?.length, 2, "one jump a family");
+      assert.equal(
+        rules.match(/^-A FORWARD -m connmark .* -j BTBLOCKER$/gm)?.length,
+        2,
+        "one jump a family",
+      );
       const since = Date.now();
       await bed.blocker.stop("SIGKILL");
       recoveries.push(await recovery(prober, since));
@@ -230,7 +234,7 @@ Deno.test({
     await winner.printedMatch(/Guarding/);
     assert.match(loser.text(), new RegExp(`running here already \\(process ${winner.pid}\\)`));
     const rules = await savedRules(bed.router);
-    assert.equal(rules.match(/^-A FORWARD -j BTBLOCKER$/gm)?.length, 2);
+    assert.equal(rules.match(/^-A FORWARD -m connmark .* -j BTBLOCKER$/gm)?.length, 2);
     assert.equal((await winner.stop()).code, 0);
     assert.deepEqual(await Blocker.leftovers(bed.router), []);
   },
@@ -339,7 +343,9 @@ Deno.test({
       async () => (await boundQueues(bed.router)).length > 0,
       () => "it does not start",
     );
-    await until(async () => /-A FORWARD -j BTBLOCKER/.test(await savedRules(bed.router)));
+    await until(async () =>
+      /-A FORWARD -m connmark .* -j BTBLOCKER$/m.test(await savedRules(bed.router))
+    );
     await bed.download();
     assert.equal((await blocker.stop()).code, 0);
     assert.deepEqual(await Blocker.leftovers(bed.router), []);

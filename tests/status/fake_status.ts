@@ -33,7 +33,7 @@ export function status(changes: Partial<Status> = {}): Status {
     counters: counters({
       ...{ packets: 1200, bytes: 345_678, accepted: 1000, released: 120, dropped: 60 },
       ...{ bannedDrops: 20, flows: 130, payloadFlows: 100, detections: 7, restarts: 1 },
-      ...{ whitelisted: 15, servicePackets: 3210 },
+      ...{ whitelisted: 15, serviceConnections: 3210 },
     }),
     latency: {
       boundsUs: LATENCY_BOUNDS_US,

@@ -25,7 +25,7 @@ Deno.test("Metrics have the original's names and ours", async () => {
       'btblocker_verdicts_total{verdict="drop_banned"} 20',
       "btblocker_released_flows_total 120",
       "btblocker_packets_whitelisted_total 15",
-      "btblocker_service_packets_total 3210",
+      "btblocker_service_connections_total 3210",
       "btblocker_foreign_mark_packets_total 0",
       'btblocker_undecided_flows{wait="answer"} 4',
       'btblocker_undecided_flows{wait="payload"} 0',

@@ -2,6 +2,7 @@
  * The marks of flows that are BitTorrent live as long as the ban: conntrack would keep them as long as
  * the sender keeps sending. A flow that was dropped without a ban is forgotten BAN_DURATION after it
  * was first met here, one whose ban has ended at once, and so is what an earlier run left unbanned.
+ * Connections to whitelisted services are clean by their marks for as long as the service is one.
  */
 
 import { askNetlink, dumpNetlink } from "../../../ffi/libc_net.ts";
@@ -107,6 +108,20 @@ export class DropMarks implements Disposable {
         one.ends.some(({ words }) => isMeant(words)) && !this.#isBanned(one)
       ),
     );
+  }
+
+  /**
+   * Has connections to these ports, as called or as answered, judged like all others: the rules released
+   * them as those of services that are whitelisted no longer.
+   */
+  forgetServices(ports: ReadonlySet<number>): number {
+    if (ports.size === 0) return 0;
+    const { mask, clear } = this.#options.marks;
+    return this.#conntrack.list(clear, mask).filter((connection) => {
+      const [, called, answering] = connection.ends;
+      return (ports.has(called.port) || ports.has(answering.port)) &&
+        this.#conntrack.clear(connection, mask);
+    }).length;
   }
 
   #list(): Connection[] {

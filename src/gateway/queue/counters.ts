@@ -37,8 +37,8 @@ export const COUNTERS = [
   "whitelisted",
   /** Packets that came with bits of our seal in their mark, set by another program. */
   "foreignMarks",
-  /** Packets of whitelisted services, which the rules let pass; written by the main thread. */
-  "servicePackets",
+  /** Connections to whitelisted services, which the rules release; written by the main thread. */
+  "serviceConnections",
 ] as const;
 
 export type Counter = typeof COUNTERS[number];

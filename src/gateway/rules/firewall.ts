@@ -17,6 +17,7 @@ import {
   type GuardedTraffic,
   installText,
   isEmptyTable,
+  jumps,
   MARKED_CHAIN,
   type Matches,
   QUEUE_CHAIN,
@@ -247,29 +248,33 @@ export class Firewall {
 
   /**
    * Whether all families hold our chain with just these rules, as `rules install` leaves it, and how
-   * many packets have passed by the rules for whitelisted services since they were put there.
+   * many connections the rules for whitelisted services have released since they were put there;
+   * where no connection's mark is believed, or RECHECK is on, how many packets they let pass.
    */
   async look(traffic: GuardedTraffic): Promise<InstalledRules> {
     if (this.tools.length === 0) {
       const { success, stdout } = await execute("nft", ["list", "table", "inet", NFT_TABLE]);
       const isInstalled = success && holdsNftRules(stdout, traffic);
-      return { isInstalled, servicePackets: sumOf(stdout, /counter packets (\d+) .* return$/gm) };
+      return {
+        isInstalled,
+        serviceConnections: sumOf(stdout, / ct direction \w+ counter packets (\d+) /gm),
+      };
     }
-    let servicePackets = 0;
+    let serviceConnections = 0;
     let isInstalled = !traffic.stripsCopies || !this.hasNft || await this.#stripsByNft();
     for (const tool of this.tools) {
       const counted = await save(tool, ["-c"]);
-      servicePackets += sumOf(counted, /^\[(\d+):\d+\] -A BTBLOCKER\S* .*--ctdir .*-j RETURN$/gm);
+      serviceConnections += sumOf(counted, /^\[(\d+):\d+\] -A BTBLOCKER\S* .* --ctdir .*$/gm);
       const saved = counted.replaceAll(/^\[\d+:\d+\] /gm, "");
       isInstalled &&= this.#holds(tool, saved, traffic);
     }
-    return { isInstalled, servicePackets };
+    return { isInstalled, serviceConnections };
   }
 
   #holds(tool: Iptables, saved: string, traffic: GuardedTraffic): boolean {
     const own = findOwnRules(saved);
     const here = own.find((rules) => rules.table === tool.table);
-    if (here === undefined || here.jumps.length < traffic.chains.length) return false;
+    if (here === undefined || !hasJumps(here.jumps, traffic)) return false;
     const strips = traffic.stripsCopies && !this.hasNft;
     if (strips && !own.some(({ chains }) => chains.includes(COPIES_CHAIN))) return false;
     const section = tableSection(saved, tool.table);
@@ -296,11 +301,19 @@ export class Firewall {
 /** What stands in the kernel of our rules. */
 export interface InstalledRules {
   readonly isInstalled: boolean;
-  readonly servicePackets: number;
+  readonly serviceConnections: number;
 }
 
 function sumOf(text: string, count: RegExp): number {
   return [...text.matchAll(count)].reduce((sum, [, number]) => sum + Number(number), 0);
+}
+
+/** Those that no kernel lacks. */
+function hasJumps(found: readonly string[], traffic: GuardedTraffic): boolean {
+  const needed = traffic.chains.flatMap((hook) =>
+    jumps(hook, traffic, { ...ALL_MATCHES, services: false })
+  );
+  return needed.every((rule) => found.includes(`-A ${rule}`));
 }
 
 /** A rule of ours that queues to these queues. */

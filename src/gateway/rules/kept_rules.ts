@@ -32,7 +32,7 @@ const REMOVAL_MS = 7_000;
 
 export interface KeptOptions {
   readonly log: LogLine;
-  /** Told now and then how many packets the rules for whitelisted services passed. */
+  /** Told now and then how many connections the rules for whitelisted services released. */
   readonly onServices?: (packets: number) => void;
   /** For tests. */
   readonly checkMs?: number;
@@ -55,7 +55,7 @@ export class KeptRules implements AsyncDisposable {
   #isFailing = false;
   /** A change failed half way: they may be anything. */
   #isTorn = false;
-  /** Packets of whitelisted services by rules that were replaced meanwhile. */
+  /** Connections to whitelisted services by rules that were replaced meanwhile. */
   #servicesBefore = 0;
   /** Foreign marks that were reported and are not told yet. */
   readonly #foreign = new Set<number>();
@@ -121,10 +121,10 @@ export class KeptRules implements AsyncDisposable {
   }
 
   async #change(traffic: GuardedTraffic): Promise<void> {
-    const { servicePackets } = await this.#firewall.look(this.#traffic);
+    const { serviceConnections } = await this.#firewall.look(this.#traffic);
     try {
       await this.#firewall.restore(traffic);
-      this.#servicesBefore += servicePackets; // the new rules count from 0
+      this.#servicesBefore += serviceConnections; // the new rules count from 0
       this.#traffic = traffic;
     } catch (error) {
       this.#isTorn = true; // one family may have changed
@@ -159,9 +159,9 @@ export class KeptRules implements AsyncDisposable {
     const beganMs = performance.now();
     try {
       const wasTorn = this.#isTorn;
-      const { isInstalled, servicePackets } = await this.#firewall.look(this.#traffic);
+      const { isInstalled, serviceConnections } = await this.#firewall.look(this.#traffic);
       if (isInstalled && !wasTorn) {
-        this.#onServices(this.#servicesBefore + servicePackets);
+        this.#onServices(this.#servicesBefore + serviceConnections);
       } else {
         await this.#firewall.restore(this.#traffic);
         this.#isTorn = false;

@@ -5,7 +5,7 @@
 
 import { EnvironmentError, UsageError } from "../../errors.ts";
 import { hex, withMasks } from "./marks.ts";
-import { isOwnChain } from "./rule_text.ts";
+import { isOwnChain, isOwnRule } from "./rule_text.ts";
 
 /** One rule, filter or device that uses marks; bits as signed words. */
 export interface MarkUser {
@@ -80,7 +80,7 @@ function fieldOf(text: string): number {
 }
 
 function readIptablesRule(line: string): MarkUser[] {
-  if (!line.startsWith("-A ") || isOwnChain(line.split(" ", 2)[1])) return [];
+  if (!line.startsWith("-A ") || isOwnRule(line)) return [];
   let packets = 0;
   for (const [, field] of line.matchAll(/ -m mark (?:! )?--mark (\S+)/g)) packets |= fieldOf(field);
   const set = /-j MARK --set-xmark (\w+)\//.exec(line);

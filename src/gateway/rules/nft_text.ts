@@ -15,10 +15,12 @@ import {
   type GuardedTraffic,
   HEADERS_ONLY,
   MARKED_CHAIN,
+  marksServices,
   QUEUE_CHAIN,
   queueGroups,
   RECHECK_CHAIN,
   recheckBits,
+  SERVICE_CHAIN,
   TUNNEL_PROTOCOLS,
 } from "./rule_text.ts";
 
@@ -28,6 +30,9 @@ export const NFT_TABLE = "btblocker";
 export function nftText(traffic: GuardedTraffic): string {
   const chains = [
     ...traffic.recheck > 0 ? [chain(RECHECK_CHAIN, recheckRules(traffic))] : [],
+    ...marksServices(traffic)
+      ? [chain(SERVICE_CHAIN, [saveState(traffic.marks, traffic.marks.clear)])]
+      : [],
     chain(QUEUE_CHAIN, [
       ...EMPTY_SEGMENTS.map((match) => `${match} return`),
       ...queueRules(traffic),
@@ -52,17 +57,20 @@ function chain(name: string, lines: readonly string[]): string {
   return `\tchain ${name} {\n${lines.map((line) => `\t\t${line}\n`).join("")}\t}\n`;
 }
 
-/** What `chainRules` has for iptables; a chain that is jumped to stands before those that jump. */
+/**
+ * What `chainRules` and `jumps` have for iptables; a chain that is jumped to stands before those that
+ * jump. nft's own matches cost a fraction of iptables', so that one jump serves.
+ */
 function mainChains(traffic: GuardedTraffic): string[] {
   const { marks, recheck, monitorOnly, distrustsStates = false } = traffic;
   const believed = (...rules: string[]) => distrustsStates ? [] : rules;
   const { mask, clear, drop, seal, sealMask, sealedClear, sealedDrop } = marks;
   const connection = (state: number) => `ct mark & ${hex(mask)} == ${hex(state)}`;
   const packet = (state: number) => `meta mark & ${hex(sealMask)} == ${hex(state)}`;
-  const save = (state: number) => `ct mark set ct mark & ${hex(~mask)} | ${hex(state)}`;
+  const save = (state: number) => saveState(marks, state);
   const forget = `ct mark & ${hex(mask)} != 0 ${save(0)}`;
   const dropped = `${connection(drop)} ${monitorOnly ? "return" : "drop"}`;
-  const services = serviceRules(traffic.whitelistPorts);
+  const services = serviceRules(traffic);
   const foreign = `meta mark & ${hex(mask)} == 0`;
   return [
     chain(MARKED_CHAIN, [
@@ -90,12 +98,18 @@ function mainChains(traffic: GuardedTraffic): string[] {
   ];
 }
 
+function saveState({ mask }: Marks, state: number): string {
+  return `ct mark set ct mark & ${hex(~mask)} | ${hex(state)}`;
+}
+
 /** As `serviceRules` for iptables; a set takes any number of ports. */
-function serviceRules(ports: readonly number[]): string[] {
+function serviceRules(traffic: GuardedTraffic): string[] {
+  const { whitelistPorts: ports } = traffic;
+  const end = marksServices(traffic) ? `goto ${SERVICE_CHAIN}` : "return";
   if (ports.length === 0) return [];
   const set = `{ ${ports.toSorted((a, b) => a - b).join(", ")} }`; // as nft lists it
-  return [["original", "dport"], ["reply", "sport"]].map(([direction, end]) =>
-    `meta l4proto { tcp, udp } th ${end} ${set} ct direction ${direction} counter return`
+  return [["original", "dport"], ["reply", "sport"]].map(([direction, port]) =>
+    `meta l4proto { tcp, udp } th ${port} ${set} ct direction ${direction} counter ${end}`
   );
 }
 

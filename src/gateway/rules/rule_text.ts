@@ -5,10 +5,11 @@
  * A judged packet comes back by NF_REPEAT with a sealed state in its mark (marks.ts) and runs through
  * the chain once more; the chain moves the state into the connection's mark:
  *
- *     new connection on an old 5-tuple (SYN), or a helper's child → forget the state it was born with
- *     connection clean, nothing of ours in the packet's mark → RETURN    the fast path
+ *     new connection on an old 5-tuple (SYN), or a helper's child → BTBLOCKER_FORGET: forget the state
+ *                                              it was born with
+ *     connection clean, nothing of ours in the packet's mark → past our chain    the fast path
  *     something of ours in the packet's mark → BTBLOCKER_MARKED
- *     the service called is whitelisted      → RETURN
+ *     the service called is whitelisted      → BTBLOCKER_SERVICE: save that it is clean
  *     connection BitTorrent                  → DROP         MONITOR_ONLY: RETURN
  *     anything else                          → BTBLOCKER_QUEUE: no payload: RETURN; NFQUEUE
  *
@@ -19,6 +20,9 @@
  *                                              its own there. The worker judges, and saves nothing
  *
  * Every judged packet ends in this pass, whether or not conntrack knows it: no packet is queued twice.
+ *
+ * Nearly all packets are of clean connections, and each match of iptables costs them tens of
+ * nanoseconds: what they meet are the jumps' own matches in the hook's chain, and no jump is taken.
  */
 
 import { COPIES_CHAIN, MARKING_HOOKS, stripRule } from "./copy_strip.ts";
@@ -29,6 +33,10 @@ export const CHAIN = "BTBLOCKER";
 export const MARKED_CHAIN = "BTBLOCKER_MARKED";
 /** What is judged. */
 export const QUEUE_CHAIN = "BTBLOCKER_QUEUE";
+/** Takes from a connection the state that it was born with. */
+const FORGET_CHAIN = "BTBLOCKER_FORGET";
+/** Connections to whitelisted services: clean from their first packet on. */
+export const SERVICE_CHAIN = "BTBLOCKER_SERVICE";
 /** Calls packets of released flows back to the queue (RECHECK). */
 export const RECHECK_CHAIN = "BTBLOCKER_RECHECK";
 /** Packets that the kernel's first look lets pass: of flows that it has settled, or may settle yet. */
@@ -37,6 +45,8 @@ const JUDGING_CHAINS: readonly string[] = [
   CHAIN,
   MARKED_CHAIN,
   QUEUE_CHAIN,
+  FORGET_CHAIN,
+  SERVICE_CHAIN,
   RECHECK_CHAIN,
   LOOKED_CHAIN,
 ];
@@ -120,19 +130,11 @@ export function chainRules(
   const { mask, clear, drop } = marks;
   const believed = (...rules: string[]) => distrustsStates ? [] : rules;
   const connection = (state: number) => `-m connmark --mark ${hex(state)}/${hex(mask)}`;
-  const forget = `-m connmark ! --mark 0x0/${hex(mask)} -j CONNMARK --set-xmark 0x0/${hex(mask)}`;
-  const unmarked = `-m mark --mark 0x0/${hex(marks.sealMask)}`;
+  const unmarked = unmarkedTest(marks);
   const dropped = `${connection(drop)} -j ${monitorOnly ? "RETURN" : "DROP"}`;
-  const services = matches.services ? serviceRules(traffic.whitelistPorts) : [];
+  const services = matches.services ? serviceRules(traffic) : [];
   const main = [
-    `-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN ${forget}`,
-    // Connections that a helper (SIP, TFTP) expected begin with their parent's mark.
-    ...matches.services
-      ? [`-p udp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED ${unmarked} ${forget}`]
-      : [],
-    ...believed(
-      `${connection(clear)} ${unmarked} ` + (recheck > 0 ? `-g ${RECHECK_CHAIN}` : "-j RETURN"),
-    ),
+    ...believed(...recheck > 0 ? [`${connection(clear)} ${unmarked} -g ${RECHECK_CHAIN}`] : []),
     `-m mark ! --mark 0x0/${hex(marks.sealMask)} -g ${MARKED_CHAIN}`,
     ...services,
     ...believed(dropped),
@@ -157,11 +159,33 @@ export function chainRules(
     ...inChain(CHAIN, main),
     ...inChain(MARKED_CHAIN, marked),
     ...inChain(QUEUE_CHAIN, queue),
+    ...inChain(FORGET_CHAIN, [
+      `-m connmark ! --mark 0x0/${hex(mask)} -j CONNMARK --set-xmark 0x0/${hex(mask)}`,
+    ]),
+    ...matches.services && marksServices(traffic)
+      ? inChain(SERVICE_CHAIN, [`-j CONNMARK --set-xmark ${hex(clear)}/${hex(mask)}`])
+      : [],
     ...looks === null ? [] : inChain(LOOKED_CHAIN, [
       `-m bpf --object-pinned ${looks.settled} -j CONNMARK --set-xmark ${hex(clear)}/${hex(mask)}`,
     ]),
     ...recheck > 0 ? inChain(RECHECK_CHAIN, recheckRules(traffic, family, matches)) : [],
   ];
+}
+
+function unmarkedTest({ sealMask }: Marks): string {
+  return `-m mark --mark 0x0/${hex(sealMask)}`;
+}
+
+/** Whether connections to whitelisted services are marked: where a clean one's packets are not judged. */
+export function marksServices({ whitelistPorts, ...traffic }: GuardedTraffic): boolean {
+  return whitelistPorts.length > 0 && sparesClean(traffic);
+}
+
+/** Whether no packet of a clean connection is judged. */
+function sparesClean(
+  { recheck, distrustsStates = false }: Pick<GuardedTraffic, "recheck" | "distrustsStates">,
+): boolean {
+  return recheck === 0 && !distrustsStates;
 }
 
 /**
@@ -197,18 +221,20 @@ function verdictRules({ marks, monitorOnly }: GuardedTraffic): string[] {
 const PORTS_A_RULE = 15;
 
 /**
- * Connections to these ports return. Conntrack knows who called whom: in the direction of the first
+ * Connections to these ports are clean. Conntrack knows who called whom: in the direction of the first
  * packet the service is the destination, in the other the source. A caller's own port counts for
  * nothing: what listens on 443 to hide is judged in the connections that it opens.
  */
-function serviceRules(ports: readonly number[]): string[] {
+function serviceRules(traffic: GuardedTraffic): string[] {
+  const { whitelistPorts: ports } = traffic;
+  const target = marksServices(traffic) ? `-g ${SERVICE_CHAIN}` : "-j RETURN";
   const rules: string[] = [];
   for (let at = 0; at < ports.length; at += PORTS_A_RULE) {
     const some = ports.slice(at, at + PORTS_A_RULE).join(",");
     for (const [protocol] of PORT_PROTOCOLS) {
       for (const [direction, end] of [["ORIGINAL", "dports"], ["REPLY", "sports"]]) {
         rules.push(
-          `-p ${protocol} -m multiport --${end} ${some} -m conntrack --ctdir ${direction} -j RETURN`,
+          `-p ${protocol} -m multiport --${end} ${some} -m conntrack --ctdir ${direction} ${target}`,
         );
       }
     }
@@ -337,10 +363,33 @@ function probability(recheck: number): string {
   return Math.min(1, DATAGRAM / recheck).toFixed(10);
 }
 
-/** Jump from a hook's chain. What a host says to itself is not queued. */
-function jump(chain: HookChain): string {
-  const except = chain === "INPUT" ? "! -i lo " : chain === "OUTPUT" ? "! -o lo " : "";
-  return `${except}-j ${CHAIN}`;
+/**
+ * Jumps from a hook's chain, in their order. What a host says to itself is not queued. A clean
+ * connection's packet takes none but as RECHECK has it, or where marks are not believed.
+ *
+ * A packet may take both of the last two: the first saves what its seal says and takes it off, so that
+ * no packet is queued twice. They stand in this order for it: without a seal the other would be taken
+ * for what its connection is not yet known to be.
+ */
+export function jumps(
+  hook: HookChain,
+  { marks, ...traffic }: GuardedTraffic,
+  { services }: Matches = ALL_MATCHES,
+): string[] {
+  const { mask, clear, sealMask } = marks;
+  const except = hook === "INPUT" ? "! -i lo " : hook === "OUTPUT" ? "! -o lo " : "";
+  const related = "-p udp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED";
+  return [
+    `-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j ${FORGET_CHAIN}`,
+    // Connections that a helper (SIP, TFTP) expected begin with their parent's mark.
+    ...services ? [`${related} ${unmarkedTest(marks)} -j ${FORGET_CHAIN}`] : [],
+    ...sparesClean(traffic)
+      ? [
+        `-m connmark ! --mark ${hex(clear)}/${hex(mask)} -j ${CHAIN}`,
+        `-m mark ! --mark 0x0/${hex(sealMask)} -j ${CHAIN}`,
+      ]
+      : [`-j ${CHAIN}`],
+  ].map((rule) => `${hook} ${except}${rule}`);
 }
 
 /** What of a table is ours, from an earlier run or this one. */
@@ -362,12 +411,16 @@ export function findOwnRules(saved: string): OwnRules[] {
       const chain = line.slice(1).split(" ", 1)[0];
       if (isOwnChain(chain)) current?.chains.push(chain);
     } else if (line.startsWith("-A ")) {
-      const [, chain] = line.split(" ", 2);
-      const target = / -[jg] (\S+)/.exec(line)?.[1] ?? "";
-      if (isOwnChain(target) && !isOwnChain(chain)) current?.jumps.push(line);
+      if (isOwnRule(line) && !isOwnChain(line.split(" ", 2)[1])) current?.jumps.push(line);
     }
   }
   return found.filter(({ jumps, chains }) => jumps.length + chains.length > 0);
+}
+
+/** Whether a rule, as iptables-save prints it, is ours: it stands in a chain of ours or leads to one. */
+export function isOwnRule(line: string): boolean {
+  const target = / -[jg] (\S+)/.exec(line)?.[1] ?? "";
+  return isOwnChain(line.split(" ", 2)[1]) || isOwnChain(target);
 }
 
 /** Whether a chain of iptables, or of our table of nft, is ours. */
@@ -392,6 +445,7 @@ export function installText(
   const unused = new Set([
     ...traffic.recheck > 0 ? [] : [RECHECK_CHAIN],
     ...matches.bpf && traffic.firstLook ? [] : [LOOKED_CHAIN],
+    ...matches.services && marksServices(traffic) ? [] : [SERVICE_CHAIN],
   ]);
   const chains = JUDGING_CHAINS.filter((chain) => !unused.has(chain));
   const stale = (here?.chains ?? []).filter((chain) => !chains.includes(chain));
@@ -401,13 +455,18 @@ export function installText(
     ...(here?.jumps ?? []).map(deletion),
     ...stale.flatMap((chain) => [`-F ${chain}`, `-X ${chain}`]),
     ...chainRules(traffic, family, matches),
-    ...traffic.chains.map((chain) =>
-      table === "mangle" ? `-I ${chain} 1 ${jump(chain)}` : `-A ${chain} ${jump(chain)}`
-    ),
+    ...traffic.chains.flatMap((hook) => insertions(jumps(hook, traffic, matches), table)),
     "COMMIT",
   ];
   const elsewhere = own.filter((rules) => rules.table !== table).flatMap(removalLines);
   return [...lines, ...elsewhere, ...strips ? stripLines(traffic.marks) : [], ""].join("\n");
+}
+
+/** The jumps are the first rules of mangle, and the last ones of security. */
+function insertions(rules: readonly string[], table: Table): string[] {
+  return table === "mangle"
+    ? rules.toReversed().map((rule) => `-I ${rule}`)
+    : rules.map((rule) => `-A ${rule}`);
 }
 
 function stripLines(marks: Marks): string[] {

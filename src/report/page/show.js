@@ -62,11 +62,11 @@ function showFigures({ rates, counters, bans, xdp, firstLook, undecided }) {
     amount(waits.reduce((sum, [, flows]) => sum + flows, 0)),
     waits[0][1] === 0 ? "in the last minute" : `most wait for: ${waits[0][0]}`,
   );
-  if (counters.servicePackets > 0) {
+  if (counters.serviceConnections > 0) {
     showFigure(
       "Whitelisted services",
-      amount(counters.servicePackets),
-      "packets passed by the rules",
+      amount(counters.serviceConnections),
+      "connections released by the rules",
     );
   }
   if (firstLook !== null) {

@@ -29,8 +29,8 @@ class Bed implements Conntrack {
   });
 
   list(mark: number, mask: number): Connection[] {
-    assert.deepEqual([mark, mask], [MARKS.drop, MARKS.mask]);
-    return this.connections;
+    assert.equal(mask, MARKS.mask);
+    return this.connections.filter((one) => one.mark === mark);
   }
 
   clear({ id }: Connection): boolean {
@@ -95,4 +95,20 @@ Deno.test("forget() takes the flows of an address, but for those with somebody w
   assert.equal(bed.marks.forgetUnbanned(), 0);
   bed.banned.clear();
   assert.equal(bed.marks.forgetUnbanned(), 1);
+});
+
+Deno.test("connections to what is no whitelisted service any more are judged like all others", () => {
+  using bed = new Bed();
+  const clean = (id: number, port: number) => {
+    const [client, server, ...answers] = connection(id, 7).ends;
+    const ends = [client, { ...server, port }, ...answers] as const;
+    return { ...connection(id, 7), mark: MARKS.clear, ends };
+  };
+  bed.connections = [clean(1, 443), clean(2, 8443), connection(3, 7)];
+  assert.equal(bed.marks.forgetServices(new Set()), 0);
+  assert.equal(bed.marks.forgetServices(new Set([443])), 1);
+  assert.deepEqual(bed.ids, [2, 3]);
+  // Behind address translation the port that answers is another one than the one called.
+  assert.equal(bed.marks.forgetServices(new Set([2_000])), 1);
+  assert.deepEqual(bed.ids, [3]);
 });

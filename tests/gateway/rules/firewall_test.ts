@@ -69,7 +69,7 @@ for (const backend of ["nft", "legacy"]) {
       assert.deepEqual(warnings, []);
       assert.deepEqual(marks, MARKS);
       const once = await savedRules(router);
-      assert.equal(once.match(/^-A FORWARD -j BTBLOCKER$/gm)?.length, 2);
+      assert.equal(once.match(/^-A FORWARD -m connmark .* -j BTBLOCKER$/gm)?.length, 2);
       for (const line of before.split("\n")) assert(once.includes(line), line);
 
       await firewall(router, backend, "install");
@@ -98,7 +98,7 @@ for (const backend of ["nft", "legacy"]) {
       const rules = await savedRules(router);
       assert.doesNotMatch(rules, /INPUT .*BTBLOCKER|OUTPUT .*BTBLOCKER|RECHECK|queue-balance/);
       assert.equal(rules.match(/-j NFQUEUE --queue-num 9 --queue-bypass/g)?.length, 2 * 5);
-      assert.equal(rules.match(/^-A FORWARD -j BTBLOCKER$/gm)?.length, 2);
+      assert.equal(rules.match(/^-A FORWARD -m connmark .* -j BTBLOCKER$/gm)?.length, 2);
       // Other queues, masks and chains are not these.
       assert.equal((await firewall(router, backend, "look")).installed, false);
     },
@@ -113,7 +113,10 @@ Deno.test({
     const { router } = lab;
     await firewall(router, "legacy", "install");
     await firewall(router, "nft", "install");
-    assert.equal((await savedRules(router)).match(/^-A FORWARD -j BTBLOCKER$/gm)?.length, 2);
+    assert.equal(
+      (await savedRules(router)).match(/^-A FORWARD -m connmark .* -j BTBLOCKER$/gm)?.length,
+      2,
+    );
     assert.doesNotMatch(await router.run(["iptables-legacy-save"]), /BTBLOCKER/);
   },
 });

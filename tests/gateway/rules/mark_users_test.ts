@@ -59,6 +59,7 @@ const rows: readonly [keyof MarkListings, string, number, number, number][] = [
   // What reads a connection's state of ours is welcome to it: docs/home-router.md.
   ["iptables", "-A FORWARD -m connmark --mark 0x10000000/0x30000000 -j FLOWOFFLOAD", 0, 0, 0],
   ["iptables", "-A BTBLOCKER_MARKED -j MARK --set-xmark 0x0/0x30000000", 0, 0, 0],
+  ["iptables", "-A FORWARD -m mark ! --mark 0x0/0x3ff00000 -j BTBLOCKER", 0, 0, 0],
   // nft 1.0.6
   ["nft", "meta mark set 0x6d6f6c65", 0x6d6f6c65, 0, 0],
   [

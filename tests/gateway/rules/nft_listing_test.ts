@@ -8,6 +8,10 @@ import { MARKS, TRAFFIC } from "./traffic.ts";
 
 /** As nft 1.0.6 lists the table, and as nft(8) and its source have the queue statement. */
 const LISTING = `table inet btblocker {
+	chain BTBLOCKER_SERVICE {
+		ct mark set ct mark & 0xdfffffff | 0x10000000
+	}
+
 	chain BTBLOCKER_QUEUE {
 		meta nfproto ipv4 meta length 40 tcp flags ! fin,syn,rst tcp doff 5 return
 		meta nfproto ipv4 meta length 52 tcp flags ! fin,syn,rst tcp doff 8 return
@@ -23,8 +27,8 @@ const LISTING = `table inet btblocker {
 		meta mark & 0x3ff00000 == 0x25a00000 drop
 		meta mark & 0x0ff00000 == 0x05a00000 meta mark set meta mark & 0xc00fffff
 		meta mark & 0x3ff00000 == 0x00000000 return
-		meta l4proto { tcp, udp } th dport { 53, 443 } ct direction original counter packets 0 bytes 0 return
-		meta l4proto { tcp, udp } th sport { 53, 443 } ct direction reply counter packets 0 bytes 0 return
+		meta l4proto { tcp, udp } th dport { 53, 443 } ct direction original counter packets 0 bytes 0 goto BTBLOCKER_SERVICE
+		meta l4proto { tcp, udp } th sport { 53, 443 } ct direction reply counter packets 0 bytes 0 goto BTBLOCKER_SERVICE
 		meta mark & 0x30000000 == 0x00000000 ct mark & 0x30000000 == 0x10000000 return
 		meta mark & 0x30000000 == 0x00000000 ct mark & 0x30000000 == 0x20000000 drop
 		goto BTBLOCKER_QUEUE
@@ -35,8 +39,8 @@ const LISTING = `table inet btblocker {
 		meta l4proto udp ct state related ct status ! confirmed meta mark & 0x3ff00000 == 0x00000000 ct mark & 0x30000000 != 0x00000000 ct mark set ct mark & 0xcfffffff
 		ct mark & 0x30000000 == 0x10000000 meta mark & 0x3ff00000 == 0x00000000 return
 		meta mark & 0x3ff00000 != 0x00000000 goto BTBLOCKER_MARKED
-		meta l4proto { tcp, udp } th dport { 53, 443 } ct direction original counter packets 0 bytes 0 return
-		meta l4proto { tcp, udp } th sport { 53, 443 } ct direction reply counter packets 0 bytes 0 return
+		meta l4proto { tcp, udp } th dport { 53, 443 } ct direction original counter packets 0 bytes 0 goto BTBLOCKER_SERVICE
+		meta l4proto { tcp, udp } th sport { 53, 443 } ct direction reply counter packets 0 bytes 0 goto BTBLOCKER_SERVICE
 		ct mark & 0x30000000 == 0x20000000 drop
 		goto BTBLOCKER_QUEUE
 	}

@@ -4,6 +4,7 @@ import {
   findOwnRules,
   installText,
   isEmptyTable,
+  jumps,
   queueRules,
   removalText,
   savedMarks,
@@ -35,18 +36,17 @@ const MARKED = "-m mark ! --mark 0x0/0x3ff00000 -g BTBLOCKER_MARKED";
 
 Deno.test("chainRules() lets nothing pass or die by a connection's mark that others write", () => {
   const byState = (rule: string) => /-m connmark --mark 0x[123]0000000\/.* -[jg] /.test(rule);
-  assert.equal(chainRules(TRAFFIC, 4).filter(byState).length, 4);
-  assert.deepEqual(chainRules({ ...TRAFFIC, distrustsStates: true }, 4).filter(byState), []);
+  assert.equal(chainRules(TRAFFIC, 4).filter(byState).length, 3);
+  assert.equal(jumps("FORWARD", TRAFFIC).filter((rule) => rule.includes("connmark")).length, 1);
+  const distrusted = { ...TRAFFIC, distrustsStates: true, whitelistPorts: [443] };
+  assert.deepEqual(chainRules(distrusted, 4).filter(byState), []);
+  assert.equal(jumps("FORWARD", distrusted).at(-1), "FORWARD -j BTBLOCKER");
+  assert.doesNotMatch(chainRules(distrusted, 4).join("\n"), /SERVICE/);
 });
 
 Deno.test("chainRules() for one queue", () => {
   assert.deepEqual(chainRules(TRAFFIC, 4), [
     ...[
-      "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN " +
-      "-m connmark ! --mark 0x0/0x30000000 -j CONNMARK --set-xmark 0x0/0x30000000",
-      "-p udp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED -m mark --mark 0x0/0x3ff00000 " +
-      "-m connmark ! --mark 0x0/0x30000000 -j CONNMARK --set-xmark 0x0/0x30000000",
-      "-m connmark --mark 0x10000000/0x30000000 -m mark --mark 0x0/0x3ff00000 -j RETURN",
       MARKED,
       "-m connmark --mark 0x20000000/0x30000000 -j DROP",
       "-g BTBLOCKER_QUEUE",
@@ -69,14 +69,36 @@ Deno.test("chainRules() for one queue", () => {
         `-p ${protocol} -j NFQUEUE --queue-num 0 --queue-bypass`
       ),
     ].map((rule) => `-A BTBLOCKER_QUEUE ${rule}`),
+    "-A BTBLOCKER_FORGET -m connmark ! --mark 0x0/0x30000000 " +
+    "-j CONNMARK --set-xmark 0x0/0x30000000",
   ]);
+});
+
+Deno.test("jumps() take a clean connection's packet past our chains, where none of it is judged", () => {
+  const forget = [
+    "FORWARD -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j BTBLOCKER_FORGET",
+    "FORWARD -p udp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED " +
+    "-m mark --mark 0x0/0x3ff00000 -j BTBLOCKER_FORGET",
+  ];
+  assert.deepEqual(jumps("FORWARD", TRAFFIC), [
+    ...forget,
+    // What a seal says is saved and the seal taken off before the second one asks for it.
+    "FORWARD -m connmark ! --mark 0x10000000/0x30000000 -j BTBLOCKER",
+    "FORWARD -m mark ! --mark 0x0/0x3ff00000 -j BTBLOCKER",
+  ]);
+  assert.deepEqual(jumps("FORWARD", { ...TRAFFIC, recheck: 1 << 20 }), [
+    ...forget,
+    "FORWARD -j BTBLOCKER",
+  ]);
+  const without = { u32: true, services: false, bpf: true };
+  assert.equal(jumps("FORWARD", TRAFFIC, without).length, 3);
 });
 
 Deno.test("chainRules() of a monitor drop nothing, and keep what is known", () => {
   const rules = chainRules({ ...TRAFFIC, monitorOnly: true }, 4);
   assert.doesNotMatch(rules.join("\n"), /DROP/);
   assert(rules.includes("-A BTBLOCKER -m connmark --mark 0x20000000/0x30000000 -j RETURN"));
-  assert.equal(rules.filter((rule) => rule.includes("CONNMARK --set-xmark 0x0/")).length, 2);
+  assert.equal(rules.filter((rule) => rule.includes("CONNMARK --set-xmark 0x0/")).length, 1);
   assert.equal(rules.filter((rule) => /CONNMARK --set-xmark 0x[12]0000000/.test(rule)).length, 2);
 });
 
@@ -84,16 +106,23 @@ Deno.test("chainRules() let connections to whitelisted services pass, whoever ha
   const ports = Array.from({ length: 17 }, (_, index) => index + 1);
   const rules = chainRules({ ...TRAFFIC, whitelistPorts: ports }, 6);
   const first = ports.slice(0, 15).join(",");
+  const clean = "-g BTBLOCKER_SERVICE";
   const services = [first, "16,17"].flatMap((some) =>
     ["tcp", "udp"].flatMap((protocol) => [
-      `-p ${protocol} -m multiport --dports ${some} -m conntrack --ctdir ORIGINAL -j RETURN`,
-      `-p ${protocol} -m multiport --sports ${some} -m conntrack --ctdir REPLY -j RETURN`,
+      `-p ${protocol} -m multiport --dports ${some} -m conntrack --ctdir ORIGINAL ${clean}`,
+      `-p ${protocol} -m multiport --sports ${some} -m conntrack --ctdir REPLY ${clean}`,
     ])
   );
   for (const chain of ["BTBLOCKER", "BTBLOCKER_MARKED"]) {
     const found = rules.filter((rule) => rule.startsWith(`-A ${chain} `) && / --ctdir /.test(rule));
     assert.deepEqual(found, services.map((rule) => `-A ${chain} ${rule}`));
   }
+  // From their first packet on; where packets of clean ones are judged again, by each packet.
+  assert(
+    rules.includes("-A BTBLOCKER_SERVICE -j CONNMARK --set-xmark 0x10000000/0x30000000"),
+  );
+  const rechecked = chainRules({ ...TRAFFIC, whitelistPorts: ports, recheck: 1 << 20 }, 6);
+  assert.equal(rechecked.filter((rule) => / --ctdir \w+ -j RETURN$/.test(rule)).length, 16);
   const main = rules.filter((rule) => rule.startsWith("-A BTBLOCKER "));
   // Behind the verdicts that come back, before what is dropped.
   assert(
@@ -118,7 +147,7 @@ Deno.test("chainRules() without xt_u32 queues segments without payload too", () 
 Deno.test("chainRules() without xt_conntrack and xt_multiport know no services", () => {
   const matches = { u32: true, services: false, bpf: true };
   const rules = chainRules({ ...TRAFFIC, whitelistPorts: [443] }, 4, matches).join("\n");
-  assert.doesNotMatch(rules, /conntrack|multiport/);
+  assert.doesNotMatch(rules, /conntrack|multiport|SERVICE/);
 });
 
 Deno.test("chainRules() without xt_u32 balances by addresses alone", () => {
@@ -219,28 +248,32 @@ COMMIT
 
 Deno.test("installText() replaces what an earlier run left, in one transaction", () => {
   const lines = installText(TRAFFIC, 4, "security", SAVED).split("\n");
-  assert.deepEqual(lines.slice(0, 8), [
+  assert.deepEqual(lines.slice(0, 9), [
     "*security",
     ":BTBLOCKER - [0:0]",
     ":BTBLOCKER_MARKED - [0:0]",
     ":BTBLOCKER_QUEUE - [0:0]",
+    ":BTBLOCKER_FORGET - [0:0]",
     "-D INPUT ! -i lo -j BTBLOCKER",
     "-D FORWARD -s 10.0.0.0/8 -j BTBLOCKER",
     "-F BTBLOCKER_RECHECK",
     "-X BTBLOCKER_RECHECK",
   ]);
-  assert.deepEqual(lines.slice(-3), ["-A FORWARD -j BTBLOCKER", "COMMIT", ""]);
+  const rules = jumps("FORWARD", TRAFFIC).map((rule) => `-A ${rule}`);
+  assert.deepEqual(lines.slice(-6), [...rules, "COMMIT", ""]);
 });
 
 Deno.test("installText() spares what a machine says to itself", () => {
   const text = installText({ ...TRAFFIC, chains: ["INPUT", "OUTPUT"] }, 4, "security", "");
-  assert.match(text, /^-A INPUT ! -i lo -j BTBLOCKER$/m);
-  assert.match(text, /^-A OUTPUT ! -o lo -j BTBLOCKER$/m);
+  assert.equal(text.match(/^-A INPUT ! -i lo .*-j BTBLOCKER/gm)?.length, 4);
+  assert.equal(text.match(/^-A OUTPUT ! -o lo .*-j BTBLOCKER/gm)?.length, 4);
 });
 
 Deno.test("installText() comes first in mangle, and removes what is in the other table", () => {
   const text = installText(TRAFFIC, 4, "mangle", SAVED);
-  assert.match(text, /^\*mangle\n[^*]*^-I FORWARD 1 -j BTBLOCKER\nCOMMIT\n\*security\n-D INPUT/m);
+  // The last one that is inserted is the first.
+  const rules = jumps("FORWARD", TRAFFIC).toReversed().map((rule) => `-I ${rule}\n`).join("");
+  assert(text.includes(`${rules}COMMIT\n*security\n-D INPUT`), text);
 });
 
 Deno.test("isEmptyTable() wants no rules, no chains and no policy but ACCEPT", () => {
