@@ -84,6 +84,19 @@ struct {
 	__type(value, __u32);
 } open_ports SEC(".maps");
 
+/* The time as of this tick of the kernel's: reading the clock costs more than a lookup. One per CPU. */
+struct tick {
+	__u64 jiffies;
+	__u64 now_ns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tick);
+} ticks SEC(".maps");
+
 struct vlan_tag {
 	__be16 tci;
 	__be16 protocol;
@@ -219,14 +232,40 @@ static __always_inline void count_drop(const struct arrival *arrival)
 	drops->bytes += arrival->bytes;
 }
 
-/* The program checks the end of the ban itself: it ends on time whether or not a cleaner runs. */
-static __always_inline bool in_force(const struct ban *ban)
+static __always_inline __u64 this_tick(void)
 {
-	return ban && bpf_ktime_get_boot_ns() < ban->until_ns;
+	__u64 jiffies = bpf_jiffies64();
+	__u32 key = 0;
+	struct tick *tick = bpf_map_lookup_elem(&ticks, &key);
+
+	if (!tick)
+		return bpf_ktime_get_boot_ns();
+	if (tick->jiffies != jiffies) {
+		tick->now_ns = bpf_ktime_get_boot_ns();
+		tick->jiffies = jiffies;
+	}
+	return tick->now_ns;
 }
 
-/* Where a packet to this machine goes; false where no ports follow. */
-static __always_inline bool parse_own_target(struct cursor *cursor, int network, struct endpoint *to)
+/*
+ * The program checks the end of the ban itself: it ends on time, to a tick, whether or not a cleaner
+ * runs.
+ */
+static __always_inline bool in_force(const struct ban *ban)
+{
+	return ban && this_tick() < ban->until_ns;
+}
+
+static __always_inline bool is_open(__u32 port)
+{
+	__u32 word = port / 32;
+	__u32 *bits = bpf_map_lookup_elem(&open_ports, &word);
+
+	return bits && *bits >> port % 32 & 1;
+}
+
+/* Where a packet goes; false where no ports follow. */
+static __always_inline bool parse_target(struct cursor *cursor, int network, struct endpoint *to)
 {
 	struct ipv6hdr ip6;
 	struct ports ports;
@@ -237,16 +276,12 @@ static __always_inline bool parse_own_target(struct cursor *cursor, int network,
 		if (!read(cursor, &ip) || ip.frag_off & bpf_htons(FRAGMENT_OFFSET))
 			return false;
 		map_ipv4(&to->address, ip.daddr);
-		if (!bpf_map_lookup_elem(&own_addresses, &to->address))
-			return false;
 		cursor->pos += ip.ihl * 4;
 		transport = ip.protocol;
 	} else {
 		if (!read(cursor, &ip6))
 			return false;
 		to->address = ip6.daddr;
-		if (!bpf_map_lookup_elem(&own_addresses, &to->address))
-			return false;
 		cursor->pos += sizeof(ip6);
 		transport = skip_extensions(cursor, ip6.nexthdr);
 	}
@@ -279,23 +314,19 @@ static __always_inline bool is_neighbour_discovery(struct cursor cursor, int net
 static __always_inline bool stays_open(struct cursor *cursor, int network)
 {
 	struct endpoint to = {};
-	__u32 port, word, *bits;
 
 	if (is_neighbour_discovery(*cursor, network))
 		return true;
-	if (!parse_own_target(cursor, network, &to))
-		return false;
-	port = bpf_ntohs(to.port);
-	word = port / 32;
-	bits = bpf_map_lookup_elem(&open_ports, &word);
-	return bits && *bits >> port % 32 & 1;
+	/* Few ports are open, and an array is cheaper than a hash: the address is asked for last. */
+	return parse_target(cursor, network, &to) && is_open(bpf_ntohs(to.port)) &&
+	       bpf_map_lookup_elem(&own_addresses, &to.address) != NULL;
 }
 
 static __always_inline void count(const struct arrival *arrival, struct ban *ban)
 {
 	__sync_fetch_and_add(&ban->packets, arrival->packets);
 	__sync_fetch_and_add(&ban->bytes, arrival->bytes);
-	ban->last_seen_ns = bpf_ktime_get_boot_ns();
+	ban->last_seen_ns = this_tick();
 	count_drop(arrival);
 }
 
