@@ -7,9 +7,12 @@ import {
   interfaceIndex,
   interfaceName,
   Poller,
+  setTimeSlice,
   signalEvent,
+  timeSlice,
 } from "../../ffi/libc.ts";
 import { EAGAIN, EBADF } from "../../ffi/errno.ts";
+import { takesTimeSlices } from "../time_slices.ts";
 
 const ignore = Deno.build.os !== "linux"; // the calls are Linux's
 
@@ -52,5 +55,22 @@ Deno.test({
     assert.equal(interfaceName(0x7fff_ffff), null);
     const index = interfaceIndex("lo");
     if (index > 0) assert.equal(interfaceName(index), "lo");
+  },
+});
+
+Deno.test({
+  name: "a thread gets the time slice it asks for, and its nice value stays",
+  ignore: ignore || !takesTimeSlices(),
+  fn() {
+    const niceOf = () => Deno.readTextFileSync("/proc/thread-self/stat").split(" ").at(18);
+    const [own, nice] = [timeSlice(), niceOf()];
+    try {
+      assert.equal(setTimeSlice(500_000), 0);
+      assert.equal(timeSlice(), 500_000);
+      assert.equal(niceOf(), nice);
+    } finally {
+      setTimeSlice(0);
+    }
+    assert.equal(timeSlice(), own);
   },
 });

@@ -15,6 +15,8 @@ import {
   talkInVain,
 } from "./live.ts";
 import { listening } from "../lab/programs/conversation.ts";
+import { timeSlice } from "../../ffi/libc.ts";
+import { takesTimeSlices } from "../time_slices.ts";
 import { until } from "../until.ts";
 
 const impossible = liveImpossible("iptables-nft", "iptables-legacy");
@@ -206,6 +208,19 @@ Deno.test({
       gateway,
       ({ packets, released, dropped }) => packets > 10 && released >= 2 && dropped >= 2,
     );
+  },
+});
+
+Deno.test({
+  name: "the workers, and no other thread, have a time slice shorter than the kernel's",
+  ignore: ignore || !takesTimeSlices(),
+  async fn() {
+    await using lab = await createRouter();
+    const gateway = await startGateway(lab, { queueCount: 2 });
+    const threads = [...Deno.readDirSync(`/proc/${gateway.pid}/task`)].map(({ name }) => name);
+    const shorter = threads.filter((thread) => timeSlice(Number(thread)) < timeSlice());
+    const nameOf = (thread: string) => Deno.readTextFileSync(`/proc/${thread}/comm`).trim();
+    assert.deepEqual(shorter.map(nameOf).sort(), ["worker-1", "worker-2"]);
   },
 });
 

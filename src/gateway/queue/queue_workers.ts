@@ -14,6 +14,7 @@ import { EnvironmentError } from "../../errors.ts";
 import { COUNTER_INDEX, countersByteLength, workerCounters } from "./counters.ts";
 import type { Chain } from "../rules/chain.ts";
 import {
+  type Bound,
   CONTROL_CELLS,
   type DetectionReport,
   type FromWorker,
@@ -162,7 +163,10 @@ class QueueWorker {
       counters: this.#counters,
       evidence: this.#evidence,
     });
-    const refused = await thread.bound;
+    const { refused, sliceRefusal } = await thread.bound;
+    if (sliceRefusal !== null) {
+      log("info", `${name} keeps the kernel's time slice, and may wait longer: ${sliceRefusal}`);
+    }
     for (const setting of refused) log("warn", `The kernel refuses ${setting} for ${name}`);
     thread.ended.then((problem) => {
       if (this.#thread === thread && !this.#isStopping) this.#crashed(problem);
@@ -220,8 +224,8 @@ class QueueWorker {
 /** One incarnation of a worker. */
 class Thread {
   readonly control = new SharedArrayBuffer(CONTROL_CELLS * 4);
-  /** Done when its queue is bound, with the settings the kernel refused. */
-  readonly bound: Promise<readonly string[]>;
+  /** Done when its queue is bound, with what the kernel refused. */
+  readonly bound: Promise<Bound>;
   /** Done when it is gone, with the problem it had. */
   readonly ended: Promise<string | null>;
   isBound = false;
@@ -238,7 +242,7 @@ class Thread {
   ) {
     this.#cells[QUEUE_SOCKET] = -1;
     this.#wakeEvent = wakeEvent;
-    const bound = Promise.withResolvers<readonly string[]>();
+    const bound = Promise.withResolvers<Bound>();
     const ended = Promise.withResolvers<string | null>();
     this.bound = bound.promise;
     this.ended = ended.promise;
@@ -260,7 +264,7 @@ class Thread {
       if (data.type === "bound") {
         clearTimeout(startTimer);
         this.isBound = true;
-        bound.resolve(data.refused);
+        bound.resolve(data);
       } else if (data.type === "stopped") {
         this.#end(null);
       } else if (data.type === "failed") {

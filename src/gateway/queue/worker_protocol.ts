@@ -61,8 +61,7 @@ export type ToWorker =
 
 /** From a worker. */
 export type FromWorker =
-  /** The queue is bound; `refused` are settings the kernel did not take. */
-  | { readonly type: "bound"; readonly refused: readonly string[] }
+  | Bound
   | DetectionReport
   /** A packet came with bits of our seal in its mark; told once of each such mark, of a few. */
   | { readonly type: "foreign mark"; readonly mark: number }
@@ -72,6 +71,15 @@ export type FromWorker =
   | { readonly type: "failed"; readonly message: string; readonly environment: boolean }
   /** All packets have their verdict, the queue is closed. */
   | { readonly type: "stopped" };
+
+/** The queue is bound. */
+export interface Bound {
+  readonly type: "bound";
+  /** Settings the kernel did not take. */
+  readonly refused: readonly string[];
+  /** Why the thread keeps the kernel's own time slice, which costs nothing but latency; null: it does not. */
+  readonly sliceRefusal: string | null;
+}
 
 /** A flow's first detection and what was done about it. */
 export interface DetectionReport {
