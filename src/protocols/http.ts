@@ -15,9 +15,6 @@ const CR = 0x0d;
 const LF = 0x0a;
 const SLASH = 0x2f;
 const QUESTION = 0x3f;
-const HASH = 0x23;
-const AMPERSAND = 0x26;
-const EQUALS = 0x3d;
 const PERCENT = 0x25;
 
 const VERSION = ascii("HTTP/");
@@ -26,9 +23,9 @@ const VERSION = ascii("HTTP/");
 const MAX_METHOD = 7;
 
 /** Bytes of a head that are read: as many as servers take. */
-const MAX_HEAD = 8192;
-/** Keys of a query that are read: announces have a dozen, of a scrape's hashes one is enough. */
-export const MAX_QUERY_KEYS = 64;
+export const MAX_HEAD = 8192;
+/** Header lines that are read: more than servers take (Apache's LimitRequestFields is 100). */
+const MAX_HEADER_LINES = 128;
 
 /** Empty lines, and blanks, that are passed over. */
 const MAX_SKIPPED = 16;
@@ -130,16 +127,17 @@ export class HttpHead {
 
   /** Reads a request line and looks for the end of the head. */
   request(bytes: Uint8Array, start: number, end: number): HeadState {
-    const state = this.#requestLine(bytes, start, end);
-    return state === CUT_HEAD ? this.#readHeaders(bytes, end) : state;
+    const state = this.requestLine(bytes, start, end);
+    return state === CUT_HEAD ? this.readHeaders(bytes, end) : state;
   }
 
-  /** `CUT_HEAD` when the line is complete. */
-  #requestLine(bytes: Uint8Array, start: number, end: number): HeadState {
+  /** Reads a request line alone; `CUT_HEAD` when it is complete. */
+  requestLine(bytes: Uint8Array, start: number, end: number): HeadState {
     this.#clear();
     // Servers ignore empty lines before a request (RFC 9112, 2.2) and most take more than one space
     // behind the method: programs that hide requests send them so.
     if (start >= end) return NOT_HTTP;
+    end = lesser(end, start + MAX_HEAD);
     let at = skipLineEnds(bytes, start, end);
     if (at === end && at - start < MAX_SKIPPED) return CUT_LINE;
     start = at;
@@ -159,18 +157,19 @@ export class HttpHead {
     if (first !== SLASH && first !== 0x5b && !isLetter(first) && !isDigit(first)) return NOT_HTTP;
     this.targetStart = at;
     this.lastSegment = at;
-    while (at < end) {
+    for (; at < end; at++) {
       const byte = bytes[at];
-      if (byte === SPACE || byte === CR || byte === LF) break;
-      if (this.queryStart < 0) {
-        if (byte < SPACE) return NOT_HTTP;
-        if (byte === SLASH) this.lastSegment = at + 1;
-        else if (byte === QUESTION) {
-          this.pathEnd = at;
-          this.queryStart = at + 1;
-        }
+      if (byte <= SPACE) {
+        if (isTargetEnd(byte)) break;
+        return NOT_HTTP;
       }
-      at++;
+      if (byte === SLASH) this.lastSegment = at + 1;
+      else if (byte === QUESTION) {
+        this.pathEnd = at;
+        this.queryStart = ++at;
+        while (at < end && (bytes[at] > SPACE || !isTargetEnd(bytes[at]))) at++;
+        break;
+      }
     }
     this.targetEnd = at;
     if (this.pathEnd < 0) this.pathEnd = at;
@@ -199,13 +198,13 @@ export class HttpHead {
     }
     this.status = status;
     this.headersStart = lineEnd(bytes, at, end);
-    return this.headersStart < 0 ? CUT_LINE : this.#readHeaders(bytes, end);
+    return this.headersStart < 0 ? CUT_LINE : this.readHeaders(bytes, end);
   }
 
-  /** Notes the headers somebody asks for, and finds the end of the head. */
-  #readHeaders(bytes: Uint8Array, end: number): HeadState {
+  /** Behind a complete line: notes the headers somebody asks for, and finds the end of the head. */
+  readHeaders(bytes: Uint8Array, end: number): HeadState {
     let at = this.headersStart;
-    while (at < end) {
+    for (let lines = 0; at < end && lines <= MAX_HEADER_LINES; lines++) {
       if (bytes[at] === LF) {
         this.bodyStart = at + 1;
         return WHOLE_HEAD;
@@ -277,6 +276,10 @@ export function skipLineEnds(bytes: Uint8Array, at: number, end: number): number
   return at;
 }
 
+function isTargetEnd(byte: number): boolean {
+  return byte === SPACE || byte === CR || byte === LF;
+}
+
 function isBlank(byte: number): boolean {
   return byte === SPACE || byte === TAB;
 }
@@ -299,22 +302,6 @@ export function decimalAt(bytes: Uint8Array, at: number, end: number): number {
     value = (value < 0 ? 0 : value * 10) + bytes[at] - 0x30;
   }
   return value;
-}
-
-/** End of the query's key at `at`: `=`, `&`, `#` or `end`. */
-export function queryKeyEnd(bytes: Uint8Array, at: number, end: number): number {
-  while (at < end) {
-    const byte = bytes[at];
-    if (byte === EQUALS || byte === AMPERSAND || byte === HASH) return at;
-    at++;
-  }
-  return end;
-}
-
-/** End of the query's value at `at`: `&`, `#` or `end`. */
-export function queryValueEnd(bytes: Uint8Array, at: number, end: number): number {
-  while (at < end && bytes[at] !== AMPERSAND && bytes[at] !== HASH) at++;
-  return at;
 }
 
 /** Bytes that `[at, end)` stands for after percent-decoding (RFC 3986, 2.1); -1 if malformed. */

@@ -111,3 +111,12 @@ Deno.test("decimalAt() reads digits up to something else", () => {
   assert.equal(decimalAt(latin1("x"), 0, 1), -1);
   assert.equal(decimalAt(latin1("0"), 0, 1), 0);
 });
+
+Deno.test("HttpHead reads 128 header lines: of more the end is not looked for", () => {
+  const stateOf = (lines: number) => {
+    const bytes = new TextEncoder().encode(`GET / HTTP/1.1\r\n${"a: b\r\n".repeat(lines)}\r\n`);
+    return head.read(bytes, 0, bytes.length);
+  };
+  assert.equal(stateOf(128), WHOLE_HEAD);
+  assert.equal(stateOf(129), CUT_HEAD);
+});

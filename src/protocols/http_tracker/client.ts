@@ -1,28 +1,37 @@
 /** Names of clients in HTTP requests: the query's `peer_id`, or the header `User-Agent`. */
+import { lesser } from "../../packet/bytes.ts";
 import { clientFromPeerId, MAX_NAME, PEER_ID_LENGTH, printable } from "../client_name.ts";
-import { HttpHead, NOT_HTTP, queryKeyEnd, queryValueEnd, USER_AGENT, valueEnd } from "../http.ts";
-import { percentDecode } from "../http.ts";
+import {
+  CUT_HEAD,
+  HttpHead,
+  MAX_HEAD,
+  NOT_HTTP,
+  percentDecode,
+  USER_AGENT,
+  valueEnd,
+} from "../http.ts";
+import { Query } from "../query.ts";
 import { WordSet } from "../word_set.ts";
 
 const QUERY_PEER_ID = new WordSet(["peer_id"]);
 const head = new HttpHead();
+const query = new Query();
 const decodedId = new Uint8Array(PEER_ID_LENGTH);
 
 /** The query's `peer_id`, or the header `User-Agent`. */
 export function httpClient(bytes: Uint8Array, start: number, end: number): string | null {
-  if (head.request(bytes, start, end) === NOT_HTTP) return null;
-  let at = head.queryStart;
-  while (at >= 0 && at < head.targetEnd) {
-    const keyEnd = queryKeyEnd(bytes, at, head.targetEnd);
-    const next = queryValueEnd(bytes, keyEnd, head.targetEnd);
+  const line = head.requestLine(bytes, start, end);
+  if (line === NOT_HTTP) return null;
+  for (query.begin(bytes, head); query.next();) {
     if (
-      QUERY_PEER_ID.has(bytes, at, keyEnd - at) && percentDecode(bytes, keyEnd + 1, next, decodedId)
+      QUERY_PEER_ID.has(bytes, query.key, query.keyLength) &&
+      percentDecode(bytes, query.value, query.valueEnd, decodedId)
     ) {
       const client = clientFromPeerId(decodedId, 0);
       if (client !== null) return client;
     }
-    at = next + 1;
   }
+  if (line === CUT_HEAD) head.readHeaders(bytes, lesser(end, start + MAX_HEAD));
   const agent = head.values[USER_AGENT];
   return agent < 0 ? null : clientFromUserAgent(bytes, agent, valueEnd(bytes, agent, end));
 }

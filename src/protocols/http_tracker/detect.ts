@@ -14,16 +14,14 @@ import {
   type HttpHead,
   isDigit,
   lineEnd,
-  MAX_QUERY_KEYS,
   NOT_HTTP,
   percentDecodedLength,
-  queryKeyEnd,
-  queryValueEnd,
   readHead,
   TRANSFER_ENCODING,
   WHOLE_HEAD,
 } from "../http.ts";
 import { type Match, match, NEED_MORE, type StreamAnswer } from "../match.ts";
+import { Query } from "../query.ts";
 import { wordsAt } from "../signatures.ts";
 import { PrefixSet, WordSet } from "../word_set.ts";
 
@@ -77,6 +75,8 @@ const END = 0x65;
 const COLON = 0x3a;
 const CR = 0x0d;
 
+const query = new Query();
+
 /** A chunked body without its chunk headers; bounded like the stream prefix it comes from. */
 const joined = new Uint8Array(4096);
 
@@ -98,16 +98,11 @@ function detectRequest(bytes: Uint8Array, end: number, head: HttpHead): StreamAn
   let hasHash = false;
   let hasPeerId = false;
   let hasPort = false;
-  let at = head.queryStart;
-  for (let keys = 0; at < head.targetEnd && keys < MAX_QUERY_KEYS; keys++) {
-    const keyEnd = queryKeyEnd(bytes, at, head.targetEnd);
-    const value = lesser(keyEnd + 1, head.targetEnd);
-    const valueEnd = keyEnd < head.targetEnd && bytes[keyEnd] === 0x3d
-      ? queryValueEnd(bytes, value, head.targetEnd)
-      : keyEnd;
+  for (query.begin(bytes, head); query.next();) {
+    const { value, valueEnd } = query;
     // A value that the end of the bytes cuts may go on; only the port's first digits are enough.
     const whole = valueEnd < end;
-    switch (QUERY_KEYS.indexOf(bytes, at, keyEnd - at)) {
+    switch (QUERY_KEYS.indexOf(bytes, query.key, query.keyLength)) {
       case INFO_HASH:
         if (whole && percentDecodedLength(bytes, value, valueEnd) === HASH_LENGTH) hasHash = true;
         break;
@@ -119,7 +114,6 @@ function detectRequest(bytes: Uint8Array, end: number, head: HttpHead): StreamAn
         break;
     }
     if (hasHash && hasPeerId && hasPort) return head.mayBeBrowsers ? ANNOUNCE_BY_ANYONE : ANNOUNCE;
-    at = valueEnd + 1;
   }
   if (hasHash && SCRAPE_SEGMENT.indexOf(bytes, head.lastSegment, head.pathEnd) >= 0) {
     return head.mayBeBrowsers ? SCRAPE_BY_ANYONE : SCRAPE;

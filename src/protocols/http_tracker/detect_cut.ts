@@ -2,8 +2,9 @@
  * A tracker request of which the end is missing: a recorder's snapshot length. Its path and the first
  * key of its query are there, the headers are not.
  */
-import { CUT_LINE, percentDecodedLength, queryKeyEnd, queryValueEnd, readHead } from "../http.ts";
+import { CUT_LINE, percentDecodedLength, readHead } from "../http.ts";
 import { type Match, match } from "../match.ts";
+import { Query } from "../query.ts";
 import { PrefixSet, WordSet } from "../word_set.ts";
 
 const CUT_REQUEST = match("http-tracker", "cut-request", "proof", "tracker request, cut");
@@ -11,19 +12,17 @@ const CUT_REQUEST = match("http-tracker", "cut-request", "proof", "tracker reque
 const TRACKER_SEGMENT = new PrefixSet(["announce", "scrape"]);
 const INFO_HASH = new WordSet(["info_hash"]);
 const HASH_LENGTH = 20;
+const query = new Query();
 
 /** A request line that `end` cuts: `GET /announce?info_hash=%12%34…`. */
 export function detectCutRequest(bytes: Uint8Array, start: number, end: number): Match | null {
   const head = readHead(bytes, start, end);
   if (head.state !== CUT_LINE || head.isResponse || head.queryStart < 0) return null;
   if (TRACKER_SEGMENT.indexOf(bytes, head.lastSegment, head.pathEnd) < 0) return null;
-  for (let at = head.queryStart; at < end;) {
-    const keyEnd = queryKeyEnd(bytes, at, end);
-    const valueEnd = queryValueEnd(bytes, Math.min(keyEnd + 1, end), end);
-    if (INFO_HASH.indexOf(bytes, at, keyEnd - at) >= 0) {
-      return isHash(bytes, keyEnd + 1, valueEnd, end) ? CUT_REQUEST : null;
+  for (query.begin(bytes, head); query.next();) {
+    if (INFO_HASH.has(bytes, query.key, query.keyLength)) {
+      return isHash(bytes, query.value, query.valueEnd, end) ? CUT_REQUEST : null;
     }
-    at = valueEnd + 1;
   }
   return null;
 }

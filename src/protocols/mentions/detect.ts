@@ -14,11 +14,10 @@ import {
   isDigit,
   LOCATION,
   NOT_HTTP,
-  queryKeyEnd,
-  queryValueEnd,
   readHead,
 } from "../http.ts";
 import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
+import { Query } from "../query.ts";
 import { wordsAt } from "../signatures.ts";
 import { lowerCase, PrefixSet, WordSet } from "../word_set.ts";
 
@@ -81,6 +80,8 @@ export function detectMention(
   return hasLink(bytes, head.bodyStart, end) ? MAGNET : NEED_MORE;
 }
 
+const query = new Query();
+
 function detectRequest(bytes: Uint8Array, head: HttpHead): StreamAnswer {
   const suffix = head.pathEnd - TORRENT_SUFFIX.length;
   if (suffix > head.targetStart) {
@@ -88,14 +89,10 @@ function detectRequest(bytes: Uint8Array, head: HttpHead): StreamAnswer {
     while (i < TORRENT_SUFFIX.length && lowerCase(bytes[suffix + i]) === TORRENT_SUFFIX[i]) i++;
     if (i === TORRENT_SUFFIX.length) return TORRENT_REQUEST;
   }
-  let at = head.queryStart < 0 ? head.targetEnd : head.queryStart;
-  while (at < head.targetEnd) {
-    const keyEnd = queryKeyEnd(bytes, at, head.targetEnd);
-    const valueEnd = queryValueEnd(bytes, keyEnd, head.targetEnd);
+  for (query.begin(bytes, head); query.next();) {
     for (let n = 0; n < LINK_TEXTS.length; n++) {
-      if (decodesTo(bytes, keyEnd + 1, valueEnd, LINK_TEXTS[n])) return MAGNET;
+      if (decodesTo(bytes, query.value, query.valueEnd, LINK_TEXTS[n])) return MAGNET;
     }
-    at = valueEnd + 1;
   }
   return null;
 }

@@ -6,23 +6,21 @@
  * fetches news, updates and address databases: only a Range, or a torrent's path, counts.
  */
 
-import { ascii, lesser, startsWith } from "../../packet/bytes.ts";
+import { ascii, startsWith } from "../../packet/bytes.ts";
 import {
   CUT_HEAD,
   CUT_LINE,
   decimalAt,
   hexDigit,
   type HttpHead,
-  MAX_QUERY_KEYS,
   NOT_HTTP,
   percentDecodedLength,
-  queryKeyEnd,
-  queryValueEnd,
   RANGE,
   readHead,
   USER_AGENT,
 } from "../http.ts";
 import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
+import { Query } from "../query.ts";
 import { wordsAt } from "../signatures.ts";
 import { lowerCase, PrefixSet, WordSet } from "../word_set.ts";
 
@@ -84,8 +82,8 @@ export function detectWebSeed(
   if (state === CUT_LINE) return NEED_MORE;
   if (head.isResponse) return null;
   const headersEnd = state === CUT_HEAD ? end : head.bodyStart;
-  const query = readQuery(bytes, end, head);
-  if (query === BY_HASH) return head.mayBeBrowsers ? PIECE_BY_ANYONE : PIECE_BY_HASH;
+  const found = readQuery(bytes, head);
+  if (found === BY_HASH) return head.mayBeBrowsers ? PIECE_BY_ANYONE : PIECE_BY_HASH;
   // All of it hangs on the client's name, which a page can choose in some browsers.
   if (head.hasBrowserHeader) return null;
   const agent = head.values[USER_AGENT];
@@ -97,7 +95,7 @@ export function detectWebSeed(
     if (segment >= 0 && segment !== DATA_SEGMENT) return TRACKER_BY_CLIENT;
     const range = head.values[RANGE];
     if (range >= 0 && BYTE_RANGE.indexOf(bytes, range, headersEnd) >= 0) {
-      return query === BY_FID && segment === DATA_SEGMENT ? DATA_BY_BITCOMET : RANGE_BY_CLIENT;
+      return found === BY_FID && segment === DATA_SEGMENT ? DATA_BY_BITCOMET : RANGE_BY_CLIENT;
     }
   }
   return state === CUT_HEAD ? NEED_MORE : null;
@@ -113,23 +111,20 @@ function lastSegment(bytes: Uint8Array, head: HttpHead): number {
   return SEGMENTS.indexOf(bytes, at, end - at);
 }
 
+const query = new Query();
+
 const ORDINARY = 0;
 const BY_HASH = 1;
 const BY_FID = 2;
 
-function readQuery(bytes: Uint8Array, end: number, head: HttpHead): number {
+function readQuery(bytes: Uint8Array, head: HttpHead): number {
   let hash = false;
   let piece = false;
   let fid = false;
   let size = false;
-  let at = head.queryStart < 0 ? head.targetEnd : head.queryStart;
-  for (let keys = 0; at < head.targetEnd && at < end && keys < MAX_QUERY_KEYS; keys++) {
-    const keyEnd = queryKeyEnd(bytes, at, head.targetEnd);
-    const value = lesser(keyEnd + 1, head.targetEnd);
-    const valueEnd = keyEnd < head.targetEnd && bytes[keyEnd] === 0x3d
-      ? queryValueEnd(bytes, value, head.targetEnd)
-      : keyEnd;
-    switch (QUERY_KEYS.indexOf(bytes, at, keyEnd - at)) {
+  for (query.begin(bytes, head); query.next();) {
+    const { value, valueEnd } = query;
+    switch (QUERY_KEYS.indexOf(bytes, query.key, query.keyLength)) {
       case INFO_HASH:
         hash = percentDecodedLength(bytes, value, valueEnd) === HASH_LENGTH;
         break;
@@ -143,7 +138,6 @@ function readQuery(bytes: Uint8Array, end: number, head: HttpHead): number {
         size = decimalAt(bytes, value, valueEnd) >= 0;
         break;
     }
-    at = valueEnd + 1;
   }
   return hash && piece ? BY_HASH : fid && size ? BY_FID : ORDINARY;
 }
