@@ -209,7 +209,7 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   const lastIsMine = ((last & OF_B) !== 0) === (side === 1);
   const lastKind = last & KIND;
   if (length >= FULL) {
-    if (!lastIsMine) flow.lengths &= ~SHORT;
+    if (!lastIsMine) flow.lengths &= ~(SHORT | ASKED_AND_GRANTED);
     const isHeaded = lastIsMine && lastKind === HEADING;
     const isGranted = (lastIsMine && lastKind === GRANTING) || (last & IS_GRANTED) !== 0;
     const isInStep = lastIsMine && lastKind === GRANTING && flow.requestMark === GRANT &&

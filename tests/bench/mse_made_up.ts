@@ -111,10 +111,10 @@ export const MADE_UP: readonly Program[] = [
     ]),
   },
   {
-    name: "chat of 5, 9, 13 and 17 bytes behind padded keys",
+    name: "chat of 5, 9 and 17 bytes behind padded keys",
     servers: few,
     start: behindPadding(5, 40, () => {
-      const length = () => oneOf([5, 9, 13, 14, 17, 34]);
+      const length = () => oneOf([5, 9, 14, 17, 34]);
       return random() < 0.15 ? [length(), -between(1200, 20_000)] : [length(), -length()];
     }),
   },
