@@ -9,6 +9,7 @@ import {
   BLOCKS_MASK,
   CHUNKS,
   CHUNKS_MASK,
+  DATA_SEEN,
   FIVE_A,
   FIVE_B,
   type FlowRecord,
@@ -19,6 +20,7 @@ import {
   MARKED,
   MID_STREAM,
   SENDER,
+  SERVED,
 } from "./flow_record.ts";
 
 /**
@@ -34,6 +36,14 @@ const HEADER = 13;
 const BLOCK_DATA = BLOCK - HEADER;
 const LONGEST_OTHER_HEADER = 64;
 const MAX_BLOCKS_APART = 8;
+/** `unchoke`, by itself and with five times `allowed fast` (BEP 6), as libtorrent says it. */
+const UNCHOKE = 5;
+const GRANT = 50;
+/** `request`s of one message, with a `have` or two (BEP 3). */
+const REQUEST = 17;
+const HAVE = 9;
+const MOST_REQUESTS = 16;
+const MOST_HAVES = 2;
 /**
  * Sizes of a path's full segments, and multiples of them where several are joined. Any other segment
  * is the end of a write.
@@ -85,7 +95,7 @@ export class BlockRhythm {
     const isSender = flow.bytes(direction) > flow.bytes(1 - direction);
     if (!isSender && length !== HEADER) {
       flow.encryption |= ANSWERED;
-      return false;
+      return this.#isServed(1 - direction, length);
     }
     const end = flow.next(direction);
     const start = (end - length) | 0;
@@ -130,8 +140,9 @@ export class BlockRhythm {
     return (this.#flow.lengths >> ALONE) & ALONE_MASK;
   }
 
-  /** Data begins: what was written before it is no debt. */
-  beginData(): void {
+  /** Data begins with the packet: what was written before it is no debt. */
+  beginData(direction: number, { payloadLength }: Packet): void {
+    this.#flow.firstData = (this.#flow.next(direction) - payloadLength) | 0;
     this.#flow.dropFact(CHUNKS_MASK << CHUNKS);
     this.#flow.noteFact(CHUNKS_AT_FIRST << CHUNKS);
   }
@@ -150,9 +161,34 @@ export class BlockRhythm {
   isPossible(): boolean {
     const flow = this.#flow;
     if (this.blocks > 0 || this.chunks > 0) return true;
-    if (!flow.hasLength(HELLO_A | HELLO_B)) return false;
+    if (!flow.hasLength(HELLO_A | HELLO_B | GRANTED)) return false;
     const hasTwo = flow.hasLength(HELLO_A) && flow.hasLength(HELLO_B | FIVE_A | FIVE_B | GRANTED);
     return hasTwo ? flow.allBytes < FIRST_BLOCKS_BEHIND_TWO : this.isAmongFirst;
+  }
+
+  /**
+   * Whether the other side asks, with a message of `length`, just when the first data of `sender` has
+   * ended whole blocks behind its beginning, which is `unchoke`, perhaps with five times `allowed
+   * fast`, where that did not stand by itself. A relay between the two joins and cuts writes as it
+   * reads them, so that nothing but this is left of where they end.
+   */
+  #isServed(sender: number, length: number): boolean {
+    const flow = this.#flow;
+    if (!flow.hasLength(DATA_SEEN) || this.blocks !== 0 || !this.isAmongFirst) return false;
+    if (!flow.hasLength(HELLO_A | HELLO_B | GRANTED)) return false;
+    const marked = MARKED | (sender === 0 ? 0 : SENDER);
+    if ((flow.encryption & (MARKED | SENDER)) !== marked || !areRequests(length)) return false;
+    const end = flow.next(sender);
+    const sent = (end - flow.firstData) | 0;
+    const isServed = flow.hasLength(GRANTED)
+      ? isBlocks(sent)
+      : isBlocks(sent - UNCHOKE) || isBlocks(sent - GRANT);
+    if (!isServed) return false;
+    flow.raise(SERVED);
+    this.#add(BLOCKS, BLOCKS_MASK, 1);
+    flow.referenceMark = end;
+    flow.endMark = end;
+    return true;
   }
 
   /** Whether the segment ends whole blocks after one of the two marks, or is a header behind them. */
@@ -252,6 +288,15 @@ function areOtherBlocks(distance: number): boolean {
   const headers = distance - count * BLOCK_DATA;
   return count > 0 && count <= MAX_BLOCKS_APART &&
     headers <= count * LONGEST_OTHER_HEADER && headers !== count * HEADER;
+}
+
+/** Whether a message may be of some requests, and hardly of anything else. */
+function areRequests(length: number): boolean {
+  for (let haves = 0; haves <= MOST_HAVES; haves++) {
+    const rest = length - haves * HAVE;
+    if (rest > 0 && rest % REQUEST === 0) return rest <= REQUEST * MOST_REQUESTS;
+  }
+  return false;
 }
 
 /** Whether the distance is that of some whole blocks. */

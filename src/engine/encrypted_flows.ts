@@ -22,6 +22,7 @@ import {
   OPENING_JUDGED,
   RANDOM,
   RULED_OUT,
+  SERVED,
   SHAPED,
   SIMULTANEOUS,
 } from "./flow_record.ts";
@@ -38,6 +39,7 @@ import {
   isPaceOfHost,
   isPaceOfSwarm,
   LEAST,
+  servedBits,
 } from "./mse_table.ts";
 import { type FoundMatch, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
@@ -259,7 +261,7 @@ export class EncryptedFlows {
     }
     const hadData = this.#flow.hasLength(DATA_SEEN);
     if (newBytes > 0 && !this.#flow.has(MID_STREAM)) this.#followBeginning(direction, packet);
-    if (!hadData && this.#flow.hasLength(DATA_SEEN)) this.#blocks.beginData();
+    if (!hadData && this.#flow.hasLength(DATA_SEEN)) this.#blocks.beginData(direction, packet);
     if (newBytes > 0 && this.#mayHaveRhythm()) {
       const outcome = this.#listen(direction, packet, newBytes);
       if (outcome !== WAIT) return outcome;
@@ -456,7 +458,8 @@ export class EncryptedFlows {
     const { blocks, chunks, isAmongFirst } = this.#blocks;
     const { lengths } = this.#flow;
     const isSimultaneous = this.#flow.has(SIMULTANEOUS);
-    const bits = bitsOf(lengths, blocks, chunks, isAmongFirst, isSimultaneous);
+    const bits = bitsOf(lengths, blocks, chunks, isAmongFirst, isSimultaneous) +
+      (this.#flow.has(SERVED) ? servedBits(this.#flow.hasFact(HELLO_ALONE)) : 0);
     const isGranted = isAskedAndGranted(lengths);
     if (bits < LEAST && !isInStep(lengths) && !isGranted) return WAIT;
     const initiator = direction === 0 ? SOURCE : DESTINATION;

@@ -54,6 +54,9 @@ export const OWED = 0x40_0000;
 /** TCP: both ends sent a SYN of their own (RFC 9293, section 3.5). Stream space; flow. */
 export const SIMULTANEOUS = 0x400_0000;
 
+/** Encrypted: requests came just when the first data had ended whole blocks behind its beginning. Block rhythm; flow. */
+export const SERVED = 0x200_0000;
+
 // Words. Those marked "by direction" take two: 0 from the initiator, 1 from the responder.
 
 // First the lower and the higher address, four words each. Flow table; key.
@@ -198,8 +201,11 @@ export const ASKED_AND_GRANTED = 0x8000_0000 | 0;
 /** TCP: the address of that target, or the hash of its name, four words. TCP inspector; flow. */
 const TARGET = 38;
 
+/** Encrypted: sequence number of the first data. Block rhythm; flow. */
+const FIRST_DATA = 42;
+
 /** Words of one flow. */
-export const STRIDE = 42;
+export const STRIDE = 43;
 
 /** Bytes of the state of so many flows. */
 export function flowsByteLength(slots: number): number {
@@ -359,6 +365,13 @@ export class FlowRecord {
   }
   set endMark(sequence: number) {
     this.words[this.at + END_MARK] = sequence;
+  }
+
+  get firstData(): number {
+    return this.words[this.at + FIRST_DATA];
+  }
+  set firstData(sequence: number) {
+    this.words[this.at + FIRST_DATA] = sequence;
   }
 
   get longestSegment(): number {

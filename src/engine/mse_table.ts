@@ -58,6 +58,13 @@ const SIMULTANEOUS_OPEN = 15;
 /** Each message of requests, with a `have` or without, since there is data; a shell repeats itself. */
 const REQUESTS = 1;
 
+/**
+ * Requests just when the first data has ended on a block: one length in six. And where the fifth turn was
+ * a handshake by itself, the sixth and seventh had room for what extensions say, and data came next.
+ */
+const SERVED_BITS = 2;
+const SERVED_IN_TURN = 2;
+
 /** Two programs that say the same of themselves, and a short message right before data, no header. */
 const ALIKE_BITS = 5;
 const SHORT_BITS = 3;
@@ -144,7 +151,7 @@ export function bitsOf(
   isAmongFirst: boolean,
   isSimultaneous: boolean,
 ): number {
-  if ((lengths & (HELLO_A | HELLO_B)) === 0) return 0;
+  if ((lengths & (HELLO_A | HELLO_B)) === 0 && !areBlocksAnswers(lengths, blocks)) return 0;
   if (!isBare(lengths) && blocks === 0 && chunks <= 2 && !isSimultaneous) return 0;
   const ofBlocks = blocks === 0
     ? 0
@@ -155,6 +162,24 @@ export function bitsOf(
     ((lengths & ALIKE) !== 0 && (lengths & DATA_SEEN) !== 0 ? ALIKE_BITS : 0) +
     ((lengths & (BARE_BEFORE_DATA | HEADED)) === BARE_BEFORE_DATA ? SHORT_BITS : 0) +
     REQUESTS * requestsCounted(lengths) + (isSimultaneous ? SIMULTANEOUS_OPEN : 0);
+}
+
+/**
+ * Whether blocks are what the messages before them announce. Some hide the handshake's length: BiglyBT
+ * cuts its first messages anywhere, a relay may join it with the third. Then the rest must be enough
+ * without it: `unchoke` with what is allowed fast and an end on a block, or requests and two of them.
+ */
+function areBlocksAnswers(lengths: number, blocks: number): boolean {
+  return (blocks >= 1 && (lengths & GRANTED) !== 0) || (blocks >= 2 && (lengths & REQUESTED) !== 0);
+}
+
+/**
+ * Bits that requests just behind the first blocks add to those of {@link bitsOf}.
+ *
+ * @param isInTurn whether the fifth turn was a handshake by itself, and what follows it had room
+ */
+export function servedBits(isInTurn: boolean): number {
+  return SERVED_BITS + (isInTurn ? SERVED_IN_TURN : 0);
 }
 
 /**

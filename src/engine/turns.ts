@@ -39,6 +39,7 @@ import {
 const HANDSHAKE = 68;
 const THIRD = MIN_THIRD_MESSAGE;
 const FOURTH = 14;
+const TURN_OF_FOURTH = 4;
 const MAX_PADDING = 512;
 /** Bits that the length of a padded message takes, 608 at most, where several stand in one word. */
 export const LENGTH_BITS = 10;
@@ -200,7 +201,9 @@ function noteHello(flow: FlowRecord, turn: number, before: number, length: numbe
 
 /** Messages of the peer wire until the first data. */
 function noteMessage(flow: FlowRecord, side: number, before: number, length: number): void {
-  if (!flow.hasLength(HELLO_A | HELLO_B)) return;
+  // Without a handshake's length too, but not in the fourth message, whose padding is not over.
+  const mayHaveBegun = flow.hasLength(THIRD_FITS) && flow.turn > TURN_OF_FOURTH;
+  if (!flow.hasLength(HELLO_A | HELLO_B) && !mayHaveBegun) return;
   if (flow.hasLength(DATA_SEEN)) {
     countRequests(flow, side, length);
     return;

@@ -198,6 +198,23 @@ export const PROGRAMS: readonly Program[] = [
     ),
   },
   {
+    // Through a SOCKS proxy, say, which joins and cuts what it reads: only sums of lengths are left.
+    name: "some messages of 17 n, bodies of any size over a stream cipher, list",
+    servers: list,
+    start: () => () => [
+      between(96, 608),
+      -between(96, 608),
+      between(56, 568),
+      -between(14, 526),
+      ...times(between(0, 3), () => [inTheClear(), -inTheClear()]),
+      inTheClear(),
+      ...times(
+        between(2, 6),
+        () => [-between(1500, 90_000), random() < 0.5 ? 17 * between(1, 16) : inTheClear()],
+      ),
+    ],
+  },
+  {
     name: "headers and bodies over a stream cipher, list",
     servers: list,
     start: () => () => [
