@@ -21,6 +21,7 @@ import {
   MID_STREAM,
   SENDER,
   SERVED,
+  UNEVEN,
 } from "./flow_record.ts";
 
 /**
@@ -73,6 +74,8 @@ const OF_SENDER = SENDER | HEADER_SEEN | (BLOCKS_MASK << BLOCKS) | (CHUNKS_MASK 
  * joined on the way to segments of several, have a length of 3000 now and then.
  */
 const CHUNKS_AT_FIRST = 6;
+/** One that data begins with, by itself, is worth three: else a path that soon joins them hides all but it. */
+const FIRST_CHUNK = 3;
 const CHUNK_PENALTY = 2;
 const CONSTANT_PENALTY = 4;
 
@@ -129,11 +132,13 @@ export class BlockRhythm {
   }
 
   /**
-   * Whether some of them were a write by themselves in a flow that was joined in the middle: of larger
-   * writes of a constant size, screens of 12 000 bytes say, some are too long by whole chunks.
+   * Whether some of them were a write by themselves in a flow that was joined in the middle, and others
+   * were not: of larger writes of a constant size, screens of 12 000 bytes say, some are too long by whole
+   * chunks, and screens of 3000 are all alike.
    */
   get areAlone(): boolean {
-    return this.#flow.has(MID_STREAM) && this.#alone >= MIN_ALONE;
+    const flow = this.#flow;
+    return flow.has(MID_STREAM) && this.#alone >= MIN_ALONE && flow.hasLength(UNEVEN);
   }
 
   get #alone(): number {
@@ -241,9 +246,10 @@ export class BlockRhythm {
     const path = flow.longestSegment;
     const isAlone = length === CHUNK ||
       (begun + length === CHUNK && begun === CHUNK - CHUNK % path);
-    if (isWriteEnd && isAlone && flow.has(MID_STREAM)) this.#countAlone();
+    if (isWriteEnd && flow.has(MID_STREAM)) this.#noteWrite(isAlone);
+    const weight = isAlone && this.chunks === 0 && flow.hasLength(DATA_SEEN) ? FIRST_CHUNK : 1;
     if (isWriteEnd && length === CHUNK) {
-      this.#add(CHUNKS, CHUNKS_MASK, 1);
+      this.#add(CHUNKS, CHUNKS_MASK, weight);
       return true;
     }
     if (length % CONSTANT === 0 && length !== QUOTA) {
@@ -255,14 +261,17 @@ export class BlockRhythm {
       return false;
     }
     const isChunk = isWriteEnd && begun > 0 && rest === 0;
-    if (isChunk) this.#add(CHUNKS, CHUNKS_MASK, 1);
+    if (isChunk) this.#add(CHUNKS, CHUNKS_MASK, weight);
     else if (begun === 0 || rest !== QUOTA) this.#add(CHUNKS, CHUNKS_MASK, -CHUNK_PENALTY);
     return isChunk;
   }
 
-  #countAlone(): void {
+  /** The end of a write in a flow that was joined in the middle. */
+  #noteWrite(isAlone: boolean): void {
     const flow = this.#flow;
-    if (this.#alone < ALONE_MASK) flow.lengths += 1 << ALONE;
+    if (!isAlone) {
+      if (this.#alone > 0) flow.noteLength(UNEVEN);
+    } else if (this.#alone < ALONE_MASK) flow.lengths += 1 << ALONE;
   }
 
   #add(shift: number, mask: number, by: number): void {

@@ -183,9 +183,10 @@ export const DATA_SEEN = 0x1000;
 /** Shift and mask of what the last segment's length was, and of whose it was. */
 export const LAST = 16;
 export const LAST_MASK = 0x7f;
-/** Joined in the middle: shift and mask of a count there, chunks that were a write by themselves. Block rhythm. */
+/** Joined in the middle, there: shift and mask of a count, chunks that were a write by themselves; and whether another write followed one. Block rhythm. */
 export const ALONE = 16;
 export const ALONE_MASK = 7;
+export const UNEVEN = 0x8_0000;
 /** The request mark stands, for the direction REQUESTER. Request rhythm. */
 export const REQUEST_MARKED = 0x2000;
 export const REQUESTER = 0x4000;

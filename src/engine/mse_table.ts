@@ -48,7 +48,7 @@ const LONE_ANSWER = -3;
 const FIRST_BLOCK = 13;
 const LATER_BLOCK = 8;
 const NEXT_BLOCK = 10;
-/** libtransmission's writes of 3000 bytes, each above those in hand, up to five. */
+/** libtransmission's writes of 3000 bytes, each above those in hand, up to five; the first counts as three. */
 const CHUNK = 2;
 const MOST_CHUNKS = 5;
 

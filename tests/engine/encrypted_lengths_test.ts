@@ -88,6 +88,8 @@ for (const [name, text, most] of PAIRS) {
 Deno.test("encrypted: beside evidence, what is in the beginning is enough without a block", () => {
   const texts = [
     ...["aria2, rtorrent", "Transmission, itself", "qBittorrent, Transmission"].map(turnsOf),
+    // Transmission with pieces already, unchoked in what it is told first; a path that joins further writes.
+    ">454 <524 >124 <82 <165 >261 >73 <3000 <5792 <8688",
     // Transmission 4 with itself: `unchoke` before `interested`, 32 requests, pieces it got meanwhile.
     ">606 <243 >124 <264 >225 <35 <5 >5 >544 <10136w",
     ">232 <586 >124 <264 >217 <35 <5 >5 >544 >18 >86 <10136w",

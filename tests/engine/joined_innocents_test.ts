@@ -89,7 +89,8 @@ Deno.test("joined: requests at blocks' ends are an agreement once a block", () =
 });
 
 Deno.test("joined: libtransmission's writes of 3000 in three flows, whose haves go with requests", () => {
-  const chunks = `${"<3000 ".repeat(8)}>311`;
+  // With what is left of a quota now and then; screens of 3000 have none.
+  const chunks = `${"<3000 ".repeat(8)}<2000 >311`;
   for (
     const [text, isFound] of [[chunks, true], ["<12000 >311", false], [
       "<6000 >311",
