@@ -1,6 +1,6 @@
 /**
- * Packets a second dropped on veth by the filter, at tc and at XDP, and by `iptables -t raw`. The traffic is made in
- * the kernel (live frames redirected into the other end), so that the receiver is what limits it.
+ * Packets dropped on veth in a second of processor time by the filter, at tc and at XDP, and by `iptables -t raw`.
+ * The traffic is made in the kernel (live frames redirected into the other end), by the thread that receives it.
  */
 import { fileURLToPath } from "node:url";
 import type { Namespaces } from "../bpf/namespaces.ts";
@@ -63,7 +63,7 @@ export async function measureDrops(
     { name: "iptables -t raw", measure: withIptables },
   ];
   const results = await takeTurns(rivals, ROUNDS);
-  console.log("Packets a second dropped on veth, one core making and dropping them");
+  console.log("Packets a second of processor time, made and dropped on veth");
   for (const [index, { name }] of rivals.entries()) {
     const rate = Math.round(results[index]).toLocaleString("en");
     const ratio = (results[index] / results.at(-1)!).toFixed(2);
