@@ -196,7 +196,10 @@ export const ALIGNED_MASK = 0x3f;
 /** A message of `have`'s length by itself. Request rhythm. */
 export const HAVE_SEEN = 0x4000_0000;
 
-/** `interested` with requests, `unchoke` with five times `allowed fast`, then data. Turns. */
+/**
+ * A handshake with what extensions say behind the padding of the fourth turn; once there is data, also
+ * requests and `unchoke` with five times `allowed fast` right before it, as the sixth turn or eighth.
+ */
 export const ASKED_AND_GRANTED = 0x8000_0000 | 0;
 
 /** TCP: the address of that target, or the hash of its name, four words. TCP inspector; flow. */

@@ -218,12 +218,18 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
     const isInStep = lastIsMine && lastKind === GRANTING && flow.requestMark === GRANT &&
       flow.turn === TURN_OF_GRANT && flow.hasFact(HELLO_ALONE);
     const isAsked = isAskedByOther(last, lastIsMine);
+    const isGrantedAtOnce = isAsked && lastKind === GRANTING && flow.requestMark === GRANT &&
+      (flow.turn === TURN_OF_GRANT || flow.turn === TURN_OF_GRANT - 2);
+    if (!isGrantedAtOnce) flow.lengths &= ~ASKED_AND_GRANTED;
     flow.noteLength(
       (isInStep ? IN_STEP : 0) | DATA_SEEN | (isHeaded ? HEADED : 0) | (isGranted ? GRANTED : 0) |
         (isAsked ? REQUESTED : 0) | (isAsked && (last & IS_UNCHOKED) !== 0 ? UNCHOKED : 0),
     );
     flow.lengths &= ~(LAST_MASK << LAST);
     return;
+  }
+  if (flow.turn === 4 && before >= FOURTH && before <= FOURTH + MAX_PADDING) {
+    if (length >= SHORTEST_SIXTH) flow.noteLength(ASKED_AND_GRANTED);
   }
   const hasBoth = flow.hasLength(HELLO_A) && flow.hasLength(HELLO_B);
   const isFirstAnswer = flow.turn === TURN_OF_EXTENSIONS + 1 && before === 0;
@@ -235,10 +241,6 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   }
   const isTold = flow.hasLength(ALIKE) && before === 0 && !lastIsMine &&
     isRequests(flow.requestMark - length - BARE_MESSAGE, MOST_REQUESTS_OF_FIRST);
-  const isGrantedAtOnce = length === GRANT && before === 0 && !lastIsMine && lastKind === ASKING &&
-    isRequests(flow.requestMark - BARE_MESSAGE, MOST_REQUESTS_OF_FIRST);
-  flow.lengths &= ~ASKED_AND_GRANTED;
-  if (isGrantedAtOnce) flow.noteLength(ASKED_AND_GRANTED);
   // The mark is free until there are requests: it holds the last message's length.
   flow.requestMark = flow.turn === TURN_OF_EXTENSIONS && before > 0 ? 0 : length;
   if (length === BARE_MESSAGE) flow.noteLength(side === 0 ? FIVE_A : FIVE_B);
