@@ -8,8 +8,8 @@ import { EnvironmentError } from "../errors.ts";
 import { formatEndpoint } from "../packet/address.ts";
 import { PROTOCOL_TCP } from "../packet/packet.ts";
 import { formatCount, printable } from "../text.ts";
-import { DetectionLog, type DetectionLogFormat } from "../report/detection_log.ts";
-import { DetectionPcap } from "../report/detection_pcap.ts";
+import type { DetectionLog, DetectionLogFormat } from "../report/detection_log.ts";
+import type { DetectionPcap } from "../report/detection_pcap.ts";
 import type { DetectionRecord } from "../report/detection_record.ts";
 import { type DetectionRow, type FileSummary, JsonReport, TableReport } from "./analyze_report.ts";
 import { captureFiles } from "./capture_files.ts";
@@ -65,13 +65,9 @@ export async function analyze(
     exitCode = 1; // a log that was asked for and is not written is a failure here
     note(message);
   };
-  using log = options.detectionLog === undefined
-    ? null
-    : new DetectionLog({ ...options.detectionLog, ...WITHOUT_BOUND, warn });
-  const { detectionPcap } = options;
-  using pcap = detectionPcap === undefined
-    ? null
-    : new DetectionPcap({ path: detectionPcap, ...WITHOUT_BOUND, warn });
+  const { detectionLog, detectionPcap } = options;
+  using log = detectionLog === undefined ? null : await openLog(detectionLog, warn);
+  using pcap = detectionPcap === undefined ? null : await openPcap(detectionPcap, warn);
   const onDetection = (row: DetectionRow, detection: Detection, packet: PacketCopy) => {
     progress.clear();
     report.detection(row);
@@ -147,6 +143,22 @@ async function holdsCapture(path: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+type Warn = (message: string) => void;
+
+/** Like the page below, loaded for those who ask for it. */
+async function openLog(
+  log: NonNullable<AnalyzeOptions["detectionLog"]>,
+  warn: Warn,
+): Promise<DetectionLog> {
+  const { DetectionLog } = await import("../report/detection_log.ts");
+  return new DetectionLog({ ...log, ...WITHOUT_BOUND, warn });
+}
+
+async function openPcap(path: string, warn: Warn): Promise<DetectionPcap> {
+  const { DetectionPcap } = await import("../report/detection_pcap.ts");
+  return new DetectionPcap({ path, ...WITHOUT_BOUND, warn });
 }
 
 /** The page and what it needs are loaded only for those who ask for it. */
