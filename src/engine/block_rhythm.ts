@@ -172,18 +172,23 @@ export class BlockRhythm {
   }
 
   /**
-   * Whether the other side asks, with a message of `length`, just when the first data of `sender` has
-   * ended whole blocks behind its beginning, which is `unchoke`, perhaps with five times `allowed
-   * fast`, where that did not stand by itself. A relay between the two joins and cuts writes as it
-   * reads them, so that nothing but this is left of where they end.
+   * Whether the other side asks, with a message of `length`, just when a block of `sender` has ended, or
+   * its first data has ended whole blocks behind its beginning, which is `unchoke`, perhaps with five
+   * times `allowed fast`, where that did not stand by itself. A relay between the two joins and cuts
+   * writes as it reads them, so that hardly more than this is left of where they end.
    */
   #isServed(sender: number, length: number): boolean {
     const flow = this.#flow;
-    if (!flow.hasLength(DATA_SEEN) || this.blocks !== 0 || !this.isAmongFirst) return false;
+    if (!flow.hasLength(DATA_SEEN) || !this.isAmongFirst) return false;
     if (!flow.hasLength(HELLO_A | HELLO_B | GRANTED)) return false;
     const marked = MARKED | (sender === 0 ? 0 : SENDER);
     if ((flow.encryption & (MARKED | SENDER)) !== marked || !areRequests(length)) return false;
     const end = flow.next(sender);
+    if (this.blocks > 0) {
+      if (flow.referenceMark !== end) return false;
+      flow.raise(SERVED);
+      return true;
+    }
     const sent = (end - flow.firstData) | 0;
     const isServed = flow.hasLength(GRANTED)
       ? isBlocks(sent)

@@ -182,69 +182,6 @@ Deno.test("encrypted: 13 bytes before data are a header or a short message, not 
   assert.deepEqual(test.found, []);
 });
 
-/** BiglyBT cuts its first messages anywhere, so that no handshake's length is to be seen. */
-const CUT_BEGINNINGS: readonly string[] = [
-  ">58 >125 <490 >48 >57 >149 >137 >73 >57 >57 >92 >266 <116 <294 >9 >155 <50 <13 <16384w",
-  ">142 >43 <166 >100 <433 >132 >115 <294 >9 >138 <50 <13 <16384w",
-  ">123 >99 >37 <434 >68 >132 >123 >89 >126 >96 >97 >29 <476 <253 >9 >138 <13 >17 <16397w >17 <16397w",
-];
-
-Deno.test("encrypted: without a handshake's length, blocks that were announced are enough", () => {
-  for (const [i, text] of CUT_BEGINNINGS.entries()) {
-    const test = new TestEngine();
-    const { passed } = new Play(test).say(text);
-    assert.deepEqual(test.found, ["mse strong"], text);
-    assert.ok(passed < (i === 2 ? 33_000 : 16_397), `${passed} of ${text}`);
-  }
-});
-
-Deno.test("encrypted: without a handshake's length, what announces blocks and blocks must both be there", () => {
-  for (
-    const text of [
-      ">142 >43 <166 >100 <433 >132 >115 <294 >9 >138 <50 <13 <16385w", // no block
-      ">142 >43 <166 >100 <433 >132 >115 <294 >9 >138 <16397w >200 <16397w", // not announced
-      ">142 >43 <166 >1200 <433 >132 >115 <294 >9 >138 <50 <13 <16384w", // no third message
-    ]
-  ) {
-    for (const happens of Object.values(BESIDES)) {
-      const test = new TestEngine();
-      happens(test);
-      test.detections.length = 0;
-      new Play(test).say(text);
-      assert.deepEqual(test.found, [], text);
-    }
-  }
-});
-
-/** Data as a relay reads and writes it: what is allowed fast and four blocks, then requests. */
-const RELAYED = ">603 <131 >452 <21 >68 <294 >277";
-
-Deno.test("encrypted: requests just when relayed data has ended whole blocks behind its beginning", () => {
-  const data = "<10136 <10136 <21720 <6324 <13032 <4290"; // 50 + 4 blocks
-  const found: readonly (readonly [string, boolean])[] = [
-    [`${RELAYED} ${data} >136`, true],
-    [`${RELAYED} ${data} >120`, true], // 6 requests and two haves
-    [`${RELAYED} <10136 <10136 >18 <21720 <6324 >9 <13032 <4290 >136`, true], // haves in between
-    [`${RELAYED} <10136 <10136 <21720 <6324 <13032 <4245 >136`, true], // `unchoke` alone
-    [`${RELAYED} ${data} >140`, false],
-    [`${RELAYED} ${data} >18`, false],
-    [`${RELAYED} <10136 <10136 <21720 <6324 <13032 <4291 >136`, false],
-    [`${RELAYED} <10136 <10136 <21720 <6324 <13032 <4240 >136`, false],
-    [`>603 <131 >452 <21 >69 <294 >277 ${data} >136`, false],
-    // The handshake came with the third message: not enough alone.
-    [`>353 <385 >301 >68 <255 <294 >277 ${data} >136`, false],
-  ];
-  for (const [text, isFound] of found) {
-    const test = new TestEngine();
-    new Play(test).say(text);
-    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], text);
-  }
-  const beside = new TestEngine();
-  isOneOfSeveral(beside);
-  new Play(beside).say(found.at(-1)![0]);
-  assert.deepEqual(beside.found, ["mse strong"], "one of several");
-});
-
 /** A seed of libtorrent's at the first write, which holds four blocks: nothing says where one ends. */
 const IN_STEP = ">357 <475 >89 <490 >68 <294 >286 <50 <65588w";
 
@@ -373,4 +310,70 @@ Deno.test("encrypted: a decoy in the key's place that dies on the way hides noth
     flow.say(0, random(5)).say(1, random(5)).say(0, random(17)).say(1, random(1448));
     assert.deepEqual(test.found, ["mse strong"], decoy);
   }
+});
+
+/** BiglyBT cuts its first messages anywhere, so that no handshake's length is to be seen. */
+const CUT_BEGINNINGS: readonly string[] = [
+  ">58 >125 <490 >48 >57 >149 >137 >73 >57 >57 >92 >266 <116 <294 >9 >155 <50 <13 <16384w",
+  ">142 >43 <166 >100 <433 >132 >115 <294 >9 >138 <50 <13 <16384w",
+  ">123 >99 >37 <434 >68 >132 >123 >89 >126 >96 >97 >29 <476 <253 >9 >138 <13 >17 <16397w >17 <16397w",
+];
+
+Deno.test("encrypted: without a handshake's length, blocks that were announced are enough", () => {
+  for (const [i, text] of CUT_BEGINNINGS.entries()) {
+    const test = new TestEngine();
+    const { passed } = new Play(test).say(text);
+    assert.deepEqual(test.found, ["mse strong"], text);
+    assert.ok(passed < (i === 2 ? 33_000 : 16_397), `${passed} of ${text}`);
+  }
+});
+
+Deno.test("encrypted: without a handshake's length, what announces blocks and blocks must both be there", () => {
+  for (
+    const text of [
+      ">142 >43 <166 >100 <433 >132 >115 <294 >9 >138 <50 <13 <16385w", // no block
+      ">142 >43 <166 >100 <433 >132 >115 <294 >9 >138 <16397w >200 <16397w", // not announced
+      ">142 >43 <166 >1200 <433 >132 >115 <294 >9 >138 <50 <13 <16384w", // no third message
+    ]
+  ) {
+    for (const happens of Object.values(BESIDES)) {
+      const test = new TestEngine();
+      happens(test);
+      test.detections.length = 0;
+      new Play(test).say(text);
+      assert.deepEqual(test.found, [], text);
+    }
+  }
+});
+
+/** Data as a relay reads and writes it: what is allowed fast and four blocks, then requests. */
+const RELAYED = ">603 <131 >452 <21 >68 <294 >277";
+
+Deno.test("encrypted: requests just when relayed data has ended whole blocks behind its beginning", () => {
+  const data = "<10136 <10136 <21720 <6324 <13032 <4290"; // 50 + 4 blocks
+  const found: readonly (readonly [string, boolean])[] = [
+    [`${RELAYED} ${data} >136`, true],
+    [`${RELAYED} ${data} >120`, true], // 6 requests and two haves
+    [`${RELAYED} <10136 <10136 >18 <21720 <6324 >9 <13032 <4290 >136`, true], // haves in between
+    [`${RELAYED} <10136 <10136 <21720 <6324 <13032 <4245 >136`, true], // `unchoke` alone
+    // A block's end stands where the relay had no more to read.
+    [`>606 <528 >563 <508 >68 <293 >285 <10136 <10136 <12116 <16853 <10136 <6261 >136`, true],
+    [`>606 <528 >563 <508 >68 <293 >285 <10136 <10136 <12116 <16853 <10136 <6261 >140`, false],
+    [`${RELAYED} ${data} >140`, false],
+    [`${RELAYED} ${data} >18`, false],
+    [`${RELAYED} <10136 <10136 <21720 <6324 <13032 <4291 >136`, false],
+    [`${RELAYED} <10136 <10136 <21720 <6324 <13032 <4239 >136`, false],
+    [`>603 <131 >452 <21 >69 <294 >277 ${data} >136`, false],
+    // The handshake came with the third message: not enough alone.
+    [`>353 <385 >301 >68 <255 <294 >277 ${data} >136`, false],
+  ];
+  for (const [text, isFound] of found) {
+    const test = new TestEngine();
+    new Play(test).say(text);
+    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], text);
+  }
+  const beside = new TestEngine();
+  isOneOfSeveral(beside);
+  new Play(beside).say(found.at(-1)![0]);
+  assert.deepEqual(beside.found, ["mse strong"], "one of several");
 });
