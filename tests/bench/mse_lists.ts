@@ -137,12 +137,12 @@ function run(program: Program, place: Place, least: number): number {
     `${program.name.padEnd(54)} ${place.name.padEnd(38)} ${done} flows, ${found} found ${why}`,
   );
   if (found > 0) console.log(`  such as ${example.slice(0, MOST_SHOWN).join(" ")}`);
-  return found;
+  return program.isBound ? 0 : found;
 }
 
 /**
- * Sends about `flows` flows through an engine; the number found, which must be 0. Each row has a seed
- * of its own.
+ * Sends about `flows` flows through an engine; the number found, which must be 0 (`isBound` apart).
+ * Each row has a seed of its own.
  */
 export function runLists(flows: number, seedOfRun: number, only: string): number {
   const each = Math.ceil(flows / PROGRAMS.length / PLACES.length);

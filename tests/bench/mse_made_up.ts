@@ -112,6 +112,7 @@ export const MADE_UP: readonly Program[] = [
   },
   {
     name: "chat of 5, 9 and 17 bytes behind padded keys",
+    isBound: true,
     servers: few,
     start: behindPadding(5, 40, () => {
       const length = () => oneOf([5, 9, 14, 17, 34]);
@@ -197,11 +198,13 @@ export const MADE_UP: readonly Program[] = [
   },
   {
     name: "frames with a length of four bytes, either side, padded keys, list",
+    isBound: true,
     servers: list,
     start: behindPadding(5, 40, framed),
   },
   {
     name: "authenticated, third message of 124, either side, list",
+    isBound: true,
     servers: list,
     start: () => () => [
       between(96, 608),

@@ -12,6 +12,11 @@ export interface Program {
   readonly start: () => () => Messages;
   /** The flows are older than the blocker. */
   readonly isJoined?: boolean;
+  /**
+   * All lengths are BitTorrent's own, so that a handshake's in its place by chance, once in 500 times, is
+   * all that misses: what is found of it is told, as a bound, and no failure.
+   */
+  readonly isBound?: boolean;
 }
 
 export function times(count: number, of: () => Messages): Messages {
