@@ -151,8 +151,7 @@ function runSetting(
         ),
       );
     }
-    // What else a host that torrents has open without authentication is reported, and no failure.
-    if (!isProven || /^(SSH|TLS)/.test(shapeName)) detections += reasons.length;
+    detections += reasons.length;
     if (reasons.length > 0) {
       console.log(`  ${name}, ${shapeName}: ${reasons.length} detected, ${[...new Set(reasons)]}`);
     }
