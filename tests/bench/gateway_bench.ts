@@ -133,7 +133,7 @@ async function measureAll(): Promise<void> {
         const ours = measures.filter((measure) => measure.run === kind);
         if (ours.length === 0) continue;
         await contender.bed.setOffload(ours[0].offload);
-        const result = await kind(contender.bed, run === 0 ? 1 : seconds);
+        const result = await kind(contender.bed, run === 0 ? ours[0].warmUp ?? 1 : seconds);
         if (run === 0) continue;
         for (const measure of ours) {
           const known = values.get(contender)!;
