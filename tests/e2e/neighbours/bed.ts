@@ -118,7 +118,7 @@ export class Bed implements AsyncDisposable {
   async #hasChain(): Promise<boolean> {
     const saves = ["iptables-save", "ip6tables-save"].map((save) => this.router.run([save]));
     return (await Promise.all(saves)).every((saved) =>
-      /^-A FORWARD -m connmark .* -j BTBLOCKER$/m.test(saved)
+      /^-A FORWARD (?:-m connmark .* )?-j BTBLOCKER$/m.test(saved)
     );
   }
 
