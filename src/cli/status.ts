@@ -231,7 +231,7 @@ function amounts({ counters, rates, firstLook }: Status): string[][] {
     ["Flows seen", "", number(counters.flows)],
     ["Flows released", "", number(counters.released)],
     ["Packets whitelisted", "", number(counters.whitelisted)],
-    ["Connections to whitelisted services", "", number(counters.serviceConnections)],
+    ["Flows of whitelisted services", "", number(counters.serviceConnections)],
   ];
 }
 

@@ -23,15 +23,15 @@ All 2 workers run
 From receipt to verdict: half of the batches up to 50 µs, 99 % up to 10 ms
 2 bans in force (at most 131,072)
 
-                                 A SECOND  IN ALL
-Packets judged                         13   1,200
-Bytes judged                       3.5 kB  346 kB
-Packets dropped                         1      80
-Detections                            0.2       7
-Flows seen                                    130
-Flows released                                120
-Packets whitelisted                            15
-Connections to whitelisted services         3,210
+                               A SECOND  IN ALL
+Packets judged                       13   1,200
+Bytes judged                     3.5 kB  346 kB
+Packets dropped                       1      80
+Detections                          0.2       7
+Flows seen                                  130
+Flows released                              120
+Packets whitelisted                          15
+Flows of whitelisted services             3,210
 
 UNDECIDED, WAITING FOR          FLOWS
 the other side's first payload      4
