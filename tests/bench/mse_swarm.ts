@@ -72,7 +72,7 @@ export function handshakes(wire: Wire, host: number): void {
       shakeHands(wire, host, peer);
     }
     const isOneOfSeveral = wire.evidence.hasFanOut(address, 0, wire.timeMs, BY_OPENING);
-    if (isOneOfSeveral && wire.evidence.hasHandshakes(address, 0, wire.timeMs)) return;
+    if (isOneOfSeveral && wire.evidence.hasSwarm(address, 0, wire.timeMs)) return;
   }
   expect(false, "suspects have handshakes");
 }
