@@ -3,6 +3,7 @@ import {
   ALONE,
   ALONE_MASK,
   ANSWERED,
+  APART,
   BEGUN,
   BEGUN_MASK,
   BLOCKS,
@@ -19,6 +20,7 @@ import {
   HELLO_B,
   MARKED,
   MID_STREAM,
+  ONE_BLOCK,
   SENDER,
   SERVED,
   UNEVEN,
@@ -45,6 +47,10 @@ const REQUEST = 17;
 const HAVE = 9;
 const MOST_REQUESTS = 16;
 const MOST_HAVES = 2;
+/** What the side that sends pieces has said at most before its first data. */
+const MAX_BEFORE_DATA = 4096;
+/** Data right behind the first words of who asks: what allowed fast pieces (BEP 6) bring. */
+const TURN_OF_FIRST_DATA = 6;
 /**
  * Sizes of a path's full segments, and multiples of them where several are joined. Any other segment
  * is the end of a write.
@@ -201,12 +207,27 @@ export class BlockRhythm {
     return true;
   }
 
+  /** Whether nothing but the beginning stands before the write that begins at the reference mark. */
+  #isFirstWrite(): boolean {
+    const flow = this.#flow;
+    const sent = flow.hasFact(SENDER) ? flow.bytes(1) : flow.bytes(0);
+    return this.blocks === 0 && sent <= BLOCK + MAX_BEFORE_DATA &&
+      ((flow.endMark - flow.referenceMark) | 0) <= 0;
+  }
+
+  #noteOneBlock(): void {
+    const flow = this.#flow;
+    flow.raise(ONE_BLOCK);
+    if (flow.turn !== TURN_OF_FIRST_DATA) flow.lower(APART);
+  }
+
   /** Whether the segment ends whole blocks after one of the two marks, or is a header behind them. */
   #followBlocks(start: number, end: number, isWriteEnd: boolean): boolean {
     const flow = this.#flow;
     const length = (end - start) | 0;
     const fromReference = (end - flow.referenceMark) | 0;
     if (isWriteEnd && (isBlocks(fromReference) || isBlocks((end - flow.endMark) | 0))) {
+      if (fromReference === BLOCK && this.#isFirstWrite()) this.#noteOneBlock();
       this.#add(BLOCKS, BLOCKS_MASK, 1);
       flow.referenceMark = end;
       flow.endMark = end;
@@ -227,11 +248,18 @@ export class BlockRhythm {
       this.#add(BLOCKS, BLOCKS_MASK, -1);
       return false;
     }
-    // A header that went out with the end of the block before it. It is no fact either: buffers of
-    // 16 KiB behind a message of some times 13 bytes end there as well as at a block's end.
+    // A header that went out with the end of the block before it. It is no fact by itself: buffers of
+    // 16 KiB behind a message of some times 13 bytes end there as well as at a block's end. Once they
+    // have ended on a block, they don't.
     if (isBlocks(fromReference - HEADER)) {
-      this.isOtherBlock = isWriteEnd;
-      return false;
+      if (!isWriteEnd || this.blocks === 0 || flow.has(MID_STREAM)) {
+        this.isOtherBlock = isWriteEnd;
+        return false;
+      }
+      this.#add(BLOCKS, BLOCKS_MASK, 1);
+      flow.referenceMark = (end - HEADER) | 0;
+      flow.endMark = end;
+      return true;
     }
     this.#add(BLOCKS, BLOCKS_MASK, -1);
     this.isOtherBlock = isWriteEnd && areOtherBlocks((end - flow.endMark) | 0);

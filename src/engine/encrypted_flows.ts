@@ -11,6 +11,7 @@ import {
 } from "../protocols/mse/detect.ts";
 import { BlockRhythm } from "./block_rhythm.ts";
 import {
+  APART,
   COUNTED,
   DATA_SEEN,
   type FlowRecord,
@@ -19,6 +20,7 @@ import {
   MEASURED,
   MEASURING,
   MID_STREAM,
+  ONE_BLOCK,
   OPENING_JUDGED,
   RANDOM,
   RULED_OUT,
@@ -34,7 +36,6 @@ import {
   bitsOf,
   isAskedAndGranted,
   isEnough,
-  isInStep,
   isPace,
   isPaceOfHost,
   isPaceOfSwarm,
@@ -236,6 +237,7 @@ export class EncryptedFlows {
     if (!isKeyRandom(bytes, payloadStart, payloadEnd)) return false;
     flow.encryption = (flow.encryption & COUNTED) | ((MEASURED | RANDOM) << direction);
     flow.lengths = 0;
+    flow.lower(APART | ONE_BLOCK);
     flow.turn = 0;
     flow.turnBytes = 0;
     return true;
@@ -458,10 +460,19 @@ export class EncryptedFlows {
     const { blocks, chunks, isAmongFirst } = this.#blocks;
     const { lengths } = this.#flow;
     const isSimultaneous = this.#flow.has(SIMULTANEOUS);
-    const bits = bitsOf(lengths, blocks, chunks, isAmongFirst, isSimultaneous) +
-      (this.#flow.has(SERVED) ? servedBits(this.#flow.hasFact(HELLO_ALONE)) : 0);
+    const isApart = this.#flow.has(APART);
+    const isOneBlock = this.#flow.has(ONE_BLOCK);
+    const bits = bitsOf(
+      lengths,
+      blocks,
+      chunks,
+      isAmongFirst,
+      isOneBlock,
+      isApart,
+      isSimultaneous,
+    ) + (this.#flow.has(SERVED) ? servedBits(this.#flow.hasFact(HELLO_ALONE)) : 0);
     const isGranted = isAskedAndGranted(lengths);
-    if (bits < LEAST && !isInStep(lengths) && !isGranted) return WAIT;
+    if (bits < LEAST && !isGranted) return WAIT;
     const initiator = direction === 0 ? SOURCE : DESTINATION;
     if (isEnough(bits, lengths, "nothing")) return this.#found(LENGTHS, packet, initiator);
     const isEnoughInSwarm = isGranted || isEnough(bits, lengths, "swarm");
@@ -488,7 +499,6 @@ export class EncryptedFlows {
     if (
       (isEnough(bits, lengths, "several") &&
         evidence.hasFanOut(address, initiator, timeMs, BY_OPENING)) ||
-      (isInStep(lengths) && evidence.hasHandshakes(address, initiator, timeMs)) ||
       (isEnoughInSwarm && evidence.hasSwarm(address, initiator, timeMs))
     ) return this.#found(FAN_OUT, packet, initiator);
     if (isEnough(bits, lengths, "named") && this.#isNamed(packet, initiator)) {

@@ -51,6 +51,13 @@ export const PLACED = 0x4_0000;
 export const ACKNOWLEDGED = 0x10_0000;
 /** UDP, by direction: an answer would show the sender of the find to be real. Engine; flow. */
 export const OWED = 0x40_0000;
+/**
+ * Encrypted: behind A's handshake B has sent its fourth message and, in a write of its own, what has
+ * room for a handshake. Turns; until the first write of data, where that is not the sixth turn.
+ */
+export const APART = 0x100_0000;
+/** Encrypted: the first write of data was one block with its header and nothing else. Block rhythm; flow. */
+export const ONE_BLOCK = 0x800_0000;
 /** TCP: both ends sent a SYN of their own (RFC 9293, section 3.5). Stream space; flow. */
 export const SIMULTANEOUS = 0x400_0000;
 
@@ -150,7 +157,7 @@ export const CHUNKS_MASK = 15;
 export const BEGUN = 20;
 export const BEGUN_MASK = 0xfff;
 
-// Lengths, bits of the word of that name; all by turns.ts. A is who speaks first, B who answers.
+// Lengths, bits of the word of that name; by turns.ts where nobody else is named. A is who speaks first, B who answers.
 
 /** The handshake of A, and of B, by its length. */
 export const HELLO_A = 0x0001;
@@ -172,7 +179,7 @@ export const UNCHOKED = 0x0400;
 export const GRANTED = 0x0100;
 /** The header of a block by itself, right before data. */
 export const HEADED = 0x0200;
-/** After two handshakes by themselves, messages of one length from either side. */
+/** After two handshakes by themselves messages of one length; after one, of nearly one. */
 export const ALIKE = 0x8000;
 /** Right before data a message too short for authenticated encryption, and no echo. */
 export const SHORT = 0x80_0000;

@@ -19,7 +19,7 @@ const FAN_OUT = 3;
  */
 const MIN_SPREAD = 128;
 const MIN_LONGEST = 288;
-/** Of them so many with a handshake as their fifth turn make evidence for one that goes on alike. */
+/** Of them so many with a handshake's length, behind two further paddings that are spread, need no spread here. */
 const HANDSHAKES = 2;
 /** So many with a handshake's length make a swarm: no list of servers has it by chance. */
 const SWARM = 3;
@@ -240,27 +240,29 @@ export class HostEvidence {
   /**
    * Whether `host` had such flows, of one kind, with at least three distinct remote endpoints within a
    * minute, not all in one /24 (or /64), not all on one port, and with first messages as differently
-   * long as MSE's padding makes them. A proxy client talks to its servers alike; nodes of one other
+   * long as MSE's padding makes them, or a handshake's length in two behind others that are: of four
+   * peers' first messages one in sixteen is spread less, by chance. A proxy client talks to its servers alike; nodes of one other
    * peer-to-peer network answer on their network's port.
    */
   hasFanOut(host: Int32Array, hostAt: number, timeMs: number, kind: OpeningKind): boolean {
     this.#lock();
     const handshakes = this.#survey(hashOf(host, hostAt, OPENING_SEED), host, hostAt, timeMs, kind);
     this.#unlock();
-    return handshakes >= 0 && (kind === BY_LENGTHS || isFirstSpread());
+    if (handshakes < 0) return false;
+    return kind === BY_LENGTHS || isFirstSpread() ||
+      (handshakes >= HANDSHAKES && isFurtherSpread());
   }
 
   /**
-   * Whether two of them at least have a handshake as their fifth turn, behind third and fourth
-   * messages that are differently long too: padding in four messages, and then one length.
+   * Whether three of them at least have shown a handshake's length, in the third message or as the fifth
+   * turn, behind further messages that are differently long too: padding, and then one length.
    */
-  hasHandshakes(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    return this.#hasSpread(host, hostAt, timeMs, HANDSHAKES);
-  }
-
-  /** The same of three at least, where the handshake may be in the third message, too. */
   hasSwarm(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    return this.#hasSpread(host, hostAt, timeMs, SWARM);
+    this.#lock();
+    const row = hashOf(host, hostAt, OPENING_SEED);
+    const handshakes = this.#survey(row, host, hostAt, timeMs, BY_OPENING);
+    this.#unlock();
+    return handshakes >= SWARM && isFirstSpread() && isFurtherSpread();
   }
 
   /**
@@ -274,14 +276,6 @@ export class HostEvidence {
     const isMost = handshakes * 2 > this.#counted;
     this.#unlock();
     return handshakes >= SWARM && isMost && isFirstSpread() && isFurtherSpread();
-  }
-
-  #hasSpread(host: Int32Array, hostAt: number, timeMs: number, least: number): boolean {
-    this.#lock();
-    const row = hashOf(host, hostAt, OPENING_SEED);
-    const handshakes = this.#survey(row, host, hostAt, timeMs, BY_OPENING);
-    this.#unlock();
-    return handshakes >= least && isFirstSpread() && isFurtherSpread();
   }
 
   /**

@@ -37,6 +37,7 @@ const WORTH: readonly (readonly [fact: number, bits: number])[] = [
   [UNCHOKED, 6],
   [REQUESTED, 3],
   [GRANTED, 5],
+  [IN_STEP, 6],
   [HEADED, 6],
 ];
 /**
@@ -48,6 +49,13 @@ const LONE_ANSWER = -3;
 const FIRST_BLOCK = 13;
 const LATER_BLOCK = 8;
 const NEXT_BLOCK = 10;
+/**
+ * The very first write of data is one block: one length of more than 16 397, and none of the further
+ * writes and numbers of blocks that FIRST_BLOCK counts in.
+ */
+const ONE_BLOCK_MORE = 2;
+/** And that write answers the first words behind the handshakes, B's in a write by itself: in one of four. */
+const APART_BITS = 2;
 /** libtransmission's writes of 3000 bytes, each above those in hand, up to five; the first counts as three. */
 const CHUNK = 2;
 const MOST_CHUNKS = 5;
@@ -67,6 +75,8 @@ const SERVED_IN_TURN = 2;
 
 /** Two programs that say the same of themselves, and a short message right before data, no header. */
 const ALIKE_BITS = 5;
+/** In step, the same within 16 bytes, of some hundred that they may be long. */
+const NEARLY_ALIKE_BITS = 4;
 const SHORT_BITS = 3;
 
 /** What authenticated encryption cannot show. */
@@ -74,6 +84,16 @@ const BARE = FIVE_A | FIVE_B | HEADED | SPLIT_ANSWER;
 
 /** The same, once there is data behind it. */
 const BARE_BEFORE_DATA = SHORT | DATA_SEEN;
+
+/**
+ * In step (a handshake as the fifth turn, `unchoke` with five times `allowed fast` as the eighth, right
+ * before data) is one of 370,000 flows with messages of any size: 18 bits. With sixth and seventh turns
+ * nearly alike, or requests in a message of their own at the seventh's end, it is one of some millions:
+ * enough beside other suspects or evidence, without what authenticated encryption cannot show.
+ */
+const STEPS = IN_STEP | ALIKE;
+const STEPS_ASKED = IN_STEP | REQUESTED;
+const TOLD_APART_BITS = 1;
 
 /** Whether the flow has shown a message too short for authenticated encryption. */
 function isBare(lengths: number): boolean {
@@ -110,16 +130,6 @@ export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: num
 export const LEAST = 18;
 
 /**
- * Whether the flow shows a handshake as the fifth turn and `unchoke` with five times `allowed fast` as
- * the eighth, right before data. Of flows with messages of any size one in 370,000 does so by chance:
- * enough only beside another with a handshake there, among suspects with padding as MSE has it
- * (`HostEvidence.hasHandshakes`).
- */
-export function isInStep(lengths: number): boolean {
-  return (lengths & IN_STEP) !== 0;
-}
-
-/**
  * Whether the flow shows a handshake, `interested` with requests, and `unchoke` with five times `allowed
  * fast` right before data, as a seed of libtorrent's does when Transmission calls. Authenticated
  * encryption may have these lengths too: enough only in a swarm.
@@ -142,6 +152,8 @@ export function isEnough(bits: number, lengths: number, besides: Besides): boole
  * @param blocks ends of writes whole blocks apart, less those elsewhere
  * @param chunks writes of 3000 bytes, above those in hand
  * @param isAmongFirst whether the flow is no longer than what the first requests bring
+ * @param isOneBlock whether the first write of data was one block
+ * @param isApart whether the fourth message and what followed it came apart, and data in the sixth turn
  * @param isSimultaneous whether both ends opened the connection
  */
 export function bitsOf(
@@ -149,17 +161,27 @@ export function bitsOf(
   blocks: number,
   chunks: number,
   isAmongFirst: boolean,
+  isOneBlock: boolean,
+  isApart: boolean,
   isSimultaneous: boolean,
 ): number {
   if ((lengths & (HELLO_A | HELLO_B)) === 0 && !areBlocksAnswers(lengths, blocks)) return 0;
-  if (!isBare(lengths) && blocks === 0 && chunks <= 2 && !isSimultaneous) return 0;
+  const isInSteps = (lengths & STEPS) === STEPS || (lengths & STEPS_ASKED) === STEPS_ASKED;
+  if (!isBare(lengths) && blocks === 0 && chunks <= 2 && !isSimultaneous && !isInSteps) return 0;
   const ofBlocks = blocks === 0
     ? 0
     : (isAmongFirst ? FIRST_BLOCK : LATER_BLOCK) + (blocks - 1) * NEXT_BLOCK;
+  const ofOne = !isOneBlock || blocks === 0 ? 0 : ONE_BLOCK_MORE + (isApart ? APART_BITS : 0);
+  const ofAlike = (lengths & HELLO_B) !== 0
+    ? ALIKE_BITS
+    : (lengths & IN_STEP) !== 0
+    ? NEARLY_ALIKE_BITS
+    : 0;
   const ofLone = (lengths & (HELLO_A | HELLO_B)) === HELLO_B ? LONE_ANSWER : 0;
-  return WORTH_OF[lengths & 2047] + ofLone + ofBlocks +
+  return WORTH_OF[lengths & 2047] + ofLone + ofBlocks + ofOne +
     CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
-    ((lengths & ALIKE) !== 0 && (lengths & DATA_SEEN) !== 0 ? ALIKE_BITS : 0) +
+    ((lengths & ALIKE) !== 0 && (lengths & DATA_SEEN) !== 0 ? ofAlike : 0) +
+    ((lengths & STEPS_ASKED) === STEPS_ASKED ? TOLD_APART_BITS : 0) +
     ((lengths & (BARE_BEFORE_DATA | HEADED)) === BARE_BEFORE_DATA ? SHORT_BITS : 0) +
     REQUESTS * requestsCounted(lengths) + (isSimultaneous ? SIMULTANEOUS_OPEN : 0);
 }

@@ -10,6 +10,7 @@ import type { Packet } from "../packet/packet.ts";
 import { MAX_OPENING, MIN_OPENING, MIN_THIRD_MESSAGE } from "../protocols/mse/detect.ts";
 import {
   ALIKE,
+  APART,
   ASKED_AND_GRANTED,
   DATA_SEEN,
   FIVE_A,
@@ -57,6 +58,11 @@ const TURN_OF_GRANT = 8;
 const GRANT = 50;
 const SHORTEST_SIXTH = 128;
 const SHORTEST_SEVENTH = 64;
+/**
+ * They say the same of themselves, one with a handshake before it, the other with four requests of 17
+ * behind it, which is as long: what differs are digits and what only one of them knows.
+ */
+const MOST_DIFFERENCE = 16;
 /** Handshakes by themselves are the fifth and sixth turn; aria2 says the same of itself behind them. */
 const TURN_OF_EXTENSIONS = 7;
 /** A tag of 16 bytes and one of text; and the shortest message there is, which keeps alive. */
@@ -135,8 +141,17 @@ export function followTurns(
     }
     return;
   }
+  if (turn === 4) noteApart(flow, before, length);
   if (!flow.hasLength(THIRD_FITS) || !noteHello(flow, turn, before, length)) {
     noteMessage(flow, side, before, length);
+  }
+}
+
+/** Whether the fourth message was written, and then a handshake with what may stand behind it. */
+function noteApart(flow: FlowRecord, before: number, length: number): void {
+  const isFourth = before >= FOURTH && before <= FOURTH + MAX_PADDING;
+  if (isFourth && length >= HANDSHAKE && length < FULL && flow.hasLength(HELLO_A)) {
+    flow.raise(APART);
   }
 }
 
@@ -231,6 +246,9 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   if (flow.turn === 4 && before >= FOURTH && before <= FOURTH + MAX_PADDING) {
     if (length >= SHORTEST_SIXTH) flow.noteLength(ASKED_AND_GRANTED);
   }
+  if (flow.turn === TURN_OF_EXTENSIONS && flow.hasFact(HELLO_ALONE)) {
+    noteNearlyAlike(flow, before, length);
+  }
   const hasBoth = flow.hasLength(HELLO_A) && flow.hasLength(HELLO_B);
   const isFirstAnswer = flow.turn === TURN_OF_EXTENSIONS + 1 && before === 0;
   if (hasBoth && isFirstAnswer && length === flow.requestMark) flow.noteLength(ALIKE);
@@ -262,6 +280,14 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   const next = kind | (side === 1 ? OF_B : 0) | (isAsked ? IS_ASKED : 0) |
     (isGranted ? IS_GRANTED : 0) | (isUnchoked ? IS_UNCHOKED : 0);
   flow.lengths = (flow.lengths & ~(LAST_MASK << LAST)) | (next << LAST);
+}
+
+/** The seventh turn beside the sixth, one message each: as long within digits, in a flow in step. */
+function noteNearlyAlike(flow: FlowRecord, before: number, length: number): void {
+  const isAlike = before === 0 && flow.requestMark >= SHORTEST_SIXTH &&
+    Math.abs(length - flow.requestMark) <= MOST_DIFFERENCE;
+  if (isAlike) flow.noteLength(ALIKE);
+  else flow.lengths &= ~ALIKE;
 }
 
 /** What the side that answers says before its data. */

@@ -185,23 +185,91 @@ Deno.test("encrypted: 13 bytes before data are a header or a short message, not 
 /** A seed of libtorrent's at the first write, which holds four blocks: nothing says where one ends. */
 const IN_STEP = ">357 <475 >89 <490 >68 <294 >286 <50 <65588w";
 
-Deno.test("encrypted: beside another handshake of a host's suspects, what a seed says is enough", () => {
-  const play = (other: string) => {
-    const test = new TestEngine();
-    isOneOfSeveral(test);
-    new Play(test, "10.0.0.1:50001", "198.18.9.1:20009").say(other);
-    assert.deepEqual(test.found, []);
-    return new Play(test).say(IN_STEP).passed;
-  };
-  assert.equal(play(">403 <514 >247 <114 >68"), 0);
+Deno.test("encrypted: beside other suspects what a seed says is enough before its first data", () => {
   for (
-    const other of [
-      ">403 <514 >247 <114", // not yet there
-      ">403 <514 >247 <114 >69",
-      ">403 <514 >91 <480 >68", // third and fourth messages as long as the other's
-      ">403 <514 >700 <114 >68", // no third message
+    const text of [
+      IN_STEP,
+      ">598 <357 >146 <85 >68 <293 >287 <50 <65588w", // qBittorrent seeds
+      ">345 <133 >104 <499 >68 <307 >300 <50 <65588w", // Deluge
+      ">404 <458 >450 <29 >68 <294 >295 <50 <65588w",
+      ">197 <204 >258 <166 >68 <294 >174 >107 <50 <65588w", // aria2 asks
     ]
-  ) assert.ok(play(other) > 16_397, other);
+  ) {
+    for (const besides of ["several", "host", "named"]) {
+      const test = new TestEngine();
+      BESIDES[besides](test);
+      test.detections.length = 0;
+      assert.equal(new Play(test).say(text).passed, 0, `${text} beside ${besides}`);
+      assert.deepEqual(test.found, ["mse strong"]);
+    }
+    assert.ok(new Play(new TestEngine()).say(text).passed > 16_397, `${text} alone`);
+  }
+});
+
+/** Suspects whose first messages are, by chance, nearly as long as one another. */
+function areSuspectsAlike(test: TestEngine, others: readonly string[]): void {
+  others.forEach((text, index) => {
+    new Play(test, `10.0.0.1:5100${index}`, `198.18.${index}.1:2100${index}`).say(text);
+  });
+  assert.deepEqual(test.found, []);
+}
+
+Deno.test("encrypted: two handshakes behind unlike padding make several, where first messages are alike", () => {
+  const own = ">201 <324 >332 <84 >68 <294 >287 <50 <65588w"; // all as recorded
+  for (
+    const [others, isEnough] of [
+      [[">233 <348 >340 <400 >68", ">265 <577 >341 <169 >68", ">264 <234 >240 <49"], true],
+      [[">233 <348 >340 <400", ">265 <577 >341", ">264 <234 >240 <49"], false],
+      [[">233 <348 >340 <90 >68", ">265 <577", ">264"], false], // as long as the other's
+      [[">233 <348 >340 <400 >69", ">265 <577 >341 <169 >67", ">264 <234 >240 <49"], false],
+    ] as const
+  ) {
+    const test = new TestEngine();
+    areSuspectsAlike(test, others);
+    assert.equal(new Play(test).say(own).passed === 0, isEnough, others.join(", "));
+  }
+});
+
+/** aria2 seeds, libtorrent and Deluge ask: what allowed fast pieces bring, right behind their words. */
+const ONE_BLOCK = [
+  ">304 <221 >215 >68 <378 <253 >287 <16397w <49191w",
+  ">391 <432 >287 >68 <14 <253 >300 <16397w <49191w",
+];
+
+Deno.test("encrypted: one block as the first write, behind words in their places, is enough alone", () => {
+  for (const text of ONE_BLOCK) {
+    const test = new TestEngine();
+    assert.ok(new Play(test).say(text).passed <= 15_928, text);
+    assert.deepEqual(test.found, ["mse strong"]);
+  }
+});
+
+Deno.test("encrypted: one block is not enough alone elsewhere, of another length, or after others", () => {
+  for (
+    const text of [
+      ">304 <221 >215 >68 <378 <253 >287 <16398w <20000w",
+      ">304 <221 >215 >68 <378 <253 >287 <5000w <16397w",
+      ">304 <221 >215 >68 <378 <253 >287 <32794w",
+      ">304 <221 >215 >68 <378 >287 <253 <16397w", // the fourth message by itself
+      ">304 <221 >215 >68 <378 <253 >287 <90 >80 <16397w",
+      ">304 <221 >215 >69 <378 <253 >287 <16397w",
+    ]
+  ) {
+    const test = new TestEngine();
+    new Play(test).say(text);
+    assert.deepEqual(test.found, [], text);
+  }
+});
+
+Deno.test("encrypted: a block that ended with the next one's header is one, once blocks have ended", () => {
+  // As recorded of aria2: windows hide where the second and third end.
+  const first = ">304 <221 >215 >68 <378 >287 <90 >80 <16397w";
+  const test = new TestEngine();
+  new Play(test).say(`${first} <49204w`);
+  assert.deepEqual(test.found, ["mse strong"]);
+  const other = new TestEngine();
+  new Play(other).say(">304 <221 >215 >68 <378 >287 <90 >80 <16410w <49191w");
+  assert.deepEqual(other.found, []);
 });
 
 Deno.test("encrypted: a seed's words at other turns, or without what stands before, are not enough", () => {
