@@ -308,12 +308,13 @@ function sumOf(text: string, count: RegExp): number {
   return [...text.matchAll(count)].reduce((sum, [, number]) => sum + Number(number), 0);
 }
 
-/** Those that no kernel lacks. */
+/** Either as every kernel can have them, or as those with xt_conntrack do. */
 function hasJumps(found: readonly string[], traffic: GuardedTraffic): boolean {
-  const needed = traffic.chains.flatMap((hook) =>
-    jumps(hook, traffic, { ...ALL_MATCHES, services: false })
+  return [true, false].some((services) =>
+    traffic.chains
+      .flatMap((hook) => jumps(hook, traffic, { ...ALL_MATCHES, services }))
+      .every((rule) => found.includes(`-A ${rule}`))
   );
-  return needed.every((rule) => found.includes(`-A ${rule}`));
 }
 
 /** A rule of ours that queues to these queues. */

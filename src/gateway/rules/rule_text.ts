@@ -133,8 +133,13 @@ export function chainRules(
   const unmarked = unmarkedTest(marks);
   const dropped = `${connection(drop)} -j ${monitorOnly ? "RETURN" : "DROP"}`;
   const services = matches.services ? serviceRules(traffic) : [];
+  const clean = recheck > 0
+    ? [`${connection(clear)} ${unmarked} -g ${RECHECK_CHAIN}`]
+    : matches.services
+    ? [] // goes past by the jumps
+    : [`${connection(clear)} ${unmarked} -j RETURN`];
   const main = [
-    ...believed(...recheck > 0 ? [`${connection(clear)} ${unmarked} -g ${RECHECK_CHAIN}`] : []),
+    ...believed(...clean),
     `-m mark ! --mark 0x0/${hex(marks.sealMask)} -g ${MARKED_CHAIN}`,
     ...services,
     ...believed(dropped),
@@ -367,7 +372,11 @@ function probability(recheck: number): string {
  * Jumps from a hook's chain, in their order. What a host says to itself is not queued. A clean
  * connection's packet takes none but as RECHECK has it, or where marks are not believed.
  *
- * A packet may take both of the last two: the first saves what its seal says and takes it off, so that
+ * Of a packet that conntrack keeps no connection for (a wrong checksum, out of its window, NOTRACK)
+ * `connmark` says nothing, neither that it is clean nor that it is not; without `conntrack` to tell
+ * those, nothing goes past.
+ *
+ * A packet may take two of the last three: the first saves what its seal says and takes it off, so that
  * no packet is queued twice. They stand in this order for it: without a seal the other would be taken
  * for what its connection is not yet known to be.
  */
@@ -383,9 +392,10 @@ export function jumps(
     `-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j ${FORGET_CHAIN}`,
     // Connections that a helper (SIP, TFTP) expected begin with their parent's mark.
     ...services ? [`${related} ${unmarkedTest(marks)} -j ${FORGET_CHAIN}`] : [],
-    ...sparesClean(traffic)
+    ...services && sparesClean(traffic)
       ? [
         `-m connmark ! --mark ${hex(clear)}/${hex(mask)} -j ${CHAIN}`,
+        `-m conntrack --ctstate INVALID,UNTRACKED -j ${CHAIN}`,
         `-m mark ! --mark 0x0/${hex(sealMask)} -j ${CHAIN}`,
       ]
       : [`-j ${CHAIN}`],

@@ -82,8 +82,10 @@ Deno.test("jumps() take a clean connection's packet past our chains, where none 
   ];
   assert.deepEqual(jumps("FORWARD", TRAFFIC), [
     ...forget,
-    // What a seal says is saved and the seal taken off before the second one asks for it.
     "FORWARD -m connmark ! --mark 0x10000000/0x30000000 -j BTBLOCKER",
+    // Those without a connection, of which connmark says nothing.
+    "FORWARD -m conntrack --ctstate INVALID,UNTRACKED -j BTBLOCKER",
+    // What a seal says is saved and the seal taken off before this one asks for it.
     "FORWARD -m mark ! --mark 0x0/0x3ff00000 -j BTBLOCKER",
   ]);
   assert.deepEqual(jumps("FORWARD", { ...TRAFFIC, recheck: 1 << 20 }), [
@@ -91,7 +93,7 @@ Deno.test("jumps() take a clean connection's packet past our chains, where none 
     "FORWARD -j BTBLOCKER",
   ]);
   const without = { u32: true, services: false, bpf: true };
-  assert.equal(jumps("FORWARD", TRAFFIC, without).length, 3);
+  assert.deepEqual(jumps("FORWARD", TRAFFIC, without), [forget[0], "FORWARD -j BTBLOCKER"]);
 });
 
 Deno.test("chainRules() of a monitor drop nothing, and keep what is known", () => {
@@ -148,6 +150,9 @@ Deno.test("chainRules() without xt_conntrack and xt_multiport know no services",
   const matches = { u32: true, services: false, bpf: true };
   const rules = chainRules({ ...TRAFFIC, whitelistPorts: [443] }, 4, matches).join("\n");
   assert.doesNotMatch(rules, /conntrack|multiport|SERVICE/);
+  // Nor who has no connection: all enter, and a clean one's leave first.
+  const [first] = chainRules(TRAFFIC, 4, matches);
+  assert.match(first, /^-A BTBLOCKER -m connmark --mark 0x10000000\/0x30000000 .* -j RETURN$/);
 });
 
 Deno.test("chainRules() without xt_u32 balances by addresses alone", () => {
@@ -260,13 +265,13 @@ Deno.test("installText() replaces what an earlier run left, in one transaction",
     "-X BTBLOCKER_RECHECK",
   ]);
   const rules = jumps("FORWARD", TRAFFIC).map((rule) => `-A ${rule}`);
-  assert.deepEqual(lines.slice(-6), [...rules, "COMMIT", ""]);
+  assert.deepEqual(lines.slice(-7), [...rules, "COMMIT", ""]);
 });
 
 Deno.test("installText() spares what a machine says to itself", () => {
   const text = installText({ ...TRAFFIC, chains: ["INPUT", "OUTPUT"] }, 4, "security", "");
-  assert.equal(text.match(/^-A INPUT ! -i lo .*-j BTBLOCKER/gm)?.length, 4);
-  assert.equal(text.match(/^-A OUTPUT ! -o lo .*-j BTBLOCKER/gm)?.length, 4);
+  assert.equal(text.match(/^-A INPUT ! -i lo .*-j BTBLOCKER/gm)?.length, 5);
+  assert.equal(text.match(/^-A OUTPUT ! -o lo .*-j BTBLOCKER/gm)?.length, 5);
 });
 
 Deno.test("installText() comes first in mangle, and removes what is in the other table", () => {
