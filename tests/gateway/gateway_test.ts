@@ -161,6 +161,26 @@ Deno.test({
   },
 });
 
+for (const backend of ["nft", "legacy"] as const) {
+  Deno.test({
+    name: `${backend}: what conntrack does not follow is judged, packet by packet`,
+    ignore,
+    async fn() {
+      await using lab = await createRouter(BITTORRENT, INSPECTED);
+      for (const [command, family] of [["iptables", 4], ["ip6tables", 6]] as const) {
+        const raw = [`${command}-${backend}`, "-w", "-t", "raw", "-A", "PREROUTING"];
+        await lab.router.run([...raw, "-j", "CT", "--notrack"]);
+        const gateway = await startGateway(lab, { backend });
+        assert.equal(await talk(lab, "tcp", INSPECTED, { family, rounds: 5 }), 5);
+        await countersOf(gateway, ({ accepted }) => accepted >= 10);
+        assert.equal(await talkInVain(lab, "tcp", BITTORRENT, { family }), 0);
+        await countersOf(gateway, ({ dropped }) => dropped >= 1);
+        await gateway.stop();
+      }
+    },
+  });
+}
+
 Deno.test({
   name: "with RECHECK, packets of released flows come back to the queue",
   ignore,
