@@ -61,7 +61,10 @@ export const ONE_BLOCK = 0x800_0000;
 /** TCP: both ends sent a SYN of their own (RFC 9293, section 3.5). Stream space; flow. */
 export const SIMULTANEOUS = 0x400_0000;
 
-/** Encrypted: requests came just when the first data had ended whole blocks behind its beginning. Block rhythm; flow. */
+/**
+ * Encrypted: requests came just when the first data had ended whole blocks behind its beginning. Block
+ * rhythm; flow.
+ */
 export const SERVED = 0x200_0000;
 
 // Words. Those marked "by direction" take two: 0 from the initiator, 1 from the responder.
@@ -157,7 +160,8 @@ export const CHUNKS_MASK = 15;
 export const BEGUN = 20;
 export const BEGUN_MASK = 0xfff;
 
-// Lengths, bits of the word of that name; by turns.ts where nobody else is named. A is who speaks first, B who answers.
+// Lengths, bits of the word of that name; by turns.ts where nobody else is named. A is who speaks
+// first, B who answers.
 
 /** The handshake of A, and of B, by its length. */
 export const HELLO_A = 0x0001;
@@ -190,7 +194,10 @@ export const DATA_SEEN = 0x1000;
 /** Shift and mask of what the last segment's length was, and of whose it was. */
 export const LAST = 16;
 export const LAST_MASK = 0x7f;
-/** Joined in the middle, there: shift and mask of a count, chunks that were a write by themselves; and whether another write followed one. Block rhythm. */
+/**
+ * Joined in the middle, there: shift and mask of a count, chunks that were a write by themselves; and
+ * whether another write followed one. Block rhythm.
+ */
 export const ALONE = 16;
 export const ALONE_MASK = 7;
 export const UNEVEN = 0x8_0000;

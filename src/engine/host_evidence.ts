@@ -19,7 +19,7 @@ const FAN_OUT = 3;
  */
 const MIN_SPREAD = 128;
 const MIN_LONGEST = 288;
-/** Of them so many with a handshake's length, behind two further paddings that are spread, need no spread here. */
+/** Of them so many with a handshake's length, behind further paddings that are spread, need none here. */
 const HANDSHAKES = 2;
 /** So many with a handshake's length make a swarm: no list of servers has it by chance. */
 const SWARM = 3;
@@ -241,8 +241,8 @@ export class HostEvidence {
    * Whether `host` had such flows, of one kind, with at least three distinct remote endpoints within a
    * minute, not all in one /24 (or /64), not all on one port, and with first messages as differently
    * long as MSE's padding makes them, or a handshake's length in two behind others that are: of four
-   * peers' first messages one in sixteen is spread less, by chance. A proxy client talks to its servers alike; nodes of one other
-   * peer-to-peer network answer on their network's port.
+   * peers' first messages one in sixteen is spread less, by chance. A proxy client talks to its servers
+   * alike; nodes of one other peer-to-peer network answer on their network's port.
    */
   hasFanOut(host: Int32Array, hostAt: number, timeMs: number, kind: OpeningKind): boolean {
     this.#lock();

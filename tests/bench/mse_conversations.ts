@@ -2,7 +2,7 @@
  * Conversations of programs whose bytes look as MSE's, message by message, for `mse_lists.ts`: each
  * modelled on the recorded program or specification that is named.
  */
-import { inTheClear, list, type Messages, type Program, times } from "./mse_program.ts";
+import { inTheClear, list, type Messages, padded, type Program, times } from "./mse_program.ts";
 import { between, oneOf, random } from "./mse_random.ts";
 
 /** A list of proxies is tried: the same request to each, one to five times. */
@@ -202,10 +202,7 @@ export const PROGRAMS: readonly Program[] = [
     name: "some messages of 17 n, bodies of any size over a stream cipher, list",
     servers: list,
     start: () => () => [
-      between(96, 608),
-      -between(96, 608),
-      between(56, 568),
-      -between(14, 526),
+      ...padded(),
       ...times(between(0, 3), () => [inTheClear(), -inTheClear()]),
       inTheClear(),
       ...times(
@@ -218,10 +215,7 @@ export const PROGRAMS: readonly Program[] = [
     name: "headers and bodies over a stream cipher, list",
     servers: list,
     start: () => () => [
-      between(96, 608),
-      -between(96, 608),
-      between(56, 568),
-      -between(14, 526),
+      ...padded(),
       ...times(
         between(1, 12),
         () => [inTheClear(), -inTheClear(), ...oneOf([[], [-between(1500, 6000)]])],

@@ -3,16 +3,8 @@
  * may: keys behind padding as MSE's, or any opening of that size, then small messages whose lengths a
  * cipher without authentication leaves as they are. For `mse_lists.ts`.
  */
-import { inTheClear, list, type Messages, type Program, times } from "./mse_program.ts";
+import { inTheClear, list, type Messages, padded, type Program, times } from "./mse_program.ts";
 import { between, oneOf, random } from "./mse_random.ts";
-
-/** Padded keys and padded third and fourth messages, MSE's own lengths, for each flow anew. */
-const padded = (): Messages => [
-  between(96, 608),
-  -between(96, 608),
-  between(56, 568),
-  -between(14, 526),
-];
 
 /** So many messages, `of` a conversation, behind padding. */
 const behindPadding = (least: number, most: number, of: () => Messages) => () => () => [

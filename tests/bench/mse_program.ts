@@ -30,3 +30,11 @@ export const list = (): number => between(4, 50);
 
 /** A message as long as it is, most of them small. */
 export const inTheClear = (): number => random() < 0.7 ? between(2, 120) : between(2, 600);
+
+/** Padded keys and padded third and fourth messages, MSE's own lengths, for each flow anew. */
+export const padded = (): Messages => [
+  between(96, 608),
+  -between(96, 608),
+  between(56, 568),
+  -between(14, 526),
+];

@@ -4,23 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { Conversation, latin1, TestEngine, torrents } from "./conversation.ts";
-import { HOST, PEER, Play, random } from "./play.ts";
-
-/** 10.0.0.1 announces itself, and is told of 198.51.100.1:40000 (BEP 15). */
-function asksTracker(test: TestEngine): void {
-  const announce = new Uint8Array(98);
-  const view = new DataView(announce.buffer);
-  view.setUint32(8, 1); // action: announce
-  view.setUint32(12, 0x5eed_0002);
-  announce.set(latin1("abcdefghij0123456789"), 16);
-  view.setUint16(96, 6881);
-  const answer = Uint8Array.of(
-    ...[0, 0, 0, 1, 0x5e, 0xed, 0, 2, 0, 0, 7, 8, 0, 0, 0, 1, 0, 0, 0, 2],
-    ...[198, 51, 100, 1, 0x9c, 0x40],
-  );
-  new Conversation(test, "udp", "10.0.0.1:6882", "203.0.113.9:1337")
-    .say(0, announce).say(1, answer);
-}
+import { asksTracker, HOST, PEER, Play, random } from "./play.ts";
 
 /** The endpoint is one of several, in different networks, with paddings of many lengths. */
 function isOneOfSeveral(test: TestEngine): void {
@@ -34,7 +18,7 @@ const BESIDES: Readonly<Record<string, (test: TestEngine) => void>> = {
   nothing: () => {},
   host: torrents,
   several: isOneOfSeveral,
-  named: asksTracker,
+  named: (test) => asksTracker(test, PEER),
 };
 
 /** Turns as recorded, then blocks as they are asked for. */

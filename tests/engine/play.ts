@@ -1,5 +1,5 @@
 /** Encrypted flows for tests, played by turns and lengths. */
-import { Conversation, type TestEngine } from "./conversation.ts";
+import { Conversation, latin1, type TestEngine } from "./conversation.ts";
 
 export const HOST = "10.0.0.1:50000";
 export const PEER = "198.51.100.1:40000";
@@ -21,6 +21,24 @@ export function random(length: number): Uint8Array {
   bytes[0] |= 0x80;
   if (length > 1) bytes[1] = 0xff;
   return bytes;
+}
+
+/** 10.0.0.1 announces itself to a tracker, and is told of the IPv4 endpoint `peer` (BEP 15). */
+export function asksTracker(test: TestEngine, peer: string): void {
+  const announce = new Uint8Array(98);
+  const view = new DataView(announce.buffer);
+  view.setUint32(8, 1); // action: announce
+  view.setUint32(12, 0x5eed_0002);
+  announce.set(latin1("abcdefghij0123456789"), 16);
+  view.setUint16(96, 6881);
+  const [address, port] = peer.split(":");
+  const answer = Uint8Array.of(
+    ...[0, 0, 0, 1, 0x5e, 0xed, 0, 2, 0, 0, 7, 8, 0, 0, 0, 1, 0, 0, 0, 2],
+    ...address.split(".").map(Number),
+    ...[Number(port) >> 8, Number(port) & 0xff],
+  );
+  new Conversation(test, "udp", "10.0.0.1:6882", "203.0.113.10:1337")
+    .say(0, announce).say(1, answer);
 }
 
 /** A flow that is played, and how many bytes of data went by before it was found. */

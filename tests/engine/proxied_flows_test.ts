@@ -1,7 +1,7 @@
 /** Encrypted flows through proxies: who is spoken with is the target, who is held is the user. */
 import assert from "node:assert/strict";
 import { Conversation, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
-import { HOST, Play, random } from "./play.ts";
+import { asksTracker, HOST, Play, random } from "./play.ts";
 
 const PROXY = "198.51.100.1:1080";
 
@@ -111,28 +111,12 @@ for (const [how, negotiate] of Object.entries(NEGOTIATIONS)) {
   });
 }
 
-/** 10.0.0.1 announces itself, and is told of 203.0.113.9:51413 (BEP 15). */
-function asksTracker(test: TestEngine): void {
-  const announce = new Uint8Array(98);
-  const view = new DataView(announce.buffer);
-  view.setUint32(8, 1); // action: announce
-  view.setUint32(12, 0x5eed_0002);
-  announce.set(latin1("abcdefghij0123456789"), 16);
-  view.setUint16(96, 6881);
-  const answer = Uint8Array.of(
-    ...[0, 0, 0, 1, 0x5e, 0xed, 0, 2, 0, 0, 7, 8, 0, 0, 0, 1, 0, 0, 0, 2],
-    ...[203, 0, 113, 9, 0xc8, 0xd5],
-  );
-  new Conversation(test, "udp", "10.0.0.1:6882", "203.0.113.10:1337")
-    .say(0, announce).say(1, answer);
-}
-
 Deno.test("proxied: an endpoint that was named is one behind a proxy too", () => {
   for (
     const [target, kinds] of [["203.0.113.9:51413", ["named-peer"]], ["203.0.113.8:51413", []]]
   ) {
     const test = new TestEngine();
-    asksTracker(test);
+    asksTracker(test, "203.0.113.9:51413");
     test.detections.length = 0;
     // 19 bits, one less than a host with evidence needs.
     new Play(test, HOST, PROXY, (flow) => NEGOTIATIONS.SOCKS5(flow, target as Target))
