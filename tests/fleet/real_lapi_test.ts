@@ -73,7 +73,8 @@ Deno.test("a ban of one is a ban of all, and so is its end", { ignore }, async (
   await using everything = new Member(lapi, "gw-3", { scope: "all" });
   one.detect(A);
   one.detect(SIX, 600);
-  await until(() => two.left(A) !== null && everything.left(A) !== null);
+  const has = (member: Member) => member.left(A) !== null && member.left(SIX) !== null;
+  await until(() => has(two) && has(everything));
   for (const text of [A, SIX]) {
     const [here, there] = [one.left(text)!, two.left(text)!];
     assert.ok(
