@@ -2,7 +2,7 @@
 
 import type { LoadedConfig } from "../config/load.ts";
 import { examine } from "../doctor/doctor.ts";
-import type { Diagnosis, Status } from "../doctor/diagnosis.ts";
+import type { Diagnosis, DiagnosisStatus } from "../doctor/diagnosis.ts";
 import { formatCount, printable } from "../text.ts";
 import { Output } from "./output.ts";
 
@@ -24,7 +24,7 @@ export async function doctor({ config }: LoadedConfig, { json }: DoctorOptions):
   return findings.some(({ status }) => status === "problem") ? 1 : 0;
 }
 
-const COLOURS: Record<Status, string> = { ok: "32", warning: "33", problem: "31" };
+const COLOURS: Record<DiagnosisStatus, string> = { ok: "32", warning: "33", problem: "31" };
 const STATUS_WIDTH = "problem".length;
 
 /** A line a finding, and one that sums up. */
@@ -36,7 +36,7 @@ export function describeFindings(findings: readonly Diagnosis[], isColoured: boo
     const todo = advice === null ? "" : ` (${advice})`;
     return `${shown}  ${check.padEnd(width)}  ${printable(detail + todo)}`;
   });
-  const count = (status: Status) => findings.filter((one) => one.status === status).length;
+  const count = (status: DiagnosisStatus) => findings.filter((one) => one.status === status).length;
   const problems = count("problem");
   const warnings = count("warning");
   const counts = `${formatCount(problems, "problem")}, ${formatCount(warnings, "warning")}`;

@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { parseAddress } from "../packet/address.ts";
 
-export interface Kind<T> {
+export interface OptionKind<T> {
   /** Reads text, or a value of the TOML file. */
   readonly schema: v.GenericSchema<unknown, T>;
   /** Completes "expected ...". */
@@ -26,7 +26,7 @@ const trimmed = v.pipe(v.string(), v.trim());
 const digits = v.pipe(trimmed, v.regex(/^\d{1,15}$/), v.transform(Number));
 
 /** A whole number from `min` to `max`. */
-export function wholeNumber(min: number, max: number, what = "a number"): Kind<number> {
+export function wholeNumber(min: number, max: number, what = "a number"): OptionKind<number> {
   return {
     schema: v.pipe(
       v.union([v.number(), digits]),
@@ -41,7 +41,7 @@ export function wholeNumber(min: number, max: number, what = "a number"): Kind<n
 }
 
 /** true, false, 1, 0. */
-export function yesNo(): Kind<boolean> {
+export function yesNo(): OptionKind<boolean> {
   return {
     schema: v.union([
       v.boolean(),
@@ -59,7 +59,7 @@ export function yesNo(): Kind<boolean> {
 }
 
 /** One of the words; capitals do not matter. */
-export function oneOf<const W extends readonly string[]>(...words: W): Kind<W[number]> {
+export function oneOf<const W extends readonly string[]>(...words: W): OptionKind<W[number]> {
   return {
     schema: v.pipe(trimmed, v.toLowerCase(), v.picklist(words)),
     expected: `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`,
@@ -71,7 +71,7 @@ export function oneOf<const W extends readonly string[]>(...words: W): Kind<W[nu
 const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 } as const;
 
 /** Seconds: `18000`, `5h`, `1h30m`, `1d`. */
-export function duration(min: number, max: number): Kind<number> {
+export function duration(min: number, max: number): OptionKind<number> {
   return {
     schema: v.pipe(
       v.union([
@@ -101,7 +101,7 @@ export function duration(min: number, max: number): Kind<number> {
 }
 
 /** `auto`, or a 32-bit mask, hexadecimal with 0x or decimal, with exactly `bits` bits set. */
-export function maskOrAuto(bits: number): Kind<number | "auto"> {
+export function maskOrAuto(bits: number): OptionKind<number | "auto"> {
   const mask = v.pipe(
     v.union([
       v.number(),
@@ -128,7 +128,7 @@ function countBits(value: number): number {
 }
 
 /** Any text (a path); empty turns the option off. */
-export function path(): Kind<string> {
+export function path(): OptionKind<string> {
   return {
     schema: v.pipe(trimmed, v.check((text) => !text.includes("\0"))),
     expected: "a path, or nothing for off",
@@ -138,7 +138,7 @@ export function path(): Kind<string> {
 }
 
 /** `127.0.0.1:9090`, `[::1]:9090`, `unix:/run/btblocker/status.sock`, or nothing for off. */
-export function listenAddress(): Kind<string> {
+export function listenAddress(): OptionKind<string> {
   return {
     schema: v.pipe(trimmed, v.check((text) => text === "" || isListenAddress(text))),
     expected: "ADDRESS:PORT, [IPV6]:PORT, unix:/PATH, or nothing for off",
@@ -148,7 +148,7 @@ export function listenAddress(): Kind<string> {
 }
 
 /** `https://lapi.example:8080`, with a path where a proxy wants one; nothing for off. */
-export function webAddress(): Kind<string> {
+export function webAddress(): OptionKind<string> {
   return {
     schema: v.pipe(trimmed, v.check((text) => text === "" || isWebAddress(text))),
     expected: "http://HOST:PORT, https://HOST:PORT, or nothing for off",
@@ -163,7 +163,7 @@ function isWebAddress(text: string): boolean {
 }
 
 /** A name without white space; nothing for none. */
-export function name(): Kind<string> {
+export function name(): OptionKind<string> {
   return {
     schema: v.pipe(trimmed, v.regex(/^[\x21-\x7e]{0,255}$/)),
     expected: "up to 255 printable characters without spaces",
@@ -173,7 +173,7 @@ export function name(): Kind<string> {
 }
 
 /** A password that others have given out: the text itself, or `file:/PATH` of a file with it. */
-export function secret(): Kind<string> {
+export function secret(): OptionKind<string> {
   return {
     schema: v.pipe(trimmed, v.check((text) => /^[\x21-\x7e]*$/.test(text))),
     expected: "printable characters without spaces, file:/PATH, or nothing for none",
@@ -184,7 +184,7 @@ export function secret(): Kind<string> {
 }
 
 /** A web address that is a password in itself, as those of webhooks are, or `file:/PATH` of a file with it. */
-export function secretAddress(): Kind<string> {
+export function secretAddress(): OptionKind<string> {
   return {
     schema: v.pipe(
       trimmed,
@@ -206,7 +206,7 @@ export function isSecretAddress(text: string): boolean {
 const TOKEN_LENGTH = 16;
 
 /** A password for programs: the text itself, or `file:/PATH` of a file that holds it. */
-export function token(): Kind<string> {
+export function token(): OptionKind<string> {
   return {
     schema: v.pipe(
       trimmed,
@@ -245,7 +245,10 @@ interface Entry<T> {
 }
 
 /** A comma-separated text or a TOML array; the same entry twice counts once. */
-export function list<T extends string | number>(entry: Entry<T>, atLeast = 0): Kind<readonly T[]> {
+export function list<T extends string | number>(
+  entry: Entry<T>,
+  atLeast = 0,
+): OptionKind<readonly T[]> {
   const split = v.pipe(
     trimmed,
     v.transform((text): unknown => text === "" ? [] : text.split(",").map((part) => part.trim())),

@@ -6,13 +6,13 @@ import {
   CHAIN,
   duration,
   INTERFACE_NAME,
-  type Kind,
   list,
   listenAddress,
   maskOrAuto,
   name,
   NETWORK,
   oneOf,
+  type OptionKind,
   path,
   PORT,
   secret,
@@ -26,7 +26,7 @@ import {
 export interface Option<T> {
   /** Name of the environment variable. Flag and TOML key are the same words. */
   readonly variable: string;
-  readonly kind: Kind<T>;
+  readonly kind: OptionKind<T>;
   readonly default: NoInfer<T>;
   /** Where the default depends on the machine: what it is, in words. */
   readonly defaultText?: string;

@@ -1,12 +1,12 @@
 /** What the doctor says of one thing. */
-export type Status = "ok" | "warning" | "problem";
+export type DiagnosisStatus = "ok" | "warning" | "problem";
 
 /** One line of `btblocker doctor`; with `--json` one element of the array. */
 export interface Diagnosis {
   /** What was looked at: `kernel`, `xdp eth0`. */
   readonly check: string;
   /** `problem`: it will not block. `warning`: it will block less, or slower. */
-  readonly status: Status;
+  readonly status: DiagnosisStatus;
   readonly detail: string;
   /** What to do about it; null where there is nothing to do. */
   readonly advice: string | null;

@@ -31,10 +31,10 @@ import {
   IMPOSSIBLE,
   INDEXED,
   judgeMessage,
+  LENGTH_PREFIX,
   MESSAGE_FORMS,
   messageForm,
   PIECE,
-  PREFIX_LENGTH,
   REJECT,
   REQUEST,
 } from "../protocols/peer_wire/message.ts";
@@ -295,7 +295,7 @@ export class MessageChains {
     if (length === 0) {
       if ((this.#kinds(d) & LAST_WAS_KEEP_ALIVE) !== 0) return BROKEN;
       this.#addKind(d, LAST_WAS_KEEP_ALIVE);
-      return PREFIX_LENGTH;
+      return LENGTH_PREFIX;
     }
     const verdict = judgeMessage(bytes, at, end);
     if (verdict === IMPOSSIBLE) return BROKEN;
@@ -320,7 +320,7 @@ export class MessageChains {
     }
     this.#ids[d] |= 1 << id;
     this.#points[d] = lesser(255, this.#points[d] + points);
-    return PREFIX_LENGTH + length;
+    return LENGTH_PREFIX + length;
   }
 
   #isNew(d: number, id: number): boolean {
@@ -395,8 +395,8 @@ export class MessageChains {
   /** Keeps a message cut by the end of the segment; false when it is there as far as needed. */
   #hold(d: number, bytes: Uint8Array, at: number, end: number): boolean {
     const available = end - at;
-    if (available >= HEADER_LENGTH || (available === PREFIX_LENGTH && i32be(bytes, at) === 0)) {
-      const needed = Math.min(JUDGED_LENGTH, PREFIX_LENGTH + u32be(bytes, at));
+    if (available >= HEADER_LENGTH || (available === LENGTH_PREFIX && i32be(bytes, at) === 0)) {
+      const needed = Math.min(JUDGED_LENGTH, LENGTH_PREFIX + u32be(bytes, at));
       if (available >= needed) return false;
       // A piece is judged by 13 bytes, whatever its length.
       if (bytes[at + 4] === PIECE && available >= PIECE_HEADER_LENGTH) return false;
@@ -486,7 +486,7 @@ function isAlien(bytes: Uint8Array, start: number, end: number): boolean {
   if (judgeMessage(bytes, start, end) !== IMPOSSIBLE) return false;
   let at = start;
   for (let n = 0; n < MAX_ALIENS && end - at >= HEADER_LENGTH && bytes[at] === 0; n++) {
-    at += PREFIX_LENGTH + u32be(bytes, at);
+    at += LENGTH_PREFIX + u32be(bytes, at);
   }
   return at === end;
 }

@@ -148,7 +148,7 @@ export function latin1(bytes: Uint8Array, at: number, length: number): string {
 const UTF8 = new TextDecoder();
 
 /** Text for a log line: UTF-8 or Latin-1, no control characters, no line breaks. */
-export function printable(bytes: Uint8Array, at: number, end: number): string {
+export function logText(bytes: Uint8Array, at: number, end: number): string {
   let text = UTF8.decode(bytes.subarray(at, end));
   if (text.includes("\ufffd")) text = latin1(bytes, at, end - at);
   // deno-lint-ignore no-control-regex

@@ -89,7 +89,7 @@ class RequestReader {
       if (this.#length >= LONGEST_HEAD) return 431;
       if (!await this.#more()) return null;
     }
-    const head = readHead(this.#bytes.subarray(0, end));
+    const head = readRequest(this.#bytes.subarray(0, end));
     if (typeof head === "number") return head;
     const whole = end + head.bodyLength;
     while (this.#length < whole) if (!await this.#more()) return null;
@@ -125,7 +125,7 @@ const ONCE = ["host", "content-length", "transfer-encoding", "authorization"];
  * Reads a whole head with its empty line. Strict: whoever stands in front of us must not read it in
  * another way than we do. A status where it is refused.
  */
-export function readHead(bytes: Uint8Array): RequestHead | number {
+export function readRequest(bytes: Uint8Array): RequestHead | number {
   const lines = new TextDecoder("latin1").decode(bytes).split("\r\n").slice(0, -2);
   const request = /^([A-Z]+) (\/[\x21-\x7e]*) HTTP\/1\.([01])$/.exec(lines[0] ?? "");
   if (request === null) return 400;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { HttpServer, readHead, type RequestHead } from "../../src/status/http_server.ts";
+import { HttpServer, readRequest, type RequestHead } from "../../src/status/http_server.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
-const head = (text: string) => readHead(encode(text.replaceAll("\n", "\r\n")));
+const head = (text: string) => readRequest(encode(text.replaceAll("\n", "\r\n")));
 
 const refused: readonly [what: string, text: string, status: number][] = [
   ["nothing", "\n\n", 400],
@@ -26,10 +26,10 @@ const refused: readonly [what: string, text: string, status: number][] = [
   ["a large body", "POST / HTTP/1.1\nHost: a\nContent-Length: 1025\n\n", 413],
 ];
 for (const [what, text, status] of refused) {
-  Deno.test(`readHead() refuses ${what}`, () => assert.equal(head(text), status));
+  Deno.test(`readRequest() refuses ${what}`, () => assert.equal(head(text), status));
 }
 
-Deno.test("readHead() reads what clients send", () => {
+Deno.test("readRequest() reads what clients send", () => {
   const request = head("POST /a?b=c HTTP/1.1\nHost: [::1]:80\ncontent-length:  7 \nX:\n\n");
   const { headers, ...rest } = request as RequestHead;
   const wanted = { method: "POST", target: "/a?b=c", bodyLength: 7, keepsAlive: true };
@@ -42,7 +42,7 @@ Deno.test("readHead() reads what clients send", () => {
   assert.equal(last.keepsAlive, false);
 });
 
-Deno.test("readHead() takes any bytes and throws at none", () => {
+Deno.test("readRequest() takes any bytes and throws at none", () => {
   const piece = fc.oneof(
     fc.constantFrom(
       "GET ",
@@ -58,7 +58,7 @@ Deno.test("readHead() takes any bytes and throws at none", () => {
     fc.string(),
   );
   fc.assert(fc.property(fc.array(piece), (pieces) => {
-    const result = readHead(encode(`${pieces.join("")}\r\n\r\n`));
+    const result = readRequest(encode(`${pieces.join("")}\r\n\r\n`));
     if (typeof result === "number") assert.ok([400, 413, 501].includes(result));
     else assert.ok(result.target.startsWith("/") && result.bodyLength <= 1024);
   }));

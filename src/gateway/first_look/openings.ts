@@ -44,7 +44,7 @@ export type OpeningKind = "tls" | "ssh" | "quic" | "dns" | "ntp" | "dtls" | "stu
 
 const SSH_TEXT = 16;
 
-function printable(from: number, to: number): Record<number, ByteTest> {
+function printableFrom(from: number, to: number): Record<number, ByteTest> {
   const places = Array.from({ length: to - from }, (_, index) => from + index);
   return Object.fromEntries(places.map((at) => [at, { least: 0x20, most: 0x7e }]));
 }
@@ -135,7 +135,7 @@ export const OPENINGS: readonly Opening[] = [
       3: 0x2d,
       4: [0x31, 0x32],
       5: 0x2e,
-      ...printable(6, SSH_TEXT),
+      ...printableFrom(6, SSH_TEXT),
     },
     source: "RFC 4253 4.2",
   },

@@ -1,7 +1,7 @@
 /** Names of clients in extension handshakes. Spec: BEP 10, "v". */
 import { ascii } from "../../packet/bytes.ts";
 import { findKey, stringLength, stringStart } from "../bencode.ts";
-import { MAX_NAME, printable } from "../client_name.ts";
+import { logText, MAX_NAME } from "../client_name.ts";
 import { EXTENDED } from "../peer_wire/message.ts";
 
 const KEY_V = ascii("v");
@@ -16,5 +16,5 @@ export function extensionClient(bytes: Uint8Array, start: number, end: number): 
   const text = stringStart(bytes, value, end);
   if (text < 0) return null;
   const length = Math.min(stringLength(bytes, value, end), MAX_NAME);
-  return printable(bytes, text, text + length) || null;
+  return logText(bytes, text, text + length) || null;
 }

@@ -2,7 +2,7 @@
 import { u32be } from "../../packet/bytes.ts";
 import { bencodeEntries, type FieldList } from "../field_list.ts";
 import { isMatch, type Kind, type Match, NEED_MORE } from "../match.ts";
-import { EXTENDED, HEADER_LENGTH, PREFIX_LENGTH } from "../peer_wire/message.ts";
+import { EXTENDED, HEADER_LENGTH, LENGTH_PREFIX } from "../peer_wire/message.ts";
 import { wordsAt } from "../signatures.ts";
 import { detectExtension } from "./detect.ts";
 
@@ -19,7 +19,7 @@ export function extensionFields(list: FieldList, match: Match, bytes: Uint8Array
   const keys = wordsAt(isHandshake ? "extension handshake key" : "extension message key");
   const entries = bencodeEntries(bytes, at + EXTENDED_PAYLOAD);
   if (entries.length === 0) {
-    const end = at + PREFIX_LENGTH + u32be(bytes, at);
+    const end = at + LENGTH_PREFIX + u32be(bytes, at);
     list.decisive(at + EXTENDED_PAYLOAD, end, match.reason);
     return;
   }
@@ -42,7 +42,7 @@ function addExtensionNames(list: FieldList, bytes: Uint8Array, dictAt: number): 
 function findExtension(bytes: Uint8Array, kind: Kind): number {
   let cut = -1;
   for (let at = 0; at + EXTENDED_PAYLOAD < bytes.length; at++) {
-    if (bytes[at + PREFIX_LENGTH] !== EXTENDED) continue;
+    if (bytes[at + LENGTH_PREFIX] !== EXTENDED) continue;
     const answer = detectExtension(bytes, at, bytes.length);
     if (isMatch(answer) && answer.kind === kind) return at;
     const isDictionary = bytes[at + EXTENDED_PAYLOAD] === DICTIONARY;

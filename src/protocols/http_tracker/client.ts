@@ -1,6 +1,6 @@
 /** Names of clients in HTTP requests: the query's `peer_id`, or the header `User-Agent`. */
 import { lesser } from "../../packet/bytes.ts";
-import { clientFromPeerId, MAX_NAME, PEER_ID_LENGTH, printable } from "../client_name.ts";
+import { clientFromPeerId, logText, MAX_NAME, PEER_ID_LENGTH } from "../client_name.ts";
 import {
   CUT_HEAD,
   HttpHead,
@@ -38,7 +38,7 @@ export function httpClient(bytes: Uint8Array, start: number, end: number): strin
 
 /** The client named by the header `User-Agent` in `[at, end)`: product and version, printable. */
 export function clientFromUserAgent(bytes: Uint8Array, at: number, end: number): string | null {
-  const text = printable(bytes, at, Math.min(end, at + MAX_NAME));
+  const text = logText(bytes, at, Math.min(end, at + MAX_NAME));
   const utorrent = /^(?:uTorrent|µTorrent)\/(\d)(\d)(\d)/.exec(text);
   if (utorrent !== null) return `µTorrent ${utorrent[1]}.${utorrent[2]}.${utorrent[3]}`;
   const product = /^([A-Za-zµ][\w .:\-]*?)[/ ]v?(\d[\w.\-]*)/.exec(text);

@@ -7,8 +7,8 @@ import {
   HEADER_LENGTH,
   IMPOSSIBLE,
   judgeMessage,
+  LENGTH_PREFIX,
   messageForm,
-  PREFIX_LENGTH,
 } from "./message.ts";
 
 /** A chain of messages, from the first place from which it holds. */
@@ -35,7 +35,7 @@ function pointsFrom(bytes: Uint8Array, at: number): number {
       points += Math.max(1, verdict);
     }
     isFirst = false;
-    at += PREFIX_LENGTH + length;
+    at += LENGTH_PREFIX + length;
   }
   return points;
 }
@@ -46,17 +46,17 @@ const BLOCK_FIELDS = ["index", "begin", "length"];
 function addMessage(list: FieldList, bytes: Uint8Array, at: number): number {
   const length = u32be(bytes, at);
   if (length === 0) {
-    list.named(at, at + PREFIX_LENGTH, "keep-alive");
-    return at + PREFIX_LENGTH;
+    list.named(at, at + LENGTH_PREFIX, "keep-alive");
+    return at + LENGTH_PREFIX;
   }
-  const { name, body } = messageForm(bytes[at + PREFIX_LENGTH])!; // pointsFrom() has read it
+  const { name, body } = messageForm(bytes[at + LENGTH_PREFIX])!; // pointsFrom() has read it
   const bodyAt = at + HEADER_LENGTH;
-  list.decisive(at, bodyAt, `${name}: length ${length}, id ${bytes[at + PREFIX_LENGTH]}`);
+  list.decisive(at, bodyAt, `${name}: length ${length}, id ${bytes[at + LENGTH_PREFIX]}`);
   const fields = body === "index" ? 1 : body === "piece" ? 2 : body === "block" ? 3 : 0;
   for (let field = 0; field < fields; field++) {
     const start = bodyAt + field * 4;
     if (start + 4 > bytes.length) break;
     list.decisive(start, start + 4, BLOCK_FIELDS[field], String(u32be(bytes, start)));
   }
-  return at + PREFIX_LENGTH + length;
+  return at + LENGTH_PREFIX + length;
 }

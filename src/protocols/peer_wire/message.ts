@@ -16,7 +16,7 @@ export const HASHES = 22;
 export const HASH_REJECT = 23;
 
 /** Bytes of the length prefix, which does not count itself. */
-export const PREFIX_LENGTH = 4;
+export const LENGTH_PREFIX = 4;
 /** Length prefix and id. */
 export const HEADER_LENGTH = 5;
 

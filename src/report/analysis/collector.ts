@@ -4,7 +4,7 @@
  */
 import type { Detection } from "../../engine/engine.ts";
 import { type Packet, PROTOCOL_TCP } from "../../packet/packet.ts";
-import { type FlowRecord, FlowRecords } from "./flow_records.ts";
+import { FlowSummaries, type FlowSummary } from "./flow_summaries.ts";
 import { type HostRow, HostTotals } from "./host_totals.ts";
 import { type MatchedFields, matchedFields } from "./matched_field.ts";
 
@@ -73,7 +73,7 @@ export interface AnalysedDetection extends MatchedFields {
 /** All that the page is made of. */
 export interface AnalysisReport {
   readonly files: readonly AnalysedFile[];
-  readonly flows: readonly FlowRecord[];
+  readonly flows: readonly FlowSummary[];
   readonly hosts: readonly HostRow[];
   readonly detections: readonly AnalysedDetection[];
   /** How many of each found no place; of hosts also the ends of flows that were not counted. */
@@ -91,7 +91,7 @@ const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 export class AnalysisCollector {
   readonly #limits: AnalysisLimits;
   readonly #files: AnalysedFile[] = [];
-  readonly #flows: FlowRecords;
+  readonly #flows: FlowSummaries;
   readonly #hosts: HostTotals;
   readonly #detections: AnalysedDetection[] = [];
   #detectionsLeftOut = 0;
@@ -101,7 +101,7 @@ export class AnalysisCollector {
   constructor(limits: AnalysisLimits = ANALYSIS_LIMITS) {
     this.#limits = limits;
     this.#hosts = new HostTotals(limits.hosts);
-    this.#flows = new FlowRecords(limits.flows, (flow) => this.#hosts.addFlow(flow));
+    this.#flows = new FlowSummaries(limits.flows, (flow) => this.#hosts.addFlow(flow));
   }
 
   /** What follows is of this capture. */

@@ -1,6 +1,6 @@
 /** What each address did, a bounded number of addresses. */
 import type { Method } from "../../protocols/match.ts";
-import type { FlowRecord } from "./flow_records.ts";
+import type { FlowSummary } from "./flow_summaries.ts";
 
 /** One address over all captures. */
 export interface HostRow {
@@ -30,7 +30,7 @@ export class HostTotals {
     this.#limit = limit;
   }
 
-  addFlow(flow: FlowRecord): void {
+  addFlow(flow: FlowSummary): void {
     const packets = flow.packetsOut + flow.packetsIn;
     this.#addEnd(flow.source, packets, flow.bytesOut, flow.bytesIn);
     this.#addEnd(flow.destination, packets, flow.bytesIn, flow.bytesOut);

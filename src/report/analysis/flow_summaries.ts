@@ -3,7 +3,7 @@ import { formatAddress } from "../../packet/address.ts";
 import { ACK, type Packet, PROTOCOL_TCP, SYN } from "../../packet/packet.ts";
 
 /** One flow; "out" is from the side that opened it, as far as the capture tells. */
-export interface FlowRecord {
+export interface FlowSummary {
   /** Number of the capture file, from 0. */
   readonly file: number;
   readonly transport: "tcp" | "udp";
@@ -38,7 +38,7 @@ const BYTES = 4;
  * A hash table in typed arrays. At twice the limit the flows without a detection and with the
  * fewest bytes make room: an overview loses nothing that would be seen in it.
  */
-export class FlowRecords {
+export class FlowSummaries {
   /** Flows that made room; one that comes again afterwards counts as another. */
   leftOut = 0;
   #count = 0;
@@ -47,10 +47,10 @@ export class FlowRecords {
   readonly #numbers: Float64Array;
   /** Entry + 1 by hash, linear probing; never more than half full. */
   readonly #index: Int32Array;
-  readonly #onLeaveOut: (flow: FlowRecord) => void;
+  readonly #onLeaveOut: (flow: FlowSummary) => void;
 
   /** @param limit flows kept at the end */
-  constructor(limit: number, onLeaveOut: (flow: FlowRecord) => void = () => {}) {
+  constructor(limit: number, onLeaveOut: (flow: FlowSummary) => void = () => {}) {
     this.#limit = limit;
     this.#words = new Int32Array(limit * 2 * WORDS);
     this.#numbers = new Float64Array(limit * 2 * NUMBERS);
@@ -82,7 +82,7 @@ export class FlowRecords {
   }
 
   /** The flows kept, at most the limit, in the order in which they began. */
-  finish(): FlowRecord[] {
+  finish(): FlowSummary[] {
     if (this.#count > this.#limit) this.#makeRoom(this.#limit);
     return Array.from({ length: this.#count }, (_, entry) => this.#record(entry));
   }
@@ -170,7 +170,7 @@ export class FlowRecords {
       mix(words[at + HEAD]);
   }
 
-  #record(entry: number): FlowRecord {
+  #record(entry: number): FlowSummary {
     const at = entry * WORDS;
     const words = this.#words;
     const number = entry * NUMBERS;
