@@ -12,6 +12,7 @@ import {
 import { BlockRhythm } from "./block_rhythm.ts";
 import {
   APART,
+  ASKED_32,
   COUNTED,
   DATA_SEEN,
   type FlowRecord,
@@ -33,6 +34,7 @@ import {
   areBlocks,
   areBlocksOfHost,
   areBlocksOfSwarm,
+  asked32Bits,
   bitsOf,
   isAskedAndGranted,
   isEnough,
@@ -470,7 +472,8 @@ export class EncryptedFlows {
       isOneBlock,
       isApart,
       isSimultaneous,
-    ) + (this.#flow.has(SERVED) ? servedBits(this.#flow.hasFact(HELLO_ALONE)) : 0);
+    ) + (this.#flow.has(SERVED) ? servedBits(this.#flow.hasFact(HELLO_ALONE)) : 0) +
+      (this.#flow.has(ASKED_32) ? asked32Bits(lengths) : 0);
     const isGranted = isAskedAndGranted(lengths);
     if (bits < LEAST && !isGranted) return WAIT;
     const initiator = direction === 0 ? SOURCE : DESTINATION;

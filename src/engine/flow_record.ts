@@ -61,6 +61,8 @@ export const ONE_BLOCK = 0x800_0000;
 /** TCP: both ends sent a SYN of their own (RFC 9293, section 3.5). Stream space; flow. */
 export const SIMULTANEOUS = 0x400_0000;
 
+/** Encrypted: requests before data began with 32 at once, with `interested` or without. Turns; flow. */
+export const ASKED_32 = 0x1000_0000;
 /**
  * Encrypted: requests came just when the first data had ended whole blocks behind its beginning. Block
  * rhythm; flow.

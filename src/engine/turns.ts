@@ -11,6 +11,7 @@ import { MAX_OPENING, MIN_OPENING, MIN_THIRD_MESSAGE } from "../protocols/mse/de
 import {
   ALIKE,
   APART,
+  ASKED_32,
   ASKED_AND_GRANTED,
   DATA_SEEN,
   FIVE_A,
@@ -72,6 +73,8 @@ const MOST_COUNTED = 4;
 /** Requests in a message, beside `interested` and by themselves: Transmission 4 asks for 32 at once. */
 const MOST_REQUESTS_OF_FIRST = 8;
 const MOST_REQUESTS = 64;
+/** Transmission 4 never asks for fewer at first, and until it knows how fast a peer is for no more. */
+const FIRST_REQUESTS = 32 * REQUEST;
 const MOST_HAVES = 3;
 const BLOCK_HEADER = 13;
 /** `allowed fast` (BEP 6) is 9 bytes; libtorrent sends up to five behind its `unchoke`. */
@@ -265,6 +268,9 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   // Of two programs that are alike who asks says in one message what the other one says next,
   // `interested`, and requests.
   const kind = isTold ? REPEATING : kindOf(length);
+  // Further ones change nothing.
+  const asksFurther = lastIsMine && (last & IS_ASKED) !== 0;
+  if (kind === ASKING && !asksFurther) noteFirstRequests(flow, length);
   // Requests stay asked through what the side that answers says before its data, and through further
   // ones and `have`s.
   const isAsked = kind === ASKING || isTold ||
@@ -322,11 +328,18 @@ export function requestsCounted(lengths: number): number {
   return (lengths & DATA_SEEN) !== 0 ? (lengths >> LAST) & LAST_MASK : 0;
 }
 
+function noteFirstRequests(flow: FlowRecord, length: number): void {
+  if (length === FIRST_REQUESTS || length === FIRST_REQUESTS + BARE_MESSAGE) flow.raise(ASKED_32);
+  else flow.lower(ASKED_32);
+}
+
 function kindOf(length: number): number {
   if (length === BARE_MESSAGE) return FIVE;
   if (length === BLOCK_HEADER) return HEADING;
   if (
-    isRequests(length, MOST_REQUESTS) || isRequests(length - BARE_MESSAGE, MOST_REQUESTS_OF_FIRST)
+    isRequests(length, MOST_REQUESTS) ||
+    isRequests(length - BARE_MESSAGE, MOST_REQUESTS_OF_FIRST) ||
+    length === FIRST_REQUESTS + BARE_MESSAGE
   ) return ASKING;
   const allowed = length - BARE_MESSAGE;
   if (allowed > 0 && allowed % ALLOWED_FAST === 0 && allowed <= ALLOWED_FAST * MOST_ALLOWED) {
