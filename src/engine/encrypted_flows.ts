@@ -12,7 +12,6 @@ import {
 import { BlockRhythm } from "./block_rhythm.ts";
 import {
   APART,
-  ASKED_32,
   COUNTED,
   DATA_SEEN,
   type FlowRecord,
@@ -25,16 +24,13 @@ import {
   OPENING_JUDGED,
   RANDOM,
   RULED_OUT,
-  SERVED,
   SHAPED,
-  SIMULTANEOUS,
 } from "./flow_record.ts";
 import { BY_LENGTHS, BY_OPENING, type HostEvidence } from "./host_evidence.ts";
 import {
   areBlocks,
   areBlocksOfHost,
   areBlocksOfSwarm,
-  asked32Bits,
   bitsOf,
   isAskedAndGranted,
   isEnough,
@@ -42,7 +38,6 @@ import {
   isPaceOfHost,
   isPaceOfSwarm,
   LEAST,
-  servedBits,
 } from "./mse_table.ts";
 import { type FoundMatch, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
@@ -461,19 +456,7 @@ export class EncryptedFlows {
   #decideByBeginning(direction: number, packet: Packet): Outcome {
     const { blocks, chunks, isAmongFirst } = this.#blocks;
     const { lengths } = this.#flow;
-    const isSimultaneous = this.#flow.has(SIMULTANEOUS);
-    const isApart = this.#flow.has(APART);
-    const isOneBlock = this.#flow.has(ONE_BLOCK);
-    const bits = bitsOf(
-      lengths,
-      blocks,
-      chunks,
-      isAmongFirst,
-      isOneBlock,
-      isApart,
-      isSimultaneous,
-    ) + (this.#flow.has(SERVED) ? servedBits(this.#flow.hasFact(HELLO_ALONE)) : 0) +
-      (this.#flow.has(ASKED_32) ? asked32Bits(lengths) : 0);
+    const bits = bitsOf(this.#flow, blocks, chunks, isAmongFirst);
     const isGranted = isAskedAndGranted(lengths);
     if (bits < LEAST && !isGranted) return WAIT;
     const initiator = direction === 0 ? SOURCE : DESTINATION;

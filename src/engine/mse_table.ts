@@ -10,17 +10,24 @@
  */
 import {
   ALIKE,
+  APART,
+  ASKED_32,
   ASKED_AND_GRANTED,
   DATA_SEEN,
   FIVE_A,
   FIVE_B,
+  type FlowRecord,
   GRANTED,
   HEADED,
   HELLO_A,
+  HELLO_ALONE,
   HELLO_B,
   IN_STEP,
+  ONE_BLOCK,
   REQUESTED,
+  SERVED,
   SHORT,
+  SIMULTANEOUS,
   SPLIT,
   SPLIT_ANSWER,
   UNCHOKED,
@@ -154,30 +161,31 @@ export function isEnough(bits: number, lengths: number, besides: Besides): boole
  * Bits that a flow shows by itself, 0 while it has nothing that authenticated encryption could not
  * show too.
  *
- * @param lengths the flow's word of lengths
  * @param blocks ends of writes whole blocks apart, less those elsewhere
  * @param chunks writes of 3000 bytes, above those in hand
  * @param isAmongFirst whether the flow is no longer than what the first requests bring
- * @param isOneBlock whether the first write of data was one block
- * @param isApart whether the fourth message and what followed it came apart, and data in the sixth turn
- * @param isSimultaneous whether both ends opened the connection
  */
 export function bitsOf(
-  lengths: number,
+  flow: FlowRecord,
   blocks: number,
   chunks: number,
   isAmongFirst: boolean,
-  isOneBlock: boolean,
-  isApart: boolean,
-  isSimultaneous: boolean,
 ): number {
-  if ((lengths & (HELLO_A | HELLO_B)) === 0 && !areBlocksAnswers(lengths, blocks)) return 0;
+  const { lengths } = flow;
+  const isSimultaneous = flow.has(SIMULTANEOUS);
+  if ((lengths & (HELLO_A | HELLO_B)) === 0 && !areBlocksAnswers(lengths, blocks)) {
+    return 0;
+  }
   const isInSteps = (lengths & STEPS) === STEPS || (lengths & STEPS_ASKED) === STEPS_ASKED;
-  if (!isBare(lengths) && blocks === 0 && chunks <= 2 && !isSimultaneous && !isInSteps) return 0;
+  if (!isBare(lengths) && blocks === 0 && chunks <= 2 && !isSimultaneous && !isInSteps) {
+    return 0;
+  }
   const ofBlocks = blocks === 0
     ? 0
     : (isAmongFirst ? FIRST_BLOCK : LATER_BLOCK) + (blocks - 1) * NEXT_BLOCK;
-  const ofOne = !isOneBlock || blocks === 0 ? 0 : ONE_BLOCK_MORE + (isApart ? APART_BITS : 0);
+  const ofOne = blocks === 0 || !flow.has(ONE_BLOCK)
+    ? 0
+    : ONE_BLOCK_MORE + (flow.has(APART) ? APART_BITS : 0);
   const ofAlike = (lengths & HELLO_B) !== 0
     ? ALIKE_BITS
     : (lengths & IN_STEP) !== 0
@@ -189,7 +197,8 @@ export function bitsOf(
     ((lengths & ALIKE) !== 0 && (lengths & DATA_SEEN) !== 0 ? ofAlike : 0) +
     ((lengths & STEPS_ASKED) === STEPS_ASKED ? TOLD_APART_BITS : 0) +
     ((lengths & (BARE_BEFORE_DATA | HEADED)) === BARE_BEFORE_DATA ? SHORT_BITS : 0) +
-    REQUESTS * requestsCounted(lengths) + (isSimultaneous ? SIMULTANEOUS_OPEN : 0);
+    REQUESTS * requestsCounted(lengths) + (isSimultaneous ? SIMULTANEOUS_OPEN : 0) +
+    ofRequests(flow);
 }
 
 /**
@@ -202,17 +211,14 @@ function areBlocksAnswers(lengths: number, blocks: number): boolean {
 }
 
 /**
- * Bits that requests just behind the first blocks add to those of {@link bitsOf}.
- *
- * @param isInTurn whether the fifth turn was a handshake by itself, and what follows it had room
+ * Bits of requests just behind the first blocks, more where the fifth turn was a handshake by itself and
+ * what follows it had room; and of 32 at once that data answered.
  */
-export function servedBits(isInTurn: boolean): number {
-  return SERVED_BITS + (isInTurn ? SERVED_IN_TURN : 0);
-}
-
-/** Bits that 32 requests at once, which data answered, add to those of {@link bitsOf}. */
-export function asked32Bits(lengths: number): number {
-  return (lengths & REQUESTED) !== 0 ? ASKED_32_BITS : 0;
+function ofRequests(flow: FlowRecord): number {
+  const served = flow.has(SERVED)
+    ? SERVED_BITS + (flow.hasFact(HELLO_ALONE) ? SERVED_IN_TURN : 0)
+    : 0;
+  return served + (flow.has(ASKED_32) && flow.hasLength(REQUESTED) ? ASKED_32_BITS : 0);
 }
 
 /**
