@@ -328,14 +328,14 @@ export class TcpInspector {
     const flow = this.#flow;
     let from = start + flow.peeled(direction);
     // A proxy's negotiation may be followed by another (a chain of proxies): bounded by progress.
-    let negotiation = negotiationLength(bytes, from, end, direction === 0);
+    let negotiation = this.#negotiationLength(direction, bytes, from, end);
     while (negotiation > 0) {
       if (direction === 0) {
         const next = from + negotiation;
         flow.targetPort = readTarget(bytes, from, next, flow.words, flow.targetAt);
       }
       from = lesser(from + negotiation, end);
-      negotiation = negotiationLength(bytes, from, end, direction === 0);
+      negotiation = this.#negotiationLength(direction, bytes, from, end);
     }
     if (flow.peeled(direction) !== from - start) {
       flow.setPeeled(direction, from - start);
@@ -376,6 +376,16 @@ export class TcpInspector {
     this.#http.reset(flow.slot, direction);
     const position = (flow.base(direction) + from - start) | 0;
     return this.#followMessages(direction, bytes, from, end, position, answer);
+  }
+
+  /**
+   * Of a proxy's negotiation at `from`. To a request other than CONNECT a bare `200 OK` is an answer,
+   * and what stands behind it a body, whatever that quotes.
+   */
+  #negotiationLength(direction: number, bytes: Uint8Array, from: number, end: number): number {
+    const flow = this.#flow;
+    if (direction === 1 && flow.has(HTTP) && flow.targetPort === 0) return 0;
+    return negotiationLength(bytes, from, end, direction === 0);
   }
 
   /** Asks the detectors about the HTTP message, or WebSocket frame, `[from, end)`. */

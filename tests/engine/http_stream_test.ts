@@ -44,6 +44,7 @@ for (const [what, text] of [["an announce", ANNOUNCE], ["a handshake", HANDSHAKE
   quoted.push(
     [`${what}, in a body of known length`, [REQUEST], split(sized(body))],
     [`${what}, in a body up to the end`, [REQUEST], split(`HTTP/1.0 200 OK\r\n\r\n${body}`)],
+    [`${what}, all of a body up to the end`, [REQUEST], ["HTTP/1.0 200 OK\r\n\r\n", text]],
     [`${what}, in a chunk`, [REQUEST], split(chunked("abc", body, "d"))],
     [`${what}, in an upload`, split(post(body)), []],
     [`${what}, in a chunk that ends in another segment`, [REQUEST], [
