@@ -321,6 +321,10 @@ export class UtpFlows {
     } else {
       const seqStep = ((seq - words[at + ID_SEQ]) << 16) >> 16;
       const ackStep = ((ack - words[at + ACK]) << 16) >> 16;
+      // A mirror's copy of the datagram before: who sends again stamps a later time on it.
+      if (seqStep === 0 && ackStep === 0 && timestamp === words[at + TIMESTAMP]) {
+        return this.#hint(slot);
+      }
       if (!isStep(seqStep) || !isStep(ackStep)) {
         this.#restart(slot, direction);
         this.#anchor(at, timestamp, now);

@@ -241,7 +241,9 @@ Deno.test("UtpFlows: one direction alone at a high rate: full datagrams, a movin
   const noise = (i: number) => (Math.imul(i + 1, 0x9e37_79b1) >>> 23) - 256;
   const rows = (value: (i: number) => number) =>
     Array.from({ length: 80 }, (_, i) => full(i, value(i)));
-  assert.ok(decision(rows((i) => 0x7a02 + noise(i))));
+  const moving = rows((i) => 0x7a02 + noise(i));
+  assert.ok(decision(moving));
+  assert.ok(decision(moving.flatMap((row) => [row, row]))); // a mirror shows each datagram twice
   assert.equal(decision(rows(() => 0x7a02)), null); // a constant
   assert.equal(decision(rows((i) => 0x7a02 + i)), null); // a counter
   assert.equal(decision(rows((i) => 257 + noise(i))), null); // noise of nine bits
