@@ -63,6 +63,8 @@ export const SIMULTANEOUS = 0x400_0000;
 
 /** Encrypted: requests before data began with 32 at once, with `interested` or without. Turns; flow. */
 export const ASKED_32 = 0x1000_0000;
+/** Encrypted: of two turns nearly alike the one with the handshake was a little longer. Turns; flow. */
+export const LONGER = 0x2000_0000;
 /**
  * Encrypted: requests came just when the first data had ended whole blocks behind its beginning. Block
  * rhythm; flow.

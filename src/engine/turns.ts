@@ -25,6 +25,7 @@ import {
   IN_STEP,
   LAST,
   LAST_MASK,
+  LONGER,
   RANDOM,
   REQUESTED,
   RESPONDER_OPENS,
@@ -64,6 +65,10 @@ const SHORTEST_SEVENTH = 64;
  * behind it, which is as long: what differs are digits and what only one of them knows.
  */
 const MOST_DIFFERENCE = 16;
+/** Of one program with itself who seeds says more: that it seeds, and for how many seconds. */
+const LEAST_LONGER = 4;
+/** Then extensions (BEP 10) take so much behind the handshake that few other messages are as long. */
+const LEAST_OF_BOTH = 192;
 /** Handshakes by themselves are the fifth and sixth turn; aria2 says the same of itself behind them. */
 const TURN_OF_EXTENSIONS = 7;
 /** A tag of 16 bytes and one of text; and the shortest message there is, which keeps alive. */
@@ -294,6 +299,10 @@ function noteNearlyAlike(flow: FlowRecord, before: number, length: number): void
     Math.abs(length - flow.requestMark) <= MOST_DIFFERENCE;
   if (isAlike) flow.noteLength(ALIKE);
   else flow.lengths &= ~ALIKE;
+  const isLonger = isAlike && flow.requestMark >= LEAST_OF_BOTH &&
+    flow.requestMark - length >= LEAST_LONGER;
+  if (isLonger) flow.raise(LONGER);
+  else flow.lower(LONGER);
 }
 
 /** What the side that answers says before its data. */
