@@ -6,6 +6,7 @@ import {
   findHandshake,
   hasLengthPrefix,
   isKeyRandom,
+  isNoKey,
   isTlsRecord,
   MIN_OPENING,
 } from "../protocols/mse/detect.ts";
@@ -211,7 +212,11 @@ export class EncryptedFlows {
       flow.noteFact(RULED_OUT);
       return false;
     }
-    if (length < MIN_OPENING) return true;
+    if (length < MIN_OPENING) {
+      if (!isNoKey(bytes, start, end)) return true;
+      flow.noteFact(RULED_OUT);
+      return false;
+    }
     const isRandom = isKeyRandom(bytes, start, end);
     if (isRandom && this.#policy.strict && length < STRICT_SAMPLE) {
       flow.noteFact(RANDOM << direction);

@@ -4,6 +4,8 @@ import {
   entropy,
   findHandshake,
   hasLengthPrefix,
+  isKeyRandom,
+  isNoKey,
   isTlsRecord,
   looksRandom,
 } from "../../src/protocols/mse/detect.ts";
@@ -38,6 +40,19 @@ for (const [name, bytes] of regular) {
     assert.equal(looksRandom(bytes, 0, bytes.length), false);
   });
 }
+
+Deno.test("isNoKey() says of a beginning that no key begins so, and of no key's", () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 95 }), fc.nat(), (bytes, seed) => {
+    const key = new Uint8Array(96);
+    for (let i = 0; i < key.length; i++) key[i] = Math.imul(seed + i, 0x9e37_79b1) >>> 24;
+    key.set(bytes);
+    if (isNoKey(bytes, 0, bytes.length)) assert.equal(isKeyRandom(key, 0, key.length), false);
+  }));
+  assert.equal(isNoKey(Uint8Array.of(1, 0, 0, 0, 0, 2), 0, 6), true);
+  assert.equal(isNoKey(Uint8Array.of(1, 0, 0, 0, 2, 0), 0, 6), false);
+  const far = random(300).map((byte, i) => i < 96 ? (byte & ~1) | (i & 1) : 0);
+  assert.equal(isNoKey(far, 0, far.length), false, "behind the key there may be anything");
+});
 
 Deno.test("hasLengthPrefix() knows a length of 16 or 32 bits in either order, with or without itself", () => {
   const body = random(300);

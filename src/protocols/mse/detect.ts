@@ -19,6 +19,8 @@ export const MIN_THIRD_MESSAGE = 56;
 const SAMPLE = 608;
 /** No 96 random bytes hold 16 printable ones in a row but once in 100 000 openings. */
 const MAX_PRINTABLE_RUN = 15;
+/** So many equal bytes in a row are in no key: 1 in 2^24 a position. */
+const EQUAL_IN_ROW = 4;
 /** Standard deviations allowed for the number of one bits and for the two chi-square tests. */
 const BIT_DEVIATIONS = 4.5;
 const CHI_DEVIATIONS = 6;
@@ -62,7 +64,7 @@ export function looksRandom(bytes: Uint8Array, start: number, end: number): bool
       printable = 0;
     }
     if (byte === previous) {
-      if (++same >= 3) return false; // four in a row: 1 in 2^24 a position
+      if (++same >= EQUAL_IN_ROW - 1) return false;
     } else {
       same = 0;
       previous = byte;
@@ -74,6 +76,20 @@ export function looksRandom(bytes: Uint8Array, start: number, end: number): bool
   const nibbleLimit = 15 + CHI_DEVIATIONS * 5.5;
   return (16 * low) / length - length <= nibbleLimit &&
     (16 * high) / length - length <= nibbleLimit;
+}
+
+/**
+ * Whether an opening of fewer bytes than a key shows already that no key begins so, whatever follows:
+ * {@link isKeyRandom} is false of all that begin with it.
+ */
+export function isNoKey(bytes: Uint8Array, start: number, end: number): boolean {
+  const stop = lesser(end, start + KEY_LENGTH);
+  let same = 1;
+  for (let at = start + 1; at < stop; at++) {
+    same = bytes[at] === bytes[at - 1] ? same + 1 : 1;
+    if (same === EQUAL_IN_ROW) return true;
+  }
+  return false;
 }
 
 /** Whether the key at the beginning of an opening is random; what padding is behind it need not be. */
