@@ -289,10 +289,23 @@ static __always_inline int look_syn(struct __sk_buff *skb, const struct head *he
 	return pass();
 }
 
+/* Where one side has ruled encryption out, the other may say what it likes that is no opening of concern. */
+static __always_inline __u8 stream_opening(const struct noted_flow *noted, __u32 side, const __u8 *bytes,
+					   __u32 length)
+{
+	bool is_initiator = side == noted->initiator;
+	__u8 opening = tcp_opening(bytes, length, is_initiator);
+
+	if (!opening && noted->opening[side ^ 1] == UNKNOWN_STREAM &&
+	    !concerns_stream(bytes, length, is_initiator))
+		return UNKNOWN_STREAM;
+	return opening;
+}
+
 static __always_inline int look_stream(struct __sk_buff *skb, const struct head *head, struct noted_flow *noted)
 {
 	__u32 side = head->side & 1, other = side ^ 1;
-	__u8 bytes[HEAD_ROOM];
+	__u8 bytes[HEAD_ROOM] __attribute__((aligned(8)));
 	__u32 offset;
 	__u8 opening;
 
@@ -305,7 +318,7 @@ static __always_inline int look_stream(struct __sk_buff *skb, const struct head 
 	offset = head->sequence - noted->begin[side];
 	if (offset == 0) {
 		read_payload(skb, head, bytes);
-		opening = tcp_opening(bytes, head->length, side == noted->initiator);
+		opening = stream_opening(noted, side, bytes, head->length);
 		if (!opening || (noted->opening[side] && noted->opening[side] != opening))
 			return hand_over(noted);
 		noted->opening[side] = opening;
@@ -362,34 +375,30 @@ static __always_inline void count_datagram(struct noted_flow *noted, const struc
 		noted->packets[side]++;
 }
 
-/*
- * Whether a detector of the engine's would look at a datagram: DHT and LSD, uTP, what trackers are asked
- * and answer, SOCKS around any of them. Where a flow goes on so, user space is to see it.
- */
-static __always_inline bool concerns_engine(const __u8 *b)
+/* The ports that tunnels have for themselves: there also what is no packet is no flow's beginning. */
+static __always_inline bool has_tunnel_port(const struct head *head)
 {
-	if (b[0] == 'd' && b[1] >= '0' && b[1] <= '9')
-		return true;
-	if (b[0] == 'B' && b[1] == 'T')
-		return true;
-	if ((b[0] & 0x0f) == 1 && b[0] >> 4 <= 4)
-		return true;
-	if (b[0] == 0 && b[1] == 0 && b[2] == 0)
-		return true;
-	return b[8] == 0 && b[9] == 0 && b[10] == 0 && b[11] <= 2;
+	return is_tunnel_port(bpf_ntohs(head->ends[0].port)) || is_tunnel_port(bpf_ntohs(head->ends[1].port));
+}
+
+static __always_inline __u8 opening_of(const struct head *head, const __u8 *bytes, bool is_initiator)
+{
+	__u8 opening = udp_opening(bytes, head->length, is_initiator);
+
+	return kind_of(opening) == KIND_UNKNOWN && has_tunnel_port(head) ? 0 : opening;
 }
 
 static __always_inline int first_datagram(struct __sk_buff *skb, const struct head *head)
 {
 	struct noted_flow *noted = begin(skb, head);
-	__u8 bytes[HEAD_ROOM];
+	__u8 bytes[HEAD_ROOM] __attribute__((aligned(8)));
 	__u32 side = head->side & 1;
 	__u8 opening;
 
 	if (!noted)
 		return JUDGE;
 	read_payload(skb, head, bytes);
-	opening = udp_opening(bytes, head->length, true);
+	opening = opening_of(head, bytes, true);
 	if (!opening)
 		return hand_over(noted); /* else a later datagram would be taken for the flow's first */
 	noted->opening[side] = opening;
@@ -401,7 +410,7 @@ static __always_inline int first_datagram(struct __sk_buff *skb, const struct he
 static __always_inline int look_datagram(struct __sk_buff *skb, const struct head *head, struct noted_flow *noted)
 {
 	__u32 side = head->side & 1;
-	__u8 bytes[HEAD_ROOM];
+	__u8 bytes[HEAD_ROOM] __attribute__((aligned(8)));
 	bool is_initiator, is_same;
 	__u8 opening, first;
 	__u64 token;
@@ -413,12 +422,12 @@ static __always_inline int look_datagram(struct __sk_buff *skb, const struct hea
 	is_initiator = side == noted->initiator;
 	first = noted->opening[noted->initiator & 1];
 	read_payload(skb, head, bytes);
-	opening = udp_opening(bytes, head->length, is_initiator);
+	opening = opening_of(head, bytes, is_initiator);
 	is_same = opening && kind_of(opening) == kind_of(first);
 	if (noted->opening[0] && noted->opening[1]) {
-		if (!is_same && concerns_engine(bytes))
+		if (!is_same && (kind_of(first) == KIND_UNKNOWN || concerns_engine(bytes)))
 			return hand_over(noted);
-	} else if (!is_same) {
+	} else if (!is_same || (is_initiator && noted->packets[side] >= UDP_PACKETS_UNANSWERED)) {
 		return hand_over(noted);
 	} else {
 		token = datagram_token(opening, bytes, is_initiator);

@@ -90,7 +90,7 @@ struct noted_flow {
 /* Value of first_look_counters, one per CPU. */
 struct look_counters {
 	__u64 packets;		      /* that made no trip to user space */
-	__u64 settled[8 /* kinds */]; /* flows, by their kind in openings.h */
+	__u64 settled[9 /* kinds */]; /* flows, by their kind in openings.h */
 };
 
 #endif

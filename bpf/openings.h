@@ -4,10 +4,12 @@
 #define BTBLOCKER_OPENINGS_H
 
 #define HEAD_LENGTH 48
-#define OPENING_KINDS 8
+#define OPENING_KINDS 9
 /* A UDP flow is clean after so much of both sides, as src/engine/release.ts has it. */
 #define UDP_PACKETS 8
 #define UDP_BYTES 8192
+/* So many of one side that nobody answers are shown to user space, which lets the flow go. */
+#define UDP_PACKETS_UNANSWERED 64
 #define TLS_CLIENT_HELLO 1
 #define TLS_SERVER_HELLO 2
 #define TLS_ALERT 3
@@ -30,6 +32,8 @@
 #define STUN_RESPONSE 20
 #define WIREGUARD_INITIATION 21
 #define WIREGUARD_RESPONSE 22
+#define UNKNOWN_STREAM 23
+#define UNKNOWN_DATAGRAM 24
 #define KIND_TLS 0
 #define KIND_SSH 1
 #define KIND_QUIC 2
@@ -38,6 +42,22 @@
 #define KIND_DTLS 5
 #define KIND_STUN 6
 #define KIND_WIREGUARD 7
+#define KIND_UNKNOWN 8
+
+#include "unknown.h"
+
+/* Ports that src/packet/udp_tunnels.ts asks for. */
+static __always_inline bool is_tunnel_port(__u16 port)
+{
+	return port == 2152 ||
+	       port == 1701 ||
+	       port == 4789 ||
+	       port == 4790 ||
+	       port == 8472 ||
+	       port == 6081 ||
+	       port == 6635 ||
+	       port == 37008;
+}
 
 /* Which opening a payload of `length` bytes begins with, 0 for none; `b` are its first bytes. */
 static __always_inline __u8 tcp_opening(const __u8 *b, __u32 length, bool is_initiator)
@@ -91,6 +111,9 @@ static __always_inline __u8 tcp_opening(const __u8 *b, __u32 length, bool is_ini
 	    b[14] >= 32 && b[14] <= 126 &&
 	    b[15] >= 32 && b[15] <= 126)
 		return SSH_BANNER;
+	if (length >= 8 &&
+	    is_unknown_stream(b, length, is_initiator))
+		return UNKNOWN_STREAM;
 	return 0;
 }
 
@@ -269,6 +292,9 @@ static __always_inline __u8 udp_opening(const __u8 *b, __u32 length, bool is_ini
 	    b[3] == 0 &&
 	    length == 92)
 		return WIREGUARD_RESPONSE;
+	if (length >= 12 &&
+	    is_unknown_datagram(b))
+		return UNKNOWN_DATAGRAM;
 	return 0;
 }
 
@@ -306,6 +332,9 @@ static __always_inline __u32 kind_of(__u8 opening)
 	case WIREGUARD_INITIATION:
 	case WIREGUARD_RESPONSE:
 		return KIND_WIREGUARD;
+	case UNKNOWN_STREAM:
+	case UNKNOWN_DATAGRAM:
+		return KIND_UNKNOWN;
 	default:
 		return OPENING_KINDS;
 	}

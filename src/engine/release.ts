@@ -41,7 +41,7 @@ const UDP_PACKETS_HINTED = 64;
 /** The same while what hints is so young that a fast flow's clock has not moved. */
 const UDP_PACKETS_YOUNG = 1024;
 /** The same while nobody answers: noise sent ahead of the real exchange does not release it. */
-const UDP_PACKETS_UNANSWERED = 64;
+export const UDP_PACKETS_UNANSWERED = 64;
 const UDP_BYTES_UNANSWERED = 65_536;
 
 /**

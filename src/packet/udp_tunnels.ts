@@ -53,14 +53,14 @@ const GENEVE_PORT = 6081;
 const MPLS_PORT = 6635; // RFC 7510
 const TZSP_PORT = 37008;
 
-/** The ports above, each in the place of its lowest five bits, which differ. */
+/** Where tunnels carry other things besides packets. */
+export const TUNNEL_PORT_NUMBERS: readonly number[] = [
+  ...[GTP_PORT, L2TP_PORT, VXLAN_PORT, VXLAN_GPE_PORT, VXLAN_PORT_OF_LINUX, GENEVE_PORT],
+  ...[MPLS_PORT, TZSP_PORT],
+];
+/** Each in the place of its lowest five bits, which differ. */
 const TUNNEL_PORTS = new Int32Array(32).fill(-1);
-for (
-  const port of [
-    ...[GTP_PORT, L2TP_PORT, VXLAN_PORT, VXLAN_GPE_PORT, VXLAN_PORT_OF_LINUX, GENEVE_PORT],
-    ...[MPLS_PORT, TZSP_PORT],
-  ]
-) TUNNEL_PORTS[port & 31] = port;
+for (const port of TUNNEL_PORT_NUMBERS) TUNNEL_PORTS[port & 31] = port;
 
 /** RFC 7348: the network's number is there; the bit above it is not used by any extension. */
 const VXLAN_FLAG = 0x08;

@@ -11,8 +11,8 @@ export interface FirstBytes {
   readonly name: string;
   /** Packets with payload that are judged, of both sides. */
   readonly packets: number;
-  /** Whether the kernel's first look settles it, so that none of them comes to user space. */
-  readonly settledInKernel: boolean;
+  /** Those of them that come to user space: the kernel's first look settles others. */
+  readonly trips: number;
   readonly says: readonly (readonly [Side, string])[];
 }
 
@@ -25,11 +25,21 @@ export function* writesOf({ says }: FirstBytes, count: number): Generator<readon
 
 const bytes = (...values: number[]) => String.fromCharCode(...values);
 
+/** What the kernel's first look takes part in, with the packets that are left to user space. */
+const LEFT: Readonly<Record<string, number>> = {
+  SSH: 0,
+  SIP: 0,
+  IMAP: 0,
+  XMPP: 0,
+  SMTP: 1,
+  FTP: 1,
+};
+
 /** Lines begin with `>` for who calls, `<` for who is called. */
 const kind = (name: string, packets: number, ...lines: string[]): FirstBytes => ({
   name,
   packets,
-  settledInKernel: name === "SSH",
+  trips: LEFT[name] ?? packets,
   says: lines.map((line) => [line[0] === ">" ? 0 : 1, line.slice(1)]),
 });
 

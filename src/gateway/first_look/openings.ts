@@ -26,6 +26,8 @@ export interface Opening {
   readonly lengths?: readonly number[];
   /** Tests of bytes by their places. */
   readonly bytes: Readonly<Record<number, ByteTest>>;
+  /** Besides, a test of bpf/unknown.h, by its name. */
+  readonly test?: string;
   /** The datagram's length, as 16 bits at this place count it without `less` bytes. */
   readonly lengthField?: { readonly at: number; readonly less: number };
   /**
@@ -38,9 +40,18 @@ export interface Opening {
 }
 
 export const OPENING_KINDS = [
-  ...["tls", "ssh", "quic", "dns", "ntp", "dtls", "stun", "wireguard"],
+  ...["tls", "ssh", "quic", "dns", "ntp", "dtls", "stun", "wireguard", "unknown"],
 ] as const satisfies readonly string[];
-export type OpeningKind = "tls" | "ssh" | "quic" | "dns" | "ntp" | "dtls" | "stun" | "wireguard";
+export type OpeningKind =
+  | "tls"
+  | "ssh"
+  | "quic"
+  | "dns"
+  | "ntp"
+  | "dtls"
+  | "stun"
+  | "wireguard"
+  | "unknown";
 
 const SSH_TEXT = 16;
 
@@ -268,5 +279,25 @@ export const OPENINGS: readonly Opening[] = [
     bytes: { 0: 2, 1: 0, 2: 0, 3: 0 },
     token: { at: 8, length: 4 }, // receiver index
     source: "WireGuard, 5.4.3",
+  },
+  {
+    name: "unknown-stream",
+    kind: "unknown",
+    transport: "tcp",
+    from: "either",
+    least: 8,
+    bytes: {},
+    test: "is_unknown_stream(b, length, is_initiator)",
+    source: "the engine: no detector's first byte, and no key or text",
+  },
+  {
+    name: "unknown-datagram",
+    kind: "unknown",
+    transport: "udp",
+    from: "either",
+    least: 12, // bytes that the test looks at
+    bytes: {},
+    test: "is_unknown_datagram(b)",
+    source: "the engine: no detector's first bytes, and no tunnel's",
   },
 ];

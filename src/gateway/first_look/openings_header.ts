@@ -1,5 +1,6 @@
 /** The table of openings as C, for the program of the kernel's first look: bpf/openings.h. */
-import { UDP_BYTES, UDP_PACKETS } from "../../engine/release.ts";
+import { UDP_BYTES, UDP_PACKETS, UDP_PACKETS_UNANSWERED } from "../../engine/release.ts";
+import { TUNNEL_PORT_NUMBERS } from "../../packet/udp_tunnels.ts";
 import { type ByteTest, type Opening, OPENING_KINDS, OPENINGS } from "./openings.ts";
 
 /** Bytes of a payload that the tests and tokens may look at; a connection id of QUIC ends at 47. */
@@ -20,9 +21,14 @@ export function openingsHeader(rows: readonly Opening[] = OPENINGS): string {
     "/* A UDP flow is clean after so much of both sides, as src/engine/release.ts has it. */",
     `#define UDP_PACKETS ${UDP_PACKETS}`,
     `#define UDP_BYTES ${UDP_BYTES}`,
+    "/* So many of one side that nobody answers are shown to user space, which lets the flow go. */",
+    `#define UDP_PACKETS_UNANSWERED ${UDP_PACKETS_UNANSWERED}`,
     ...names,
     ...kinds,
     "",
+    '#include "unknown.h"',
+    "",
+    ...tunnelPorts(),
     ...(["tcp", "udp"] as const).flatMap((transport) => recogniser(transport, rows)),
     ...lookup(
       "kind_of",
@@ -34,6 +40,18 @@ export function openingsHeader(rows: readonly Opening[] = OPENINGS): string {
     "#endif",
     "",
   ].join("\n");
+}
+
+function tunnelPorts(): string[] {
+  const tests = TUNNEL_PORT_NUMBERS.map((port) => `port == ${port}`);
+  return [
+    "/* Ports that src/packet/udp_tunnels.ts asks for. */",
+    "static __always_inline bool is_tunnel_port(__u16 port)",
+    "{",
+    `\treturn ${tests.join(" ||\n\t       ")};`,
+    "}",
+    "",
+  ];
 }
 
 function constant(name: string): string {
@@ -60,13 +78,14 @@ function recogniser(transport: "tcp" | "udp", rows: readonly Opening[]): string[
   ];
 }
 
-function condition({ bytes, lengths, lengthField }: Opening): string[] {
+function condition({ bytes, lengths, lengthField, test }: Opening): string[] {
   const tests = Object.entries(bytes).map(([at, test]) => byteTest(`b[${at}]`, test));
   if (lengths !== undefined) tests.push(anyOf(lengths.map((length) => `length == ${length}`)));
   if (lengthField !== undefined) {
     const { at, less } = lengthField;
     tests.push(`((__u32)b[${at}] << 8 | b[${at + 1}]) + ${less} == length`);
   }
+  if (test !== undefined) tests.push(test);
   return tests;
 }
 

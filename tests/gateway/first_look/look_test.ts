@@ -20,6 +20,8 @@ const HANDSHAKE = Uint8Array.fromHex(
     "2d5452343035302d616263646566676869306a6b",
 ) as Bytes;
 
+const DHT_MESSAGE = new TextEncoder().encode("d1:ad2:id20:") as Bytes;
+
 function test(name: string, fn: (look: Look) => void): void {
   Deno.test({
     name: `first look: ${name}`,
@@ -78,7 +80,7 @@ for (const [index, { kind, transport }] of PAIRS.entries()) {
     const [initiator] = openingPairs(transport)[nth];
     const flow = new Connection();
     const [last, ...before] = transport === "udp"
-      ? [datagram(1, HANDSHAKE), datagram(0, initiator)]
+      ? [datagram(1, DHT_MESSAGE), datagram(0, initiator)]
       : [flow.packet(1, ACK, 0, HANDSHAKE), ...flow.opening, flow.packet(0, ACK, 0, initiator)];
     assert.deepEqual(looks(look, before), before.map(() => 1));
     assert.deepEqual(looks(look, [last, ...before.slice(-1)]), [0, 0], "and so is what follows");
@@ -87,7 +89,9 @@ for (const [index, { kind, transport }] of PAIRS.entries()) {
 }
 
 test("an answer with another id, cookie or index than the question's is handed over", (look) => {
-  const linked = PAIRS.filter(({ kind, transport }) => transport === "udp" && kind !== "dtls");
+  const linked = PAIRS.filter(({ kind, transport }) =>
+    transport === "udp" && !["dtls", "unknown"].includes(kind)
+  );
   const pairs = openingPairs("udp");
   for (const { kind } of linked) {
     if (kind === "quic") continue; // its connection id is tested by the mutations
@@ -117,8 +121,7 @@ test("a datagram flow is settled after as much as the engine wants", (look) => {
 
 test("a DHT message in a flow that began with a pair is the engine's", (look) => {
   const [initiator, responder] = openingPairs("udp")[2];
-  const message = new TextEncoder().encode("d1:ad2:id20:") as Bytes;
-  const packets = [datagram(0, initiator), datagram(1, responder), datagram(0, message)];
+  const packets = [datagram(0, initiator), datagram(1, responder), datagram(0, DHT_MESSAGE)];
   assert.deepEqual(looks(look, packets), [1, 1, 0]);
 });
 
@@ -129,7 +132,7 @@ test("what is not expected is handed over", (look) => {
     ["one before it", (flow) => flow.packet(0, ACK, -5, HELLO)],
     ["a FIN with payload", (flow) => flow.packet(0, ACK | FIN, 0, HELLO)],
     ["payload in a SYN", (flow) => flow.packet(0, SYN, -1, HELLO)],
-    ["the server's opening from the client", (flow) => flow.packet(0, ACK, 0, ANSWER)],
+    ["the server's opening from the client", (flow) => flow.packet(0, ACK, 0, ANSWER.slice(0, 12))],
     ["too little to tell", (flow) => flow.packet(0, ACK, 0, HELLO.slice(0, 6))],
   ];
   for (const [index, [name, make]] of cases.entries()) {

@@ -66,6 +66,32 @@ export const PAIRS: readonly Pair[] = [
     initiator: "01000000 a1b2c3d4" + "6e".repeat(140),
     responder: "02000000 0badcafe a1b2c3d4" + "7f".repeat(80),
   },
+  {
+    // Nothing that anybody knows, with a field of zeros each
+    ...{ kind: "unknown", transport: "tcp" },
+    initiator: "80 0b 01 00 1234 00000000 5a61",
+    responder: "90 0b 02 00 1234 00000000 6b72 0102030405060708",
+  },
+  {
+    ...{ kind: "unknown", transport: "tcp" }, // {"id":1,"method":"ping"} and +PONG 0123456789
+    initiator: "7b226964223a312c226d6574686f64223a2270696e67227d0a",
+    responder: "2b504f4e4720303132333435363738390d0a",
+  },
+  {
+    ...{ kind: "unknown", transport: "tcp" }, // REGISTER sip:a SIP/2.0 and SIP/2.0 401 Unauthorized
+    initiator: "5245474953544552207369703a61205349502f322e300d0a0d0a",
+    responder: "5349502f322e302034303120556e617574686f72697a65640d0a0d0a",
+  },
+  {
+    ...{ kind: "unknown", transport: "tcp" }, // after zeros of one side the other's few bytes do
+    initiator: "90 0b 02 00 1234 00000000 6b72",
+    responder: "90 01",
+  },
+  {
+    ...{ kind: "unknown", transport: "udp" }, // RFC 3550, 5.1: RTP
+    initiator: "80 60 1a2b 00012345 deadbeef" + "d5".repeat(160),
+    responder: "80 e0 3c4d 00067890 cafebabe" + "d5".repeat(160),
+  },
 ];
 
 /** As bytes: initiator's, responder's. */
