@@ -67,6 +67,10 @@ const SYMBOLS = {
     ],
     result: "i64",
   },
+  madvise: {
+    parameters: ["u64", /* void *address */ "usize", /* length */ "i32" /* advice */],
+    result: "i32",
+  },
   malloc_trim: { parameters: ["usize" /* bytes to keep */], result: "i32", optional: true }, // not musl's
 } as const satisfies Deno.ForeignLibraryInterface;
 
@@ -312,6 +316,16 @@ export function mount(source: string, target: string, type: string): number {
 /** Gives memory that was freed back to the kernel, of all threads; musl does so by itself. */
 export function trimHeap(): void {
   libc().malloc_trim?.(0n);
+}
+
+const MADV_DONTNEED = 4;
+
+/**
+ * Lets go of whole pages that are a file's, unchanged: each is there again when it is used. -errno on
+ * failure. Of other memory the contents would be lost.
+ */
+export function forgetPages(start: bigint, length: bigint): number {
+  return outcome(libc().madvise(start, length, MADV_DONTNEED));
 }
 
 /** Of sched_setattr and sched_getattr, for which Debian 12's C library has no function. */

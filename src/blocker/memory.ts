@@ -1,30 +1,89 @@
 /**
- * The process's memory. Most of what it holds after a start is garbage of the start: sources, syntax
- * trees, code that ran once. Nothing on the packets' way allocates, so no garbage collection would come
- * for hours, and what the C library has freed stays with it.
+ * The process's memory. Most of what it holds after a start is of the start: sources, syntax trees,
+ * code that ran once, the pages of Deno that it ran through. Nothing would give it back: packets make
+ * no garbage, what the C library has freed stays with it, and pages of files stay until the machine
+ * needs memory.
  */
 import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-import { trimHeap } from "../../ffi/libc.ts";
+import { forgetPages, trimHeap } from "../../ffi/libc.ts";
+import { collectGarbage } from "../garbage.ts";
 
 /** MB of a young generation's half; V8's own is 16 in each of our threads. */
 const HALF_OF_YOUNG = 1;
 
-/** To be called before any worker is made: they have small young generations, and a `gc` of their own. */
+/** To be called before any worker is made: they have small young generations. */
 export function useLittleMemory(): void {
   setFlagsFromString(`--max-semi-space-size=${HALF_OF_YOUNG}`);
-  setFlagsFromString("--expose-gc");
 }
 
 /** Until all that a start brings about is done, and the code that ran once is old. */
 const SETTLING_MS = 3_000;
+const LOOK_MS = 5_000;
+/** Bytes; compilers at work, a flood or a busy status page leave as much behind. */
+const WORTH_IT = 10e6;
 
-/** Gives back what the start has left behind, in a moment; not where it is over before. */
+/**
+ * Gives back what the start has left behind, in a moment, and later whenever much has come since.
+ * To be called before any worker is made.
+ */
 export function giveBackMemory(): Disposable {
-  const timer = setTimeout(() => {
-    const collect: unknown = runInNewContext("typeof gc === 'function' ? gc : null");
-    if (typeof collect === "function") collect();
+  const pages = executablePages(readText("/proc/self/smaps"), Deno.execPath());
+  const giveBack = () => {
+    collectGarbage();
     trimHeap();
+    for (const { start, length } of pages) forgetPages(start, length);
+  };
+  /** Resident when what is in use had come back; null before that. */
+  let settled: number | null = null;
+  const look = () => {
+    const { rss } = Deno.memoryUsage();
+    if (settled === null || rss < settled) settled = rss;
+    if (rss < settled + WORTH_IT) return;
+    giveBack();
+    settled = null;
+  };
+  let timer = setTimeout(() => {
+    giveBack();
+    timer = setInterval(look, LOOK_MS);
   }, SETTLING_MS);
-  return { [Symbol.dispose]: () => clearTimeout(timer) };
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+/** Addresses of a process's memory. */
+export interface Pages {
+  readonly start: bigint;
+  readonly length: bigint;
+}
+
+/**
+ * Where a file stands in a process's memory as it is on disk, so that what is not in use can go and
+ * is read again when it is: private, never written. V8 has a second copy of its builtins beside the
+ * code of each thread, which goes with the thread: those are left out, other memory may be there by then.
+ *
+ * @param smaps text of /proc/PID/smaps
+ */
+export function executablePages(smaps: string, path: string): Pages[] {
+  const found: (Pages & { readonly offset: bigint })[] = [];
+  for (const [, mapping] of smaps.matchAll(/^([\da-f]+-[\da-f]+ .*(?:\n[A-Z].*)*)/gm)) {
+    const [, from, to, mode, at, file] =
+      /^([\da-f]+)-([\da-f]+) (\S+) ([\da-f]+) \S+ \d+ +(.*)/.exec(mapping) ?? [];
+    if (file !== path || !/^r-[-x]p$/.test(mode) || !/^Anonymous: +0 kB/m.test(mapping)) continue;
+    const [start, end, offset] = [from, to, at].map((digits) => BigInt(`0x${digits}`));
+    found.push({ start, length: end - start, offset });
+  }
+  const isCopy = ({ offset, length }: typeof found[number]) =>
+    found.some((other) =>
+      other.length > length && other.offset <= offset &&
+      offset + length <= other.offset + other.length
+    );
+  return found.filter((one) => !isCopy(one)).map(({ start, length }) => ({ start, length }));
+}
+
+/** Empty where it cannot be read: then nothing of the file is given back. */
+function readText(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return "";
+  }
 }

@@ -14,6 +14,7 @@ import type { Detection, Engine } from "../../engine/engine.ts";
 import type { Paths } from "../../engine/sender.ts";
 import { copyPacket } from "../../engine/packet_copy.ts";
 import { EnvironmentError } from "../../errors.ts";
+import { collectGarbage } from "../../garbage.ts";
 import { COUNTER_INDEX, workerCounters } from "./counters.ts";
 import { type FlowJudge, QueueJudge } from "./queue_judge.ts";
 import { QueueLoop } from "./queue_loop.ts";
@@ -118,8 +119,7 @@ async function serve(
     return new QueueJudge({ chain, monitorOnly, engine, bans, ...told }, counters);
   };
 
-  // Modules and code of the start are garbage now, and no packet ever makes any (blocker/memory.ts).
-  (globalThis as { gc?: () => void }).gc?.();
+  collectGarbage(); // modules and code of the start
   using queue = NetfilterQueue.open({
     number: setup.queueNumber,
     maxLength: QUEUE_LENGTH,
