@@ -35,6 +35,8 @@ export class Stage implements AsyncDisposable {
   /** Addresses of the programs' servers. */
   readonly servers: string[] = [];
   private recorder: Program | null = null;
+  /** The clients of who torrents. */
+  private leechers: RunningClient[] = [];
 
   private constructor(
     readonly network: Network,
@@ -116,6 +118,17 @@ export class Stage implements AsyncDisposable {
   }
 
   /**
+   * Who torrents begins anew: a client that was cut off from its peers again and again calls them more
+   * and more seldom, and is not detected meanwhile.
+   */
+  async torrentAgain(): Promise<void> {
+    this.leechers = await Promise.all(this.leechers.map(async ({ program, options }) => {
+      await program.stop();
+      return libtorrent.start(options);
+    }));
+  }
+
+  /**
    * The program has done what it does: nothing of it was detected, nobody of it banned. Also stops
    * the blocker.
    */
@@ -150,7 +163,8 @@ export class Stage implements AsyncDisposable {
   private async torrent(leecher: Host): Promise<void> {
     const modes: Mode[] = this.torrenter === "beside" ? ["mse-rc4"] : ["mse-rc4", "tcp"];
     for (const [index, mode] of modes.entries()) {
-      await startSwarm(this, leecher, mode, FIRST_PEER_PORT + index * (OUTER + 1));
+      const port = FIRST_PEER_PORT + index * (OUTER + 1);
+      this.leechers.push(await startSwarm(this, leecher, mode, port));
     }
     const methods = this.torrenter === "beside" ? ["mse"] : ["mse", "peer-wire"];
     await until(
