@@ -47,6 +47,9 @@ const REQUEST = 17;
 const HAVE = 9;
 const MOST_REQUESTS = 16;
 const MOST_HAVES = 2;
+const KEEP_ALIVE = 4;
+/** A place in the stream that is never reached. */
+const NOWHERE = 1 << 30;
 /** What the side that sends pieces has said at most before its first data. */
 const MAX_BEFORE_DATA = 4096;
 /** Data right behind the first words of who asks: what allowed fast pieces (BEP 6) bring. */
@@ -188,8 +191,13 @@ export class BlockRhythm {
     if (!flow.hasLength(DATA_SEEN) || !this.isAmongFirst) return false;
     if (!flow.hasLength(HELLO_A | HELLO_B | GRANTED)) return false;
     const marked = MARKED | (sender === 0 ? 0 : SENDER);
-    if ((flow.encryption & (MARKED | SENDER)) !== marked || !areRequests(length)) return false;
+    if ((flow.encryption & (MARKED | SENDER)) !== marked) return false;
     const end = flow.next(sender);
+    if (!areRequests(length)) {
+      // Who speaks of other things asks so often that some question follows a block's end by chance.
+      if (this.blocks === 0 && !isBetweenRequests(length)) flow.firstData = (end + NOWHERE) | 0;
+      return false;
+    }
     if (this.blocks > 0) {
       if (flow.referenceMark !== end) return false;
       flow.raise(SERVED);
@@ -279,7 +287,7 @@ export class BlockRhythm {
     const path = flow.longestSegment;
     const isAlone = length === CHUNK ||
       (begun + length === CHUNK && begun === CHUNK - CHUNK % path);
-    if (isWriteEnd && flow.has(MID_STREAM)) this.#noteWrite(isAlone);
+    if (isWriteEnd && flow.has(MID_STREAM)) this.#noteWrite(isAlone, rest === QUOTA);
     const weight = isAlone && this.chunks === 0 && flow.hasLength(DATA_SEEN) ? FIRST_CHUNK : 1;
     if (isWriteEnd && length === CHUNK) {
       this.#add(CHUNKS, CHUNKS_MASK, weight);
@@ -300,10 +308,10 @@ export class BlockRhythm {
   }
 
   /** The end of a write in a flow that was joined in the middle. */
-  #noteWrite(isAlone: boolean): void {
+  #noteWrite(isAlone: boolean, isRest: boolean): void {
     const flow = this.#flow;
     if (!isAlone) {
-      if (this.#alone > 0) flow.noteLength(UNEVEN);
+      if (this.#alone > 0 && isRest) flow.noteLength(UNEVEN);
     } else if (this.#alone < ALONE_MASK) flow.lengths += 1 << ALONE;
   }
 
@@ -339,6 +347,11 @@ function areRequests(length: number): boolean {
     if (rest > 0 && rest % REQUEST === 0) return rest <= REQUEST * MOST_REQUESTS;
   }
   return false;
+}
+
+/** Whether a message may stand between requests: `have`s, `interested`, what keeps alive. */
+function isBetweenRequests(length: number): boolean {
+  return length % HAVE === 0 || length === UNCHOKE || length === KEEP_ALIVE;
 }
 
 /** Whether the distance is that of some whole blocks. */

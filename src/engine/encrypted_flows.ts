@@ -15,6 +15,7 @@ import {
   APART,
   COUNTED,
   DATA_SEEN,
+  FIFTH,
   type FlowRecord,
   HELLO_A,
   HELLO_ALONE,
@@ -128,6 +129,8 @@ const TURN_OF_SHAPE = 3;
 
 /** Ends of writes that agree with requests' lengths. */
 const BLOCKS_BESIDE_REQUESTS = 2;
+/** Of a joined flow, messages that asked for just as many blocks as had come. */
+const IN_PACE_BESIDE_RHYTHM = 4;
 
 /**
  * Message Stream Encryption. Nothing in it can be matched; a flow is decided by the lengths of its
@@ -239,7 +242,7 @@ export class EncryptedFlows {
     if (!isKeyRandom(bytes, payloadStart, payloadEnd)) return false;
     flow.encryption = (flow.encryption & COUNTED) | ((MEASURED | RANDOM) << direction);
     flow.lengths = 0;
-    flow.lower(APART | ONE_BLOCK);
+    flow.lower(APART | ONE_BLOCK | FIFTH);
     flow.turn = 0;
     flow.turnBytes = 0;
     return true;
@@ -436,10 +439,13 @@ export class EncryptedFlows {
       this.#pace.takeBack();
     }
     const { blocks, hasHeader } = this.#blocks;
+    const isInPace = !isMidStream || this.#pace.inPace >= IN_PACE_BESIDE_RHYTHM;
     if (
-      rhythm === CLEAR_RHYTHM && (this.#requests.isAligned || blocks >= BLOCKS_BESIDE_REQUESTS)
+      rhythm === CLEAR_RHYTHM &&
+      ((this.#requests.isAligned && isInPace) || blocks >= BLOCKS_BESIDE_REQUESTS)
     ) return this.#found(REQUESTS_AND_PIECES, packet, SOURCE);
-    if (isBlock && areBlocks(blocks, hasHeader)) {
+    const areAskedFor = this.#requests.mayAsk(1 - direction);
+    if (isBlock && areAskedFor && areBlocks(blocks, hasHeader)) {
       return this.#found(BLOCKS, packet, DESTINATION);
     }
     if (!isMidStream) return this.#decideByBeginning(direction, packet);
@@ -448,25 +454,26 @@ export class EncryptedFlows {
       if (outcome !== WAIT) return outcome;
     }
     // Who asks for pieces is the host, whichever side opened the connection.
-    const agrees = this.#requests.hasHaves && (this.#requests.isSomewhatAligned || blocks > 0);
+    const agrees = this.#requests.hasHaves &&
+      ((this.#requests.isSomewhatAligned && isInPace) || blocks > 0);
     if (rhythm !== NO_RHYTHM && agrees) {
       if (this.#hasEvidence(direction, packet, SOURCE, true)) {
         return this.#found(SWARM, packet, SOURCE);
       }
     }
-    return isBlock ? this.#decideByBlocks(direction, packet, blocks, hasHeader) : WAIT;
+    if (!isBlock) return WAIT;
+    return this.#decideByBlocks(direction, packet, areAskedFor ? blocks : 0, hasHeader);
   }
 
   /** The table: what the beginning and the first blocks show, and what the host did besides. */
   #decideByBeginning(direction: number, packet: Packet): Outcome {
     const { blocks, chunks, isAmongFirst } = this.#blocks;
-    const { lengths } = this.#flow;
     const bits = bitsOf(this.#flow, blocks, chunks, isAmongFirst);
-    const isGranted = isAskedAndGranted(lengths);
+    const isGranted = isAskedAndGranted(this.#flow.lengths);
     if (bits < LEAST && !isGranted) return WAIT;
     const initiator = direction === 0 ? SOURCE : DESTINATION;
-    if (isEnough(bits, lengths, "nothing")) return this.#found(LENGTHS, packet, initiator);
-    const isEnoughInSwarm = isGranted || isEnough(bits, lengths, "swarm");
+    if (isEnough(bits, this.#flow, "nothing")) return this.#found(LENGTHS, packet, initiator);
+    const isEnoughInSwarm = isGranted || isEnough(bits, this.#flow, "swarm");
     if (this.#senders.isReal(direction, packet, initiator)) {
       const outcome = this.#decideByInitiator(packet, initiator, bits, isEnoughInSwarm);
       if (outcome !== WAIT) return outcome;
@@ -481,18 +488,17 @@ export class EncryptedFlows {
     bits: number,
     isEnoughInSwarm: boolean,
   ): Outcome {
-    const { lengths } = this.#flow;
     const { address, timeMs } = packet;
     const evidence = this.#evidence;
-    if (isEnough(bits, lengths, "host") && evidence.isProven(address, initiator, timeMs)) {
+    if (isEnough(bits, this.#flow, "host") && evidence.isProven(address, initiator, timeMs)) {
       return this.#found(OF_HOST, packet, initiator);
     }
     if (
-      (isEnough(bits, lengths, "several") &&
+      (isEnough(bits, this.#flow, "several") &&
         evidence.hasFanOut(address, initiator, timeMs, BY_OPENING)) ||
       (isEnoughInSwarm && evidence.hasSwarm(address, initiator, timeMs))
     ) return this.#found(FAN_OUT, packet, initiator);
-    if (isEnough(bits, lengths, "named") && this.#isNamed(packet, initiator)) {
+    if (isEnough(bits, this.#flow, "named") && this.#isNamed(packet, initiator)) {
       return this.#found(NAMED, packet, initiator);
     }
     return WAIT;

@@ -37,6 +37,8 @@ export const CHAIN_USED = 0x0400;
 export const MID_STREAM = 0x0800;
 /** TCP, by direction: only the test for randomness waits for more. TCP inspector; opening. */
 export const MEASURING = 0x2000;
+/** Encrypted: A's handshake was the fifth turn, by itself. Turns; flow. */
+export const FIFTH = 0x1000;
 /** TCP, by direction: a packet was seen, so its numbers are known and not concluded. Stream space; flow. */
 export const SEEN = 0x1_0000;
 /** UDP: uTP's, and the trackers', state of the slot is this flow's. UDP inspector; flow. */

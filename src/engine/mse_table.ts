@@ -14,6 +14,7 @@ import {
   ASKED_32,
   ASKED_AND_GRANTED,
   DATA_SEEN,
+  FIFTH,
   FIVE_A,
   FIVE_B,
   type FlowRecord,
@@ -52,7 +53,7 @@ const WORTH: readonly (readonly [fact: number, bits: number])[] = [
  * B's handshake where A's was not to be seen. No recorded pair shows only that; a chat of 5, 9 and 17
  * bytes behind padding does, once in 500 times, and all the rest.
  */
-const LONE_ANSWER = -3;
+const LONE_ANSWER = -7;
 /** An end of a write whole blocks behind the beginning of data, later on, and each further one. */
 const FIRST_BLOCK = 13;
 const LATER_BLOCK = 8;
@@ -96,6 +97,9 @@ const SHORT_BITS = 3;
 
 /** What authenticated encryption cannot show. */
 const BARE = FIVE_A | FIVE_B | HEADED | SPLIT_ANSWER;
+
+/** Five bytes of both sides. */
+const ECHO = FIVE_A | FIVE_B;
 
 /** The same, once there is data behind it. */
 const BARE_BEFORE_DATA = SHORT | DATA_SEEN;
@@ -141,6 +145,11 @@ export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: num
   named: [19, 21],
   swarm: [18, Infinity],
 };
+/**
+ * In a swarm a handshake by itself behind a padded third message needs more: 68 is a length like any
+ * other among small messages, 124 one of some 500 among padded ones.
+ */
+const FIFTH_IN_SWARM = 2;
 /** Below this nobody need be asked. */
 export const LEAST = 18;
 
@@ -155,8 +164,9 @@ export function isAskedAndGranted(lengths: number): boolean {
 }
 
 /** Whether the bits are enough beside what else is known. */
-export function isEnough(bits: number, lengths: number, besides: Besides): boolean {
-  return bits >= NEEDED[besides][isBare(lengths) ? 0 : 1];
+export function isEnough(bits: number, flow: FlowRecord, besides: Besides): boolean {
+  const needed = NEEDED[besides][isBare(flow.lengths) ? 0 : 1];
+  return bits >= needed + (besides === "swarm" && flow.has(FIFTH) ? FIFTH_IN_SWARM : 0);
 }
 
 /**
@@ -198,9 +208,19 @@ export function bitsOf(
     CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
     ((lengths & ALIKE) !== 0 && (lengths & DATA_SEEN) !== 0 ? ofAlike : 0) +
     ((lengths & STEPS_ASKED) === STEPS_ASKED ? TOLD_APART_BITS : 0) +
-    ((lengths & (BARE_BEFORE_DATA | HEADED)) === BARE_BEFORE_DATA ? SHORT_BITS : 0) +
+    (isShortBeforeData(lengths) ? SHORT_BITS : 0) +
     REQUESTS * requestsCounted(lengths) + (isSimultaneous ? SIMULTANEOUS_OPEN : 0) +
     ofRequests(flow);
+}
+
+/**
+ * Whether a short message stood right before data that has not counted yet, as a header or as `unchoke`
+ * with `allowed fast`. Where both sides say 5 bytes they may do so again and again, as who types and who
+ * echoes it.
+ */
+function isShortBeforeData(lengths: number): boolean {
+  return (lengths & (BARE_BEFORE_DATA | HEADED | GRANTED)) === BARE_BEFORE_DATA &&
+    (lengths & ECHO) !== ECHO;
 }
 
 /**

@@ -51,6 +51,9 @@ const MIN_BARE = 3;
 const MOST_TO_A_BARE = 4;
 const BARE_LENGTH = 19;
 
+/** Of a side that asks at most one message in so many, and one more, is neither request nor have. */
+const MOST_TO_OTHER = 4;
+
 /**
  * Counts of a direction, packed into one word, each stopping at its most: requests (bits 0…9),
  * conforming segments (10…17), other short ones (18…23), the shortest conforming ones (24…31).
@@ -108,6 +111,17 @@ export class RequestRhythm {
   /** The same, often enough beside evidence. */
   get isSomewhatAligned(): boolean {
     return this.#aligned >= MIN_ALIGNED_WITH_EVIDENCE;
+  }
+
+  /**
+   * Whether what `direction` says is what asks for blocks, as far as it says anything: few of its short
+   * messages are of other lengths. A program with one size of data may have a block's by chance; then
+   * what answers it must be that of requests too.
+   */
+  mayAsk(direction: number): boolean {
+    const counts = this.#flow.rhythm(direction);
+    const other = (counts >>> OTHER) & OTHER_MASK;
+    return other * MOST_TO_OTHER <= ((counts >>> CONFORMING) & CONFORMING_MASK);
   }
 
   /** Whether a message had `have`'s length. */
@@ -188,8 +202,8 @@ function add(counts: number, shift: number, mask: number, by: number): number {
 
 /** Most requests in a segment that is made of requests and haves, or -1. */
 function requestsIn(length: number): number {
-  const most = length < ANY_HAVES_BELOW ? length / HAVE_LENGTH : MAX_HAVES;
-  for (let haves = 0; haves <= most; haves++) {
+  if (length < ANY_HAVES_BELOW && length % HAVE_LENGTH === 0) return 0;
+  for (let haves = 0; haves <= MAX_HAVES; haves++) {
     const rest = length - haves * HAVE_LENGTH;
     if (rest >= 0 && rest % REQUEST_LENGTH === 0) return rest / REQUEST_LENGTH;
   }

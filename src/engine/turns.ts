@@ -14,6 +14,7 @@ import {
   ASKED_32,
   ASKED_AND_GRANTED,
   DATA_SEEN,
+  FIFTH,
   FIVE_A,
   FIVE_B,
   type FlowRecord,
@@ -213,8 +214,9 @@ function noteHello(flow: FlowRecord, turn: number, before: number, length: numbe
     if (before === 0 && length === FOURTH + HANDSHAKE) facts = HELLO_B;
     else if (before === FOURTH && length === HANDSHAKE) facts = HELLO_B | SPLIT_ANSWER;
   } else if (before === 0 && length === HANDSHAKE) {
-    if (turn === 5 && !flow.hasLength(HELLO_A)) {
+    if (turn === 5 && !flow.hasLength(HELLO_A | HELLO_B)) {
       facts = HELLO_A;
+      flow.raise(FIFTH);
       if (flow.requestMark !== 0) flow.noteFact(HELLO_ALONE);
     } else if (turn === 6 && flow.hasFact(HELLO_ALONE)) facts = HELLO_B;
   }
@@ -259,7 +261,9 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   }
   const hasBoth = flow.hasLength(HELLO_A) && flow.hasLength(HELLO_B);
   const isFirstAnswer = flow.turn === TURN_OF_EXTENSIONS + 1 && before === 0;
-  if (hasBoth && isFirstAnswer && length === flow.requestMark) flow.noteLength(ALIKE);
+  if (
+    hasBoth && isFirstAnswer && length >= SHORTEST_SEVENTH && length === flow.requestMark
+  ) flow.noteLength(ALIKE);
   if (isShort(length) && before === 0 && length !== flow.requestMark) {
     flow.noteLength(SHORT);
   } else {

@@ -4,15 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { Conversation, latin1, TestEngine, torrents } from "./conversation.ts";
-import { asksTracker, HOST, PEER, Play, random } from "./play.ts";
-
-/** The endpoint is one of several, in different networks, with paddings of many lengths. */
-function isOneOfSeveral(test: TestEngine): void {
-  for (const [peer, length] of [[2, 110], [3, 600], [4, 333]]) {
-    new Conversation(test, "tcp", `10.0.0.1:4000${peer}`, `198.18.${peer}.1:2000${peer}`).open()
-      .say(0, random(length));
-  }
-}
+import { asksTracker, HOST, isOneOfSeveral, PEER, Play, random } from "./play.ts";
 
 const BESIDES: Readonly<Record<string, (test: TestEngine) => void>> = {
   nothing: () => {},

@@ -57,6 +57,17 @@ const INNOCENTS: readonly (readonly [string, string])[] = [
     "<16412 >43 <16412 >9 <32824 >18 <16412 >43",
   ],
   ["blocks of 16 KiB behind 20 bytes, asked for by 17, told by 9", ">17 <16404 >9 >17 <16404"],
+  // three sizes of data, one just one block or three, or nearly
+  ["answers of 32, one to three blocks", "<49191 >32 <98382 >64 <49191 >32 <49191 >32 <8349 >66"],
+  ["answers of 58, one to a block", "<40687 >67 <16397 >58 <16397 >58 <36585 >80 <32794 >116"],
+  [
+    "answers of 9, 34 and 71, nearly a block",
+    "<15337 >71 <7247 >9 <16243 >34 <32486 >68 <16243 >34 <16243 >34 <7247 >9 <16243 >34",
+  ],
+  [
+    "screens of 3000, two now and then, and others",
+    "<3000 >79 <6000 >158 <3000 >79 <3000 >79 <3000 >79 <3000 >79 <3000 >79 <20369 >38",
+  ],
 ];
 for (const [name, text] of INNOCENTS) {
   for (const isBeside of [false, true]) {

@@ -41,6 +41,14 @@ export function asksTracker(test: TestEngine, peer: string): void {
     .say(0, announce).say(1, answer);
 }
 
+/** The endpoint is one of several, in different networks, with paddings of many lengths. */
+export function isOneOfSeveral(test: TestEngine): void {
+  for (const [peer, length] of [[2, 110], [3, 600], [4, 333]]) {
+    new Conversation(test, "tcp", `10.0.0.1:4000${peer}`, `198.18.${peer}.1:2000${peer}`).open()
+      .say(0, random(length));
+  }
+}
+
 /** A flow that is played, and how many bytes of data went by before it was found. */
 export class Play {
   /** Bytes in segments of a path's full size, and in the last one of a write, that passed. */
