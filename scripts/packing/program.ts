@@ -29,6 +29,9 @@ const ASSETS = new Map([
 /** What the bundle is made of; nothing else of the checkout is looked at. */
 const SOURCES = ["main.ts", "deno.json", "deno.lock", "src", "ffi", "bpf"];
 
+/** An address of a module of ours, put together when it is needed: `src/cli/commands.ts` says why. */
+const LATE_IMPORT = /\bimport\(\s*new URL\("(\.[^"]+\.ts)", import\.meta\.url\)\.href,?\s*\)/g;
+
 const ASSET_URL = /new URL\("(\.[^"]*)",\s*import\.meta\.url\)/g;
 /**
  * Where a package's module was cached, as the bundler notes it and names wrapped modules by it:
@@ -57,6 +60,7 @@ export async function buildProgram(directory: string, stamp: Stamp): Promise<voi
   const staging = await Deno.makeTempDir({ prefix: "btblocker-program-" });
   try {
     await runOrFail("copy the sources", ["cp", "-R", ...SOURCES, staging]);
+    await bundleLateImports(`${staging}/src`);
     const { commit, date } = stamp;
     await Deno.writeTextFile(`${staging}/src/build.json`, JSON.stringify({ commit, date }));
     const out = `${staging}/bundle`;
@@ -76,6 +80,19 @@ export async function buildProgram(directory: string, stamp: Stamp): Promise<voi
     }
   } finally {
     await Deno.remove(staging, { recursive: true });
+  }
+}
+
+/** Makes literals of late imports, which a bundler takes in. */
+async function bundleLateImports(directory: string): Promise<void> {
+  for await (const { name, isDirectory } of Deno.readDir(directory)) {
+    const path = `${directory}/${name}`;
+    if (isDirectory) await bundleLateImports(path);
+    else if (name.endsWith(".ts")) {
+      const text = await Deno.readTextFile(path);
+      const literal = text.replace(LATE_IMPORT, 'import("$1")');
+      if (literal !== text) await Deno.writeTextFile(path, literal);
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * The command line: commands, flags, exit codes. Every command's module is loaded when it runs, so
- * that `--help` and `analyze` work where there is no libnetfilter_queue, no libbpf and no Linux.
+ * The command line: commands, flags, exit codes. Every command's module is loaded when it runs
+ * (commands.ts), so that `--help` and `analyze` work where there is no libnetfilter_queue, no libbpf
+ * and no Linux.
  *
  * A command's module exports one function that returns the exit code:
  *
@@ -25,6 +26,7 @@ import {
 } from "../config/options.ts";
 import { EnvironmentError, UsageError } from "../errors.ts";
 import { versionLine } from "../version.ts";
+import { load } from "./commands.ts";
 
 const EXIT_OK = 0;
 /** The machine does not allow it, or an input could not be read. */
@@ -70,7 +72,7 @@ async function tell(lines: readonly string[], words: readonly string[]): Promise
     for (const line of lines) console.error(line);
     return;
   }
-  const { logLine, setupErrorLog } = await import("../report/log.ts");
+  const { logLine, setupErrorLog } = await load.logging();
   setupErrorLog(logFormatOf(words));
   for (const line of lines) logLine("error", line);
 }
@@ -145,11 +147,11 @@ export function buildProgram(
         return again;
       };
       if (flags.showConfig === true) {
-        const { showConfig } = await import("../config/load.ts");
+        const { showConfig } = await load.config();
         console.log(showConfig(loaded));
         return;
       }
-      exit(await (await import("../blocker/run.ts")).run(loaded, reload));
+      exit(await (await load.run()).run(loaded, reload));
     });
   addConfigFlags(run as unknown as Command);
 
@@ -178,7 +180,7 @@ export function buildProgram(
         blockMentions: flagValue("blockMentions", flags.blockMentions, false),
         whitelistPorts: flagValue("whitelistPorts", flags.whitelistPorts, []),
       };
-      const { analyze } = await import("./analyze.ts");
+      const { analyze } = await load.analyze();
       exit(
         await analyze(files, {
           json: flags.json === true,
@@ -194,7 +196,7 @@ export function buildProgram(
   bans.command("list").description("print the bans in force")
     .option("--json", "one JSON object a line")
     .action(async ({ json }) => {
-      exit(await (await import("./bans.ts")).bans("list", [], { json: json === true }));
+      exit(await (await load.bans()).bans("list", [], { json: json === true }));
     });
   bans.command("add").description("ban addresses")
     .argument("<addresses...>")
@@ -204,7 +206,7 @@ export function buildProgram(
       const { duration: text, json } = flags;
       const duration = flagValue("banDuration", text, OPTIONS.banDuration.default, "--duration");
       const options = { json: json === true, duration };
-      exit(await (await import("./bans.ts")).bans("add", addresses, options));
+      exit(await (await load.bans()).bans("add", addresses, options));
     });
   bans.command("remove").description("lift the bans of addresses")
     .argument("<addresses...>")
@@ -212,12 +214,12 @@ export function buildProgram(
     .option("--fleet", "on all machines of the fleet")
     .action(async (addresses, { json, fleet }) => {
       const options = { json: json === true, fleet: fleet === true };
-      exit(await (await import("./bans.ts")).bans("remove", addresses, options));
+      exit(await (await load.bans()).bans("remove", addresses, options));
     });
   bans.command("clear").description("lift all bans")
     .option("--json", "one JSON object")
     .action(async ({ json }) => {
-      exit(await (await import("./bans.ts")).bans("clear", [], { json: json === true }));
+      exit(await (await load.bans()).bans("clear", [], { json: json === true }));
     });
 
   const log = program.command("log").description("answer questions about past detections");
@@ -234,7 +236,7 @@ export function buildProgram(
     .option("--json", "one JSON object a line")
     .option("--config <path>", "TOML file (default: /etc/btblocker/config.toml, if there)")
     .action(async (files, flags) => {
-      const { findInLog } = await import("./log.ts");
+      const { findInLog } = await load.log();
       const setting = async () => {
         const { config } = flags;
         return (await loadFrom(config === undefined ? {} : { config })).config.detectionLog;
@@ -257,7 +259,7 @@ export function buildProgram(
     const command = rules.command(action).description(help)
       .action(async (_, self) => {
         const loaded = await loadFrom(self.opts() as Flags);
-        exit(await (await import("./rules.ts")).rules(action, loaded));
+        exit(await (await load.rules()).rules(action, loaded));
       });
     addConfigFlags(command as unknown as Command);
   }
@@ -268,7 +270,7 @@ export function buildProgram(
     .action(async (_, command) => {
       const flags = command.opts() as Flags;
       const loaded = await loadFrom(flags);
-      exit(await (await import("./doctor.ts")).doctor(loaded, { json: flags.json === true }));
+      exit(await (await load.doctor()).doctor(loaded, { json: flags.json === true }));
     });
   addConfigFlags(doctor as unknown as Command);
 
@@ -277,7 +279,7 @@ export function buildProgram(
     .option("--json", "one JSON object")
     .option("--watch", "again every second")
     .action(async ({ json, watch }) => {
-      const { status } = await import("./status.ts");
+      const { status } = await load.status();
       exit(await status({ json: json === true, watch: watch === true }));
     });
 
@@ -285,12 +287,12 @@ export function buildProgram(
     .description("a network in namespaces, torrent traffic through it, blocked (root)")
     .option("--json", "one JSON object")
     .action(async ({ json }) => {
-      exit(await (await import("./demo.ts")).demo({ json: json === true }));
+      exit(await (await load.demo()).demo({ json: json === true }));
     });
 
   program.command("demo-peer <order>", { hidden: true }) // what the demo starts in its hosts
     .action(async (order) => {
-      exit(await (await import("../demo/command.ts")).demoPeer(order));
+      exit(await (await load.demoPeer()).demoPeer(order));
     });
 
   return program as unknown as Command;
@@ -310,7 +312,7 @@ function addConfigFlags(command: Command): void {
 
 /** @param lastFile of the last good load, for a reload */
 async function loadFrom(flags: Flags, lastFile: string | null = null): Promise<LoadedConfig> {
-  const { loadConfig } = await import("../config/load.ts");
+  const { loadConfig } = await load.config();
   const given: Partial<Record<OptionName, string>> = {};
   for (const name of OPTION_NAMES) {
     const value = flags[attributeOf(name)];
