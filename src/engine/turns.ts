@@ -58,6 +58,8 @@ const HAVE = 9;
  * seventh is what the other one says of itself, and the eighth `unchoke` and five times `allowed fast`.
  */
 const TURN_OF_GRANT = 8;
+/** Turns fewer where the handshake came right behind the third message, and the other's behind the fourth. */
+const FEWER_APART = 2;
 const GRANT = 50;
 const SHORTEST_SIXTH = 128;
 const SHORTEST_SEVENTH = 64;
@@ -184,7 +186,10 @@ function endTurn(flow: FlowRecord, speaker: number, acknowledged: number): boole
   } else if (turn === 4) {
     const fits = turnBytes >= FOURTH && turnBytes <= FOURTH + MAX_PADDING &&
       flow.requestMark !== 0 && !flow.hasLength(HELLO_A | HELLO_B);
-    flow.requestMark = fits ? flow.requestMark | (turnBytes << LENGTH_BITS) : 0;
+    // What stands apart behind the fourth message is compared with what answers it.
+    if (!flow.has(APART)) {
+      flow.requestMark = fits ? flow.requestMark | (turnBytes << LENGTH_BITS) : 0;
+    }
   } else if (
     (turn === 6 && turnBytes < SHORTEST_SIXTH) || (turn === 7 && turnBytes < SHORTEST_SEVENTH)
   ) {
@@ -241,7 +246,7 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
     const isHeaded = lastIsMine && lastKind === HEADING;
     const isGranted = (lastIsMine && lastKind === GRANTING) || (last & IS_GRANTED) !== 0;
     const isInStep = lastIsMine && lastKind === GRANTING && flow.requestMark === GRANT &&
-      flow.turn === TURN_OF_GRANT && flow.hasFact(HELLO_ALONE);
+      isTurnInStep(flow, TURN_OF_GRANT);
     const isAsked = isAskedByOther(last, lastIsMine);
     const isGrantedAtOnce = isAsked && lastKind === GRANTING && flow.requestMark === GRANT &&
       (flow.turn === TURN_OF_GRANT || flow.turn === TURN_OF_GRANT - 2);
@@ -256,7 +261,7 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   if (flow.turn === 4 && before >= FOURTH && before <= FOURTH + MAX_PADDING) {
     if (length >= SHORTEST_SIXTH) flow.noteLength(ASKED_AND_GRANTED);
   }
-  if (flow.turn === TURN_OF_EXTENSIONS && flow.hasFact(HELLO_ALONE)) {
+  if (isTurnInStep(flow, TURN_OF_EXTENSIONS)) {
     noteNearlyAlike(flow, before, length);
   }
   const hasBoth = flow.hasLength(HELLO_A) && flow.hasLength(HELLO_B);
@@ -295,6 +300,12 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   const next = kind | (side === 1 ? OF_B : 0) | (isAsked ? IS_ASKED : 0) |
     (isGranted ? IS_GRANTED : 0) | (isUnchoked ? IS_UNCHOKED : 0);
   flow.lengths = (flow.lengths & ~(LAST_MASK << LAST)) | (next << LAST);
+}
+
+/** Whether it is the turn, as counted where handshakes stand in the fifth and sixth. */
+function isTurnInStep(flow: FlowRecord, turn: number): boolean {
+  return (flow.turn === turn && flow.hasFact(HELLO_ALONE)) ||
+    (flow.turn === turn - FEWER_APART && flow.has(APART));
 }
 
 /** The seventh turn beside the sixth, one message each: as long within digits, in a flow in step. */

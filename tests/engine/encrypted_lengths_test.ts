@@ -167,6 +167,9 @@ Deno.test("encrypted: beside other suspects what a seed says is enough before it
       [IN_STEP, true],
       [">598 <357 >146 <85 >68 <293 >287 <50 <65588w", true], // qBittorrent seeds
       [">345 <133 >104 <499 >68 <307 >300 <50 <65588w", true], // Deluge
+      // Handshakes right behind the third message and the fourth, each in a write of its own.
+      [">403 <575 >520 >68 <175 <295 >288 <50 <65588w", true],
+      [">236 <382 >557 >68 <291 <299 >287 <50 <65588w", true],
       [">404 <458 >450 <29 >68 <294 >295 <50 <65588w", false],
       [">404 <458 >450 <29 >68 <294 >291 <50 <65588w", false],
       [">404 <458 >450 <29 >68 <190 >183 <50 <65588w", false],
@@ -261,6 +264,10 @@ Deno.test("encrypted: a seed's words at other turns, or without what stands befo
       ">357 <475 >89 <490 >68 <294 >286 <60 >60 <50 <20000w",
       ">357 <475 >89 <490 >68 <294 >286 <50 >60 <20000w",
       ">357 <475 >89 <490 >67 <294 >286 <50 <20000w",
+      ">357 <475 >89 >67 <490 <294 >286 <50 <20000w",
+      ">357 <475 >89 >68 <784 >286 <50 <20000w",
+      ">357 <475 >89 >68 <490 <294 >60 >286 <50 <20000w",
+      ">357 <475 >89 >68 <490 <294 >286 <60 >60 <50 <20000w",
     ]
   ) {
     const test = new TestEngine();
