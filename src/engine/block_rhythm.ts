@@ -23,6 +23,7 @@ import {
   ONE_BLOCK,
   SENDER,
   SERVED,
+  TOLD_ALIKE,
   UNEVEN,
 } from "./flow_record.ts";
 
@@ -42,6 +43,8 @@ const MAX_BLOCKS_APART = 8;
 /** `unchoke`, by itself and with five times `allowed fast` (BEP 6), as libtorrent says it. */
 const UNCHOKE = 5;
 const GRANT = 50;
+/** The same behind an empty list of peers (BEP 11), as aria2 says it. */
+const UNCHOKE_BEHIND_PEERS = 13;
 /** `request`s of one message, with a `have` or two (BEP 3). */
 const REQUEST = 17;
 const HAVE = 9;
@@ -175,7 +178,7 @@ export class BlockRhythm {
   isPossible(): boolean {
     const flow = this.#flow;
     if (this.blocks > 0 || this.chunks > 0) return true;
-    if (!flow.hasLength(HELLO_A | HELLO_B | GRANTED)) return false;
+    if (!this.#mayServe()) return false;
     const hasTwo = flow.hasLength(HELLO_A) && flow.hasLength(HELLO_B | FIVE_A | FIVE_B | GRANTED);
     return hasTwo ? flow.allBytes < FIRST_BLOCKS_BEHIND_TWO : this.isAmongFirst;
   }
@@ -188,8 +191,8 @@ export class BlockRhythm {
    */
   #isServed(sender: number, length: number): boolean {
     const flow = this.#flow;
-    if (!flow.hasLength(DATA_SEEN) || !this.isAmongFirst) return false;
-    if (!flow.hasLength(HELLO_A | HELLO_B | GRANTED)) return false;
+    if (!flow.hasLength(DATA_SEEN) || !this.#mayServe()) return false;
+    if (!(this.blocks > 0 ? this.isAmongFirst : this.isPossible())) return false;
     const marked = MARKED | (sender === 0 ? 0 : SENDER);
     if ((flow.encryption & (MARKED | SENDER)) !== marked) return false;
     const end = flow.next(sender);
@@ -204,15 +207,20 @@ export class BlockRhythm {
       return true;
     }
     const sent = (end - flow.firstData) | 0;
-    const isServed = flow.hasLength(GRANTED)
-      ? isBlocks(sent)
-      : isBlocks(sent - UNCHOKE) || isBlocks(sent - GRANT);
+    const isServed = isBlocks(sent) || (!flow.hasLength(GRANTED) &&
+      (isBlocks(sent - UNCHOKE) || isBlocks(sent - GRANT) ||
+        (flow.hasLength(HELLO_B) && isBlocks(sent - UNCHOKE_BEHIND_PEERS))));
     if (!isServed) return false;
     flow.raise(SERVED);
     this.#add(BLOCKS, BLOCKS_MASK, 1);
     flow.referenceMark = end;
     flow.endMark = end;
     return true;
+  }
+
+  /** Whether something before the data says that blocks may follow. */
+  #mayServe(): boolean {
+    return this.#flow.hasLength(HELLO_A | HELLO_B | GRANTED) || this.#flow.has(TOLD_ALIKE);
   }
 
   /** Whether nothing but the beginning stands before the write that begins at the reference mark. */

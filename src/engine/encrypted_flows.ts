@@ -27,6 +27,7 @@ import {
   RANDOM,
   RULED_OUT,
   SHAPED,
+  TOLD_ALIKE,
 } from "./flow_record.ts";
 import { BY_LENGTHS, BY_OPENING, type HostEvidence } from "./host_evidence.ts";
 import {
@@ -242,7 +243,8 @@ export class EncryptedFlows {
     if (!isKeyRandom(bytes, payloadStart, payloadEnd)) return false;
     flow.encryption = (flow.encryption & COUNTED) | ((MEASURED | RANDOM) << direction);
     flow.lengths = 0;
-    flow.lower(APART | ONE_BLOCK | FIFTH);
+    flow.lower(APART | ONE_BLOCK | FIFTH | TOLD_ALIKE);
+    flow.told = 0;
     flow.turn = 0;
     flow.turnBytes = 0;
     return true;

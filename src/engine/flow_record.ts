@@ -68,6 +68,11 @@ export const ASKED_32 = 0x1000_0000;
 /** Encrypted: of two turns nearly alike the one with the handshake was a little longer. Turns; flow. */
 export const LONGER = 0x2000_0000;
 /**
+ * Encrypted: the fifth turn is one message, nearly as long as the write behind the fourth message's padding.
+ * Turns; flow.
+ */
+export const TOLD_ALIKE = 0x4000_0000;
+/**
  * Encrypted: requests came just when the first data had ended whole blocks behind its beginning. Block
  * rhythm; flow.
  */
@@ -228,8 +233,14 @@ const TARGET = 38;
 /** Encrypted: sequence number of the first data. Block rhythm; flow. */
 const FIRST_DATA = 42;
 
+/**
+ * Encrypted: length of the message that may say what extensions one end has (BEP 10), 0 where there is
+ * none, or data began later than right behind it. Turns; flow.
+ */
+const TOLD = 43;
+
 /** Words of one flow. */
-export const STRIDE = 43;
+export const STRIDE = 44;
 
 /** Bytes of the state of so many flows. */
 export function flowsByteLength(slots: number): number {
@@ -396,6 +407,13 @@ export class FlowRecord {
   }
   set firstData(sequence: number) {
     this.words[this.at + FIRST_DATA] = sequence;
+  }
+
+  get told(): number {
+    return this.words[this.at + TOLD];
+  }
+  set told(length: number) {
+    this.words[this.at + TOLD] = length;
   }
 
   get longestSegment(): number {

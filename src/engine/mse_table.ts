@@ -32,6 +32,7 @@ import {
   SIMULTANEOUS,
   SPLIT,
   SPLIT_ANSWER,
+  TOLD_ALIKE,
   UNCHOKED,
 } from "./flow_record.ts";
 import { requestsCounted } from "./turns.ts";
@@ -90,7 +91,7 @@ const ASKED_32_BITS = 4;
 
 /** Two programs that say the same of themselves, and a short message right before data, no header. */
 const ALIKE_BITS = 5;
-/** In step, the same within 16 bytes, of some hundred that they may be long; 4 to 16 more, 13 of 33. */
+/** In step, the same within 18 bytes, of some hundred that they may be long; 4 to 18 more, 15 of 37. */
 const NEARLY_ALIKE_BITS = 4;
 const LONGER_BITS = 2;
 const SHORT_BITS = 3;
@@ -185,7 +186,7 @@ export function bitsOf(
 ): number {
   const { lengths } = flow;
   const isSimultaneous = flow.has(SIMULTANEOUS);
-  if ((lengths & (HELLO_A | HELLO_B)) === 0 && !areBlocksAnswers(lengths, blocks)) {
+  if ((lengths & (HELLO_A | HELLO_B)) === 0 && !areBlocksAnswers(flow, blocks)) {
     return 0;
   }
   const isInSteps = (lengths & STEPS) === STEPS || (lengths & STEPS_ASKED) === STEPS_ASKED;
@@ -198,15 +199,16 @@ export function bitsOf(
   const ofOne = blocks === 0 || !flow.has(ONE_BLOCK)
     ? 0
     : ONE_BLOCK_MORE + (flow.has(APART) ? APART_BITS : 0);
+  const isInContext = (lengths & IN_STEP) !== 0 || blocks > 0;
   const ofAlike = (lengths & HELLO_B) !== 0
     ? ALIKE_BITS
-    : (lengths & IN_STEP) !== 0
+    : isInContext
     ? NEARLY_ALIKE_BITS + (flow.has(LONGER) ? LONGER_BITS : 0)
     : 0;
   const ofLone = (lengths & (HELLO_A | HELLO_B)) === HELLO_B ? LONE_ANSWER : 0;
   return WORTH_OF[lengths & 2047] + ofLone + ofBlocks + ofOne +
     CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
-    ((lengths & ALIKE) !== 0 && (lengths & DATA_SEEN) !== 0 ? ofAlike : 0) +
+    ((lengths & DATA_SEEN) !== 0 && isAlike(flow) ? ofAlike : 0) +
     ((lengths & STEPS_ASKED) === STEPS_ASKED ? TOLD_APART_BITS : 0) +
     (isShortBeforeData(lengths) ? SHORT_BITS : 0) +
     REQUESTS * requestsCounted(lengths) + (isSimultaneous ? SIMULTANEOUS_OPEN : 0) +
@@ -226,10 +228,17 @@ function isShortBeforeData(lengths: number): boolean {
 /**
  * Whether blocks are what the messages before them announce. Some hide the handshake's length: BiglyBT
  * cuts its first messages anywhere, a relay may join it with the third. Then the rest must be enough
- * without it: `unchoke` with what is allowed fast and an end on a block, or requests and two of them.
+ * without it: `unchoke` with what is allowed fast, or what both say of their extensions, and an end on a
+ * block; or requests and two of them.
  */
-function areBlocksAnswers(lengths: number, blocks: number): boolean {
-  return (blocks >= 1 && (lengths & GRANTED) !== 0) || (blocks >= 2 && (lengths & REQUESTED) !== 0);
+function areBlocksAnswers(flow: FlowRecord, blocks: number): boolean {
+  return (blocks >= 1 && (flow.hasLength(GRANTED) || flow.has(TOLD_ALIKE))) ||
+    (blocks >= 2 && flow.hasLength(REQUESTED));
+}
+
+/** Whether both have said of themselves what is nearly as long. */
+function isAlike(flow: FlowRecord): boolean {
+  return flow.hasLength(ALIKE) || flow.has(TOLD_ALIKE);
 }
 
 /**

@@ -36,6 +36,7 @@ import {
   SPLIT,
   SPLIT_ANSWER,
   THIRD_FITS,
+  TOLD_ALIKE,
   UNCHOKED,
 } from "./flow_record.ts";
 
@@ -65,15 +66,18 @@ const SHORTEST_SIXTH = 128;
 const SHORTEST_SEVENTH = 64;
 /**
  * They say the same of themselves, one with a handshake before it, the other with four requests of 17
- * behind it, which is as long: what differs are digits and what only one of them knows.
+ * behind it, which is as long: what differs are digits, what only one of them knows, and the port that
+ * who calls through a proxy does not tell.
  */
-const MOST_DIFFERENCE = 16;
+const MOST_DIFFERENCE = 18;
 /** Of one program with itself who seeds says more: that it seeds, and for how many seconds. */
 const LEAST_LONGER = 4;
 /** Then extensions (BEP 10) take so much behind the handshake that few other messages are as long. */
 const LEAST_OF_BOTH = 192;
 /** Handshakes by themselves are the fifth and sixth turn; aria2 says the same of itself behind them. */
 const TURN_OF_EXTENSIONS = 7;
+/** Data begins right behind what extensions say, requests and `unchoke` by themselves between them at most. */
+const LAST_TURN_OF_FIRST_DATA = 10;
 /** A tag of 16 bytes and one of text; and the shortest message there is, which keeps alive. */
 const SHORTEST_AUTHENTICATED = 17;
 const SHORTEST_MESSAGE = 4;
@@ -153,6 +157,7 @@ export function followTurns(
     return;
   }
   if (turn === 4) noteApart(flow, before, length);
+  if (!flow.hasLength(DATA_SEEN)) noteTold(flow, before, length);
   if (!flow.hasLength(THIRD_FITS) || !noteHello(flow, turn, before, length)) {
     noteMessage(flow, side, before, length);
   }
@@ -164,6 +169,34 @@ function noteApart(flow: FlowRecord, before: number, length: number): void {
   if (isFourth && length >= HANDSHAKE && length < FULL && flow.hasLength(HELLO_A)) {
     flow.raise(APART);
   }
+}
+
+/**
+ * What may be what an end says of its extensions: a write of its own behind the fourth message, with a
+ * handshake before it; the sixth turn where the fifth was a handshake; the seventh where the sixth was too.
+ */
+function noteTold(flow: FlowRecord, before: number, length: number): void {
+  if (length >= FULL) {
+    if (flow.turn > LAST_TURN_OF_FIRST_DATA) flow.told = 0;
+    return;
+  }
+  if (flow.turn === TURN_OF_FOURTH) {
+    const isBehindPadding = before >= FOURTH && before <= FOURTH + MAX_PADDING;
+    if (flow.told === 0 && isBehindPadding && length >= SHORTEST_SIXTH) flow.told = length;
+  } else if (flow.turn === TURN_OF_FOURTH + 1) {
+    // A handshake by itself says that the fourth turn was padding, in two segments.
+    if (length === HANDSHAKE) flow.told = 0;
+    if (before === 0 && flow.told !== 0 && isNearly(length, flow.told)) flow.raise(TOLD_ALIKE);
+    else flow.lower(TOLD_ALIKE);
+  } else if (before === 0 && flow.hasFact(HELLO_ALONE)) {
+    const shortest = flow.hasLength(HELLO_B) ? SHORTEST_SEVENTH : SHORTEST_SIXTH;
+    const turn = flow.hasLength(HELLO_B) ? TURN_OF_EXTENSIONS : TURN_OF_EXTENSIONS - 1;
+    if (flow.turn === turn && length >= shortest) flow.told = length;
+  }
+}
+
+function isNearly(length: number, other: number): boolean {
+  return Math.abs(length - other) <= MOST_DIFFERENCE;
 }
 
 /** Whether the flow may go on after the turn that the other side's answer has ended. */
@@ -311,7 +344,7 @@ function isTurnInStep(flow: FlowRecord, turn: number): boolean {
 /** The seventh turn beside the sixth, one message each: as long within digits, in a flow in step. */
 function noteNearlyAlike(flow: FlowRecord, before: number, length: number): void {
   const isAlike = before === 0 && flow.requestMark >= SHORTEST_SIXTH &&
-    Math.abs(length - flow.requestMark) <= MOST_DIFFERENCE;
+    isNearly(length, flow.requestMark);
   if (isAlike) flow.noteLength(ALIKE);
   else flow.lengths &= ~ALIKE;
   const isLonger = isAlike && flow.requestMark >= LEAST_OF_BOTH &&

@@ -413,14 +413,20 @@ Deno.test("encrypted: requests just when relayed data has ended whole blocks beh
     [`${RELAYED} <10136 <10136 <21720 <6324 <13032 <4245 >136`, true], // `unchoke` alone
     // A block's end stands where the relay had no more to read.
     [`>606 <528 >563 <508 >68 <293 >285 <10136 <10136 <12116 <16853 <10136 <6261 >136`, true],
-    [`>606 <528 >563 <508 >68 <293 >285 <10136 <10136 <12116 <16853 <10136 <6261 >140`, false],
+    [`>606 <528 >563 <508 >68 <293 >250 <10136 <10136 <12116 <16853 <10136 <6261 >140`, false],
     [`${RELAYED} ${data} >140`, false],
     [`${RELAYED} ${data} >18`, false],
     [`${RELAYED} <10136 <10136 <21720 <6324 <13032 <4291 >136`, false],
     [`${RELAYED} <10136 <10136 <21720 <6324 <13032 <4239 >136`, false],
     [`>603 <131 >452 <21 >69 <294 >277 ${data} >136`, false],
-    // The handshake came with the third message: not enough alone.
-    [`>353 <385 >301 >68 <255 <294 >277 ${data} >136`, false],
+    // aria2: an empty list of peers, `unchoke` and six blocks, joined (recorded).
+    [
+      ">421 <291 >528 <482 >68 <68 >185 <185 >115 <11584 <11584 <17376 <5792 <6730 <37648 <7681 >162",
+      true,
+    ],
+    // The handshake came with the third message: enough with what both say of their extensions (recorded).
+    [`>353 <385 >301 >68 <255 <294 >277 ${data} >136`, true],
+    [`>353 <385 >301 >68 <255 <294 >240 ${data} >136`, false],
   ];
   for (const [text, isFound] of found) {
     const test = new TestEngine();
@@ -431,6 +437,34 @@ Deno.test("encrypted: requests just when relayed data has ended whole blocks beh
   isOneOfSeveral(beside);
   new Play(beside).say(found.at(-1)![0]);
   assert.deepEqual(beside.found, ["mse strong"], "one of several");
+});
+
+Deno.test("encrypted: behind a relay what both say of their extensions stands for a handshake's length", () => {
+  // Recorded of qBittorrent: the handshake went out within the third message.
+  const opening = ">548 <593 >450 <245 <293 >286";
+  const data = "<10136 <6324 <18824 <18824 <11530"; // 50 + 4 blocks
+  for (
+    const [text, isFound] of [
+      [`${opening} ${data} >136 <13 <16384w`, true],
+      [`${opening} ${data} >136 <16397 <32794w`, true],
+      // `unchoke` and what is allowed fast by itself, a have between them and the data.
+      [
+        ">568 <520 >149 <61 <293 >294 <50 >9 <11584 <11584 <17376 <23168 <1824 <52 >81 >17 <16397w",
+        true,
+      ],
+      // Alone the first blocks are not enough, nor is one of them that is no such sum.
+      [`${opening} ${data} >136 <5000`, false],
+      [`${opening} <10136 <6324 <18824 <18824 <11531 >136 <13 <16384w`, false],
+      [`${opening} ${data} >140 <5000 <16384w`, false],
+      // Not alike, and not in a write by itself.
+      [`>548 <593 >450 <245 <293 >250 ${data} >136 <13 <16384w`, false],
+      [`>548 <593 >450 <538 >286 ${data} >136 <13 <16384w`, false],
+    ] as const
+  ) {
+    const test = new TestEngine();
+    new Play(test).say(text);
+    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], text);
+  }
 });
 
 Deno.test("encrypted: 32 requests at once are enough alone behind a handshake and `unchoke`", () => {
