@@ -13,6 +13,7 @@ import {
   BASE_KNOWN,
   BITTORRENT_FLOW,
   CLEAN_FLOW,
+  DOUBTED,
   EMBRYONIC,
   INITIATOR_HIGH,
   OWED,
@@ -20,6 +21,7 @@ import {
   UNDECIDED,
 } from "./flow_record.ts";
 import { FlowTable, tickOf, UDP_IDLE_TICKS } from "./flow_table.ts";
+import { kindRow } from "../protocols/methods.ts";
 import { HostEvidence } from "./host_evidence.ts";
 import { HttpStreams } from "./http_stream.ts";
 import { MessageChains } from "./message_chain.ts";
@@ -40,7 +42,7 @@ export const INSPECT = 0;
 export const CLEAN = 1;
 /** Drop, as all later packets of the flow. */
 export const BITTORRENT = 2;
-/** Drop this packet only: it is inside a tunnel that carries other flows too. */
+/** Drop this packet only: a tunnel carries other flows too, and a datagram's sender may be another. */
 export const DROP = 3;
 /** Drop, and reset the connection at both ends: it is older than the blocker. */
 export const RESET = 4;
@@ -249,6 +251,10 @@ export class Engine {
     } else if (((tick - flow.lastTick) | 0) > UDP_IDLE_TICKS) {
       table.restart(slot, tick, EMBRYONIC);
     }
+    if (flow.isUncalled || this.#isFirstOfOther(table.direction)) {
+      table.restart(slot, tick, EMBRYONIC);
+      flow.raise(DOUBTED);
+    }
     const direction = table.direction;
     const settled = this.#settledVerdict(slot, tick, packet.isRecalled);
     if (settled === BITTORRENT) this.#takeAnswer(direction, packet);
@@ -318,7 +324,7 @@ export class Engine {
     flow.lastTick = tick;
     switch (flow.state) {
       case BITTORRENT_FLOW:
-        return BITTORRENT;
+        return this.#verdictOf();
       case CLEAN_FLOW:
         if (!isRecalled) return CLEAN;
         this.#tcp.release(slot);
@@ -339,7 +345,7 @@ export class Engine {
   #verdictOf(): Verdict {
     switch (this.#table.flow.state) {
       case BITTORRENT_FLOW:
-        return BITTORRENT;
+        return this.#table.flow.has(DOUBTED) ? DROP : BITTORRENT;
       case CLEAN_FLOW:
         return CLEAN;
       default:
@@ -350,9 +356,12 @@ export class Engine {
   #conclude(direction: number, packet: Packet, outcome: Outcome): Verdict {
     const { flow } = this.#table;
     if (outcome === FOUND) {
+      const real = this.#senders.realEnds(direction, packet);
+      if (this.#mayBeForged(direction, packet, real)) return this.#doubt(direction, packet, real);
       flow.state = BITTORRENT_FLOW;
-      this.#detect(direction, packet);
-      this.#tcp.release(flow.slot);
+      this.#detect(direction, packet, real);
+      if (packet.protocol === PROTOCOL_TCP) this.#tcp.release(flow.slot);
+      else flow.lower(DOUBTED);
       return BITTORRENT;
     }
     if (outcome === RELEASE) {
@@ -363,10 +372,45 @@ export class Engine {
     return INSPECT;
   }
 
-  #detect(direction: number, packet: Packet): void {
+  /** Whether the other side speaks now, where one that may be forged was all that was heard. */
+  #isFirstOfOther(direction: number): boolean {
+    const { flow } = this.#table;
+    return flow.has(DOUBTED) && flow.state === BITTORRENT_FLOW && flow.packets(direction) === 0;
+  }
+
+  /**
+   * Whether anybody may have sent the datagram in another's name, to end what the two have with each
+   * other. Not where both sides speak uTP. In a capture it is told of the flow all the same: nothing is
+   * dropped there.
+   */
+  #mayBeForged(direction: number, packet: Packet, real: number): boolean {
+    if (packet.protocol === PROTOCOL_TCP || packet.tunnelled) return false;
+    if ((real & SOURCE_END) !== 0 || !this.#senders.knowsPaths(packet)) return false;
+    return this.#isAlone || this.#udp.isOneSided(direction);
+  }
+
+  /** Whether one datagram says all that was found. */
+  get #isAlone(): boolean {
+    return kindRow(this.#finding.match!).alone === true;
+  }
+
+  /**
+   * A find that may be forged. What one datagram says, or one side beside another that speaks otherwise,
+   * is dropped alone. Where only one side has been heard all of it is dropped, until the other speaks.
+   */
+  #doubt(direction: number, packet: Packet, real: number): Verdict {
+    const { flow } = this.#table;
+    if (!flow.has(DOUBTED)) this.#detect(direction, packet, real);
+    flow.raise(DOUBTED);
+    const isHeard = flow.packets(1 - direction) > 0;
+    if (isHeard || this.#isAlone) flow.uncount(direction, packet.payloadLength);
+    else flow.state = BITTORRENT_FLOW;
+    return DROP;
+  }
+
+  #detect(direction: number, packet: Packet, real: number): void {
     const finding = this.#finding;
     this.counters.detections++;
-    const real = this.#senders.realEnds(direction, packet);
     const detection = this.#convictions.convict(finding, packet, direction, real);
     this.detection = detection;
     // The answer that shows a datagram's sender to be real may come yet, where nothing is dropped.

@@ -7,7 +7,7 @@
  * datagram) until the next, or a recall; *opening*, until the direction's beginning is judged.
  */
 
-import { lesser } from "../packet/bytes.ts";
+import { greater, lesser } from "../packet/bytes.ts";
 
 /** State of a flow. The order is the order of eviction: what is cheapest to lose goes first. */
 /** Only a SYN, or a datagram of no meaning, was seen: what a flood leaves behind. */
@@ -51,6 +51,12 @@ export const HINTED = 0x0040;
 export const PLACED = 0x4_0000;
 /** TCP, by direction: payload acknowledged what the other end sent. Stream space; flow. */
 export const ACKNOWLEDGED = 0x10_0000;
+/**
+ * UDP: BitTorrent came in it from a sender who is not known to be real: it may be another's than the rest.
+ * Engine; until the flow is silent for long.
+ */
+export const DOUBTED = 0x0004;
+
 /** UDP, by direction: an answer would show the sender of the find to be real. Engine; flow. */
 export const OWED = 0x40_0000;
 /**
@@ -321,6 +327,18 @@ export class FlowRecord {
     const { words, at } = this;
     words[at + PACKETS + direction]++;
     words[at + BYTES + direction] = lesser(words[at + BYTES + direction] + length, MOST_BYTES);
+  }
+
+  /** UDP: whether all that came in it so far was doubted and dropped: nobody has called anybody yet. */
+  get isUncalled(): boolean {
+    return this.has(DOUBTED) && this.allPackets === 0;
+  }
+
+  /** Takes back what {@link count} has counted. */
+  uncount(direction: number, length: number): void {
+    const { words, at } = this;
+    words[at + PACKETS + direction]--;
+    words[at + BYTES + direction] = greater(words[at + BYTES + direction] - length, 0);
   }
 
   base(direction: number): number {

@@ -19,7 +19,7 @@
  * addresses of no one host. A capture tells of no interfaces: there, only *answered* can be seen.
  */
 import { MAPPED, type Packet, PROTOCOL_TCP, UNKNOWN_INTERFACE } from "../packet/packet.ts";
-import { ACKNOWLEDGED, type FlowRecord, PLACED } from "./flow_record.ts";
+import { ACKNOWLEDGED, DOUBTED, type FlowRecord, PLACED } from "./flow_record.ts";
 import { acknowledges } from "./stream_space.ts";
 
 /** Ends of a packet, as a set of bits. */
@@ -77,6 +77,11 @@ export class Senders {
     this.#words[at + LINK] = inputLink;
   }
 
+  /** Whether it is known by which interface the packet came, and where addresses are. */
+  knowsPaths({ inputInterface }: Packet): boolean {
+    return this.#paths !== null && inputInterface !== UNKNOWN_INTERFACE;
+  }
+
   /**
    * Which ends of the packet are real, {@link SOURCE_END}, {@link DESTINATION_END}: only against those
    * may anything be held that was found in it, and only of those may be asked what they did besides.
@@ -103,7 +108,7 @@ export class Senders {
     if (own === 1 && this.#isProxied(packet)) return false;
     const isAnswered = this.#isAnswered(own, packet, end);
     const paths = this.#paths;
-    if (paths === null || packet.inputInterface === UNKNOWN_INTERFACE) return isAnswered;
+    if (paths === null || !this.knowsPaths(packet)) return isAnswered;
     const from = this.#interfaceOf(own, packet, end);
     if (from < 0 || this.#isOneLink(own, packet, end)) return false;
     const isInside = paths.isInside(address, end, from);
@@ -130,10 +135,10 @@ export class Senders {
   /**
    * Whether this end, outside, may have said all of it without hearing anything: a datagram's answer goes
    * to whoever's address it is, and services answer anybody. Who was called has to know who calls, and
-   * from which port.
+   * from which port; where somebody has spoken uncalled, he knew it before.
    */
   #maySpeakBlindly(own: number, packet: Packet): boolean {
-    return packet.protocol !== PROTOCOL_TCP && own === 0;
+    return packet.protocol !== PROTOCOL_TCP && (own === 0 || this.#flow.has(DOUBTED));
   }
 
   /** Number of the interface that this end's packets come in by; -1: none was seen. */

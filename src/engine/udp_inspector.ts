@@ -43,6 +43,11 @@ export class UdpInspector {
     return isUdpSpent(this.#flow, isYoung) ? RELEASE : WAIT;
   }
 
+  /** Whether only this direction of the flow at hand has had uTP headers. */
+  isOneSided(direction: number): boolean {
+    return !this.#flow.has(UTP_USED) || !this.#utp.hasHeaders(this.#flow.slot, 1 - direction);
+  }
+
   /** The first byte says which detectors can have an opinion. */
   #judge(slot: number, direction: number, packet: Packet, start: number): Outcome {
     const { bytes, payloadEnd: end } = packet;

@@ -191,6 +191,11 @@ export class UtpFlows {
     return this.#observeRunning(slot, direction, bytes, start, end - payload, now);
   }
 
+  /** Whether the direction has had headers. */
+  hasHeaders(slot: number, direction: number): boolean {
+    return (this.#bytes[slot * BYTES + FLAGS] & ((SEEN | SYN_SEEN) << direction)) !== 0;
+  }
+
   /** Whether the flow's first header is so recent that more datagrams are worth a look. */
   isYoung(slot: number, timeMs: number): boolean {
     return (((timeMs * 1000) | 0) - this.#words[slot * WORDS + FIRST_TIME] | 0) < YOUNG;

@@ -66,7 +66,8 @@ export class WhitelistedServices {
     const table = this.#table;
     const tick = tickOf(packet.timeMs);
     const slot = table.find(packet);
-    const isNew = slot < 0 || ((tick - table.flow.lastTick) | 0) > UDP_IDLE_TICKS;
+    const { flow } = table;
+    const isNew = slot < 0 || flow.isUncalled || ((tick - flow.lastTick) | 0) > UDP_IDLE_TICKS;
     const called = isNew ? packet.destinationPort : this.#calledPort(packet);
     if (!this.#ports.has(called)) return false;
     if (slot < 0) {
@@ -75,7 +76,7 @@ export class WhitelistedServices {
       this.#release(slot);
       table.restart(slot, tick, EMBRYONIC);
     } else {
-      table.flow.lastTick = tick;
+      flow.lastTick = tick;
     }
     return true;
   }

@@ -46,6 +46,8 @@ export type BanCondition = "always" | "answered" | "client" | "evidence" | "neve
 export interface KindRow {
   readonly doer: Doer;
   readonly bans: BanCondition;
+  /** Whether one datagram shows all of it: it needs nothing that its flow has said before. */
+  readonly alone?: boolean;
 }
 
 /** Reads text out of a matched message `[start, end)`; null where it does not say it. */
@@ -158,6 +160,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
   dht: {
     doer: "sender",
     bans: "client",
+    alone: true,
     peers: readDhtPeers,
     client: dhtClient,
     infoHash: dhtInfoHash,
@@ -177,7 +180,9 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     client: udpTrackerClient,
     infoHash: udpTrackerInfoHash,
     kinds: {
-      ...{ connect: {}, "announce-by-peer-id": {}, announce: {}, scrape: {} },
+      connect: { alone: true },
+      "announce-by-peer-id": { alone: true },
+      ...{ announce: {}, scrape: {} },
       ...{ "connect-response": ASKER, "announce-response": ASKER, "scrape-response": ASKER },
       ...{ "error-response": ASKER, "announce-form": NEVER },
     },
@@ -198,6 +203,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
   lsd: {
     doer: "sender",
     bans: "always",
+    alone: true,
     peers: null,
     client: null,
     infoHash: lsdInfoHash,
@@ -227,7 +233,11 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
 export function kindRow({ method, kind }: Match): KindRow {
   const row: MethodRow<Method> = METHOD_ROWS[method];
   const own: Partial<KindRow> = row.kinds[kind];
-  return { doer: own.doer ?? row.doer, bans: own.bans ?? row.bans };
+  return {
+    doer: own.doer ?? row.doer,
+    bans: own.bans ?? row.bans,
+    alone: own.alone ?? row.alone ?? false,
+  };
 }
 
 /**

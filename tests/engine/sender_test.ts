@@ -1,5 +1,7 @@
 /** Who is real in a flow: by interfaces and routes, as a gateway knows them, and as a capture does not. */
 import assert from "node:assert/strict";
+import { BITTORRENT, CLEAN, DROP, INSPECT } from "../../src/engine/engine.ts";
+import type { EnginePolicy } from "../../src/engine/policy.ts";
 import { BOTH_ENDS, DESTINATION_END, type Paths, SOURCE_END } from "../../src/engine/sender.ts";
 import { formatAddress } from "../../src/packet/address.ts";
 import type { Packet } from "../../src/packet/packet.ts";
@@ -32,8 +34,8 @@ class Gateway extends TestEngine {
   from: (source: string) => number = homeOf;
   to: (destination: string) => number = homeOf;
 
-  constructor() {
-    super({}, { paths: PATHS });
+  constructor(policy: Partial<EnginePolicy> = {}) {
+    super(policy, { paths: PATHS });
   }
 
   override judge(packet: Packet) {
@@ -242,4 +244,73 @@ Deno.test("uTP is dropped, and bans a host of which more is known or that has it
   datagram(known, INSIDE, OUTSIDE);
   utp(known, "10.0.0.1:40000", "198.51.100.2:6881");
   assert.deepEqual(known.detections.map(({ ban }) => ban), [true, true]);
+});
+
+const WORD = latin1("what an encrypted tunnel says");
+
+/** Two that have a tunnel with each other, on ports that anybody knows. */
+const tunnel = (test: TestEngine) => {
+  const [inside, outside] = ["10.0.0.1:4500", "198.51.100.1:4500"];
+  return {
+    called: new Conversation(test, "udp", inside, outside),
+    calling: new Conversation(test, "udp", outside, inside),
+  };
+};
+
+Deno.test("a datagram in another's name is dropped, and nothing that he says himself", () => {
+  const test = new Gateway();
+  const { called, calling } = tunnel(test);
+  for (let i = 0; i < 3; i++) assert.equal(calling.say(0, DHT_PING).lastVerdict, DROP);
+  for (const side of [0, 1, 0] as const) assert.equal(called.say(side, WORD).lastVerdict, INSPECT);
+  assert.equal(called.say(1, DHT_PING).lastVerdict, DROP); // in the middle, as an answer
+  assert.equal(called.say(1, WORD).lastVerdict, INSPECT);
+  for (let i = 0; i < 8; i++) called.say(0, WORD);
+  assert.equal(called.lastVerdict, CLEAN);
+  assert.deepEqual(test.detections.map(({ ban }) => ban), [false]); // told once
+});
+
+Deno.test("who answers what was not let through is nobody, who sends BitTorrent himself is found", () => {
+  const test = new Gateway();
+  const { called, calling } = tunnel(test);
+  calling.say(0, DHT_PING);
+  assert.equal(called.say(0, DHT_PING).lastVerdict, BITTORRENT);
+  assert.deepEqual(test.detections.map(({ real }) => real), [0, SOURCE_END]);
+  assert.equal(test.detections[1].ban, true);
+});
+
+Deno.test("a forged call does not make a service of who calls one", () => {
+  const test = new Gateway({ whitelistPorts: [443] });
+  const inside = "10.0.0.1:51820";
+  new Conversation(test, "udp", "198.51.100.1:443", inside).say(0, DHT_PING);
+  const flow = new Conversation(test, "udp", inside, "198.51.100.1:443").say(0, WORD);
+  assert.equal(flow.lastVerdict, CLEAN);
+});
+
+const UTP_SYN = latin1("\x41\0\x12\x34\0\x0f\x42\x40\0\0\0\0\0\x10\0\0\x03\xe8\0\0");
+const UTP_DATA = latin1("\x01\0\x12\x35\0\x0f\x46\x28\0\0\0\x10\0\x10\0\0\x03\xe9\x13\x88data");
+const UTP_STATE = latin1("\x21\0\x12\x34\0\x1f\x46\x28\0\0\0\x10\0\x10\0\0\x13\x88\x03\xe8");
+
+/** A connection of uTP by one side. */
+function utpAlone(test: TestEngine, flow: Conversation, side: 0 | 1): Conversation {
+  flow.say(side, UTP_SYN);
+  test.nowMs += 1;
+  return flow.say(side, UTP_DATA);
+}
+
+Deno.test("uTP in another's name ends nothing that the two have", () => {
+  const test = new Gateway();
+  const { called, calling } = tunnel(test);
+  assert.equal(utpAlone(test, calling, 0).lastVerdict, DROP);
+  assert.equal(calling.say(0, WORD).lastVerdict, DROP); // nobody has answered yet
+  for (const side of [0, 1] as const) assert.equal(called.say(side, WORD).lastVerdict, INSPECT);
+  assert.equal(utpAlone(test, called, 1).lastVerdict, DROP);
+  assert.equal(called.say(1, WORD).lastVerdict, INSPECT);
+  assert.deepEqual(test.detections.map(({ ban }) => ban), [false]);
+});
+
+Deno.test("uTP that is called from outside is dropped with its flow", () => {
+  const test = new Gateway();
+  const { calling } = tunnel(test);
+  assert.equal(calling.say(0, UTP_SYN).say(1, UTP_STATE).lastVerdict, BITTORRENT);
+  assert.equal(calling.say(0, WORD).lastVerdict, BITTORRENT);
 });

@@ -128,7 +128,11 @@ export class QueueJudge {
         this.#options.onOlder?.(this.#packet);
         return this.#drop(message);
       case DROP:
-        if (monitorOnly) return this.#accept(message);
+        if (monitorOnly) {
+          // A tunnel's packets are judged one by one; of what may be forged nothing more is to be known.
+          if (this.#packet.tunnelled) return this.#accept(message);
+          return this.#release(message, monitors ? marks.sealedDrop : marks.sealedClear);
+        }
         this.#counters[DROPPED]++;
         return this.#drop(message);
       default:

@@ -105,7 +105,14 @@ const rows: readonly [
     FOREIGN | MARKS.sealedClear,
     "released",
   ],
-  ["to be dropped alone, monitored", DROP, { monitorOnly: true }, NF_ACCEPT, FOREIGN, "accepted"],
+  [
+    "to be dropped alone, monitored",
+    DROP,
+    { monitorOnly: true },
+    NF_REPEAT,
+    FOREIGN | MARKS.sealedDrop,
+    "released",
+  ],
   ["clean, no chain of ours", CLEAN, { chain: NO_CHAIN }, NF_ACCEPT, FOREIGN, "accepted"],
   [
     "BitTorrent, no chain of ours",
@@ -220,4 +227,13 @@ Deno.test("QueueJudge with the real engine: any bytes get a verdict and no fault
   );
   assert.deepEqual(faults, []);
   assert(COUNTERS.every((name) => Number.isInteger(counts()[name])));
+});
+
+Deno.test("QueueJudge: a monitor looks at each packet of a tunnel", () => {
+  const outer = Uint8Array.fromHex("45000034000040004004" + "0000" + "c0000201" + "c0000202");
+  const { judge, counts } = judgeOf(DROP, { monitorOnly: true });
+  const packet = Uint8Array.of(...outer, ...PACKET);
+  judge.judge(messageOf(packet), packet, 0);
+  assert.equal(judge.verdict, NF_ACCEPT);
+  assert.equal(counts().accepted, 1);
 });
