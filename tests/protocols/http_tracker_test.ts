@@ -50,6 +50,28 @@ testTable(
   })),
 );
 
+/** A server that shows previews of addresses that strangers post, and clients by what they send. */
+const AGENTS = [
+  ["-qB4520-abcdefghijkl", "WhatsApp/2.23.20.0 A", BY_ANYONE],
+  ["-qB4520-abcdefghijkl", "Mastodon/4.2.1 (http.rb/5.1.1; +https://a.example/)", BY_ANYONE],
+  ["-TR3000-abcdefghijkl", "curl/8.5.0", BY_ANYONE],
+  ["abcdefghijklmnopqrst", "aria2/1.36.0", BY_ANYONE],
+  ["A2-1-36-0-abcdefghij", "aria2/1.36.0", "announce request"],
+  ["abcdefghijklmnopqrst", "qBittorrent/4.5.2", "announce request"],
+] as const;
+testTable(
+  "detectHttpTracker",
+  detectHttpTracker,
+  AGENTS.map(([id, agent, expected]) => ({
+    name: `reads whose request it is: ${id} of ${agent}`,
+    bytes: latin1(
+      `GET /announce?info_hash=${HASH}&peer_id=${id}&port=1 HTTP/1.1\r\nHost: a\r\n` +
+        `User-Agent: ${agent}\r\n\r\n`,
+    ),
+    expected,
+  })),
+);
+
 testTable("detectHttpTracker", detectHttpTracker, [
   { name: "accepts Deluge's announce", bytes: DELUGE, expected: "announce request" },
   {

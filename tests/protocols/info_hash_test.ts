@@ -109,10 +109,14 @@ for (const [method, kind, name, bytes, expected] of CASES) {
 
 Deno.test("kindRow() takes what a kind says before what its method says", () => {
   const row = (method: Method, kind: Kind) => kindRow(match(method, kind as never, "proof", ""));
-  assert.deepEqual(row("dht", "ping"), { doer: "sender", bans: "client" });
-  assert.deepEqual(row("dht", "get_peers"), { doer: "sender", bans: "always" });
-  assert.deepEqual(row("utp", "opened"), { doer: "both", bans: "evidence" });
-  assert.deepEqual(row("http-tracker", "announce"), { doer: "sender", bans: "always" });
+  assert.deepEqual(row("dht", "ping"), { doer: "sender", bans: "client", alone: true });
+  assert.deepEqual(row("dht", "get_peers"), { doer: "sender", bans: "always", alone: true });
+  assert.deepEqual(row("utp", "opened"), { doer: "both", bans: "evidence", alone: false });
+  assert.deepEqual(row("http-tracker", "announce"), {
+    doer: "sender",
+    bans: "always",
+    alone: false,
+  });
 });
 
 Deno.test("every kind has its row", async () => {

@@ -20,6 +20,7 @@ import {
   TRANSFER_ENCODING,
   WHOLE_HEAD,
 } from "../http.ts";
+import { isByClient } from "./by_client.ts";
 import { type Match, match, NEED_MORE, type StreamAnswer } from "../match.ts";
 import { Query } from "../query.ts";
 import { wordsAt } from "../signatures.ts";
@@ -27,7 +28,7 @@ import { PrefixSet, WordSet } from "../word_set.ts";
 
 const ANNOUNCE = match("http-tracker", "announce", "proof", "announce request");
 const SCRAPE = match("http-tracker", "scrape", "proof", "scrape request");
-/** Dropped as well, but a web page may have had its visitor's browser send it. */
+/** Dropped as well, but others may have had a browser or a server send it. */
 const ANNOUNCE_BY_ANYONE = match(
   "http-tracker",
   "announce-by-anyone",
@@ -96,7 +97,8 @@ function detectRequest(bytes: Uint8Array, end: number, head: HttpHead): StreamAn
   const unfinished = cut ? NEED_MORE : null;
   if (head.queryStart < 0) return unfinished;
   let hasHash = false;
-  let hasPeerId = false;
+  let peerId = -1;
+  let peerIdEnd = -1;
   let hasPort = false;
   for (query.begin(bytes, head); query.next();) {
     const { value, valueEnd } = query;
@@ -107,16 +109,21 @@ function detectRequest(bytes: Uint8Array, end: number, head: HttpHead): StreamAn
         if (whole && percentDecodedLength(bytes, value, valueEnd) === HASH_LENGTH) hasHash = true;
         break;
       case PEER_ID:
-        if (valueEnd > value) hasPeerId = true;
+        if (valueEnd > value) {
+          peerId = value;
+          peerIdEnd = valueEnd;
+        }
         break;
       case PORT:
         if (decimalAt(bytes, value, valueEnd) >= 0) hasPort = true;
         break;
     }
-    if (hasHash && hasPeerId && hasPort) return head.mayBeBrowsers ? ANNOUNCE_BY_ANYONE : ANNOUNCE;
+    if (hasHash && peerId >= 0 && hasPort) {
+      return isByClient(bytes, head, peerId, peerIdEnd) ? ANNOUNCE : ANNOUNCE_BY_ANYONE;
+    }
   }
   if (hasHash && SCRAPE_SEGMENT.indexOf(bytes, head.lastSegment, head.pathEnd) >= 0) {
-    return head.mayBeBrowsers ? SCRAPE_BY_ANYONE : SCRAPE;
+    return isByClient(bytes, head, peerId, peerIdEnd) ? SCRAPE : SCRAPE_BY_ANYONE;
   }
   return unfinished;
 }
