@@ -28,6 +28,7 @@ import {
   RULED_OUT,
   SHAPED,
   TOLD_ALIKE,
+  TOLD_APART,
 } from "./flow_record.ts";
 import { BY_LENGTHS, BY_OPENING, type HostEvidence } from "./host_evidence.ts";
 import {
@@ -243,7 +244,7 @@ export class EncryptedFlows {
     if (!isKeyRandom(bytes, payloadStart, payloadEnd)) return false;
     flow.encryption = (flow.encryption & COUNTED) | ((MEASURED | RANDOM) << direction);
     flow.lengths = 0;
-    flow.lower(APART | ONE_BLOCK | FIFTH | TOLD_ALIKE);
+    flow.lower(APART | ONE_BLOCK | FIFTH | TOLD_ALIKE | TOLD_APART);
     flow.told = 0;
     flow.turn = 0;
     flow.turnBytes = 0;
@@ -498,6 +499,7 @@ export class EncryptedFlows {
     if (
       (isEnough(bits, this.#flow, "several") &&
         evidence.hasFanOut(address, initiator, timeMs, BY_OPENING)) ||
+      (isEnough(bits, this.#flow, "pair") && evidence.hasPair(address, initiator, timeMs)) ||
       (isEnoughInSwarm && evidence.hasSwarm(address, initiator, timeMs))
     ) return this.#found(FAN_OUT, packet, initiator);
     if (isEnough(bits, this.#flow, "named") && this.#isNamed(packet, initiator)) {

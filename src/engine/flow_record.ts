@@ -79,6 +79,11 @@ export const LONGER = 0x2000_0000;
  */
 export const TOLD_ALIKE = 0x4000_0000;
 /**
+ * Encrypted: behind two handshakes in turns of their own the seventh turn was more than one message. Turns;
+ * flow.
+ */
+export const TOLD_APART = 0x8000;
+/**
  * Encrypted: requests came just when the first data had ended whole blocks behind its beginning. Block
  * rhythm; flow.
  */

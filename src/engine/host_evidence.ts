@@ -20,7 +20,7 @@ const FAN_OUT = 3;
 const MIN_SPREAD = 128;
 const MIN_LONGEST = 288;
 /** Of them so many with a handshake's length, behind further paddings that are spread, need none here. */
-const HANDSHAKES = 2;
+const PAIR = 2;
 /** So many with a handshake's length make a swarm: no list of servers has it by chance. */
 const SWARM = 3;
 
@@ -250,7 +250,16 @@ export class HostEvidence {
     this.#unlock();
     if (handshakes < 0) return false;
     return kind === BY_LENGTHS || isFirstSpread() ||
-      (handshakes >= HANDSHAKES && isFurtherSpread());
+      (handshakes >= PAIR && isFurtherSpread());
+  }
+
+  /** Whether `host` has several flows, and two of them a handshake's length behind further paddings. */
+  hasPair(host: Int32Array, hostAt: number, timeMs: number): boolean {
+    this.#lock();
+    const row = hashOf(host, hostAt, OPENING_SEED);
+    const handshakes = this.#survey(row, host, hostAt, timeMs, BY_OPENING);
+    this.#unlock();
+    return handshakes >= PAIR && isFurtherSpread();
   }
 
   /**

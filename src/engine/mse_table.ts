@@ -33,6 +33,7 @@ import {
   SPLIT,
   SPLIT_ANSWER,
   TOLD_ALIKE,
+  TOLD_APART,
   UNCHOKED,
 } from "./flow_record.ts";
 import { requestsCounted } from "./turns.ts";
@@ -109,11 +110,14 @@ const BARE_BEFORE_DATA = SHORT | DATA_SEEN;
  * In step (a handshake as the fifth turn, `unchoke` with five times `allowed fast` as the eighth, right
  * before data) is one of 370,000 flows with messages of any size: 18 bits. With sixth and seventh turns
  * nearly alike, or requests in a message of their own at the seventh's end, it is one of some millions:
- * enough beside other suspects or evidence, without what authenticated encryption cannot show.
+ * enough beside other suspects or evidence, without what authenticated encryption cannot show. With
+ * anything in a message of its own there it is one in a million and more: enough only beside another such
+ * handshake of the host's, behind paddings as MSE has them.
  */
 const STEPS = IN_STEP | ALIKE;
 const STEPS_ASKED = IN_STEP | REQUESTED;
-const TOLD_APART_BITS = 1;
+const ASKED_APART_BITS = 1;
+const TOLD_APART_BITS = 2;
 
 /** Whether the flow has shown a message too short for authenticated encryption. */
 function isBare(lengths: number): boolean {
@@ -130,18 +134,20 @@ for (const [fact, bits] of WORTH) {
 }
 
 /** What is known of a flow besides what it shows by itself. */
-export type Besides = "nothing" | "several" | "host" | "named" | "swarm";
+export type Besides = "nothing" | "several" | "pair" | "host" | "named" | "swarm";
 
 /**
  * Bits needed: with a message too short for authenticated encryption, and without one. Beside the
  * columns' names: nothing; one among several suspects of a host, to several networks, with padding as
- * MSE has it; the initiator has sent BitTorrent in the open; the endpoint was named as a peer to the
+ * MSE has it; one in step, where two have shown a handshake's length behind two further
+ * paddings as MSE has them; the initiator has sent BitTorrent in the open; the endpoint was named as a peer to the
  * initiator, who had asked; one among a swarm, of the initiator's or at the port that it calls: three
  * with a handshake's length behind two paddings as MSE has them.
  */
 export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: number]>> = {
   nothing: [24, 24],
   several: [20, 22],
+  pair: [20, 20],
   host: [20, 22],
   named: [19, 21],
   swarm: [18, Infinity],
@@ -166,6 +172,7 @@ export function isAskedAndGranted(lengths: number): boolean {
 
 /** Whether the bits are enough beside what else is known. */
 export function isEnough(bits: number, flow: FlowRecord, besides: Besides): boolean {
+  if (besides === "pair" && (flow.lengths & IN_STEP) === 0) return false;
   const needed = NEEDED[besides][isBare(flow.lengths) ? 0 : 1];
   return bits >= needed + (besides === "swarm" && flow.has(FIFTH) ? FIFTH_IN_SWARM : 0);
 }
@@ -189,7 +196,9 @@ export function bitsOf(
   if ((lengths & (HELLO_A | HELLO_B)) === 0 && !areBlocksAnswers(flow, blocks)) {
     return 0;
   }
-  const isInSteps = (lengths & STEPS) === STEPS || (lengths & STEPS_ASKED) === STEPS_ASKED;
+  const isToldApart = (lengths & IN_STEP) !== 0 && flow.has(TOLD_APART);
+  const isAskedApart = (lengths & STEPS_ASKED) === STEPS_ASKED;
+  const isInSteps = (lengths & STEPS) === STEPS || isAskedApart || isToldApart;
   if (!isBare(lengths) && blocks === 0 && chunks <= 2 && !isSimultaneous && !isInSteps) {
     return 0;
   }
@@ -209,7 +218,7 @@ export function bitsOf(
   return WORTH_OF[lengths & 2047] + ofLone + ofBlocks + ofOne +
     CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
     ((lengths & DATA_SEEN) !== 0 && isAlike(flow) ? ofAlike : 0) +
-    ((lengths & STEPS_ASKED) === STEPS_ASKED ? TOLD_APART_BITS : 0) +
+    (isAskedApart ? ASKED_APART_BITS : isToldApart ? TOLD_APART_BITS : 0) +
     (isShortBeforeData(lengths) ? SHORT_BITS : 0) +
     REQUESTS * requestsCounted(lengths) + (isSimultaneous ? SIMULTANEOUS_OPEN : 0) +
     ofRequests(flow);

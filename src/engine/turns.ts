@@ -37,6 +37,7 @@ import {
   SPLIT_ANSWER,
   THIRD_FITS,
   TOLD_ALIKE,
+  TOLD_APART,
   UNCHOKED,
 } from "./flow_record.ts";
 
@@ -70,6 +71,8 @@ const SHORTEST_SEVENTH = 64;
  * who calls through a proxy does not tell.
  */
 const MOST_DIFFERENCE = 18;
+/** And their names, where the one handshake is a turn by itself. */
+const MOST_WITH_NAMES = 24;
 /** Of one program with itself who seeds says more: that it seeds, and for how many seconds. */
 const LEAST_LONGER = 4;
 /** Then extensions (BEP 10) take so much behind the handshake that few other messages are as long. */
@@ -341,16 +344,18 @@ function isTurnInStep(flow: FlowRecord, turn: number): boolean {
     (flow.turn === turn - FEWER_APART && flow.has(APART));
 }
 
-/** The seventh turn beside the sixth, one message each: as long within digits, in a flow in step. */
+/** The seventh turn beside the sixth: one message each, as long but for digits and names; or more of them. */
 function noteNearlyAlike(flow: FlowRecord, before: number, length: number): void {
   const isAlike = before === 0 && flow.requestMark >= SHORTEST_SIXTH &&
-    isNearly(length, flow.requestMark);
+    Math.abs(length - flow.requestMark) <= MOST_WITH_NAMES;
   if (isAlike) flow.noteLength(ALIKE);
   else flow.lengths &= ~ALIKE;
-  const isLonger = isAlike && flow.requestMark >= LEAST_OF_BOTH &&
-    flow.requestMark - length >= LEAST_LONGER;
+  const longer = flow.requestMark - length;
+  const isLonger = isAlike && flow.requestMark >= LEAST_OF_BOTH && longer >= LEAST_LONGER &&
+    longer <= MOST_DIFFERENCE;
   if (isLonger) flow.raise(LONGER);
   else flow.lower(LONGER);
+  if (before > 0 && flow.hasFact(HELLO_ALONE)) flow.raise(TOLD_APART);
 }
 
 /** What the side that answers says before its data. */

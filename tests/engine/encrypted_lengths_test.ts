@@ -489,3 +489,71 @@ Deno.test("encrypted: 32 requests at once are enough alone behind a handshake an
     assert.deepEqual(test.found, isFound ? ["mse strong"] : [], text);
   }
 });
+
+Deno.test("encrypted: two that say the same of themselves may have names of other lengths", () => {
+  const beside = (text: string, besides: string) => {
+    const test = new TestEngine();
+    BESIDES[besides](test);
+    test.detections.length = 0;
+    return new Play(test).say(text).passed;
+  };
+  const text = ">308 <295 >411 <112 >68 <307 >285 <50 <65588w"; // Deluge seeds, qBittorrent asks
+  for (const besides of ["several", "host", "named"]) {
+    assert.equal(beside(text, besides), 0, besides);
+  }
+  for (const besides of Object.keys(BESIDES)) {
+    assert.ok(beside(text.replace(">285", ">282"), besides) > 16_397, besides);
+  }
+  assert.ok(beside(text, "nothing") > 16_397);
+});
+
+/** Recorded, four seeders called at once: the extensions and, apart from them, peers and requests. */
+const TOLD_APART = [
+  ">494 <583 >155 <113 >68 <294 >185 >142 <50 <65588w", // libtorrent seeds, aria2 asks
+  ">161 <234 >94 <114 >68 <293 >185 >142 <50 <65588w", // qBittorrent
+  ">261 <422 >97 <329 >68 <307 >185 >115 <50 <65588w", // Deluge
+];
+
+Deno.test("encrypted: in step, the seventh turn in two messages, is enough beside another handshake", () => {
+  const others = [">428 <316 >523 <217 >68", ">402", ">598"];
+  for (
+    const [beside, isEnough] of [
+      [others, true],
+      [[">428 <316 >523 <217 >69", ...others.slice(1)], false],
+      [others.map((text) => text.split(" ")[0]), false],
+      [others.slice(0, 1), false],
+      [[], false],
+    ] as const
+  ) {
+    for (const text of TOLD_APART) {
+      const test = new TestEngine();
+      areSuspectsAlike(test, beside);
+      const { passed } = new Play(test).say(text);
+      assert.equal(passed === 0, isEnough, `${text} beside ${beside}`);
+    }
+  }
+  for (const text of TOLD_APART) {
+    const [, third, fourth] = text.match(/<\d+ >(\d+) <(\d+) >68/)!;
+    const test = new TestEngine();
+    areSuspectsAlike(test, [`>428 <316 >${third} <${fourth} >68`, ">402", ">598"]); // no padding
+    assert.ok(new Play(test).say(text).passed > 0, text);
+  }
+});
+
+Deno.test("encrypted: out of step two messages in the seventh turn, or one unlike the sixth, are not enough", () => {
+  for (
+    const text of [
+      ">494 <583 >155 <113 >68 <294 >185 >142 <51 <20000w",
+      ">494 <583 >155 <113 >68 <294 >185 >142 <50 >142 <20000w",
+      ">494 <583 >155 <113 >67 <294 >185 >142 <50 <20000w",
+      ">494 <583 >155 <113 >68 <127 >185 >142 <50 <20000w",
+      ">494 <583 >155 <113 >68 <294 >327 <50 <20000w",
+      ">494 <583 >155 <113 >68 <307 >282 <50 <20000w",
+    ]
+  ) {
+    const test = new TestEngine();
+    areSuspectsAlike(test, [">428 <316 >523 <217 >68", ">402", ">598"]);
+    new Play(test).say(text);
+    assert.deepEqual(test.found, [], text);
+  }
+});
