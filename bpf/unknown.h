@@ -47,7 +47,7 @@ static __always_inline bool concerns_stream(const __u8 *b, __u32 length, bool is
 	if (is_letter(b[0]))
 		return concerns_http(b, length);
 	if (b[0] == 0)
-		return is_initiator ? concerns_vless(b, length) : b[1] >= 0x5a && b[1] <= 0x5d;
+		return is_initiator ? concerns_vless(b, length) : length < 2 || (b[1] >= 0x5a && b[1] <= 0x5d);
 	return false;
 }
 

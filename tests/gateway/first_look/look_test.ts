@@ -143,6 +143,13 @@ test("what is not expected is handed over", (look) => {
   }
 });
 
+test("a zero by itself may begin a SOCKS4 reply, whatever the caller has said", (look) => {
+  const [caller] = openingPairs("tcp").at(-1)!;
+  const flow = new Connection();
+  const said = [flow.packet(0, ACK, 0, caller), flow.packet(1, ACK, 0, Uint8Array.of(0))];
+  assert.deepEqual(looks(look, [...flow.opening, ...said]), [1, 1, 1, 1, 0]);
+});
+
 test("a flow whose SYN was not seen is user space's", (look) => {
   const flow = new Connection();
   assert.deepEqual(looks(look, [flow.packet(0, ACK, 0, HELLO), flow.packet(1, SYN | ACK, -1)]), [
