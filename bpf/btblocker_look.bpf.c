@@ -22,6 +22,7 @@
 #include <bpf/bpf_helpers.h>
 #include "layout.h"
 #include "openings.h"
+#include "http_answer.h"
 
 struct cursor {
 	struct __sk_buff *skb;
@@ -217,10 +218,9 @@ static __always_inline int hand_over(struct noted_flow *noted)
 }
 
 /* Counts a flow whose both sides have opened so. */
-static __always_inline void recognised(__u8 opening)
+static __always_inline void recognised(__u32 kind)
 {
 	struct look_counters *count = counters();
-	__u32 kind = kind_of(opening);
 
 	if (count && kind < OPENING_KINDS)
 		count->settled[kind]++;
@@ -274,7 +274,7 @@ static __always_inline int look_syn(struct __sk_buff *skb, const struct head *he
 	if (!head->is_ack && noted && side != noted->initiator)
 		return hand_over(noted); /* both ends open at once, or the other way round */
 	if (!head->is_ack) {
-		if (!noted || noted->settled || noted->opening[0] || noted->opening[1])
+		if (!noted || noted->settled || noted->asked || noted->opening[0] || noted->opening[1])
 			noted = begin(skb, head); /* also a new connection on an old 5-tuple */
 		if (!noted)
 			return JUDGE;
@@ -302,6 +302,23 @@ static __always_inline __u8 stream_opening(const struct noted_flow *noted, __u32
 	return opening;
 }
 
+/* A packet with payload, after the request that user space has judged: the answer to it, or its own again. */
+static __always_inline int look_answer(struct __sk_buff *skb, const struct head *head, struct noted_flow *noted)
+{
+	__u32 side = head->side & 1, asker = side ^ 1;
+
+	if (side == noted->initiator || head->is_end || !head->is_ack)
+		return hand_over(noted);
+	if (head->sequence != noted->begin[side] ||
+	    head->acknowledgement != noted->begin[asker] + noted->length[asker])
+		return hand_over(noted);
+	if (!is_last_answer(skb, head->payload, head->length))
+		return hand_over(noted);
+	noted->settled = 1;
+	recognised(KIND_HTTP);
+	return pass();
+}
+
 static __always_inline int look_stream(struct __sk_buff *skb, const struct head *head, struct noted_flow *noted)
 {
 	__u32 side = head->side & 1, other = side ^ 1;
@@ -313,6 +330,8 @@ static __always_inline int look_stream(struct __sk_buff *skb, const struct head 
 		return JUDGE;
 	if (noted->settled || head->length == 0)
 		return pass();
+	if (noted->asked)
+		return look_answer(skb, head, noted);
 	if (head->is_end || !noted->known[side])
 		return hand_over(noted);
 	offset = head->sequence - noted->begin[side];
@@ -335,7 +354,7 @@ static __always_inline int look_stream(struct __sk_buff *skb, const struct head 
 		if (kind_of(noted->opening[0]) != kind_of(noted->opening[1]))
 			return hand_over(noted);
 		noted->settled = 1;
-		recognised(noted->opening[0]);
+		recognised(kind_of(noted->opening[0]));
 	}
 	return pass();
 }
@@ -438,7 +457,7 @@ static __always_inline int look_datagram(struct __sk_buff *skb, const struct hea
 				return hand_over(noted);
 			noted->opening[side] = opening;
 			note_side(skb, noted, side);
-			recognised(opening);
+			recognised(kind_of(opening));
 		}
 	}
 	count_datagram(noted, head);

@@ -84,13 +84,14 @@ struct noted_flow {
 	__u8 given;	   /* user space judges the flow */
 	__u8 settled;	   /* both sides have opened with what is no BitTorrent */
 	__u8 packets[2];   /* UDP: datagrams of the side */
-	__u8 pad[5];	   /* 0 */
+	__u8 asked;	   /* TCP: user space has judged the initiator's one request of HTTP, of `length` */
+	__u8 pad[4];	   /* 0 */
 };
 
 /* Value of first_look_counters, one per CPU. */
 struct look_counters {
 	__u64 packets;		      /* that made no trip to user space */
-	__u64 settled[9 /* kinds */]; /* flows, by their kind in openings.h */
+	__u64 settled[10 /* kinds */]; /* flows, by their kind in openings.h */
 };
 
 #endif

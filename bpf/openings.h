@@ -4,7 +4,7 @@
 #define BTBLOCKER_OPENINGS_H
 
 #define HEAD_LENGTH 48
-#define OPENING_KINDS 9
+#define OPENING_KINDS 10
 /* A UDP flow is clean after so much of both sides, as src/engine/release.ts has it. */
 #define UDP_PACKETS 8
 #define UDP_BYTES 8192
@@ -43,6 +43,7 @@
 #define KIND_STUN 6
 #define KIND_WIREGUARD 7
 #define KIND_UNKNOWN 8
+#define KIND_HTTP 9
 
 #include "unknown.h"
 

@@ -246,6 +246,17 @@ export function updateElement(
   return libbpf().bpf_map_update_elem(map, key, value, 0n);
 }
 
+const BPF_NOEXIST = 1n;
+
+/** Sets an element that is not there. 0 or -errno (-EEXIST: it is). */
+export function addElement(
+  map: number,
+  key: Uint8Array<ArrayBuffer>,
+  value: Uint8Array<ArrayBuffer>,
+): number {
+  return libbpf().bpf_map_update_elem(map, key, value, BPF_NOEXIST);
+}
+
 /** Reads an element into `value`. 0 or -errno (-ENOENT: none). */
 export function lookupElement(
   map: number,

@@ -37,6 +37,11 @@ export interface FlowNotes {
 export interface EarlierNotes {
   /** The notes of the packet's flow, which end with this; null for none. Valid until the next call. */
   take(packet: Packet): FlowNotes | null;
+  /**
+   * The packet that notes were taken for last is a flow's one request of HTTP, and clean: an answer
+   * that ends the connection may settle the flow without coming here.
+   */
+  awaitAnswer(requestLength: number): void;
 }
 
 /**

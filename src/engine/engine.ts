@@ -10,6 +10,7 @@ import {
 } from "./earlier_notes.ts";
 import { EncryptedFlows } from "./encrypted_flows.ts";
 import {
+  AWAITED,
   BASE_KNOWN,
   BITTORRENT_FLOW,
   CLEAN_FLOW,
@@ -187,7 +188,7 @@ export class Engine {
     this.detection = null;
     const counters = this.counters;
     if (counters.packets++ === 0) this.#beganMs = packet.timeMs;
-    if (this.#notes !== null) this.#takeNotes(this.#notes, packet);
+    const isTaken = this.#notes !== null && this.#takeNotes(this.#notes, packet);
     if (this.#whitelist.isCalled(packet)) {
       counters.whitelisted++;
       return packet.tunnelled ? INSPECT : CLEAN;
@@ -197,6 +198,7 @@ export class Engine {
     const verdict = packet.protocol === PROTOCOL_TCP
       ? this.#judgeTcp(packet, hasPayload)
       : this.#judgeUdp(packet, hasPayload);
+    if (isTaken && verdict === INSPECT && hasPayload) this.#awaitAnswer(packet);
     if (!packet.tunnelled) return verdict;
     // A mark would be the whole tunnel's, so a tunnelled flow is judged packet by packet.
     return verdict === BITTORRENT ? DROP : verdict === CLEAN ? INSPECT : verdict;
@@ -266,20 +268,34 @@ export class Engine {
   /**
    * Takes over what was noted of the packet's flow, first of all: who began it decides what is a service.
    * A tunnel's packets are not looked at in the kernel, and a recalled one begins anew.
+   *
+   * @returns whether there were any
    */
-  #takeNotes(noted: EarlierNotes, packet: Packet): void {
-    if (packet.tunnelled || packet.isRecalled) return;
+  #takeNotes(noted: EarlierNotes, packet: Packet): boolean {
+    if (packet.tunnelled || packet.isRecalled) return false;
     const slot = this.#table.find(packet);
     const isTcp = packet.protocol === PROTOCOL_TCP;
-    if (slot >= 0 && !isTcp) return;
+    if (slot >= 0 && !isTcp) return false;
     const notes = noted.take(packet);
-    if (notes === null) return;
+    if (notes === null) return false;
     const { flow } = this.#table;
     const answer = slot < 0 ? null : answeredBefore(flow, notes);
     this.#adopt(packet, notes, slot);
-    if (!isTcp) return adoptDatagrams(flow, notes);
+    if (!isTcp) {
+      adoptDatagrams(flow, notes);
+      return true;
+    }
     adoptStream(flow, notes, answer);
     if (hasOpened(notes)) this.#encrypted.ruleOut();
+    return true;
+  }
+
+  /** Leaves the flow's answer to the kernel, where only that is missing. */
+  #awaitAnswer(packet: Packet): void {
+    const { flow, direction } = this.#table;
+    if (packet.protocol !== PROTOCOL_TCP || !this.#tcp.hasAskedOnce(flow.slot, direction)) return;
+    flow.state = AWAITED;
+    this.#notes!.awaitAnswer(packet.payloadLength);
   }
 
   /** Makes the flow what the notes say, whatever was known of an older one on its 5-tuple. */
@@ -329,6 +345,9 @@ export class Engine {
         if (!isRecalled) return CLEAN;
         this.#tcp.release(slot);
         table.restart(slot, tick, UNDECIDED);
+        return INSPECT;
+      case AWAITED:
+        flow.state = UNDECIDED;
         return INSPECT;
       case EMBRYONIC:
         flow.state = UNDECIDED;

@@ -14,10 +14,12 @@ import { greater, lesser } from "../packet/bytes.ts";
 export const EMBRYONIC = 1;
 /** Judged clean; forgetting it costs a second judgement. */
 export const CLEAN_FLOW = 2;
-export const UNDECIDED = 3;
+/** Waits for an answer that the kernel may settle by itself; it comes here only if it is another. */
+export const AWAITED = 3;
+export const UNDECIDED = 4;
 /** Has a hint or a partial match: forgetting it may lose a detection. */
-export const PENDING = 4;
-export const BITTORRENT_FLOW = 5;
+export const PENDING = 5;
+export const BITTORRENT_FLOW = 6;
 
 // Flags. Those marked "by direction" take two bits, `flag << direction`.
 

@@ -88,6 +88,12 @@ export class HttpStreams {
     this.#next[slot * 2 + direction] = position;
   }
 
+  /** Whether the direction has said one whole request, up to `position`, that is answered with a body. */
+  hasAsked(slot: number, direction: number, position: number): boolean {
+    const d = slot * 2 + direction;
+    return this.#state[d] === MESSAGE && this.#next[d] === position && this.#asksHead[d] === 0;
+  }
+
   /** Whether the other side's latest request was HEAD. */
   isAskedForHead(slot: number, direction: number): boolean {
     return this.#asksHead[(slot * 2 + direction) ^ 1] !== 0;

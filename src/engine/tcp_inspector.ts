@@ -11,6 +11,7 @@ import { readTarget } from "../protocols/socks/target.ts";
 import { detectWebsocketFrame, websocketFramesEnd } from "../protocols/websocket_tracker/detect.ts";
 import type { EncryptedFlows } from "./encrypted_flows.ts";
 import {
+  BASE_KNOWN,
   CHAIN_USED,
   type FlowRecord,
   HTTP,
@@ -137,6 +138,21 @@ export class TcpInspector {
     if (!isTcpSpent(flow, direction, this.#encrypted.isPending())) return WAIT;
     this.#encrypted.letGo(direction, packet);
     return RELEASE;
+  }
+
+  /**
+   * Whether the packet just inspected, and all that the flow has said, is one whole request of HTTP, so
+   * that only the answer to it is missing: no more is to be known of an encrypted stream, or a proxy's.
+   */
+  hasAskedOnce(slot: number, direction: number): boolean {
+    const flow = this.#flow;
+    if (direction !== 0 || flow.packets(0) !== 1 || flow.packets(1) !== 0) return false;
+    if (!flow.hasAll(BASE_KNOWN * 3 | OPENING_JUDGED | HTTP) || flow.has(MID_STREAM)) return false;
+    if (flow.peeled(0) !== 0 || !this.#encrypted.isRuledOut() || this.#policy.blockMentions) {
+      return false;
+    }
+    const end = (flow.base(0) + flow.bytes(0)) | 0;
+    return flow.next(0) === end && this.#http.hasAsked(slot, 0, end);
   }
 
   /**

@@ -4,6 +4,7 @@
  */
 import { PROTOCOL_UDP } from "../packet/packet.ts";
 import {
+  AWAITED,
   BITTORRENT_FLOW,
   CLEAN_FLOW,
   EMBRYONIC,
@@ -55,7 +56,7 @@ export function countUndecided(
   for (let slot = 0; slot < slots; slot++) {
     const { state, lastTick } = flow.select(slot);
     if (state === 0) return; // slots are given out in order
-    if (state === CLEAN_FLOW || state === BITTORRENT_FLOW) continue;
+    if (state === CLEAN_FLOW || state === AWAITED || state === BITTORRENT_FLOW) continue;
     if (((nowTick - lastTick) | 0) <= SILENT_TICKS) counts[waitOf(flow)]++;
   }
 }

@@ -8,6 +8,12 @@ import { Conversation, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
 class Notes implements EarlierNotes {
   next: FlowNotes | null = null;
   asked = 0;
+  /** Lengths of the requests whose answers were left to the kernel. */
+  readonly awaited: number[] = [];
+
+  awaitAnswer(requestLength: number): void {
+    this.awaited.push(requestLength);
+  }
 
   take(): FlowNotes | null {
     this.asked++;
@@ -87,4 +93,35 @@ Deno.test("notes: a SYN-ACK seen before the SYN that was noted says where its st
   flow.sayInPieces(1, HANDSHAKE, [10], (pieces) => pieces.reverse());
   assert.equal(notes.next, null, "taken");
   assert.deepEqual(test.found, ["peer-wire proof"]);
+});
+
+const ANNOUNCE_ANSWER = latin1("HTTP/1.1 200 OK\r\n\r\nd8:intervali1800e5:peers6:abcdefe");
+const OPENINGS: readonly (readonly [name: string, opening: Uint8Array, isAwaited: boolean])[] = [
+  ["a request", GET, true],
+  ["one with a body", latin1("POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nab"), true],
+  ["one whose body has not come", latin1("POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nab"), false],
+  ["one that is cut", GET.subarray(0, GET.length - 1), false],
+  ["one for a head", latin1("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"), false],
+  ["one behind a proxy's", latin1("CONNECT a:80 HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n"), false],
+  ["one for a WebSocket", latin1("GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"), false],
+  ["another protocol", latin1("NICK foo\r\n"), false],
+];
+for (const [name, opening, isAwaited] of OPENINGS) {
+  Deno.test(`notes: ${name} leaves its answer to ${isAwaited ? "the kernel" : "the engine"}`, () => {
+    const notes = new Notes();
+    const flow = new Conversation(new TestEngine({}, { notes }), "tcp").skipSyns();
+    notes.next = opened([...BEGIN], true);
+    flow.say(0, opening);
+    assert.deepEqual(notes.awaited, isAwaited ? [opening.length] : []);
+  });
+}
+
+Deno.test("notes: an answer that comes here all the same is judged", () => {
+  const notes = new Notes();
+  const test = new TestEngine({}, { notes });
+  const flow = new Conversation(test, "tcp").skipSyns();
+  notes.next = opened([...BEGIN], true);
+  flow.say(0, GET).say(1, ANNOUNCE_ANSWER);
+  assert.equal(notes.awaited.length, 1);
+  assert.deepEqual(test.found, ["http-tracker proof"]);
 });

@@ -33,6 +33,7 @@ const LEFT: Readonly<Record<string, number>> = {
   XMPP: 0,
   SMTP: 1,
   FTP: 1,
+  "HTTP/1.1, a page for one request": 1,
 };
 
 /** Lines begin with `>` for who calls, `<` for who is called. */
@@ -55,6 +56,12 @@ export const FIRST_BYTES: readonly FirstBytes[] = [
     2,
     ">GET /index.html HTTP/1.1\r\nHost: a\r\n\r\n",
     "<HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
+  ),
+  kind(
+    "HTTP/1.1, a page for one request",
+    2,
+    ">GET /index.html HTTP/1.1\r\nHost: a\r\n\r\n",
+    "<HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/html\r\n\r\n<p>hello, hello",
   ),
   kind("lines without a line end", 3, ">hello 1", "<hello 1"),
   kind("lines with a line end", 2, ">hello 1\n", "<hello 1\n"),

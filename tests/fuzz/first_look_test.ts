@@ -23,6 +23,26 @@ const LONGEST = 2_500;
 /** Ports of the initiator; with another address each time they are used up, no 5-tuple comes again. */
 const PORTS = 30_000;
 
+/** Requests of HTTP, and answers of which the kernel may settle some once the request was judged. */
+const HTTP_PAIRS = [
+  ["GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "<p>hello"],
+  ["GET /a?b=c HTTP/1.0\r\n\r\n", "\x1f\x8b\x08\x00"],
+  ["POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "d8:intervali1800e5:peers0:e"],
+  ["GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n", "\x13BitTorrent protocol"],
+].flatMap(([request, body]) =>
+  [
+    "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n",
+    "HTTP/1.0 404 Not Found\nconnection:  Close\ncontent-type: a\n\n",
+    "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+    "HTTP/1.1 301 Moved\r\nConnection: close\r\nContent-Type: a\r\nConnection: keep-alive\r\n\r\n",
+    `HTTP/1.1 200 OK\r\nServer: ${"x".repeat(400)}\r\nContent-Type: a\r\nConnection: close\r\n\r\n`,
+  ].map((head) => [latin1(request), latin1(head + body)] as const)
+);
+
+function latin1(text: string): Bytes {
+  return Uint8Array.from(text, (char) => char.charCodeAt(0));
+}
+
 /** Ends of both directions of a flow, and their ports. */
 function endsOf(random: Random, number: number): { ends: [Ends, Ends]; ports: [number, number] } {
   const part = (number / PORTS) % 250 | 0;
@@ -42,7 +62,7 @@ for (const transport of ["tcp", "udp"] as const) {
       const seeds = corpus.filter(({ isTcp, payload }) =>
         isTcp === (transport === "tcp") && payload.length > 0
       ).map(({ payload }) => payload.slice(0, LONGEST) as Bytes);
-      const pairs = openingPairs(transport);
+      const pairs = openingPairs(transport).concat(transport === "tcp" ? HTTP_PAIRS : []);
       const seed = Date.now() % 1_000_000;
       const random = new Random(seed);
       const told = { flows: 0, packets: 0, settled: 0, found: 0 };

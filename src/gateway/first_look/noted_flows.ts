@@ -2,7 +2,7 @@
  * The kernel's notes of flows (`struct noted_flow` of bpf/layout.h), read and ended when a flow comes to
  * user space. Numbers are in host order, addresses and ports of the key in network order.
  */
-import { deleteElement, lookupElement } from "../../../ffi/bpf.ts";
+import { addElement, deleteElement, lookupElement } from "../../../ffi/bpf.ts";
 import type { EarlierNotes, FlowNotes } from "../../engine/earlier_notes.ts";
 import { type Packet, PROTOCOL_TCP, UNKNOWN_INTERFACE } from "../../packet/packet.ts";
 
@@ -22,8 +22,10 @@ const KNOWN = 40;
 const OPENING = 42;
 const ACKNOWLEDGED = 44;
 const INITIATOR = 46;
+const GIVEN = 47;
 const SETTLED = 48;
 const DATAGRAMS = 49;
+const ASKED = 51;
 
 /**
  * Writes the key of a packet's flow: the lower address first, and of two alike the lower port.
@@ -101,9 +103,23 @@ export class NotedFlows implements EarlierNotes {
     const side = encodeFlowKey(this.#keyView, packet);
     if (lookupElement(this.#map, this.#key, this.#value) < 0) return null;
     if (this.#valueView.getUint8(SETTLED) !== 0) return null;
+    if (this.#valueView.getUint8(ASKED) !== 0) {
+      deleteElement(this.#map, this.#key); // not the answer that was waited for
+      return null;
+    }
     if (!decodeNotedFlow(this.#valueView, side, this.#notes)) return null;
     // Of TCP a later SYN may begin a flow that the kernel looks at; a datagram begins nothing.
     if (packet.protocol === PROTOCOL_TCP) deleteElement(this.#map, this.#key);
     return this.#notes;
+  }
+
+  awaitAnswer(requestLength: number): void {
+    const value = this.#valueView;
+    if (value.getUint8(KNOWN) === 0 || value.getUint8(KNOWN + 1) === 0) return;
+    value.setUint32(LENGTH + 4 * value.getUint8(INITIATOR), requestLength, true);
+    value.setUint8(GIVEN, 0);
+    value.setUint8(ASKED, 1);
+    // Where the kernel has begun a new connection meanwhile, that is what stands there.
+    addElement(this.#map, this.#key, this.#value);
   }
 }

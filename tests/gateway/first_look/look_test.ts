@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { REASON_MANUAL } from "../../../src/gateway/bans/ban_codec.ts";
 import { parseBanKey } from "../../../src/gateway/bans/ban_key.ts";
 import { BanMap } from "../../../src/gateway/bans/ban_map.ts";
-import { BITTORRENT, CLEAN } from "../../../src/engine/engine.ts";
+import { BITTORRENT, CLEAN, INSPECT, type Verdict } from "../../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../../src/engine/policy.ts";
 import { openingsHeader } from "../../../src/gateway/first_look/openings_header.ts";
 import { ACK, FIN, PSH, SYN } from "../../../src/packet/packet.ts";
@@ -37,12 +37,19 @@ function test(name: string, fn: (look: Look) => void): void {
 class Connection {
   constructor(readonly port = 40_000, readonly begin = [1_000, 0xffff_fff0]) {}
 
-  packet(side: 0 | 1, flags: number, offset = 0, payload: Uint8Array = new Uint8Array()): Bytes {
+  /** @param heard bytes of the other side's that are acknowledged */
+  packet(
+    side: 0 | 1,
+    flags: number,
+    offset = 0,
+    payload: Uint8Array = new Uint8Array(),
+    heard = 0,
+  ): Bytes {
     const ports = [this.port, 9_000];
     const ends = side === 0 ? { source: A, destination: B } : { source: B, destination: A };
     const options = {
       ...{ sourcePort: ports[side], destinationPort: ports[1 - side], flags },
-      ...{ sequence: this.begin[side] + offset, acknowledgement: this.begin[1 - side] },
+      ...{ sequence: this.begin[side] + offset, acknowledgement: this.begin[1 - side] + heard },
     };
     return ip({ ...ends, protocol: TCP }, tcp(options, payload, ends));
   }
@@ -208,4 +215,113 @@ test("half of it in the kernel: TLS in two segments and an answer out of order",
 Deno.test("bpf/openings.h is what the table gives", async () => {
   const path = new URL("../../../bpf/openings.h", import.meta.url);
   assert.equal(await Deno.readTextFile(path), openingsHeader());
+});
+
+/** A request that user space judges, and what answers it. */
+const REQUEST = "GET /index.html HTTP/1.1\r\nHost: a\r\n\r\n";
+const LAST_ANSWER =
+  "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<p>hello";
+
+test("an answer that ends its connection makes no trip once its request was judged", (look) => {
+  const flow = new Connection();
+  const chain = new LookedChain(look);
+  const [request, answer] = [REQUEST, LAST_ANSWER].map((text) => new TextEncoder().encode(text));
+  for (const packet of flow.opening) assert.equal(chain.take(packet, 1), null);
+  assert.equal(chain.take(flow.packet(0, ACK | PSH, 0, request), 1), INSPECT);
+  assert.equal(chain.take(flow.packet(1, ACK | PSH, 0, answer, request.length), 1), null);
+  assert.equal(chain.settled.size, 1);
+  assert.equal(chain.trips, 1);
+  // The next connection on these ports is another one.
+  const next = new Connection(40_000, [7_000, 8_000]);
+  for (const packet of next.opening) assert.equal(chain.take(packet, 2), null);
+  assert.equal(chain.take(next.packet(0, ACK | PSH, 0, HANDSHAKE), 2), BITTORRENT);
+});
+
+const LEFT_TO_THE_ENGINE: readonly (readonly [name: string, request: string, answer: string])[] = [
+  [
+    "it goes on",
+    REQUEST,
+    "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello",
+  ],
+  [
+    "the first of two headers counts",
+    REQUEST,
+    LAST_ANSWER.replace("\r\nConn", "\r\nConnection: keep-alive\r\nConn"),
+  ],
+  ["another header ends alike", REQUEST, LAST_ANSWER.replace("Conn", "Proxy-Conn")],
+  ["it stands in the body", REQUEST, LAST_ANSWER.replace("\r\nConn", "\r\n\r\nConn")],
+  [
+    "it stands behind an empty line of line feeds",
+    REQUEST,
+    LAST_ANSWER.replace("\r\nConn", "\n\nConn"),
+  ],
+  ["no body has come", REQUEST, LAST_ANSWER.slice(0, -8)],
+  ["its head is cut", REQUEST, LAST_ANSWER.slice(0, -12)],
+  [
+    "it may be a tracker's",
+    REQUEST,
+    LAST_ANSWER.replace("<p>hello", "d8:intervali1800e5:peers6:abcdefe"),
+  ],
+  [
+    "its chunk may be a tracker's",
+    REQUEST,
+    LAST_ANSWER.replace("<p>hello", "c\r\nd8:intervali1800e\r\n"),
+  ],
+  [
+    "a proxy may open a tunnel with it",
+    REQUEST,
+    LAST_ANSWER.replace("Content-Type: text/html\r\n", ""),
+  ],
+  ["a proxy asks for a password", REQUEST, LAST_ANSWER.replace("200", "407")],
+  ["another will follow", REQUEST, LAST_ANSWER.replace("200", "100")],
+  ["the request was for the head", REQUEST.replace("GET", "HEAD"), LAST_ANSWER],
+  [
+    "the request's body has not come",
+    REQUEST.replace("\r\n\r\n", "\r\nContent-Length: 9\r\n\r\n"),
+    LAST_ANSWER,
+  ],
+  ["the request is cut", REQUEST.slice(0, -2), LAST_ANSWER],
+  [
+    "the request asks for WebSocket",
+    REQUEST.replace("\r\n\r\n", "\r\nUpgrade: websocket\r\n\r\n"),
+    LAST_ANSWER,
+  ],
+];
+for (const [name, request, answer] of LEFT_TO_THE_ENGINE) {
+  test(`an answer is the engine's where ${name}`, (look) => {
+    const flow = new Connection();
+    const chain = new LookedChain(look);
+    const said = [request, answer].map((text) => new TextEncoder().encode(text));
+    for (const packet of flow.opening) chain.take(packet, 1);
+    chain.take(flow.packet(0, ACK | PSH, 0, said[0]), 1);
+    assert.notEqual(chain.take(flow.packet(1, ACK | PSH, 0, said[1], said[0].length), 1), null);
+    assert.equal(chain.settled.size, 0);
+  });
+}
+
+test("an answer is the engine's where it does not answer the request, or that goes on", (look) => {
+  const [request, answer] = [REQUEST, LAST_ANSWER].map((text) => new TextEncoder().encode(text));
+  const announce = new TextEncoder().encode(
+    "GET /announce?info_hash=%01%02%03%04%05%06%07%08%09%0a%0b%0c%0d%0e%0f%10%11%12%13%14" +
+      "&peer_id=-TR4050-abcdefghijkl&port=51413 HTTP/1.1\r\nHost: t\r\n\r\n",
+  );
+  const cases: readonly (readonly [number, (flow: Connection) => Bytes[], last: Verdict])[] = [
+    [41_001, (flow) => [flow.packet(1, ACK, 0, answer)], CLEAN],
+    [41_002, (flow) => [flow.packet(1, ACK, 3, answer, request.length)], INSPECT],
+    [41_003, (flow) => [
+      flow.packet(0, ACK, request.length, announce),
+      flow.packet(1, ACK, 0, answer, request.length),
+    ], BITTORRENT],
+    [41_004, (flow) => [flow.packet(0, ACK, 0, HANDSHAKE)], BITTORRENT],
+  ];
+  for (const [port, makePackets, verdict] of cases) {
+    const flow = new Connection(port);
+    const chain = new LookedChain(look);
+    for (const packet of flow.opening) chain.take(packet, 1);
+    assert.equal(chain.take(flow.packet(0, ACK | PSH, 0, request), 1), INSPECT);
+    const [first, ...rest] = makePackets(flow);
+    assert.equal(chain.take(first, 1), verdict, `${port}`);
+    for (const packet of rest) assert.equal(chain.take(packet, 1), null, "dropped by its mark");
+    assert.equal(chain.settled.size, 0);
+  }
 });
