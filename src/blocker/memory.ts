@@ -20,7 +20,7 @@ export function useLittleMemory(): void {
 const SETTLING_MS = 3_000;
 const LOOK_MS = 5_000;
 /** Bytes; compilers at work, a flood or a busy status page leave as much behind. */
-const WORTH_IT = 10e6;
+const WORTH_IT = 6e6;
 
 /**
  * Gives back what the start has left behind, in a moment, and later whenever much has come since.

@@ -185,6 +185,7 @@ export class BanTable {
     let removed = false;
     // Both: two threads that ban one address at once may have put it into both.
     for (const bucket of [buckets.bucket(tag), buckets.secondBucket(tag)]) {
+      if (buckets.isEmpty(bucket)) continue; // not even its lock: it would take a page of memory
       buckets.lock(bucket);
       const way = buckets.search(bucket, tag, key.words, 0, detail);
       if (way >= 0) buckets.free(bucket, way);

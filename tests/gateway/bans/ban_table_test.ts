@@ -42,6 +42,18 @@ Deno.test("words are read where they are said to be", () => {
   assert.equal(has(bans, Int32Array.of(...A, ...C), 1, 4), false);
 });
 
+Deno.test("nothing is written where no ban is: memory is taken for bans, not for questions", () => {
+  const buffer = BanTable.buffer(1024);
+  const bans = new BanTable(buffer);
+  const before = new Int32Array(buffer).slice();
+  for (let index = 0; index < 1000; index++) {
+    assert.equal(bans.remove(addressKey(numbered(index))), false);
+    assert.equal(has(bans, numbered(index), 1), false);
+  }
+  assert.equal(bans.sweep(1), 0);
+  assert.deepEqual(new Int32Array(buffer), before);
+});
+
 Deno.test("an endpoint's ban spares the address's other ports", () => {
   const bans = table();
   bans.add(endpointKey(A, 0, UDP, 6881), 10_000, 0, 0);
