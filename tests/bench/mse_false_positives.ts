@@ -12,7 +12,8 @@
  * data (2 million each by default), see `mse_lists.ts` and `mse_data_phases.ts`: 0 as well.
  *
  * The seed is printed, and the same one sends the same traffic again; with KIND only those whose name
- * holds it.
+ * holds it. Exits with 1 where anything was detected, kinds apart that are bounds (their lengths are
+ * BitTorrent's own, see `Program`): of these the number is told.
  */
 import { Engine } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";

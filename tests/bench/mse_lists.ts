@@ -1,6 +1,7 @@
 /**
- * Conversations of other programs (mse_conversations.ts, mse_made_up.ts) through an engine: alone, beside a host that
- * torrents, behind an address that others torrent from, and older than the blocker. Run by
+ * Conversations of other programs (mse_conversations.ts, mse_made_up.ts, mse_stream_ciphers.ts)
+ * through an engine: alone, beside a host that torrents, behind an address that others torrent from,
+ * older than the blocker, and behind a slow link. Run by
  * `deno task bench:mse`.
  */
 import { INSPECT } from "../../src/engine/engine.ts";
@@ -8,6 +9,7 @@ import { PROGRAMS as RECORDED } from "./mse_conversations.ts";
 import { MADE_UP } from "./mse_made_up.ts";
 import type { Messages, Program } from "./mse_program.ts";
 import { between, oneOf, random, seed } from "./mse_random.ts";
+import { STREAM_CIPHERS } from "./mse_stream_ciphers.ts";
 import { blocks, handshakes, isNamed, proves } from "./mse_swarm.ts";
 import { Connection, type End, PATHS, Wire } from "./mse_wire.ts";
 
@@ -21,9 +23,11 @@ interface Place {
   readonly callsTorrenters?: boolean;
   /** The flows are older than the blocker, five at least. */
   readonly isJoined?: boolean;
+  /** What is written piles up in front of a slow link: hardly a write is seen to end. */
+  readonly isSlow?: boolean;
 }
 
-const PROGRAMS: readonly Program[] = [...RECORDED, ...MADE_UP];
+const PROGRAMS: readonly Program[] = [...RECORDED, ...MADE_UP, ...STREAM_CIPHERS];
 
 const PLACES: readonly Place[] = [
   { name: "alone" },
@@ -32,6 +36,7 @@ const PLACES: readonly Place[] = [
   { name: "to addresses that torrent", callsTorrenters: true },
   { name: "five or more, joined", isJoined: true },
   { name: "five or more, joined, beside a swarm", isJoined: true, hasSwarm: true },
+  { name: "the same, behind a slow link", isJoined: true, hasSwarm: true, isSlow: true },
 ];
 
 /** Lengths of the messages of a flow that was found, so many of them. */
@@ -40,6 +45,8 @@ const MOST_SHOWN = 30;
 const JOINED_MESSAGES = 80;
 /** Openings of the host's that are remembered, see `HostEvidence`: above, the swarm's make room. */
 const REMEMBERED = 8;
+/** How many writes of data behind a slow link go on in the segment of the next. */
+const PILED_UP = 0.8;
 /** Rounds before which the swarm calls again where it was forgotten: beginnings are over then. */
 const BEGINNING = 10;
 
@@ -57,9 +64,10 @@ class Flow {
   readonly #path = oneOf(PATHS);
   #next = 0;
 
-  constructor(from: End, to: End, messages: Messages, isJoined: boolean) {
+  constructor(from: End, to: End, messages: Messages, isJoined: boolean, isSlow: boolean) {
     this.messages = messages;
-    this.#connection = new Connection(wire, [from, to], random() < 0.7 ? 0 : 0.1);
+    const readsLate = random() < 0.7 ? 0 : 0.1;
+    this.#connection = new Connection(wire, [from, to], readsLate, isSlow ? PILED_UP : 0);
     if (!isJoined) this.#connection.open();
   }
 
@@ -100,7 +108,7 @@ function converse(program: Program, place: Place, host: number, network: number)
   const flows = servers.map((server) => {
     const own = { address: host, port: between(32_768, 60_999) };
     const messages = isJoined && !program.isJoined ? later(of) : of();
-    return new Flow(own, server, messages, isJoined);
+    return new Flow(own, server, messages, isJoined, place.isSlow ?? false);
   });
   let going = flows;
   for (let round = 0; going.length > 0; round++) {
@@ -133,8 +141,9 @@ function run(program: Program, place: Place, least: number): number {
     }
   }
   const why = [...reasons].map(([reason, count]) => `${count} ${reason}`).join("; ");
+  const what = `${found} found${program.isBound && found > 0 ? " (a bound, no failure)" : ""}`;
   console.log(
-    `${program.name.padEnd(54)} ${place.name.padEnd(38)} ${done} flows, ${found} found ${why}`,
+    `${program.name.padEnd(54)} ${place.name.padEnd(38)} ${done} flows, ${what} ${why}`,
   );
   if (found > 0) console.log(`  such as ${example.slice(0, MOST_SHOWN).join(" ")}`);
   return program.isBound ? 0 : found;

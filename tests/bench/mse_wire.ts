@@ -112,9 +112,16 @@ export class Connection {
   /** What each side acknowledges: where it reads late, not all that was sent. */
   readonly #acknowledged: number[];
   readonly #readsLate: number;
+  readonly #pilesUp: number;
+  /** Bytes of each side's writes that are not sent yet. */
+  readonly #unsent = [0, 0];
 
-  /** @param readsLate how often a side speaks before it has got the other's last segment */
-  constructor(wire: Wire, ends: readonly [End, End], readsLate = 0) {
+  /**
+   * @param readsLate how often a side speaks before it has got the other's last segment
+   * @param pilesUp how often the rest of a write of data waits for the next one
+   */
+  constructor(wire: Wire, ends: readonly [End, End], readsLate = 0, pilesUp = 0) {
+    this.#pilesUp = pilesUp;
     this.#wire = wire;
     this.#ends = ends;
     this.#acknowledged = [...this.#sequence];
@@ -148,11 +155,17 @@ export class Connection {
 
   /** A write, in segments of a path; what the engine says of the last that it looks at. */
   write(side: 0 | 1, length: number, path: number): Verdict {
-    let left = length;
+    let left = length + this.#unsent[side];
+    this.#unsent[side] = 0;
     let verdict: Verdict = INSPECT;
     for (; left > path && verdict === INSPECT; left -= path) {
       verdict = this.segment(side, ACK, path);
     }
-    return verdict === INSPECT ? this.segment(side, ACK | PSH, left) : verdict;
+    if (verdict !== INSPECT) return verdict;
+    if (length > path && this.#pilesUp > 0 && random() < this.#pilesUp) {
+      this.#unsent[side] = left;
+      return verdict;
+    }
+    return this.segment(side, ACK | PSH, left);
   }
 }
