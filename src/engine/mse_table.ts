@@ -8,6 +8,7 @@
  * whole blocks behind one another once in 8000 times: so one of these is needed whatever the sum is.
  * Then no list of Shadowsocks, VMess, obfs4 or NTCP2 servers, and no constant size of one, is enough.
  */
+import { greater } from "../packet/bytes.ts";
 import {
   ALIKE,
   APART,
@@ -153,10 +154,11 @@ export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: num
   swarm: [18, Infinity],
 };
 /**
- * In a swarm a handshake by itself behind a padded third message needs more: 68 is a length like any
- * other among small messages, 124 one of some 500 among padded ones.
+ * Beside anything a handshake by itself behind a padded third message needs at least this, unless what a
+ * seed of libtorrent's says follows in its places: 68 is a length like any other among small messages, 124 one of
+ * some 500 among padded ones.
  */
-const FIFTH_IN_SWARM = 2;
+const FIFTH_BESIDE = 22;
 /** Below this nobody need be asked. */
 export const LEAST = 18;
 
@@ -174,7 +176,8 @@ export function isAskedAndGranted(lengths: number): boolean {
 export function isEnough(bits: number, flow: FlowRecord, besides: Besides): boolean {
   if (besides === "pair" && (flow.lengths & IN_STEP) === 0) return false;
   const needed = NEEDED[besides][isBare(flow.lengths) ? 0 : 1];
-  return bits >= needed + (besides === "swarm" && flow.has(FIFTH) ? FIFTH_IN_SWARM : 0);
+  const isLoose = flow.has(FIFTH) && !flow.hasLength(IN_STEP);
+  return bits >= (isLoose ? greater(needed, FIFTH_BESIDE) : needed);
 }
 
 /**

@@ -87,6 +87,28 @@ function threeKinds(data: () => number): () => () => Messages {
   };
 }
 
+/**
+ * Peers that say the same of themselves, with constant small messages around that, then data: a bound, for
+ * one such program in 14,000 has just the two constants that a seed of libtorrent's has.
+ */
+function hellos(): () => Messages {
+  const [first, granted, request, hello] = [
+    between(2, 120),
+    between(2, 120),
+    between(2, 120),
+    between(64, 500),
+  ];
+  const said = () => hello + between(0, 24);
+  return () => [
+    ...padded(),
+    first,
+    -said(),
+    said(),
+    -granted,
+    ...times(between(2, 12), () => [-between(1500, 20_000), request]),
+  ];
+}
+
 export const MADE_UP: readonly Program[] = [
   {
     name: "any small messages behind padded keys",
@@ -110,6 +132,12 @@ export const MADE_UP: readonly Program[] = [
       const length = () => oneOf([5, 9, 14, 17, 34]);
       return random() < 0.15 ? [length(), -between(1200, 20_000)] : [length(), -length()];
     }),
+  },
+  {
+    name: "two that say the same of themselves, padded keys",
+    isBound: true,
+    servers: few,
+    start: hellos,
   },
   { name: "a script of fixed lengths behind padded keys", servers: few, start: script },
   { name: "shell with tags of 4 bytes behind padded keys", servers: few, start: shell(4) },

@@ -13,8 +13,8 @@ export interface Program {
   /** The flows are older than the blocker. */
   readonly isJoined?: boolean;
   /**
-   * All lengths are BitTorrent's own, so that a handshake's in its place by chance, once in 500 times, is
-   * all that misses: what is found of it is told, as a bound, and no failure.
+   * All lengths are BitTorrent's own, or its order is and two constants are all that misses, so that chance
+   * provides the rest: what is found of it is told, as a bound, and no failure. Nobody is known to speak so.
    */
   readonly isBound?: boolean;
 }

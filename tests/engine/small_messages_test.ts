@@ -4,7 +4,7 @@
  * and among several suspects. Each has by chance what a handshake, `unchoke` or a block has.
  */
 import assert from "node:assert/strict";
-import { TestEngine } from "./conversation.ts";
+import { TestEngine, torrents } from "./conversation.ts";
 import { isOneOfSeveral, Play } from "./play.ts";
 
 /** Third messages with a handshake between paddings, to three peers. */
@@ -19,6 +19,7 @@ function hasSwarm(test: TestEngine): void {
 const BESIDES: Readonly<Record<string, (test: TestEngine) => void>> = {
   "several suspects": isOneOfSeveral,
   "a swarm": hasSwarm,
+  "a host that torrents": torrents,
 };
 
 const BEGINNINGS: Readonly<Record<string, readonly string[]>> = {
@@ -29,6 +30,7 @@ const BEGINNINGS: Readonly<Record<string, readonly string[]>> = {
   ],
   "answers of 5 bytes": [
     ">182 <118 >439 <78 >68 <5 >14 <11 >14 <5 >14 <5 >22 <4210w >38 <4 >14 <7 >90 <11 >49 <5",
+    ">465 <590 >267 <469 >68 <30 >119 <5 >51 <4617w >34 <11 >119 <30 >14 <11",
     ">260 <538 >143 <484 >68 <5 >109 <30 >109 <7 >14 <5 >85 <1270w >14 <30 >46 <11",
   ],
   "headers and bodies": [
@@ -49,6 +51,7 @@ for (const [name, beginnings] of Object.entries(BEGINNINGS)) {
       for (const text of beginnings) {
         const test = new TestEngine();
         happens(test);
+        test.detections.length = 0;
         new Play(test).say(text);
         assert.deepEqual(test.found, [], text);
       }
