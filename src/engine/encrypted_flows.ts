@@ -13,12 +13,15 @@ import {
 import { BlockRhythm } from "./block_rhythm.ts";
 import {
   APART,
+  ASKED_32,
+  B_FIRST,
   COUNTED,
   DATA_SEEN,
   FIFTH,
   type FlowRecord,
   HELLO_A,
   HELLO_ALONE,
+  LONGER,
   MEASURED,
   MEASURING,
   MID_STREAM,
@@ -244,7 +247,9 @@ export class EncryptedFlows {
     if (!isKeyRandom(bytes, payloadStart, payloadEnd)) return false;
     flow.encryption = (flow.encryption & COUNTED) | ((MEASURED | RANDOM) << direction);
     flow.lengths = 0;
-    flow.lower(APART | ONE_BLOCK | FIFTH | TOLD_ALIKE | TOLD_APART);
+    flow.lower(
+      APART | ONE_BLOCK | FIFTH | TOLD_ALIKE | TOLD_APART | B_FIRST | ASKED_32 | LONGER,
+    );
     flow.told = 0;
     flow.turn = 0;
     flow.turnBytes = 0;

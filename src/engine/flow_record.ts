@@ -41,6 +41,8 @@ export const MID_STREAM = 0x0800;
 export const MEASURING = 0x2000;
 /** Encrypted: A's handshake was the fifth turn, by itself. Turns; flow. */
 export const FIFTH = 0x1000;
+/** Encrypted: and B's stood in the fourth, before it. Turns; flow. */
+export const B_FIRST = 0x0008;
 /** TCP, by direction: a packet was seen, so its numbers are known and not concluded. Stream space; flow. */
 export const SEEN = 0x1_0000;
 /** UDP: uTP's, and the trackers', state of the slot is this flow's. UDP inspector; flow. */

@@ -14,6 +14,7 @@ import {
   APART,
   ASKED_32,
   ASKED_AND_GRANTED,
+  B_FIRST,
   DATA_SEEN,
   FIFTH,
   FIVE_A,
@@ -57,6 +58,11 @@ const WORTH: readonly (readonly [fact: number, bits: number])[] = [
  * bytes behind padding does, once in 500 times, and all the rest.
  */
 const LONE_ANSWER = -7;
+/**
+ * B's before A's, which then stands by itself as the fifth turn: Transmission 3 with aria2. Both lengths
+ * occur by chance, without what has room for a handshake between them.
+ */
+const ANSWER_FIRST = -6;
 /** An end of a write whole blocks behind the beginning of data, later on, and each further one. */
 const FIRST_BLOCK = 13;
 const LATER_BLOCK = 8;
@@ -217,7 +223,11 @@ export function bitsOf(
     : isInContext
     ? NEARLY_ALIKE_BITS + (flow.has(LONGER) ? LONGER_BITS : 0)
     : 0;
-  const ofLone = (lengths & (HELLO_A | HELLO_B)) === HELLO_B ? LONE_ANSWER : 0;
+  const ofLone = (lengths & (HELLO_A | HELLO_B)) === HELLO_B
+    ? LONE_ANSWER
+    : flow.has(B_FIRST)
+    ? ANSWER_FIRST
+    : 0;
   return WORTH_OF[lengths & 2047] + ofLone + ofBlocks + ofOne +
     CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
     ((lengths & DATA_SEEN) !== 0 && isAlike(flow) ? ofAlike : 0) +

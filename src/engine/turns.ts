@@ -13,6 +13,7 @@ import {
   APART,
   ASKED_32,
   ASKED_AND_GRANTED,
+  B_FIRST,
   DATA_SEEN,
   FIFTH,
   FIVE_A,
@@ -255,9 +256,9 @@ function noteHello(flow: FlowRecord, turn: number, before: number, length: numbe
     if (before === 0 && length === FOURTH + HANDSHAKE) facts = HELLO_B;
     else if (before === FOURTH && length === HANDSHAKE) facts = HELLO_B | SPLIT_ANSWER;
   } else if (before === 0 && length === HANDSHAKE) {
-    if (turn === 5 && !flow.hasLength(HELLO_A | HELLO_B)) {
+    if (turn === 5 && !flow.hasLength(HELLO_A)) {
       facts = HELLO_A;
-      flow.raise(FIFTH);
+      flow.raise(flow.hasLength(HELLO_B) ? FIFTH | B_FIRST : FIFTH);
       if (flow.requestMark !== 0) flow.noteFact(HELLO_ALONE);
     } else if (turn === 6 && flow.hasFact(HELLO_ALONE)) facts = HELLO_B;
   }

@@ -27,6 +27,7 @@ const PAIRS: readonly (readonly [string, string, number])[] = [
     ">282 <362 >124 <82 <159 >236 >5 <156 <73 >3000w",
     0,
   ],
+  ["Transmission, aria2", ">447 <286 >500 <82 >68 >186 <195 >13 <5 >102 <3000w", 2896],
   ["Transmission, Transmission 4", ">194 <110 >124 <82 <159 >217 <35 <5 >5 >544 <3000w", 0],
   [
     "Transmission, Transmission 4, pieces said",
