@@ -54,24 +54,28 @@ const STOPS_WITHIN_MS = 5_000;
 const MID_TRANSFER_LENGTH = { alone: 2 << 20, several: 4 << 20 };
 /** Bytes a second of each seeder then. */
 const RUNNING_RATE = { alone: 100_000, several: 50_000 };
-/** What a lone encrypted peer may bring before its lengths are known. */
+/** What a lone encrypted peer may bring before its lengths are known: another program's, or by a proxy. */
 const MOST_OF_ONE_PEER = 128 << 10;
 
-/** Whether nothing in the row shows what it is but the lengths of one encrypted connection. */
-function isLoneAndEncrypted({ mode, discovery, seeders, midTransfer }: Row): boolean {
-  return mode.startsWith("mse") && discovery === "direct" && seeders === 1 && !midTransfer;
+/**
+ * Whether nothing in the row shows what it is but the lengths of one encrypted connection, and they not
+ * before its first block: of each program with itself they do.
+ */
+function isLoneAndLate({ seeder, leecher, mode, discovery, seeders, midTransfer, proxy }: Row) {
+  const isAlone = discovery === "direct" && seeders === 1 && !midTransfer;
+  return mode.startsWith("mse") && isAlone && (seeder !== leecher || proxy !== undefined);
 }
 
 /**
  * Where the result is as it should be and the row proves something: it was seen and nothing arrived; of a lone
- * encrypted peer at most 128 KiB on the wire; of a running transfer nothing after its stop.
+ * encrypted peer, another program's, at most 128 KiB on the wire; of a running transfer nothing after its stop.
  */
 export function isBlocked(result: RowResult): boolean {
   const { row, completes, bytes, lateBytes, wireBytes, methods, problem } = result;
   // A client that was slow to ask looks like one that was stopped.
   if (problem !== undefined || !completes || methods.length === 0) return false;
   if (row.midTransfer) return lateBytes === 0;
-  return isLoneAndEncrypted(row) ? wireBytes <= MOST_OF_ONE_PEER : bytes === 0;
+  return isLoneAndLate(row) ? wireBytes <= MOST_OF_ONE_PEER : bytes === 0;
 }
 
 export function rowName(row: Row) {

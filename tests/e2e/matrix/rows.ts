@@ -81,6 +81,11 @@ const slow = SLOW.flatMap((client) =>
   })
 );
 
+/** And each of them as the only peer. */
+const loneAndSlow = SLOW.map((client) =>
+  same(client, "mse-rc4", "direct", { rate: { bytesPerSecond: 50_000, by: "link" } })
+);
+
 /** Transfers that were running when the blocker started. */
 const running = OWN.flatMap((client) =>
   CLIENTS[client].modes.filter((mode) => mode !== "mse-plain" && mode !== "default")
@@ -116,6 +121,7 @@ export const ALL_ROWS: readonly Row[] = [
   ...lone,
   ...proxied,
   ...slow,
+  ...loneAndSlow,
   ...pairs("mse-rc4", SWARM),
   ...mixed,
   ...discoveries,

@@ -89,8 +89,8 @@ reached the leecher from its peers, counted by netfilter on the leecher's side o
 connections that were opened before anything could be known, handshakes, and whatever else came
 through, tracker and DHT nodes left out.
 
-A row is blocked when something is seen and nothing is verified. Of a lone encrypted peer, given directly, nothing is
-known but the lengths of its messages: there at most 128 KiB may have come over the wire. "running"
+A row is blocked when something is seen and nothing is verified. Of a lone encrypted peer that is
+another program's, or behind a proxy, nothing is known but the lengths of its messages: there at most 128 KiB may have come over the wire. "running"
 rows start btblocker when a quarter has come, of 4 MiB at 50 kB/s from each of several seeders, of
 2 MiB at 100 kB/s from one; both counts begin when it guards, "late" is what was verified later than five
 seconds after that, in 30 seconds, and the row is blocked when that is nothing.
