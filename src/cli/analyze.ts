@@ -14,7 +14,7 @@ import type { DetectionRecord } from "../report/detection_record.ts";
 import { type DetectionRow, type FileSummary, JsonReport, TableReport } from "./analyze_report.ts";
 import { captureFiles } from "./capture_files.ts";
 import type { HtmlReport } from "./html_report.ts";
-import { Output } from "./output.ts";
+import { Output, OutputError } from "./output.ts";
 import { Progress } from "./progress.ts";
 
 export interface AnalyzeOptions {
@@ -106,6 +106,7 @@ export async function analyze(
       for (const problem of judged.problems) note(`${printable(path)}: ${problem}`);
       if (reader.isDamaged) exitCode = 1;
     } catch (error) {
+      if (error instanceof OutputError) throw error;
       if (isGuess && error instanceof NotACaptureError) continue;
       onError(path, error);
     }
@@ -210,6 +211,7 @@ function judgeCapture(
     }
   } catch (error) {
     // The disk or the pipe failed in the middle; what came before it has been judged.
+    if (error instanceof OutputError) throw error;
     damage = describeReadError(error);
     reader.isDamaged = true;
   }

@@ -1,6 +1,17 @@
 /** Standard output in large writes: a line at a time would cost more than judging the packets. */
+import { EnvironmentError } from "../errors.ts";
 
 const FLUSH_LENGTH = 64 << 10;
+
+/** Standard output takes no more: its disk is full, say. No input is to blame. */
+export class OutputError extends EnvironmentError {
+  override readonly name = "OutputError";
+
+  constructor(cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    super(`Cannot write standard output: ${why}`, undefined, { cause });
+  }
+}
 
 export class Output {
   /** Nobody reads any more (`| head`): there is no use in going on. */
@@ -24,7 +35,7 @@ export class Output {
     try {
       while (bytes.length > 0 && !this.isClosed) bytes = bytes.subarray(this.#write(bytes));
     } catch (error) {
-      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw new OutputError(error);
       this.isClosed = true;
     }
   }

@@ -27,6 +27,7 @@ import {
 import { EnvironmentError, UsageError } from "../errors.ts";
 import { versionLine } from "../version.ts";
 import { load } from "./commands.ts";
+import { Output } from "./output.ts";
 
 const EXIT_OK = 0;
 /** The machine does not allow it, or an input could not be read. */
@@ -56,11 +57,20 @@ export async function main(args: readonly string[]): Promise<number> {
       await tell([error.message], words);
       return EXIT_ENVIRONMENT;
     }
+    if (isFull(error)) {
+      await tell([`Cannot write what is asked for: ${error.message}`], words);
+      return EXIT_ENVIRONMENT;
+    }
     const why = error instanceof Error ? error.stack ?? error.message : String(error);
     const title = "Cannot go on: an error that should not happen; please report it";
     await tell([title, ...why.split("\n")], words);
     return EXIT_ENVIRONMENT;
   }
+}
+
+/** Whether standard output, or a file, is on a disk that is full. */
+function isFull(error: unknown): error is Error {
+  return error instanceof Error && (error as Error & { code?: string }).code === "ENOSPC";
 }
 
 /**
@@ -131,7 +141,14 @@ export function buildProgram(
     .helpCommand(false)
     .exitOverride()
     .configureHelp({ showGlobalOptions: false, helpWidth: HELP_WIDTH, formatItem })
-    .configureOutput({ outputError: (text) => refuse(oneLine(text)) })
+    .configureOutput({
+      outputError: (text) => refuse(oneLine(text)),
+      writeOut: (text) => {
+        const output = new Output();
+        output.line(text.replace(/\n$/, ""));
+        output.flush();
+      },
+    })
     .addHelpText("after", "\nWithout a command: run. Exit codes: 1 environment, 2 usage.");
 
   const run = program.command("run")

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { analyze } from "../../src/cli/analyze.ts";
-import { Output } from "../../src/cli/output.ts";
+import { Output, OutputError } from "../../src/cli/output.ts";
 import { btblocker } from "./command_line.ts";
 
 function bytes(hex: string): Uint8Array {
@@ -392,6 +392,22 @@ Deno.test("analyze stops quietly when nobody reads its output", async () => {
   await inDirectory({ "a.pcap": TORRENT, "b.pcap": TORRENT }, async (directory) => {
     assert.equal(await analyze([directory], { json: true }, output), 0);
     assert.ok(output.isClosed);
+  });
+});
+
+Deno.test("analyze ends when its output cannot be written, and blames no capture", async () => {
+  const output = new Output(() => {
+    throw new Error("No space left on device (os error 28)");
+  });
+  await inDirectory({ "a.pcap": TORRENT, "b.pcap": TORRENT }, async (directory) => {
+    await assert.rejects(analyze([directory], { json: true }, output), (error: Error) => {
+      assert.ok(error instanceof OutputError);
+      assert.equal(
+        error.message,
+        "Cannot write standard output: No space left on device (os error 28)",
+      );
+      return true;
+    });
   });
 });
 

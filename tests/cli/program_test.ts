@@ -2,6 +2,7 @@ import type { Command } from "@commander-js/extra-typings";
 import assert from "node:assert/strict";
 import { buildProgram } from "../../src/cli/program.ts";
 import { flagOf, OPTION_NAMES, OPTIONS } from "../../src/config/options.ts";
+import { programEnvironment } from "../../src/demo/environment.ts";
 import { btblocker } from "./command_line.ts";
 
 Deno.test("--version prints version, commit and build date", async () => {
@@ -144,5 +145,21 @@ Deno.test("every command's --help is at most 80 columns wide, whatever the termi
   for (const command of commands) {
     const wide = command.helpInformation().split("\n").filter((line) => line.length > 80);
     assert.deepEqual(wide, [], command.name());
+  }
+});
+
+Deno.test("a full disk under standard output is told in one line", async () => {
+  for (const words of ["--help", "--show-config", "analyze tests/captures/redis.pcap"]) {
+    const { code, stderr } = await new Deno.Command("sh", {
+      args: ["-c", `exec "${Deno.execPath()}" run -A --quiet main.ts ${words} > /dev/full`],
+      cwd: new URL("../../", import.meta.url),
+      env: programEnvironment(Deno.env.toObject()),
+      clearEnv: true,
+    }).output();
+    assert.equal(code, 1, words);
+    assert.match(
+      new TextDecoder().decode(stderr),
+      /^Cannot write .*: No space left on device.*\n$/,
+    );
   }
 });
