@@ -30,6 +30,7 @@ import {
   RANDOM,
   RULED_OUT,
   SHAPED,
+  THIRD_APART,
   TOLD_ALIKE,
   TOLD_APART,
 } from "./flow_record.ts";
@@ -41,9 +42,11 @@ import {
   bitsOf,
   isAskedAndGranted,
   isEnough,
+  isEnoughOfKin,
   isPace,
   isPaceOfHost,
   isPaceOfSwarm,
+  kinBitsOf,
   LEAST,
 } from "./mse_table.ts";
 import { type FoundMatch, type Outcome, WAIT } from "./outcome.ts";
@@ -248,7 +251,8 @@ export class EncryptedFlows {
     flow.encryption = (flow.encryption & COUNTED) | ((MEASURED | RANDOM) << direction);
     flow.lengths = 0;
     flow.lower(
-      APART | ONE_BLOCK | FIFTH | TOLD_ALIKE | TOLD_APART | B_FIRST | ASKED_32 | LONGER,
+      APART | ONE_BLOCK | FIFTH | THIRD_APART | TOLD_ALIKE | TOLD_APART | B_FIRST | ASKED_32 |
+        LONGER,
     );
     flow.told = 0;
     flow.turn = 0;
@@ -292,13 +296,14 @@ export class EncryptedFlows {
     // A detector waits for more, of a proxy's negotiation say: no turn of the flow's own yet.
     if (end <= 0 || !flow.has((OPENING_JUDGED | MEASURING) << direction)) return;
     const hadHello = flow.hasFact(HELLO_ALONE);
-    const { turn: before, turnBytes } = flow;
+    const { turn: before, turnBytes, told } = flow;
     followTurns(flow, direction, packet, end, this.#acknowledgedBy(packet, direction));
     if (flow.turn === 1) this.#countOpening(direction, packet, end);
     if (before === TURN_OF_SHAPE && flow.turn > before) {
       this.#countShape(direction, packet, turnBytes);
     }
     if (!hadHello && flow.hasFact(HELLO_ALONE)) this.#countHandshake(direction, packet);
+    if (flow.told !== told && flow.told !== 0) this.#countTold(direction, packet);
     if (flow.hasFact(RULED_OUT)) this.letGo(direction, packet);
   }
 
@@ -357,6 +362,36 @@ export class EncryptedFlows {
     if (hasHandshake) this.#addOpening(packet, DESTINATION, lengths);
   }
 
+  /** A flow that counts has told of extensions. */
+  #countTold(direction: number, packet: Packet): void {
+    const flow = this.#flow;
+    if (!flow.hasFact(COUNTED)) return;
+    const host = direction === 0 ? SOURCE : DESTINATION;
+    this.#placeRemote(packet, host);
+    const [remote, remoteAt, port] = [this.#remote, this.#remoteAt, this.#remotePort];
+    const { address, timeMs } = packet;
+    this.#evidence.addTold(address, host, remote, remoteAt, port, timeMs, flow.told);
+  }
+
+  /**
+   * Whether others of the initiator's flows, to other places, have told as many bytes: one where three have
+   * shown a handshake's length behind spread paddings, or two of several suspects.
+   */
+  #hasKin({ address, timeMs }: Packet, initiator: number): boolean {
+    const evidence = this.#evidence;
+    const kin = evidence.countTold(
+      address,
+      initiator,
+      this.#remote,
+      this.#remoteAt,
+      this.#remotePort,
+      timeMs,
+      this.#flow.told,
+    );
+    return (kin >= 1 && evidence.hasHandshakes(address, initiator, timeMs)) ||
+      (kin >= 2 && evidence.hasFanOut(address, initiator, timeMs, BY_OPENING));
+  }
+
   /** Says of the initiator, the packet's end `host`, that it has such a flow. */
   #addOpening(packet: Packet, host: number, lengths: number): void {
     const { address, timeMs } = packet;
@@ -410,6 +445,15 @@ export class EncryptedFlows {
       this.#remoteAt,
       this.#remotePort,
     );
+    if (this.#flow.told !== 0) {
+      this.#evidence.removeTold(
+        packet.address,
+        host,
+        this.#remote,
+        this.#remoteAt,
+        this.#remotePort,
+      );
+    }
     const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
     this.#evidence.removeCall(packet.address, 4 - host, port, packet.address, host);
   }
@@ -478,13 +522,18 @@ export class EncryptedFlows {
     const { blocks, chunks, isAmongFirst } = this.#blocks;
     const bits = bitsOf(this.#flow, blocks, chunks, isAmongFirst);
     const isGranted = isAskedAndGranted(this.#flow.lengths);
-    if (bits < LEAST && !isGranted) return WAIT;
+    const kinBits = kinBitsOf(this.#flow, blocks, chunks, isAmongFirst);
+    if (bits < LEAST && kinBits < LEAST && !isGranted) return WAIT;
     const initiator = direction === 0 ? SOURCE : DESTINATION;
     if (isEnough(bits, this.#flow, "nothing")) return this.#found(LENGTHS, packet, initiator);
     const isEnoughInSwarm = isGranted || isEnough(bits, this.#flow, "swarm");
     if (this.#senders.isReal(direction, packet, initiator)) {
       const outcome = this.#decideByInitiator(packet, initiator, bits, isEnoughInSwarm);
       if (outcome !== WAIT) return outcome;
+      if (isEnoughOfKin(kinBits, this.#flow)) {
+        this.#placeRemote(packet, initiator);
+        if (this.#hasKin(packet, initiator)) return this.#found(FAN_OUT, packet, initiator);
+      }
     }
     return isEnoughInSwarm ? this.#decideByCalls(direction, packet, 4 - initiator) : WAIT;
   }

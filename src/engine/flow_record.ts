@@ -73,6 +73,8 @@ export const ONE_BLOCK = 0x800_0000;
 /** TCP: both ends sent a SYN of their own (RFC 9293, section 3.5). Stream space; flow. */
 export const SIMULTANEOUS = 0x400_0000;
 
+/** Encrypted: A's handshake was a write by itself at the end of the third turn. Turns; flow. */
+export const THIRD_APART = 0x8000_0000 | 0;
 /** Encrypted: requests before data began with 32 at once, with `interested` or without. Turns; flow. */
 export const ASKED_32 = 0x1000_0000;
 /** Encrypted: of two turns nearly alike the one with the handshake was a little longer. Turns; flow. */

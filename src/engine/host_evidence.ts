@@ -58,6 +58,8 @@ export const BY_LENGTHS = 1;
 export type OpeningKind = typeof BY_OPENING | typeof BY_LENGTHS;
 /** Flows that others have opened to one port of a host: kept in rows of that port. */
 const BY_CALL = 2;
+/** Flows in which an end has told what may be its extensions: kept in rows of their own. */
+const BY_TOLD = 3;
 
 const PROVEN_ROWS = 1024;
 const PROVEN_KEY = 4; // address
@@ -89,7 +91,8 @@ const SPIN_LIMIT = 1_000_000;
  * - named: endpoints that an answer named as peers to the host that had asked, at most 64 a host, so
  *   that a hostile answer uses up its own host's room;
  * - openings: remote endpoints with which a host has a flow that is MSE's by shape so far, or by
- *   its lengths; and of each of its ports, remote hosts that have called it so;
+ *   its lengths; of each of its ports, remote hosts that have called it so; and how long a message was
+ *   that may have told of extensions;
  * - remotes: with how many addresses a host has flows that others have too, with a few.
  *
  * Everything decays. It is asked only for flows that already look encrypted, so one lock serves all.
@@ -237,6 +240,64 @@ export class HostEvidence {
     this.#unlock();
   }
 
+  /** Remembers that `host` has such a flow to `remote:port`, in which a message of so many bytes told of extensions. */
+  addTold(
+    host: Int32Array,
+    hostAt: number,
+    remote: Int32Array,
+    remoteAt: number,
+    port: number,
+    timeMs: number,
+    length: number,
+  ): void {
+    this.#lock();
+    const row = this.#setTold(host, hostAt, remote, remoteAt, port);
+    this.#openings.touch(row, this.#key, timeMs, length);
+    this.#unlock();
+  }
+
+  /** Takes that back. */
+  removeTold(
+    host: Int32Array,
+    hostAt: number,
+    remote: Int32Array,
+    remoteAt: number,
+    port: number,
+  ): void {
+    this.#lock();
+    const row = this.#setTold(host, hostAt, remote, remoteAt, port);
+    this.#openings.forget(row, this.#key);
+    this.#unlock();
+  }
+
+  /** With how many endpoints but `remote:port` the host had flows within a minute that told as many bytes. */
+  countTold(
+    host: Int32Array,
+    hostAt: number,
+    remote: Int32Array,
+    remoteAt: number,
+    port: number,
+    timeMs: number,
+    length: number,
+  ): number {
+    const openings = this.#openings;
+    const words = this.#words;
+    let count = 0;
+    this.#lock();
+    const row = this.#setTold(host, hostAt, remote, remoteAt, port);
+    let entry = openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
+    for (; entry >= 0; entry = openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)) {
+      if (words[entry + 8] >> 16 !== BY_TOLD || openings.valueOf(entry) !== length) continue;
+      let isOwn = true;
+      for (let word = 4; word < OPENING_KEY; word++) {
+        isOwn &&= words[entry + word] === this.#key[word];
+      }
+      if (!isOwn) count++;
+    }
+    this.#unlock();
+    return count;
+  }
+
   /**
    * Whether `host` had such flows, of one kind, with at least three distinct remote endpoints within a
    * minute, not all in one /24 (or /64), not all on one port, and with first messages as differently
@@ -272,6 +333,18 @@ export class HostEvidence {
     const handshakes = this.#survey(row, host, hostAt, timeMs, BY_OPENING);
     this.#unlock();
     return handshakes >= SWARM && isFirstSpread() && isFurtherSpread();
+  }
+
+  /**
+   * The same without a look at the first messages, of which one set of four in sixteen is spread less by
+   * chance, where the further ones are spread: for who asks for more of the flow itself.
+   */
+  hasHandshakes(host: Int32Array, hostAt: number, timeMs: number): boolean {
+    this.#lock();
+    const row = hashOf(host, hostAt, OPENING_SEED);
+    const handshakes = this.#survey(row, host, hostAt, timeMs, BY_OPENING);
+    this.#unlock();
+    return handshakes >= SWARM && isFurtherSpread();
   }
 
   /**
@@ -379,6 +452,20 @@ export class HostEvidence {
     return hashOf(host, hostAt, callSeed(port));
   }
 
+  /** Sets the key and returns the row. */
+  #setTold(
+    host: Int32Array,
+    hostAt: number,
+    remote: Int32Array,
+    remoteAt: number,
+    port: number,
+  ): number {
+    this.#setAddress(0, host, hostAt);
+    this.#setAddress(4, remote, remoteAt);
+    this.#key[8] = port | (BY_TOLD << 16);
+    return hashOf(host, hostAt, TOLD_SEED);
+  }
+
   #setAddress(word: number, address: Int32Array, at: number): void {
     for (let i = 0; i < 4; i++) this.#key[word + i] = address[at + i];
   }
@@ -412,6 +499,7 @@ export class HostEvidence {
 /** Seed of the hash that chooses a row of openings, and of calls to a port. */
 const OPENING_SEED = 2;
 const callSeed = (port: number) => ~port;
+const TOLD_SEED = 5;
 
 /** Whether the first messages of the last survey are as differently long as MSE's padding makes them. */
 function isFirstSpread(): boolean {

@@ -34,6 +34,7 @@ import {
   SIMULTANEOUS,
   SPLIT,
   SPLIT_ANSWER,
+  THIRD_APART,
   TOLD_ALIKE,
   TOLD_APART,
   UNCHOKED,
@@ -103,6 +104,14 @@ const ALIKE_BITS = 5;
 const NEARLY_ALIKE_BITS = 4;
 const LONGER_BITS = 2;
 const SHORT_BITS = 3;
+
+/**
+ * What extensions say is as long in another flow of the same host's, to another place: one torrent's peers
+ * of one program say the same. One length of some five hundred, by chance of up to eight.
+ */
+const KIN_BITS = 7;
+/** Small messages are none of kin, so that a handshake alone as the fifth turn needs less here than elsewhere. */
+const FIFTH_OF_KIN = 20;
 
 /** What authenticated encryption cannot show. */
 const BARE = FIVE_A | FIVE_B | HEADED | SPLIT_ANSWER;
@@ -205,22 +214,54 @@ export function bitsOf(
   if ((lengths & (HELLO_A | HELLO_B)) === 0 && !areBlocksAnswers(flow, blocks)) {
     return 0;
   }
-  const isToldApart = (lengths & IN_STEP) !== 0 && flow.has(TOLD_APART);
-  const isAskedApart = (lengths & STEPS_ASKED) === STEPS_ASKED;
-  const isInSteps = (lengths & STEPS) === STEPS || isAskedApart || isToldApart;
+  const isInSteps = (lengths & STEPS) === STEPS || ofStepsApart(flow) > 0;
   if (!isBare(lengths) && blocks === 0 && chunks <= 2 && !isSimultaneous && !isInSteps) {
     return 0;
   }
+  return sumOf(flow, blocks, chunks, isAmongFirst, (lengths & IN_STEP) !== 0 || blocks > 0);
+}
+
+/**
+ * Bits of a flow that is one of kin: behind a handshake by itself, or before a block's end, both sides have
+ * said what is nearly as long, and what was said is as long in other flows of the host's, to other places.
+ * 0 where it may not be one. Without a message too short for authenticated encryption it is none of a list
+ * of proxies, for their first four messages are not of many lengths where the next are of one; and of a
+ * program with four random lengths and constant ones behind them one in some thousands has these.
+ */
+export function kinBitsOf(
+  flow: FlowRecord,
+  blocks: number,
+  chunks: number,
+  isAmongFirst: boolean,
+): number {
+  if (flow.told === 0 || !flow.hasLength(DATA_SEEN) || !isAlike(flow)) return 0;
+  if (blocks === 0 && !flow.has(FIFTH | THIRD_APART)) return 0;
+  return KIN_BITS + sumOf(flow, blocks, chunks, isAmongFirst, true);
+}
+
+/** Whether those bits are enough beside such flows, as in a swarm. */
+export function isEnoughOfKin(bits: number, flow: FlowRecord): boolean {
+  return bits >= (flow.has(FIFTH) ? FIFTH_OF_KIN : LEAST);
+}
+
+/** All facts together; two that are nearly alike only where more than that stands beside them. */
+function sumOf(
+  flow: FlowRecord,
+  blocks: number,
+  chunks: number,
+  isAmongFirst: boolean,
+  countsNearlyAlike: boolean,
+): number {
+  const { lengths } = flow;
   const ofBlocks = blocks === 0
     ? 0
     : (isAmongFirst ? FIRST_BLOCK : LATER_BLOCK) + (blocks - 1) * NEXT_BLOCK;
   const ofOne = blocks === 0 || !flow.has(ONE_BLOCK)
     ? 0
     : ONE_BLOCK_MORE + (flow.has(APART) ? APART_BITS : 0);
-  const isInContext = (lengths & IN_STEP) !== 0 || blocks > 0;
   const ofAlike = (lengths & HELLO_B) !== 0
     ? ALIKE_BITS
-    : isInContext
+    : countsNearlyAlike
     ? NEARLY_ALIKE_BITS + (flow.has(LONGER) ? LONGER_BITS : 0)
     : 0;
   const ofLone = (lengths & (HELLO_A | HELLO_B)) === HELLO_B
@@ -231,10 +272,16 @@ export function bitsOf(
   return WORTH_OF[lengths & 2047] + ofLone + ofBlocks + ofOne +
     CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
     ((lengths & DATA_SEEN) !== 0 && isAlike(flow) ? ofAlike : 0) +
-    (isAskedApart ? ASKED_APART_BITS : isToldApart ? TOLD_APART_BITS : 0) +
+    ofStepsApart(flow) +
     (isShortBeforeData(lengths) ? SHORT_BITS : 0) +
-    REQUESTS * requestsCounted(lengths) + (isSimultaneous ? SIMULTANEOUS_OPEN : 0) +
+    REQUESTS * requestsCounted(lengths) + (flow.has(SIMULTANEOUS) ? SIMULTANEOUS_OPEN : 0) +
     ofRequests(flow);
+}
+
+/** Of a flow in step, requests or anything else in a message of its own behind what extensions say. */
+function ofStepsApart(flow: FlowRecord): number {
+  if ((flow.lengths & STEPS_ASKED) === STEPS_ASKED) return ASKED_APART_BITS;
+  return flow.hasLength(IN_STEP) && flow.has(TOLD_APART) ? TOLD_APART_BITS : 0;
 }
 
 /**

@@ -36,6 +36,7 @@ import {
   SHORT,
   SPLIT,
   SPLIT_ANSWER,
+  THIRD_APART,
   THIRD_FITS,
   TOLD_ALIKE,
   TOLD_APART,
@@ -157,6 +158,7 @@ export function followTurns(
     if (before === 0 && length === HASH) flow.noteLength(SPLIT);
     if (length === HANDSHAKE && before >= THIRD && before <= THIRD + MAX_PADDING) {
       flow.noteLength(HELLO_A);
+      flow.raise(THIRD_APART);
     }
     return;
   }

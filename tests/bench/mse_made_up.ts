@@ -34,6 +34,30 @@ function script(): () => Messages {
   return () => [...padded(), ...turns, ...turns];
 }
 
+/** The same of lengths up to 600, as what programs say of themselves has, and a message of each kind. */
+function longScript(): () => Messages {
+  const turns = Array.from({ length: between(4, 12) }, (_, turn) => {
+    const length = turn > 1 && random() < 0.3 ? between(1300, 60_000) : between(2, 600);
+    return (turn & 1) === 0 ? length : -length;
+  });
+  const isAnswer = random() < 0.5; // one more write behind the fourth message
+  return () => [...padded(), ...(isAnswer ? [-turns[0]] : []), ...turns, ...turns];
+}
+
+/** Both sides say the same of themselves, then there are bodies: a relay leaves their sums. */
+function alike(): () => Messages {
+  const told = between(128, 600);
+  return () => [
+    ...padded(),
+    -told,
+    told - between(0, 10),
+    ...times(between(2, 8), () => [
+      -between(1500, 90_000),
+      random() < 0.5 ? 17 * between(1, 16) : inTheClear(),
+    ]),
+  ];
+}
+
 /** Files in blocks of 16 KiB behind a header, asked for one by one or some ahead. */
 function synchronizer(requests: () => number): () => () => Messages {
   return () => {
@@ -140,6 +164,17 @@ export const MADE_UP: readonly Program[] = [
     start: hellos,
   },
   { name: "a script of fixed lengths behind padded keys", servers: few, start: script },
+  {
+    name: "a script of lengths up to 600 behind padded keys, list",
+    servers: list,
+    start: longScript,
+  },
+  {
+    name: "both say the same of themselves, then bodies and 17 n, padded keys, list",
+    isBound: true,
+    servers: list,
+    start: alike,
+  },
   { name: "shell with tags of 4 bytes behind padded keys", servers: few, start: shell(4) },
   { name: "shell with tags of 8 bytes behind padded keys", servers: few, start: shell(8) },
   {

@@ -139,3 +139,67 @@ Deno.test("proxied: what was ruled out no longer counts among its user's targets
     .say(ENOUGH_OF_SEVERAL);
   assert.deepEqual(test.found, []);
 });
+
+/** Recorded of libtorrent through a SOCKS proxy, until its peers' extensions: four flows at once. */
+const KIN = [
+  ">427 <538 >253 <465 >68 <294",
+  ">495 <105 >431 <415 >68 <294",
+  ">505 <601 >385 <239 >68 <294",
+];
+/** And the fourth, whose first data the relay has joined with what was allowed before it. */
+const RELAYED = ">397 <233 >330 <230 >68 <294 >276 <10136w";
+/** The same of qBittorrent, whose handshakes go out with the third message. */
+const KIN_APART = [
+  ">571 <412 >239 >68 <372 <293 >285",
+  ">606 <528 >563 <508 <293 >286",
+  ">271 <162 >169 <266 <293 >294",
+];
+const RELAYED_APART = ">228 <236 >266 >68 <490 <293 >285 <10136w";
+
+function playsKin(
+  kin: readonly string[],
+  own: string,
+  targets: readonly Target[] = ADDRESSES,
+): TestEngine {
+  const test = new TestEngine();
+  for (const [i, text] of kin.entries()) {
+    new Play(
+      test,
+      `10.0.0.1:4000${i}`,
+      PROXY,
+      (flow) => NEGOTIATIONS.SOCKS5(flow, targets[i]),
+    ).say(text);
+  }
+  new Play(test, HOST, PROXY, (flow) => NEGOTIATIONS.SOCKS5(flow, "203.0.113.9:51413")).say(own);
+  return test;
+}
+
+Deno.test("proxied: several places that tell as much of extensions are one torrent's, before its data", () => {
+  for (const [kin, own] of [[KIN, RELAYED], [KIN_APART, RELAYED_APART]] as const) {
+    const test = playsKin(kin, own);
+    assert.deepEqual(test.detections.map(({ match }) => match.kind), ["fan-out"], own);
+    assert.equal(test.detections[0].ban, true);
+  }
+});
+
+Deno.test("proxied: one place, other lengths, or no handshake's are no such torrent's", () => {
+  const instead = (from: string, to: string) => KIN.map((text) => text.replace(from, to));
+  const same: Target[] = ["198.18.2.1:20002", "198.18.2.1:20002", "198.18.2.1:20002"];
+  for (
+    const [i, test] of [
+      playsKin(KIN, RELAYED, same),
+      playsKin(instead("<294", "<293"), RELAYED), // told another length
+      playsKin(instead(">68", ">69"), RELAYED),
+      playsKin(KIN, RELAYED.replace(">68", ">69")),
+      playsKin(KIN, RELAYED.replace(">276", ">250")), // not alike
+      playsKin(KIN.slice(1), RELAYED.replace(">68", ">68 <9")), // no turn of its own
+      playsKin([], RELAYED),
+      // All alike, as a program's own lengths are, and no padding before them.
+      playsKin(KIN.map(() => ">397 <233 >330 <230 >68 <294"), RELAYED),
+      playsKin(KIN_APART, RELAYED_APART.replace(">68", ">67")),
+      // A third message of 124, as one without padding is, and one padded so.
+      playsKin(KIN_APART, RELAYED_APART.replace(">266 >68", ">124")),
+      playsKin(KIN_APART.slice(2), RELAYED_APART),
+    ].entries()
+  ) assert.deepEqual(test.found, [], String(i));
+});
