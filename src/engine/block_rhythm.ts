@@ -179,7 +179,8 @@ export class BlockRhythm {
     const flow = this.#flow;
     if (this.blocks > 0 || this.chunks > 0) return true;
     if (!this.#mayServe()) return false;
-    const hasTwo = flow.hasLength(HELLO_A) && flow.hasLength(HELLO_B | FIVE_A | FIVE_B | GRANTED);
+    const hasTwo = flow.has(TOLD_ALIKE) ||
+      (flow.hasLength(HELLO_A) && flow.hasLength(HELLO_B | FIVE_A | FIVE_B | GRANTED));
     return hasTwo ? flow.allBytes < FIRST_BLOCKS_BEHIND_TWO : this.isAmongFirst;
   }
 

@@ -468,6 +468,16 @@ Deno.test("encrypted: behind a relay what both say of their extensions stands fo
   }
 });
 
+Deno.test("encrypted: behind a relay blocks are waited for beyond the first requests' where both say the same", () => {
+  const test = new TestEngine();
+  isOneOfSeveral(test);
+  new Play(test).say(
+    ">430 <250 >569 <286 <293 >285 <10136 <10136 <14480 <5792 <20272 <4822 <5792 <11584 <8688 >18 >34 " +
+      ">27 <16397 <16397 >129",
+  );
+  assert.deepEqual(test.found, ["mse strong"]);
+});
+
 Deno.test("encrypted: 32 requests at once are enough alone behind a handshake and `unchoke`", () => {
   const found: readonly (readonly [string, boolean])[] = [
     // Transmission 4.1 with itself, on a link of 50 kB/s; who seeds calls; asked further.
