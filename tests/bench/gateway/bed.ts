@@ -10,6 +10,7 @@ export const ECHO_PORT = 9000;
 /** The exchanges of openings.ts: on ports that are not whitelisted by default, and on one that is. */
 export const TLS_PORT = 8443;
 export const UNKNOWN_PORT = 7777;
+export const JUDGED_PORT = 7778;
 export const QUIC_PORT = 8443;
 export const WHITELISTED_TLS_PORT = 443;
 export const WHITELISTED_DNS_PORT = 53;
@@ -17,6 +18,7 @@ const EXCHANGE_SERVERS = [
   ["tls", TLS_PORT],
   ["tls", WHITELISTED_TLS_PORT],
   ["unknown", UNKNOWN_PORT],
+  ["judged", JUDGED_PORT],
   ["quic", QUIC_PORT],
   ["dns", WHITELISTED_DNS_PORT],
 ] as const;

@@ -5,6 +5,7 @@ import {
   ECHO_PORT,
   HTTP_PORT,
   IPERF_PORT,
+  JUDGED_PORT,
   QUIC_PORT,
   TLS_PORT,
   UNKNOWN_PORT,
@@ -110,7 +111,7 @@ async function firstRoundTrips(bed: Bed, seconds: number) {
   const report = await bed.load(
     count * 20 + 30_000,
     ...["first_round_trips.ts", bed.server.ipv4] as const,
-    ...[TLS_PORT, UNKNOWN_PORT, ECHO_PORT, count],
+    ...[TLS_PORT, UNKNOWN_PORT, JUDGED_PORT, ECHO_PORT, count],
   );
   const times: Record<string, number[]> = JSON.parse(report);
   const result: Record<string, number> = {};
@@ -181,6 +182,14 @@ export const MEASURES: readonly Measure[] = [
   { ...roundTrip, name: "TLS, first round trips, p99", key: "tls99", aim: { added: 100 } },
   { ...roundTrip, name: "unknown, first round trips, p50", key: "unknown50", aim: { added: 100 } },
   { ...roundTrip, name: "unknown, first round trips, p99", key: "unknown99", aim: { added: 500 } },
+  {
+    ...{ ...roundTrip, name: "unknown, judged in user space, first round trips, p50" },
+    ...{ key: "judged50", aim: { added: 100 } },
+  },
+  {
+    ...{ ...roundTrip, name: "unknown, judged in user space, first round trips, p99" },
+    ...{ key: "judged99", aim: { added: 500 } },
+  },
   { ...roundTrip, name: "UDP request and response, p50", key: "udp50", aim: { added: 100 } },
   { ...roundTrip, name: "UDP request and response, p99", key: "udp99", aim: { added: 500 } },
 ];

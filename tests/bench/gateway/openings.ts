@@ -16,11 +16,17 @@ export const EXCHANGES: Readonly<Record<string, Exchange>> = {
     opening: bytes("16 0301 0200 01 0001fc 0303" + "5a".repeat(506)),
     answer: bytes("16 0303 007a 02 000076 0303" + "a5".repeat(1200)),
   },
-  // Nothing that anybody knows
+  // Nothing that anybody knows, with fields of equal bytes
   unknown: {
     transport: "tcp",
     opening: bytes("80 0b 01 00" + "c3".repeat(60)),
     answer: bytes("90 0b 02 00" + "3c".repeat(200)),
+  },
+  // Nothing that anybody knows, and no byte like its neighbours: user space judges both
+  judged: {
+    transport: "tcp",
+    opening: Uint8Array.from({ length: 64 }, (_, i) => 0x80 | (i * 37)),
+    answer: Uint8Array.from({ length: 204 }, (_, i) => 0x80 | (i * 53)),
   },
   // RFC 9000: an Initial packet of 1200 bytes, and one in answer to its connection id
   quic: {
