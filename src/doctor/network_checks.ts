@@ -9,7 +9,7 @@ import { chooseMask, type MarkUser } from "../gateway/rules/mark_users.ts";
 import { overwriters } from "../gateway/rules/agreed_marks.ts";
 import { hex, type Marks, marksOf } from "../gateway/rules/marks.ts";
 import { NFT_TABLE } from "../gateway/rules/nft_text.ts";
-import { CHAIN } from "../gateway/rules/rule_text.ts";
+import { CHAIN } from "../gateway/rules/own_rules.ts";
 import { guardedByDefault } from "../gateway/network/links.ts";
 import { readRoutes } from "../gateway/network/routes.ts";
 import { candidates, isSupportedHardware } from "../gateway/bans/attachment.ts";

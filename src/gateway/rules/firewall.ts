@@ -12,17 +12,19 @@ import { findMarkUsers, type MarkUser } from "./mark_users.ts";
 import { hex, type Marks } from "./marks.ts";
 import { holdsNftRules, NFT_TABLE, nftMarks, nftText } from "./nft_text.ts";
 import {
-  ALL_MATCHES,
   findOwnRules,
-  type GuardedTraffic,
-  installText,
   isEmptyTable,
-  jumps,
   MARKED_CHAIN,
-  type Matches,
   QUEUE_CHAIN,
   removalText,
   savedMarks,
+} from "./own_rules.ts";
+import {
+  ALL_MATCHES,
+  type GuardedTraffic,
+  installText,
+  jumps,
+  type Matches,
   type Table,
   TABLES,
 } from "./rule_text.ts";

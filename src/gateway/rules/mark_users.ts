@@ -5,7 +5,7 @@
 
 import { EnvironmentError, UsageError } from "../../errors.ts";
 import { hex, withMasks } from "./marks.ts";
-import { isOwnChain, isOwnRule } from "./rule_text.ts";
+import { isOwnChain, isOwnRule } from "./own_rules.ts";
 
 /** One rule, filter or device that uses marks; bits as signed words. */
 export interface MarkUser {

@@ -9,19 +9,14 @@
 
 import { stripChains } from "./copy_strip.ts";
 import { hex, type Marks, marksOf, withMasks } from "./marks.ts";
+import { CHAIN, MARKED_CHAIN, QUEUE_CHAIN, RECHECK_CHAIN, SERVICE_CHAIN } from "./own_rules.ts";
+import { queueGroups, TUNNEL_PROTOCOLS } from "./queue_rules.ts";
 import {
-  CHAIN,
   DATAGRAM,
   type GuardedTraffic,
   HEADERS_ONLY,
-  MARKED_CHAIN,
   marksServices,
-  QUEUE_CHAIN,
-  queueGroups,
-  RECHECK_CHAIN,
   recheckBits,
-  SERVICE_CHAIN,
-  TUNNEL_PROTOCOLS,
 } from "./rule_text.ts";
 
 export const NFT_TABLE = "btblocker";

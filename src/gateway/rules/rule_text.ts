@@ -1,6 +1,5 @@
 /**
- * The rules as text: pure functions from what is to be guarded to the input of iptables-restore, and
- * from the output of iptables-save to what of it is ours.
+ * The rules as text: pure functions from what is to be guarded to the input of iptables-restore.
  *
  * A judged packet comes back by NF_REPEAT with a sealed state in its mark (marks.ts) and runs through
  * the chain once more; the chain moves the state into the connection's mark:
@@ -26,30 +25,21 @@
  */
 
 import { COPIES_CHAIN, MARKING_HOOKS, stripRule } from "./copy_strip.ts";
-import { hex, type Marks, marksOf } from "./marks.ts";
-
-export const CHAIN = "BTBLOCKER";
-/** Packets with something in the bits of our seal: verdicts that come back, and foreign marks. */
-export const MARKED_CHAIN = "BTBLOCKER_MARKED";
-/** What is judged. */
-export const QUEUE_CHAIN = "BTBLOCKER_QUEUE";
-/** Takes from a connection the state that it was born with. */
-const FORGET_CHAIN = "BTBLOCKER_FORGET";
-/** Connections to whitelisted services: clean from their first packet on. */
-export const SERVICE_CHAIN = "BTBLOCKER_SERVICE";
-/** Calls packets of released flows back to the queue (RECHECK). */
-export const RECHECK_CHAIN = "BTBLOCKER_RECHECK";
-/** Packets that the kernel's first look lets pass: of flows that it has settled, or may settle yet. */
-const LOOKED_CHAIN = "BTBLOCKER_LOOKED";
-const JUDGING_CHAINS: readonly string[] = [
+import { hex, type Marks } from "./marks.ts";
+import {
   CHAIN,
+  deletion,
+  findOwnRules,
+  FORGET_CHAIN,
+  JUDGING_CHAINS,
+  LOOKED_CHAIN,
   MARKED_CHAIN,
   QUEUE_CHAIN,
-  FORGET_CHAIN,
-  SERVICE_CHAIN,
   RECHECK_CHAIN,
-  LOOKED_CHAIN,
-];
+  removalLines,
+  SERVICE_CHAIN,
+} from "./own_rules.ts";
+import { PORT_PROTOCOLS, queueRules } from "./queue_rules.ts";
 
 export const HOOK_CHAINS = ["INPUT", "FORWARD", "OUTPUT"] as const;
 export type HookChain = typeof HOOK_CHAINS[number];
@@ -108,11 +98,6 @@ export interface Matches {
 }
 export const ALL_MATCHES: Matches = { u32: true, services: true, bpf: true };
 
-/** What is queued: protocols with ports, by name and number… */
-const PORT_PROTOCOLS = [["tcp", 6], ["udp", 17]] as const;
-/** …and what is looked into: IPv4 and IPv6 in IP (RFC 2003, 2473), GRE (RFC 2784). */
-export const TUNNEL_PROTOCOLS = ["4", "41", "47"];
-
 /** Largest GSO packet: a window of the sequence space as wide holds the start of one at least. */
 const RECHECK_WINDOW = 65_536;
 /** Typical bytes of a full UDP datagram, to turn bytes into packets. */
@@ -133,11 +118,8 @@ export function chainRules(
   const unmarked = unmarkedTest(marks);
   const dropped = `${connection(drop)} -j ${monitorOnly ? "RETURN" : "DROP"}`;
   const services = matches.services ? serviceRules(traffic) : [];
-  const clean = recheck > 0
-    ? [`${connection(clear)} ${unmarked} -g ${RECHECK_CHAIN}`]
-    : matches.services
-    ? [] // goes past by the jumps
-    : [`${connection(clear)} ${unmarked} -j RETURN`];
+  const known = recheck > 0 ? `-g ${RECHECK_CHAIN}` : "-j RETURN";
+  const clean = goesPast(traffic, matches) ? [] : [`${connection(clear)} ${unmarked} ${known}`];
   const main = [
     ...believed(...clean),
     `-m mark ! --mark 0x0/${hex(marks.sealMask)} -g ${MARKED_CHAIN}`,
@@ -167,7 +149,7 @@ export function chainRules(
     ...inChain(FORGET_CHAIN, [
       `-m connmark ! --mark 0x0/${hex(mask)} -j CONNMARK --set-xmark 0x0/${hex(mask)}`,
     ]),
-    ...matches.services && marksServices(traffic)
+    ...services.length > 0 && marksServices(traffic)
       ? inChain(SERVICE_CHAIN, [`-j CONNMARK --set-xmark ${hex(clear)}/${hex(mask)}`])
       : [],
     ...looks === null ? [] : inChain(LOOKED_CHAIN, [
@@ -184,6 +166,11 @@ function unmarkedTest({ sealMask }: Marks): string {
 /** Whether connections to whitelisted services are marked: where a clean one's packets are not judged. */
 export function marksServices({ whitelistPorts, ...traffic }: GuardedTraffic): boolean {
   return whitelistPorts.length > 0 && sparesClean(traffic);
+}
+
+/** Whether a clean connection's packets take none of the jumps: without conntrack's match they must. */
+function goesPast(traffic: Parameters<typeof sparesClean>[0], { services }: Matches): boolean {
+  return services && sparesClean(traffic);
 }
 
 /** Whether no packet of a clean connection is judged. */
@@ -271,87 +258,6 @@ function emptySegments(family: 4 | 6): string[] {
     : ["-m length --length 60", '-m length --length 72 -m u32 --u32 "4>>8&0xFF=6&&52>>28=8"'];
 }
 
-/** Groups of queues that the flows between two addresses are spread over, where so many divide them. */
-const PORT_GROUPS = [4, 2];
-
-/** Queues beside each other, and whose packets they get. */
-export interface QueueGroup {
-  readonly first: number;
-  readonly count: number;
-  /** Null: all that no group before wants. */
-  readonly ports: PortBits | null;
-}
-
-/** Of both ports as they stand in the header, a word of 32 bits with the source port first. */
-export interface PortBits {
-  readonly mask: number;
-  /** What may be left of the ports under the mask. */
-  readonly values: readonly number[];
-}
-
-/**
- * Both directions of a flow must reach one worker: the kernel chooses among the queues of a rule by
- * the addresses, whichever is the source. --queue-cpu-fanout would choose by processor and tear flows
- * apart. The ports choose among groups of queues before, so that two hosts alone do not keep one
- * worker busy while the others sleep.
- *
- * @returns in the order in which the rules must stand
- */
-export function queueGroups(
-  { queueNumber, queueCount }: Pick<GuardedTraffic, "queueNumber" | "queueCount">,
-): QueueGroup[] {
-  const groups = PORT_GROUPS.find((count) => queueCount % count === 0) ?? 1;
-  const count = queueCount / groups;
-  return Array.from({ length: groups }, (_, index) => {
-    const group = (index + 1) % groups;
-    const ports = group === 0 ? null : portsOfGroup(groups, group);
-    return { first: queueNumber + group * count, count, ports };
-  });
-}
-
-/**
- * The ports' bits above the lowest differ by `group`, whichever is the source. The lowest bit is no
- * choice: Linux gives connections ports of one parity.
- */
-function portsOfGroup(groups: number, group: number): PortBits {
-  const word = (source: number, destination: number) => (source << 17) | (destination << 1);
-  const values = Array.from({ length: groups }, (_, port) => word(port, port ^ group));
-  return { mask: word(groups - 1, groups - 1), values };
-}
-
-/** The rules that queue, without what they demand of the marks. */
-export function queueRules(
-  traffic: Pick<GuardedTraffic, "queueNumber" | "queueCount">,
-  family: 4 | 6,
-  hasU32: boolean,
-): string[] {
-  const { queueNumber: first, queueCount: count } = traffic;
-  const all: QueueGroup = { first, count, ports: null };
-  const rules: string[] = [];
-  for (const [protocol, number] of PORT_PROTOCOLS) {
-    for (const group of hasU32 ? queueGroups(traffic) : [all]) {
-      const test = group.ports === null ? "" : portTest(group.ports, family, number);
-      rules.push(`-p ${protocol} ${test}${target(group)}`);
-    }
-  }
-  for (const tunnel of TUNNEL_PROTOCOLS) rules.push(`-p ${tunnel} ${target(all)}`);
-  return rules;
-}
-
-function target({ first, count }: QueueGroup): string {
-  const queues = count > 1
-    ? `--queue-balance ${first}:${first + count - 1}`
-    : `--queue-num ${first}`;
-  return `-j NFQUEUE ${queues} --queue-bypass`;
-}
-
-/** With xt_u32, for IPv6 only where the transport header is the first. */
-function portTest({ mask, values }: PortBits, family: 4 | 6, protocol: number): string {
-  const ports = `${hex(mask)}=${values.map(hex).join(",")}`;
-  const test = family === 4 ? `0>>22&0x3C@0&${ports}` : `4>>8&0xFF=${protocol}&&40&${ports}`;
-  return `-m u32 --u32 "${test}" `;
-}
-
 /** Bits of the TCP sequence number that are 0 in the first 64 KiB of every `recheck` bytes. */
 export function recheckBits(recheck: number): number {
   const period = 2 ** Math.ceil(Math.log2(Math.max(recheck, 2 * RECHECK_WINDOW)));
@@ -383,7 +289,7 @@ function probability(recheck: number): string {
 export function jumps(
   hook: HookChain,
   { marks, ...traffic }: GuardedTraffic,
-  { services }: Matches = ALL_MATCHES,
+  matches: Matches = ALL_MATCHES,
 ): string[] {
   const { mask, clear, sealMask } = marks;
   const except = hook === "INPUT" ? "! -i lo " : hook === "OUTPUT" ? "! -o lo " : "";
@@ -391,8 +297,8 @@ export function jumps(
   return [
     `-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j ${FORGET_CHAIN}`,
     // Connections that a helper (SIP, TFTP) expected begin with their parent's mark.
-    ...services ? [`${related} ${unmarkedTest(marks)} -j ${FORGET_CHAIN}`] : [],
-    ...services && sparesClean(traffic)
+    ...matches.services ? [`${related} ${unmarkedTest(marks)} -j ${FORGET_CHAIN}`] : [],
+    ...goesPast(traffic, matches)
       ? [
         `-m connmark ! --mark ${hex(clear)}/${hex(mask)} -j ${CHAIN}`,
         `-m conntrack --ctstate INVALID,UNTRACKED -j ${CHAIN}`,
@@ -400,42 +306,6 @@ export function jumps(
       ]
       : [`-j ${CHAIN}`],
   ].map((rule) => `${hook} ${except}${rule}`);
-}
-
-/** What of a table is ours, from an earlier run or this one. */
-export interface OwnRules {
-  readonly table: string;
-  /** Rules of others' chains that lead to ours, as iptables-save prints them ("-A FORWARD …"). */
-  readonly jumps: readonly string[];
-  readonly chains: readonly string[];
-}
-
-/** Finds our chains and the jumps to them in the output of iptables-save. */
-export function findOwnRules(saved: string): OwnRules[] {
-  const found: { table: string; jumps: string[]; chains: string[] }[] = [];
-  for (const line of saved.split("\n")) {
-    const current = found.at(-1);
-    if (line.startsWith("*")) {
-      found.push({ table: line.slice(1).trim(), jumps: [], chains: [] });
-    } else if (line.startsWith(":")) {
-      const chain = line.slice(1).split(" ", 1)[0];
-      if (isOwnChain(chain)) current?.chains.push(chain);
-    } else if (line.startsWith("-A ")) {
-      if (isOwnRule(line) && !isOwnChain(line.split(" ", 2)[1])) current?.jumps.push(line);
-    }
-  }
-  return found.filter(({ jumps, chains }) => jumps.length + chains.length > 0);
-}
-
-/** Whether a rule, as iptables-save prints it, is ours: it stands in a chain of ours or leads to one. */
-export function isOwnRule(line: string): boolean {
-  const target = / -[jg] (\S+)/.exec(line)?.[1] ?? "";
-  return isOwnChain(line.split(" ", 2)[1]) || isOwnChain(target);
-}
-
-/** Whether a chain of iptables, or of our table of nft, is ours. */
-export function isOwnChain(name: string): boolean {
-  return JUDGING_CHAINS.includes(name) || name === COPIES_CHAIN;
 }
 
 /**
@@ -487,44 +357,4 @@ function stripLines(marks: Marks): string[] {
     ...MARKING_HOOKS.map((hook) => `-A ${hook} -j ${COPIES_CHAIN}`),
     "COMMIT",
   ];
-}
-
-/** Input of iptables-restore --noflush that removes what is ours; null when nothing is. */
-export function removalText(saved: string): string | null {
-  const lines = findOwnRules(saved).flatMap(removalLines);
-  return lines.length === 0 ? null : [...lines, ""].join("\n");
-}
-
-function removalLines({ table, jumps, chains }: OwnRules): string[] {
-  return [
-    `*${table}`,
-    ...jumps.map(deletion),
-    ...chains.map((chain) => `-F ${chain}`),
-    ...chains.map((chain) => `-X ${chain}`),
-    "COMMIT",
-  ];
-}
-
-function deletion(rule: string): string {
-  return `-D${rule.slice(2)}`;
-}
-
-/** Whether a table holds no rule and no chain but the built-in ones, as we leave it behind. */
-export function isEmptyTable(saved: string, table: string): boolean {
-  const lines = saved.split("\n");
-  const start = lines.indexOf(`*${table}`);
-  if (start < 0) return false;
-  const end = lines.indexOf("COMMIT", start);
-  return lines.slice(start + 1, end).every((line) => /^:[A-Z]+ ACCEPT/.test(line));
-}
-
-/** The marks of the rules of ours that are there, null where none are. */
-export function savedMarks(saved: string): Marks | null {
-  const save = new RegExp(
-    `^-A ${MARKED_CHAIN} -m mark --mark (\\w+)/(\\w+) -j CONNMARK --set-xmark \\w+/(\\w+)$`,
-    "m",
-  );
-  const [, state, sealMask, mask] = save.exec(saved)?.map(Number) ?? [];
-  if (mask === undefined) return null;
-  return marksOf(mask, { bits: sealMask & ~mask, value: state & ~mask });
 }

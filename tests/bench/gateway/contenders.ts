@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import { askControl } from "../../../src/blocker/control.ts";
 import type { Counter } from "../../../src/gateway/queue/counters.ts";
-import { queueRules } from "../../../src/gateway/rules/rule_text.ts";
+import { queueRules } from "../../../src/gateway/rules/queue_rules.ts";
 import type { Program } from "../../../src/demo/program.ts";
 import { Bed, spawnInRouter } from "./bed.ts";
 

@@ -1,14 +1,12 @@
 import assert from "node:assert/strict";
 import {
-  chainRules,
   findOwnRules,
-  installText,
   isEmptyTable,
-  jumps,
-  queueRules,
   removalText,
   savedMarks,
-} from "../../../src/gateway/rules/rule_text.ts";
+} from "../../../src/gateway/rules/own_rules.ts";
+import { queueRules } from "../../../src/gateway/rules/queue_rules.ts";
+import { chainRules, installText, jumps } from "../../../src/gateway/rules/rule_text.ts";
 import { MARKS, TRAFFIC } from "./traffic.ts";
 
 /** From iptables-save 1.8.9, with rules of others around ours. */
