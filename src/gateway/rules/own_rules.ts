@@ -13,6 +13,8 @@ export const MARKED_CHAIN = "BTBLOCKER_MARKED";
 export const QUEUE_CHAIN = "BTBLOCKER_QUEUE";
 /** Takes from a connection the state that it was born with. */
 export const FORGET_CHAIN = "BTBLOCKER_FORGET";
+/** Packets without a connection, and of connections that another one announced. */
+export const RARE_CHAIN = "BTBLOCKER_RARE";
 /** Connections to whitelisted services: clean from their first packet on. */
 export const SERVICE_CHAIN = "BTBLOCKER_SERVICE";
 /** Calls packets of released flows back to the queue (RECHECK). */
@@ -24,6 +26,7 @@ export const JUDGING_CHAINS: readonly string[] = [
   MARKED_CHAIN,
   QUEUE_CHAIN,
   FORGET_CHAIN,
+  RARE_CHAIN,
   SERVICE_CHAIN,
   RECHECK_CHAIN,
   LOOKED_CHAIN,

@@ -35,6 +35,7 @@ import {
   LOOKED_CHAIN,
   MARKED_CHAIN,
   QUEUE_CHAIN,
+  RARE_CHAIN,
   RECHECK_CHAIN,
   removalLines,
   SERVICE_CHAIN,
@@ -149,6 +150,12 @@ export function chainRules(
     ...inChain(FORGET_CHAIN, [
       `-m connmark ! --mark 0x0/${hex(mask)} -j CONNMARK --set-xmark 0x0/${hex(mask)}`,
     ]),
+    ...goesPast(traffic, matches)
+      ? inChain(RARE_CHAIN, [
+        `${bornWithState(marks)} -g ${FORGET_CHAIN}`,
+        `-m conntrack --ctstate INVALID,UNTRACKED -g ${CHAIN}`,
+      ])
+      : [],
     ...services.length > 0 && marksServices(traffic)
       ? inChain(SERVICE_CHAIN, [`-j CONNMARK --set-xmark ${hex(clear)}/${hex(mask)}`])
       : [],
@@ -161,6 +168,11 @@ export function chainRules(
 
 function unmarkedTest({ sealMask }: Marks): string {
   return `-m mark --mark 0x0/${hex(sealMask)}`;
+}
+
+/** A connection that a helper (SIP, TFTP) expected begins with its parent's mark. */
+function bornWithState(marks: Marks): string {
+  return `-p udp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED ${unmarkedTest(marks)}`;
 }
 
 /** Whether connections to whitelisted services are marked: where a clean one's packets are not judged. */
@@ -280,7 +292,7 @@ function probability(recheck: number): string {
  *
  * Of a packet that conntrack keeps no connection for (a wrong checksum, out of its window, NOTRACK)
  * `connmark` says nothing, neither that it is clean nor that it is not; without `conntrack` to tell
- * those, nothing goes past.
+ * those, nothing goes past. Both questions to `conntrack` are one match, since each costs every packet.
  *
  * A packet may take two of the last three: the first saves what its seal says and takes it off, so that
  * no packet is queued twice. They stand in this order for it: without a seal the other would be taken
@@ -293,19 +305,20 @@ export function jumps(
 ): string[] {
   const { mask, clear, sealMask } = marks;
   const except = hook === "INPUT" ? "! -i lo " : hook === "OUTPUT" ? "! -o lo " : "";
-  const related = "-p udp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED";
-  return [
-    `-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j ${FORGET_CHAIN}`,
-    // Connections that a helper (SIP, TFTP) expected begin with their parent's mark.
-    ...matches.services ? [`${related} ${unmarkedTest(marks)} -j ${FORGET_CHAIN}`] : [],
-    ...goesPast(traffic, matches)
-      ? [
-        `-m connmark ! --mark ${hex(clear)}/${hex(mask)} -j ${CHAIN}`,
-        `-m conntrack --ctstate INVALID,UNTRACKED -j ${CHAIN}`,
-        `-m mark ! --mark 0x0/${hex(sealMask)} -j ${CHAIN}`,
-      ]
-      : [`-j ${CHAIN}`],
-  ].map((rule) => `${hook} ${except}${rule}`);
+  const forgetting = `-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j ${FORGET_CHAIN}`;
+  const rules = goesPast(traffic, matches)
+    ? [
+      forgetting,
+      `-m conntrack --ctstate INVALID,RELATED,UNTRACKED -j ${RARE_CHAIN}`,
+      `-m connmark ! --mark ${hex(clear)}/${hex(mask)} -j ${CHAIN}`,
+      `-m mark ! --mark 0x0/${hex(sealMask)} -j ${CHAIN}`,
+    ]
+    : [
+      forgetting,
+      ...matches.services ? [`${bornWithState(marks)} -j ${FORGET_CHAIN}`] : [],
+      `-j ${CHAIN}`,
+    ];
+  return rules.map((rule) => `${hook} ${except}${rule}`);
 }
 
 /**
@@ -325,6 +338,7 @@ export function installText(
   const unused = new Set([
     ...traffic.recheck > 0 ? [] : [RECHECK_CHAIN],
     ...matches.bpf && traffic.firstLook ? [] : [LOOKED_CHAIN],
+    ...goesPast(traffic, matches) ? [] : [RARE_CHAIN],
     ...matches.services && marksServices(traffic) ? [] : [SERVICE_CHAIN],
   ]);
   const chains = JUDGING_CHAINS.filter((chain) => !unused.has(chain));

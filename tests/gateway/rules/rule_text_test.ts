@@ -69,29 +69,39 @@ Deno.test("chainRules() for one queue", () => {
     ].map((rule) => `-A BTBLOCKER_QUEUE ${rule}`),
     "-A BTBLOCKER_FORGET -m connmark ! --mark 0x0/0x30000000 " +
     "-j CONNMARK --set-xmark 0x0/0x30000000",
+    "-A BTBLOCKER_RARE -p udp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED " +
+    "-m mark --mark 0x0/0x3ff00000 -g BTBLOCKER_FORGET",
+    "-A BTBLOCKER_RARE -m conntrack --ctstate INVALID,UNTRACKED -g BTBLOCKER",
   ]);
 });
 
 Deno.test("jumps() take a clean connection's packet past our chains, where none of it is judged", () => {
-  const forget = [
-    "FORWARD -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j BTBLOCKER_FORGET",
-    "FORWARD -p udp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED " +
-    "-m mark --mark 0x0/0x3ff00000 -j BTBLOCKER_FORGET",
-  ];
+  const forget = "FORWARD -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j BTBLOCKER_FORGET";
+  const inherited = "-p udp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED " +
+    "-m mark --mark 0x0/0x3ff00000";
   assert.deepEqual(jumps("FORWARD", TRAFFIC), [
-    ...forget,
+    forget,
+    // Those without a connection, of which connmark says nothing, and those that inherit a mark.
+    "FORWARD -m conntrack --ctstate INVALID,RELATED,UNTRACKED -j BTBLOCKER_RARE",
     "FORWARD -m connmark ! --mark 0x10000000/0x30000000 -j BTBLOCKER",
-    // Those without a connection, of which connmark says nothing.
-    "FORWARD -m conntrack --ctstate INVALID,UNTRACKED -j BTBLOCKER",
     // What a seal says is saved and the seal taken off before this one asks for it.
     "FORWARD -m mark ! --mark 0x0/0x3ff00000 -j BTBLOCKER",
   ]);
-  assert.deepEqual(jumps("FORWARD", { ...TRAFFIC, recheck: 1 << 20 }), [
-    ...forget,
-    "FORWARD -j BTBLOCKER",
+  assert.deepEqual(chainRules(TRAFFIC, 4).filter((rule) => rule.startsWith("-A BTBLOCKER_RARE")), [
+    `-A BTBLOCKER_RARE ${inherited} -g BTBLOCKER_FORGET`,
+    "-A BTBLOCKER_RARE -m conntrack --ctstate INVALID,UNTRACKED -g BTBLOCKER",
   ]);
+  // Where every packet enters, nothing is asked for the sake of those that would not.
+  for (const all of [{ recheck: 1 << 20 }, { distrustsStates: true }]) {
+    assert.deepEqual(jumps("FORWARD", { ...TRAFFIC, ...all }), [
+      forget,
+      `FORWARD ${inherited} -j BTBLOCKER_FORGET`,
+      "FORWARD -j BTBLOCKER",
+    ]);
+    assert.doesNotMatch(chainRules({ ...TRAFFIC, ...all }, 4).join("\n"), /RARE/);
+  }
   const without = { u32: true, services: false, bpf: true };
-  assert.deepEqual(jumps("FORWARD", TRAFFIC, without), [forget[0], "FORWARD -j BTBLOCKER"]);
+  assert.deepEqual(jumps("FORWARD", TRAFFIC, without), [forget, "FORWARD -j BTBLOCKER"]);
 });
 
 Deno.test("chainRules() of a monitor drop nothing, and keep what is known", () => {
@@ -251,25 +261,26 @@ COMMIT
 
 Deno.test("installText() replaces what an earlier run left, in one transaction", () => {
   const lines = installText(TRAFFIC, 4, "security", SAVED).split("\n");
-  assert.deepEqual(lines.slice(0, 9), [
+  assert.deepEqual(lines.slice(0, 10), [
     "*security",
     ":BTBLOCKER - [0:0]",
     ":BTBLOCKER_MARKED - [0:0]",
     ":BTBLOCKER_QUEUE - [0:0]",
     ":BTBLOCKER_FORGET - [0:0]",
+    ":BTBLOCKER_RARE - [0:0]",
     "-D INPUT ! -i lo -j BTBLOCKER",
     "-D FORWARD -s 10.0.0.0/8 -j BTBLOCKER",
     "-F BTBLOCKER_RECHECK",
     "-X BTBLOCKER_RECHECK",
   ]);
   const rules = jumps("FORWARD", TRAFFIC).map((rule) => `-A ${rule}`);
-  assert.deepEqual(lines.slice(-7), [...rules, "COMMIT", ""]);
+  assert.deepEqual(lines.slice(-6), [...rules, "COMMIT", ""]);
 });
 
 Deno.test("installText() spares what a machine says to itself", () => {
   const text = installText({ ...TRAFFIC, chains: ["INPUT", "OUTPUT"] }, 4, "security", "");
-  assert.equal(text.match(/^-A INPUT ! -i lo .*-j BTBLOCKER/gm)?.length, 5);
-  assert.equal(text.match(/^-A OUTPUT ! -o lo .*-j BTBLOCKER/gm)?.length, 5);
+  assert.equal(text.match(/^-A INPUT ! -i lo .*-j BTBLOCKER/gm)?.length, 4);
+  assert.equal(text.match(/^-A OUTPUT ! -o lo .*-j BTBLOCKER/gm)?.length, 4);
 });
 
 Deno.test("installText() comes first in mangle, and removes what is in the other table", () => {
