@@ -41,6 +41,7 @@ const MEMORY_AIMS_MB = { idle: 100, flooded: 130 };
 const IDLE_SECONDS = 3;
 const SHIPPED = "btblocker";
 const INSPECTED = "every packet inspected";
+const AGAIN = "conntrack only, again";
 
 const { values: options } = parseArgs({
   options: {
@@ -103,6 +104,10 @@ async function startContenders(): Promise<Entry[]> {
   };
   await add(Contender.unfiltered(), usual);
   await add(Contender.conntrack(), usual);
+  // The same once more: what of a bulk ratio is nothing but two routers in two places of memory.
+  await add(Contender.conntrack(AGAIN), (measure) => {
+    return measure.name.startsWith("bulk") ? measure.aim : undefined;
+  });
   const env: Record<string, string> = { QUEUE_COUNT: options.workers, XDP_MODE: options.xdp };
   await add(Contender.start(SHIPPED, { env }), usual);
   if (options.xdp !== "off") {
@@ -128,12 +133,16 @@ async function measureAll(): Promise<void> {
   const kinds = [...new Set(measures.map((measure) => measure.run))];
   // The first run warms up caches and compilers, and is not counted.
   for (let run = 0; run <= runs; run++) {
+    // Each is first and last in its turn: what one leaves to the next is not always the same one's.
+    const order = contenders.map((_, index) => contenders[(index + run) % contenders.length]);
     for (const kind of kinds) {
-      for (const { contender, measures } of contenders) {
+      for (const { contender, measures } of order) {
         const ours = measures.filter((measure) => measure.run === kind);
         if (ours.length === 0) continue;
         await contender.bed.setOffload(ours[0].offload);
-        const result = await kind(contender.bed, run === 0 ? ours[0].warmUp ?? 1 : seconds);
+        const { warmUp = 1, leastSeconds = 0 } = ours[0];
+        const lasts = run === 0 ? warmUp : Math.max(seconds, leastSeconds);
+        const result = await kind(contender.bed, lasts);
         if (run === 0) continue;
         for (const measure of ours) {
           const known = values.get(contender)!;
@@ -176,7 +185,7 @@ function printMeasures(): void {
           costText(aim, cost),
           aimText(aim),
           contender === stateful ? "" : costText(aim, toStateful),
-        ) + (contender === stateful || isReached(aim, decisive) ? "" : "  not reached"),
+        ) + (contender.program === null || isReached(aim, decisive) ? "" : "  not reached"),
       );
     }
   }

@@ -52,12 +52,12 @@ export class Contender implements AsyncDisposable {
   }
 
   /** A router that follows connections and does nothing else: what any stateful firewall costs. */
-  static async conntrack(): Promise<Contender> {
+  static async conntrack(name = "conntrack only"): Promise<Contender> {
     const bed = await Bed.create();
     await bed.router.run(
       ["iptables", "-A", "FORWARD", "-m", "conntrack", "--ctstate", "INVALID", "-j", "ACCEPT"],
     );
-    return new Contender("conntrack only", bed, null);
+    return new Contender(name, bed, null);
   }
 
   static async start(name: string, options: ContenderOptions): Promise<Contender> {
