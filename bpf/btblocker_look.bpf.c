@@ -289,15 +289,20 @@ static __always_inline int look_syn(struct __sk_buff *skb, const struct head *he
 	return pass();
 }
 
-/* Where one side has ruled encryption out, the other may say what it likes that is no opening of concern. */
-static __always_inline __u8 stream_opening(const struct noted_flow *noted, __u32 side, const __u8 *bytes,
-					   __u32 length)
+/*
+ * Where one side has ruled encryption out, the other may say what it likes that is no opening of concern;
+ * not before it has acknowledged some of that: it may be a decoy that dies on the way.
+ */
+static __always_inline __u8 stream_opening(const struct noted_flow *noted, const struct head *head,
+					   const __u8 *bytes)
 {
+	__u32 side = head->side & 1, other = side ^ 1;
 	bool is_initiator = side == noted->initiator;
-	__u8 opening = tcp_opening(bytes, length, is_initiator);
+	__u8 opening = tcp_opening(bytes, head->length, is_initiator);
 
-	if (!opening && noted->opening[side ^ 1] == UNKNOWN_STREAM &&
-	    !concerns_stream(bytes, length, is_initiator))
+	if (!opening && noted->opening[other] == UNKNOWN_STREAM && head->is_ack &&
+	    head->acknowledgement - noted->begin[other] - 1 < noted->length[other] &&
+	    !concerns_stream(bytes, head->length, is_initiator))
 		return UNKNOWN_STREAM;
 	return opening;
 }
@@ -337,7 +342,7 @@ static __always_inline int look_stream(struct __sk_buff *skb, const struct head 
 	offset = head->sequence - noted->begin[side];
 	if (offset == 0) {
 		read_payload(skb, head, bytes);
-		opening = stream_opening(noted, side, bytes, head->length);
+		opening = stream_opening(noted, head, bytes);
 		if (!opening || (noted->opening[side] && noted->opening[side] != opening))
 			return hand_over(noted);
 		noted->opening[side] = opening;

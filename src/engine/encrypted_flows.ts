@@ -28,6 +28,7 @@ import {
   ONE_BLOCK,
   OPENING_JUDGED,
   RANDOM,
+  RESPONDER_OPENS,
   RULED_OUT,
   SHAPED,
   THIRD_APART,
@@ -193,7 +194,18 @@ export class EncryptedFlows {
 
   /** Whether the flow has the shape so far and its lengths may still decide. */
   isPending(): boolean {
-    return !this.isRuledOut() && encryptedMayWait(this.#flow, this.#hasLengths());
+    if (this.isRuledOut()) return this.#isOneKey() && encryptedMayWait(this.#flow, false);
+    return encryptedMayWait(this.#flow, this.#hasLengths());
+  }
+
+  /**
+   * Whether a side has opened with a key, and what the other one opened with, which is none, has not
+   * been acknowledged by it: that may be a decoy that dies on the way, and the key is answered by another.
+   */
+  #isOneKey(): boolean {
+    const flow = this.#flow;
+    const keys = flow.encryption & (RANDOM * 3);
+    return !flow.has(MID_STREAM) && (keys === RANDOM || keys === RANDOM << 1);
   }
 
   /** Whether the flow's segments have had lengths of requests or of blocks, or may have them yet. */
@@ -217,19 +229,20 @@ export class EncryptedFlows {
    */
   wantsOpening(direction: number, bytes: Uint8Array, start: number, end: number): boolean {
     const flow = this.#flow;
-    if (flow.hasFact(RULED_OUT | (MEASURED << direction))) return false;
+    if (flow.hasFact(MEASURED << direction)) return false;
     const length = end - start;
     if (isText(bytes, start, end) || isTlsRecord(bytes, start, end)) {
       flow.noteFact(RULED_OUT);
       return false;
     }
+    const isRuledOut = this.isRuledOut();
     if (length < MIN_OPENING) {
-      if (!isNoKey(bytes, start, end)) return true;
+      if (isRuledOut || !isNoKey(bytes, start, end)) return !isRuledOut;
       flow.noteFact(RULED_OUT);
       return false;
     }
     const isRandom = isKeyRandom(bytes, start, end);
-    if (isRandom && this.#policy.strict && length < STRICT_SAMPLE) {
+    if (isRandom && !isRuledOut && this.#policy.strict && length < STRICT_SAMPLE) {
       flow.noteFact(RANDOM << direction);
       return true;
     }
@@ -248,15 +261,19 @@ export class EncryptedFlows {
     if (!isWaiting && !this.isRuledOut()) return false;
     if (payloadEnd - payloadStart < MIN_OPENING) return false;
     if (!isKeyRandom(bytes, payloadStart, payloadEnd)) return false;
-    flow.encryption = (flow.encryption & COUNTED) | ((MEASURED | RANDOM) << direction);
+    const other = 1 - direction;
+    const isAnswer = flow.hasFact(RANDOM << other);
+    flow.encryption = (flow.encryption & (COUNTED | ((MEASURED | RANDOM) << other))) |
+      ((MEASURED | RANDOM) << direction);
     flow.lengths = 0;
     flow.lower(
       APART | ONE_BLOCK | FIFTH | THIRD_APART | TOLD_ALIKE | TOLD_APART | B_FIRST | ASKED_32 |
         LONGER,
     );
     flow.told = 0;
-    flow.turn = 0;
-    flow.turnBytes = 0;
+    flow.turn = isAnswer ? 1 : 0;
+    flow.turnBytes = isAnswer ? greater(0, streamEnd(flow, other)) : 0;
+    if (isAnswer && other === 1) flow.noteFact(RESPONDER_OPENS);
     return true;
   }
 
@@ -267,6 +284,8 @@ export class EncryptedFlows {
    */
   observe(direction: number, packet: Packet, newBytes: number): Outcome {
     if (this.isRuledOut()) {
+      // What has arrived is no decoy.
+      if (this.#acknowledgedBy(packet, direction) > 0) this.#flow.dropFact(RANDOM << direction);
       this.letGo(direction, packet);
       return WAIT;
     }

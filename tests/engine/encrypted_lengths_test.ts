@@ -3,6 +3,7 @@
  * on those of programs that look alike.
  */
 import assert from "node:assert/strict";
+import { CLEAN } from "../../src/engine/engine.ts";
 import { Conversation, latin1, TestEngine, torrents } from "./conversation.ts";
 import { asksTracker, HOST, isOneOfSeveral, PEER, Play, random } from "./play.ts";
 
@@ -567,4 +568,26 @@ Deno.test("encrypted: out of step two messages in the seventh turn, or one unlik
     new Play(test).say(text);
     assert.deepEqual(test.found, [], text);
   }
+});
+
+Deno.test("encrypted: a decoy in the place of the answer's key that dies on the way hides nothing", () => {
+  const decoy = latin1("HELLO WORLD, nothing to see.\n".repeat(4));
+  const orders: [string, (flow: Conversation) => Conversation][] = [
+    ["before the key", (flow) => flow.sayAndForget(1, decoy).say(0, random(196))],
+    ["behind the key", (flow) => flow.say(0, random(196)).sayAndForget(1, decoy)],
+  ];
+  for (const [name, begin] of orders) {
+    const test = new TestEngine();
+    const flow = begin(new Conversation(test, "tcp", HOST, PEER).open());
+    flow.say(1, random(296)).say(0, random(124)).say(1, random(82)).say(1, random(268));
+    flow.say(0, random(5)).say(1, random(5)).say(0, random(17)).say(1, random(1448));
+    assert.deepEqual(test.found, ["mse strong"], name);
+  }
+});
+
+Deno.test("encrypted: an answer that has arrived is no decoy, and the flow is let go", () => {
+  const test = new TestEngine();
+  const flow = new Conversation(test, "tcp", HOST, PEER).open();
+  flow.say(1, latin1("220 ready when you are, and not before\r\n")).say(0, random(196));
+  assert.equal(flow.lastVerdict, CLEAN);
 });

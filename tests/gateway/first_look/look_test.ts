@@ -75,7 +75,10 @@ for (const [index, { kind, transport }] of PAIRS.entries()) {
     const tcpFlow = new Connection();
     const packets = transport === "udp" ? [datagram(0, initiator), datagram(1, responder)] : [
       ...tcpFlow.opening,
-      ...[tcpFlow.packet(0, ACK | PSH, 0, initiator), tcpFlow.packet(1, ACK, 0, responder)],
+      ...[
+        tcpFlow.packet(0, ACK | PSH, 0, initiator),
+        tcpFlow.packet(1, ACK, 0, responder, initiator.length),
+      ],
       ...[tcpFlow.packet(0, ACK | FIN, initiator.length), tcpFlow.packet(1, ACK, 20)],
     ];
     assert.deepEqual(looks(look, packets), packets.map(() => 1));
@@ -323,5 +326,19 @@ test("an answer is the engine's where it does not answer the request, or that go
     assert.equal(chain.take(first, 1), verdict, `${port}`);
     for (const packet of rest) assert.equal(chain.take(packet, 1), null, "dropped by its mark");
     assert.equal(chain.settled.size, 0);
+  }
+});
+
+test("what was not acknowledged may be a decoy and settles nothing for the other side", (look) => {
+  const text = new TextEncoder().encode("220 ready, nothing to see\r\n");
+  const key = Uint8Array.from({ length: 196 }, (_, i) => (i * i * 7 + i * 31 + 128) & 0xff | 0x80);
+  for (const side of [0, 1] as const) {
+    for (const acknowledged of [0, 1, text.length, text.length + 1]) {
+      const flow = new Connection(42_000 + side * 100 + acknowledged);
+      looks(look, [...flow.opening, flow.packet(side, ACK, 0, text)]);
+      const answer = flow.packet(side === 0 ? 1 : 0, ACK, 0, key, acknowledged);
+      const isSettled = acknowledged > 0 && acknowledged <= text.length;
+      assert.equal(ask(look.look, answer), isSettled ? 1 : 0, `${side}: ${acknowledged}`);
+    }
   }
 });
