@@ -11,9 +11,14 @@ import { collectGarbage } from "../garbage.ts";
 /** MB of a young generation's half; V8's own is 16 in each of our threads. */
 const HALF_OF_YOUNG = 1;
 
-/** To be called before any worker is made: they have small young generations. */
-export function useLittleMemory(): void {
+/**
+ * To be called before any worker is made: they have small young generations.
+ *
+ * @returns what {@link giveBackMemory} can give back of the program itself
+ */
+export function useLittleMemory(): Pages[] {
   setFlagsFromString(`--max-semi-space-size=${HALF_OF_YOUNG}`);
+  return executablePages(readText("/proc/self/smaps"), Deno.execPath());
 }
 
 /** Until all that a start brings about is done, and the code that ran once is old. */
@@ -22,12 +27,8 @@ const LOOK_MS = 5_000;
 /** Bytes; compilers at work, a flood or a busy status page leave as much behind. */
 const WORTH_IT = 6e6;
 
-/**
- * Gives back what the start has left behind, in a moment, and later whenever much has come since.
- * To be called before any worker is made.
- */
-export function giveBackMemory(): Disposable {
-  const pages = executablePages(readText("/proc/self/smaps"), Deno.execPath());
+/** Gives back what the start has left behind, in a moment, and later whenever much has come since. */
+export function giveBackMemory(pages: readonly Pages[]): Disposable {
   const giveBack = () => {
     collectGarbage();
     trimHeap();

@@ -98,8 +98,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   );
 
   // The queues.
-  useLittleMemory();
-  undo.use(giveBackMemory());
+  const pages = useLittleMemory();
   loadNetfilterQueue();
   const firewall = await openFirewall(config, options);
   const marks = config.manageRules && firewall !== null
@@ -167,6 +166,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     logLine("info", "TLS, SSH, QUIC, DNS and their like are settled in the kernel");
   }
   logLine("info", `${describeTraffic(traffic, how)}; ${bans.describe()}`);
+  undo.use(giveBackMemory(pages));
   status.ready({ workers, fleet, look: firewall?.hasFirstLook ? look : null });
   return new Blocker(
     { settings, detectionFiles, bans, status, workers, rules, dropMarks },
