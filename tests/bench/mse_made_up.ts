@@ -89,6 +89,12 @@ function framed(): Messages {
   return [sign * length];
 }
 
+/** Of any length, no turns. */
+function anyMessage(): Messages {
+  const length = random() < 0.1 ? between(1300, 20_000) : between(2, 600);
+  return [random() < 0.5 ? length : -length];
+}
+
 /** Through authenticated encryption, no turns. */
 function authenticated(): Messages {
   const length = random() < 0.15 ? between(1500, 20_000) : between(35, 140);
@@ -256,6 +262,11 @@ export const MADE_UP: readonly Program[] = [
     isBound: true,
     servers: list,
     start: behindPadding(5, 40, framed),
+  },
+  {
+    name: "messages of up to 600, either side, padded keys, list",
+    servers: list,
+    start: behindPadding(5, 20, anyMessage),
   },
   {
     name: "authenticated, third message of 124, either side, list",
