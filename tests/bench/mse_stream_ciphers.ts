@@ -107,7 +107,8 @@ function game(): () => Messages {
 
 /** Screens in tiles of one buffer's size, answered by input of few lengths, several at once. */
 function screens(): () => Messages {
-  const tile = oneOf([4096, 8192, 16_384]) + between(4, 40);
+  // 16 KiB behind just 13 bytes are BitTorrent's block.
+  const tile = oneOf([4096, 8192, 16_384]) + oneOf([4, 5, 8, 9, 12, 14, 16, 20, 24, 32, 40]);
   const inputs = [between(4, 20), between(4, 20), between(8, 40)];
   return () => [
     ...opening(),
