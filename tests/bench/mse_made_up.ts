@@ -330,6 +330,7 @@ export const MADE_UP: readonly Program[] = [
   },
   {
     name: "blocks of 16 KiB, requests of 17, padded keys",
+    isBound: true, // BitTorrent's but for the blocks' header
     servers: few,
     start: synchronizer(() => 17),
   },
