@@ -4,7 +4,6 @@ import { type Match, match } from "../protocols/match.ts";
 import {
   entropy,
   findHandshake,
-  hasLengthPrefix,
   isKeyRandom,
   isNoKey,
   isTlsRecord,
@@ -19,7 +18,6 @@ import {
   DATA_SEEN,
   FIFTH,
   type FlowRecord,
-  HELLO_A,
   HELLO_ALONE,
   LONGER,
   MEASURED,
@@ -57,7 +55,8 @@ import { RequestPace } from "./request_pace.ts";
 import { CLEAR_RHYTHM, NO_RHYTHM, RequestRhythm } from "./request_rhythm.ts";
 import { DESTINATION_END, type Senders, SOURCE_END } from "./sender.ts";
 import { streamEnd } from "./stream_space.ts";
-import { followTurns, isOpening, LENGTH_BITS, LENGTH_MASK, paddedTurns } from "./turns.ts";
+import { DESTINATION, SOURCE, Suspects } from "./suspects.ts";
+import { followTurns } from "./turns.ts";
 import { SYSTEM_PORTS } from "./well_known_ports.ts";
 
 const LENGTHS = match("mse", "lengths", "strong", "encrypted, lengths of a handshake and messages");
@@ -118,10 +117,6 @@ const RANDOM_SHAPE = match(
 );
 const RANDOM_BYTES = match("entropy", "random-bytes", "strong", "random bytes on an unknown port");
 
-/** Ends of a packet, as places in `Packet.address`. */
-const SOURCE = 0;
-const DESTINATION = 4;
-
 /**
  * A handshake in the clear follows the negotiation, which is 1748 bytes at most (96 and three times
  * 512 of padding, 116 of fields), a message that was sent twice included.
@@ -155,10 +150,7 @@ export class EncryptedFlows {
   readonly #requests: RequestRhythm;
   readonly #pace: RequestPace;
   readonly #blocks: BlockRhythm;
-  /** The end that the initiator speaks with, see {@link #placeRemote}. */
-  #remote: Int32Array = new Int32Array(0);
-  #remoteAt = 0;
-  #remotePort = 0;
+  readonly #suspects: Suspects;
   #policy: EnginePolicy;
 
   constructor(
@@ -171,6 +163,7 @@ export class EncryptedFlows {
     this.#flow = flow;
     this.#senders = senders;
     this.#evidence = evidence;
+    this.#suspects = new Suspects(flow, senders, evidence);
     this.#finding = finding;
     this.#requests = new RequestRhythm(flow);
     this.#pace = new RequestPace(flow);
@@ -286,7 +279,7 @@ export class EncryptedFlows {
     if (this.isRuledOut()) {
       // What has arrived is no decoy.
       if (this.#acknowledgedBy(packet, direction) > 0) this.#flow.dropFact(RANDOM << direction);
-      this.letGo(direction, packet);
+      this.#suspects.letGo(direction, packet);
       return WAIT;
     }
     const { bytes, payloadStart, payloadEnd } = packet;
@@ -317,13 +310,13 @@ export class EncryptedFlows {
     const hadHello = flow.hasFact(HELLO_ALONE);
     const { turn: before, turnBytes, told } = flow;
     followTurns(flow, direction, packet, end, this.#acknowledgedBy(packet, direction));
-    if (flow.turn === 1) this.#countOpening(direction, packet, end);
+    if (flow.turn === 1) this.#suspects.countOpening(direction, packet, end);
     if (before === TURN_OF_SHAPE && flow.turn > before) {
-      this.#countShape(direction, packet, turnBytes);
+      this.#suspects.countShape(direction, packet, turnBytes);
     }
-    if (!hadHello && flow.hasFact(HELLO_ALONE)) this.#countHandshake(direction, packet);
-    if (flow.told !== told && flow.told !== 0) this.#countTold(direction, packet);
-    if (flow.hasFact(RULED_OUT)) this.letGo(direction, packet);
+    if (!hadHello && flow.hasFact(HELLO_ALONE)) this.#suspects.countHandshake(direction, packet);
+    if (flow.told !== told && flow.told !== 0) this.#suspects.countTold(direction, packet);
+    if (flow.hasFact(RULED_OUT)) this.#suspects.letGo(direction, packet);
   }
 
   /** Bytes of the other side's stream, behind any negotiation, that the packet acknowledges. */
@@ -333,148 +326,9 @@ export class EncryptedFlows {
     return ((acknowledgement - flow.base(other)) | 0) - flow.peeled(other);
   }
 
-  /**
-   * Counts a flow among its initiator's openings at its first message, and not when its shape is
-   * complete: of flows opened at once the first already meets the others' evidence. One that says how
-   * long it is, as framed protocols do, does not count, which is all that this rules out; nor does one
-   * of an address that is nobody's own: this machine's, whose users call many, or one inside a tunnel.
-   */
-  #countOpening(direction: number, packet: Packet, length: number): void {
-    const flow = this.#flow;
-    if (direction !== 0 || flow.hasFact(COUNTED) || !flow.hasFact(RANDOM)) return;
-    const { bytes, payloadStart, payloadEnd } = packet;
-    if (!isOpening(length) || hasLengthPrefix(bytes, payloadStart, payloadEnd)) return;
-    if (!this.#senders.isReal(direction, packet, SOURCE)) return;
-    flow.noteFact(COUNTED);
-    this.#addOpening(packet, SOURCE, length);
-  }
-
-  /** A flow that counts has shown a handshake as its fifth turn: says how long its padding was. */
-  #countHandshake(direction: number, packet: Packet): void {
-    const flow = this.#flow;
-    if (direction !== 0 || !flow.hasFact(COUNTED)) return;
-    // What this side has sent before the handshake are the first message and the third.
-    const padded = paddedTurns(flow);
-    const third = padded & LENGTH_MASK;
-    const first = streamEnd(flow, direction) - packet.payloadLength - third;
-    const lengths = isOpening(first) ? first | (padded << LENGTH_BITS) : first;
-    this.#addOpening(packet, SOURCE, lengths);
-    this.#addCall(packet, DESTINATION, lengths);
-  }
-
-  /**
-   * A flow that counts has MSE's shape: counts among the calls of the port, and where the handshake is
-   * in its third message, of so many bytes, how long that and the answer were. The packet is the fourth
-   * message's.
-   */
-  #countShape(direction: number, packet: Packet, third: number): void {
-    const flow = this.#flow;
-    if (direction !== 1 || !flow.hasFact(COUNTED) || flow.hasFact(RULED_OUT)) return;
-    const first = streamEnd(flow, 0) - third;
-    const second = streamEnd(flow, 1) - packet.payloadLength;
-    if (!isOpening(first) || !isOpening(second)) return;
-    const hasHandshake = flow.hasLength(HELLO_A) && third <= LENGTH_MASK;
-    const lengths = hasHandshake
-      ? first | (third << LENGTH_BITS) | (second << (2 * LENGTH_BITS))
-      : first;
-    this.#addCall(packet, SOURCE, lengths);
-    if (hasHandshake) this.#addOpening(packet, DESTINATION, lengths);
-  }
-
-  /** A flow that counts has told of extensions. */
-  #countTold(direction: number, packet: Packet): void {
-    const flow = this.#flow;
-    if (!flow.hasFact(COUNTED)) return;
-    const host = direction === 0 ? SOURCE : DESTINATION;
-    this.#placeRemote(packet, host);
-    const [remote, remoteAt, port] = [this.#remote, this.#remoteAt, this.#remotePort];
-    const { address, timeMs } = packet;
-    this.#evidence.addTold(address, host, remote, remoteAt, port, timeMs, flow.told);
-  }
-
-  /**
-   * Whether others of the initiator's flows, to other places, have told as many bytes: one where three have
-   * shown a handshake's length behind spread paddings, or two of several suspects.
-   */
-  #hasKin({ address, timeMs }: Packet, initiator: number): boolean {
-    const evidence = this.#evidence;
-    const kin = evidence.countTold(
-      address,
-      initiator,
-      this.#remote,
-      this.#remoteAt,
-      this.#remotePort,
-      timeMs,
-      this.#flow.told,
-    );
-    return (kin >= 1 && evidence.hasHandshakes(address, initiator, timeMs)) ||
-      (kin >= 2 && evidence.hasFanOut(address, initiator, timeMs, BY_OPENING));
-  }
-
-  /** Says of the initiator, the packet's end `host`, that it has such a flow. */
-  #addOpening(packet: Packet, host: number, lengths: number): void {
-    const { address, timeMs } = packet;
-    this.#placeRemote(packet, host);
-    this.#evidence.addOpening(
-      address,
-      host,
-      this.#remote,
-      this.#remoteAt,
-      this.#remotePort,
-      timeMs,
-      BY_OPENING,
-      lengths,
-    );
-  }
-
-  /** Says of the end that is called, the packet's `host`, and of its port; a proxy's is everybody's. */
-  #addCall(packet: Packet, host: number, lengths: number): void {
-    if (this.#flow.targetPort !== 0) return;
-    const { address, timeMs } = packet;
-    const port = host === SOURCE ? packet.sourcePort : packet.destinationPort;
-    this.#evidence.addCall(address, host, port, address, 4 - host, timeMs, lengths);
-  }
-
-  /**
-   * Whom the host, the address at `host`, speaks with: the packet's other end, or, of who has called
-   * a proxy, the target that was named to it. All of a host's peers behind one proxy are one
-   * endpoint otherwise.
-   */
-  #placeRemote(packet: Packet, host: number): void {
-    const flow = this.#flow;
-    this.#remote = packet.address;
-    this.#remoteAt = 4 - host;
-    this.#remotePort = host === SOURCE ? packet.destinationPort : packet.sourcePort;
-    if (flow.targetPort === 0) return;
-    this.#remote = flow.words;
-    this.#remoteAt = flow.targetAt;
-    this.#remotePort = flow.targetPort;
-  }
-
-  /** A flow that is ruled out or let go no longer counts among its host's openings. */
+  /** A flow that is let go no longer counts among its host's openings. */
   letGo(direction: number, packet: Packet): void {
-    if (!this.#flow.hasFact(COUNTED)) return;
-    this.#flow.dropFact(COUNTED);
-    const host = direction === 0 ? SOURCE : DESTINATION;
-    this.#placeRemote(packet, host);
-    this.#evidence.removeOpening(
-      packet.address,
-      host,
-      this.#remote,
-      this.#remoteAt,
-      this.#remotePort,
-    );
-    if (this.#flow.told !== 0) {
-      this.#evidence.removeTold(
-        packet.address,
-        host,
-        this.#remote,
-        this.#remoteAt,
-        this.#remotePort,
-      );
-    }
-    const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
-    this.#evidence.removeCall(packet.address, 4 - host, port, packet.address, host);
+    this.#suspects.letGo(direction, packet);
   }
 
   /**
@@ -550,8 +404,9 @@ export class EncryptedFlows {
       const outcome = this.#decideByInitiator(packet, initiator, bits, isEnoughInSwarm);
       if (outcome !== WAIT) return outcome;
       if (isEnoughOfKin(kinBits, this.#flow)) {
-        this.#placeRemote(packet, initiator);
-        if (this.#hasKin(packet, initiator)) return this.#found(FAN_OUT, packet, initiator);
+        if (this.#suspects.hasKin(packet, initiator)) {
+          return this.#found(FAN_OUT, packet, initiator);
+        }
       }
     }
     return isEnoughInSwarm ? this.#decideByCalls(direction, packet, 4 - initiator) : WAIT;
@@ -575,7 +430,7 @@ export class EncryptedFlows {
       (isEnough(bits, this.#flow, "pair") && evidence.hasPair(address, initiator, timeMs)) ||
       (isEnoughInSwarm && evidence.hasSwarm(address, initiator, timeMs))
     ) return this.#found(FAN_OUT, packet, initiator);
-    if (isEnough(bits, this.#flow, "named") && this.#isNamed(packet, initiator)) {
+    if (isEnough(bits, this.#flow, "named") && this.#suspects.isNamed(packet, initiator)) {
       return this.#found(NAMED, packet, initiator);
     }
     return WAIT;
@@ -588,20 +443,6 @@ export class EncryptedFlows {
     return this.#hasEvidence(direction, packet, SOURCE, isPaceOfHost(this.#pace))
       ? this.#found(SWARM, packet, SOURCE)
       : WAIT;
-  }
-
-  /** Whether whom the host speaks with was named to it as a peer. */
-  #isNamed(packet: Packet, host: number): boolean {
-    const { address, timeMs } = packet;
-    this.#placeRemote(packet, host);
-    return this.#evidence.isNamed(
-      address,
-      host,
-      this.#remote,
-      this.#remoteAt,
-      this.#remotePort,
-      timeMs,
-    );
   }
 
   /** Beside the calls of the responder's port; they tell of the responder alone, where it is real. */
@@ -647,11 +488,11 @@ export class EncryptedFlows {
     const isClient = ownPort >= FIRST_CLIENT_PORT;
     if (isClient) {
       const port = host === 0 ? packet.destinationPort : packet.sourcePort;
-      evidence.addOpening(address, host, address, 4 - host, port, timeMs, BY_LENGTHS);
+      evidence.addFlow(address, host, address, 4 - host, port, timeMs, BY_LENGTHS);
       if (evidence.hasFanOut(address, host, timeMs, BY_LENGTHS)) return true;
     }
     return isNotChance &&
-      (evidence.isProven(address, host, timeMs) || this.#isNamed(packet, host));
+      (evidence.isProven(address, host, timeMs) || this.#suspects.isNamed(packet, host));
   }
 
   /**

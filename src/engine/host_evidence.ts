@@ -55,11 +55,11 @@ const further = [new Spread(), new Spread()] as const;
  */
 export const BY_OPENING = 0;
 export const BY_LENGTHS = 1;
-export type OpeningKind = typeof BY_OPENING | typeof BY_LENGTHS;
-/** Flows that others have opened to one port of a host: kept in rows of that port. */
-const BY_CALL = 2;
-/** Flows in which an end has told what may be its extensions: kept in rows of their own. */
-const BY_TOLD = 3;
+/** It was opened by another to one port of the host: kept in rows of that port. */
+export const BY_CALL = 2;
+/** An end has told in it what may be its extensions: kept in rows of their own. */
+export const BY_TOLD = 3;
+export type FlowKind = typeof BY_OPENING | typeof BY_LENGTHS | typeof BY_CALL | typeof BY_TOLD;
 
 const PROVEN_ROWS = 1024;
 const PROVEN_KEY = 4; // address
@@ -175,97 +175,39 @@ export class HostEvidence {
   }
 
   /**
-   * Remembers that `host` has a flow to `remote:port` that may be MSE's.
+   * Remembers that `host` has a flow with `remote` that may be MSE's.
    *
+   * @param port that was called: the remote's, of {@link BY_CALL} the host's own
    * @param length of its first message, and in one that has shown a handshake's length those of two
-   *   further messages that MSE pads, {@link LENGTH_BITS} each
+   *   further messages that MSE pads, {@link LENGTH_BITS} each; of {@link BY_TOLD} of what was told
    */
-  addOpening(
+  addFlow(
     host: Int32Array,
     hostAt: number,
     remote: Int32Array,
     remoteAt: number,
     port: number,
     timeMs: number,
-    kind: OpeningKind,
+    kind: FlowKind,
     length = 1,
   ): void {
     this.#lock();
-    const row = this.#setOpening(host, hostAt, remote, remoteAt, port, kind);
+    const row = this.#setFlow(host, hostAt, remote, remoteAt, port, kind);
     this.#openings.touch(row, this.#key, timeMs, length);
     this.#unlock();
   }
 
-  /** Takes back an opening of a flow that has turned out to be another protocol's. */
-  removeOpening(
+  /** Takes back a flow that has turned out to be another protocol's. */
+  removeFlow(
     host: Int32Array,
     hostAt: number,
     remote: Int32Array,
     remoteAt: number,
     port: number,
+    kind: FlowKind,
   ): void {
     this.#lock();
-    const row = this.#setOpening(host, hostAt, remote, remoteAt, port, BY_OPENING);
-    this.#openings.forget(row, this.#key);
-    this.#unlock();
-  }
-
-  /** Remembers that `remote` has opened such a flow to the port of `host`; lengths as of openings. */
-  addCall(
-    host: Int32Array,
-    hostAt: number,
-    port: number,
-    remote: Int32Array,
-    remoteAt: number,
-    timeMs: number,
-    lengths: number,
-  ): void {
-    this.#lock();
-    const row = this.#setCall(host, hostAt, port, remote, remoteAt);
-    this.#openings.touch(row, this.#key, timeMs, lengths);
-    this.#unlock();
-  }
-
-  /** Takes back a call of a flow that has turned out to be another protocol's. */
-  removeCall(
-    host: Int32Array,
-    hostAt: number,
-    port: number,
-    remote: Int32Array,
-    remoteAt: number,
-  ): void {
-    this.#lock();
-    const row = this.#setCall(host, hostAt, port, remote, remoteAt);
-    this.#openings.forget(row, this.#key);
-    this.#unlock();
-  }
-
-  /** Remembers that `host` has such a flow to `remote:port`, in which a message of so many bytes told of extensions. */
-  addTold(
-    host: Int32Array,
-    hostAt: number,
-    remote: Int32Array,
-    remoteAt: number,
-    port: number,
-    timeMs: number,
-    length: number,
-  ): void {
-    this.#lock();
-    const row = this.#setTold(host, hostAt, remote, remoteAt, port);
-    this.#openings.touch(row, this.#key, timeMs, length);
-    this.#unlock();
-  }
-
-  /** Takes that back. */
-  removeTold(
-    host: Int32Array,
-    hostAt: number,
-    remote: Int32Array,
-    remoteAt: number,
-    port: number,
-  ): void {
-    this.#lock();
-    const row = this.#setTold(host, hostAt, remote, remoteAt, port);
+    const row = this.#setFlow(host, hostAt, remote, remoteAt, port, kind);
     this.#openings.forget(row, this.#key);
     this.#unlock();
   }
@@ -284,7 +226,7 @@ export class HostEvidence {
     const words = this.#words;
     let count = 0;
     this.#lock();
-    const row = this.#setTold(host, hostAt, remote, remoteAt, port);
+    const row = this.#setFlow(host, hostAt, remote, remoteAt, port, BY_TOLD);
     let entry = openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
     for (; entry >= 0; entry = openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)) {
       if (words[entry + 8] >> 16 !== BY_TOLD || openings.valueOf(entry) !== length) continue;
@@ -305,10 +247,8 @@ export class HostEvidence {
    * peers' first messages one in sixteen is spread less, by chance. A proxy client talks to its servers
    * alike; nodes of one other peer-to-peer network answer on their network's port.
    */
-  hasFanOut(host: Int32Array, hostAt: number, timeMs: number, kind: OpeningKind): boolean {
-    this.#lock();
-    const handshakes = this.#survey(hashOf(host, hostAt, OPENING_SEED), host, hostAt, timeMs, kind);
-    this.#unlock();
+  hasFanOut(host: Int32Array, hostAt: number, timeMs: number, kind: FlowKind): boolean {
+    const handshakes = this.#survey(host, hostAt, timeMs, kind);
     if (handshakes < 0) return false;
     return kind === BY_LENGTHS || isFirstSpread() ||
       (handshakes >= PAIR && isFurtherSpread());
@@ -316,11 +256,7 @@ export class HostEvidence {
 
   /** Whether `host` has several flows, and two of them a handshake's length behind further paddings. */
   hasPair(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    this.#lock();
-    const row = hashOf(host, hostAt, OPENING_SEED);
-    const handshakes = this.#survey(row, host, hostAt, timeMs, BY_OPENING);
-    this.#unlock();
-    return handshakes >= PAIR && isFurtherSpread();
+    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= PAIR && isFurtherSpread();
   }
 
   /**
@@ -328,11 +264,8 @@ export class HostEvidence {
    * turn, behind further messages that are differently long too: padding, and then one length.
    */
   hasSwarm(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    this.#lock();
-    const row = hashOf(host, hostAt, OPENING_SEED);
-    const handshakes = this.#survey(row, host, hostAt, timeMs, BY_OPENING);
-    this.#unlock();
-    return handshakes >= SWARM && isFirstSpread() && isFurtherSpread();
+    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= SWARM && isFirstSpread() &&
+      isFurtherSpread();
   }
 
   /**
@@ -340,11 +273,7 @@ export class HostEvidence {
    * chance, where the further ones are spread: for who asks for more of the flow itself.
    */
   hasHandshakes(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    this.#lock();
-    const row = hashOf(host, hostAt, OPENING_SEED);
-    const handshakes = this.#survey(row, host, hostAt, timeMs, BY_OPENING);
-    this.#unlock();
-    return handshakes >= SWARM && isFurtherSpread();
+    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= SWARM && isFurtherSpread();
   }
 
   /**
@@ -352,11 +281,8 @@ export class HostEvidence {
    * without a handshake's length: where a torrent client listens.
    */
   isCalled(host: Int32Array, hostAt: number, port: number, timeMs: number): boolean {
-    this.#lock();
-    const row = hashOf(host, hostAt, callSeed(port));
-    const handshakes = this.#survey(row, host, hostAt, timeMs, BY_CALL, port);
+    const handshakes = this.#survey(host, hostAt, timeMs, BY_CALL, port);
     const isMost = handshakes * 2 > this.#counted;
-    this.#unlock();
     return handshakes >= SWARM && isMost && isFirstSpread() && isFurtherSpread();
   }
 
@@ -368,11 +294,10 @@ export class HostEvidence {
    *   or, of those the host has opened, all to one port
    */
   #survey(
-    row: number,
     host: Int32Array,
     hostAt: number,
     timeMs: number,
-    kind: number,
+    kind: FlowKind,
     port = -1,
   ): number {
     const words = this.#words;
@@ -384,6 +309,8 @@ export class HostEvidence {
     let isOneNetwork = true;
     let isOnePort = port < 0;
     let one = -1;
+    this.#lock();
+    const row = rowOf(host, hostAt, port, kind);
     let entry = openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
     for (; entry >= 0; entry = openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)) {
       if (words[entry + 8] >> 16 !== kind) continue;
@@ -399,6 +326,7 @@ export class HostEvidence {
       further[0].add((lengths >> LENGTH_BITS) & LENGTH_MASK);
       further[1].add(lengths >> (2 * LENGTH_BITS));
     }
+    this.#unlock();
     this.#counted = count;
     return count < FAN_OUT || isOneNetwork || isOnePort ? -1 : handshakes;
   }
@@ -424,46 +352,18 @@ export class HostEvidence {
   }
 
   /** Sets the key and returns the row. */
-  #setOpening(
+  #setFlow(
     host: Int32Array,
     hostAt: number,
     remote: Int32Array,
     remoteAt: number,
     port: number,
-    kind: OpeningKind,
+    kind: FlowKind,
   ): number {
     this.#setAddress(0, host, hostAt);
     this.#setAddress(4, remote, remoteAt);
     this.#key[8] = port | (kind << 16);
-    return hashOf(host, hostAt, OPENING_SEED);
-  }
-
-  /** Sets the key and returns the row, which is the port's. */
-  #setCall(
-    host: Int32Array,
-    hostAt: number,
-    port: number,
-    remote: Int32Array,
-    remoteAt: number,
-  ): number {
-    this.#setAddress(0, host, hostAt);
-    this.#setAddress(4, remote, remoteAt);
-    this.#key[8] = port | (BY_CALL << 16);
-    return hashOf(host, hostAt, callSeed(port));
-  }
-
-  /** Sets the key and returns the row. */
-  #setTold(
-    host: Int32Array,
-    hostAt: number,
-    remote: Int32Array,
-    remoteAt: number,
-    port: number,
-  ): number {
-    this.#setAddress(0, host, hostAt);
-    this.#setAddress(4, remote, remoteAt);
-    this.#key[8] = port | (BY_TOLD << 16);
-    return hashOf(host, hostAt, TOLD_SEED);
+    return rowOf(host, hostAt, port, kind);
   }
 
   #setAddress(word: number, address: Int32Array, at: number): void {
@@ -496,10 +396,14 @@ export class HostEvidence {
   }
 }
 
-/** Seed of the hash that chooses a row of openings, and of calls to a port. */
 const OPENING_SEED = 2;
-const callSeed = (port: number) => ~port;
 const TOLD_SEED = 5;
+
+/** The row of a host's flows of that kind; of calls that of one port. */
+function rowOf(host: Int32Array, hostAt: number, port: number, kind: FlowKind): number {
+  const seed = kind === BY_CALL ? ~port : kind === BY_TOLD ? TOLD_SEED : OPENING_SEED;
+  return hashOf(host, hostAt, seed);
+}
 
 /** Whether the first messages of the last survey are as differently long as MSE's padding makes them. */
 function isFirstSpread(): boolean {

@@ -155,8 +155,8 @@ export type Besides = "nothing" | "several" | "pair" | "host" | "named" | "swarm
 /**
  * Bits needed: with a message too short for authenticated encryption, and without one. Beside the
  * columns' names: nothing; one among several suspects of a host, to several networks, with padding as
- * MSE has it; one in step, where two have shown a handshake's length behind two further
- * paddings as MSE has them; the initiator has sent BitTorrent in the open; the endpoint was named as a peer to the
+ * MSE has it; one in step, where two have shown a handshake's length behind two further paddings as
+ * MSE has them; the initiator has sent BitTorrent in the open; the endpoint was named as a peer to the
  * initiator, who had asked; one among a swarm, of the initiator's or at the port that it calls: three
  * with a handshake's length behind two paddings as MSE has them.
  */
@@ -169,9 +169,9 @@ export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: num
   swarm: [18, Infinity],
 };
 /**
- * Beside anything a handshake by itself behind a padded third message needs at least this, unless what a
- * seed of libtorrent's says follows in its places: 68 is a length like any other among small messages, 124 one of
- * some 500 among padded ones.
+ * Beside anything a handshake by itself behind a padded third message needs at least this, unless what
+ * a seed of libtorrent's says follows in its places: 68 is a length like any other among small messages,
+ * 124 one of some 500 among padded ones.
  */
 const FIFTH_BESIDE = 22;
 /** Below this nobody need be asked. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { BY_OPENING, EVIDENCE_MS, HostEvidence } from "../../src/engine/host_evidence.ts";
+import { BY_CALL, BY_OPENING, EVIDENCE_MS, HostEvidence } from "../../src/engine/host_evidence.ts";
 import { parseAddress } from "../../src/packet/address.ts";
 
 const host = parseAddress("10.0.0.1")!;
@@ -56,7 +56,7 @@ for (const [name, endpoints, expected] of fanOut) {
     for (const endpoint of endpoints) {
       const [address, port, length] = endpoint.split(/[: ]/);
       const peer = parseAddress(address)!;
-      evidence.addOpening(host, 0, peer, 0, Number(port), now, BY_OPENING, Number(length));
+      evidence.addFlow(host, 0, peer, 0, Number(port), now, BY_OPENING, Number(length));
     }
     assert.equal(evidence.hasFanOut(host, 0, now, BY_OPENING), expected);
     assert.equal(evidence.hasFanOut(host, 0, now + 61_000, BY_OPENING), false, "a minute later");
@@ -83,8 +83,8 @@ for (const [name, flows, expected] of swarms) {
     const evidence = new HostEvidence();
     flows.forEach((flow, i) => {
       const peer = parseAddress(`1.1.${i}.1`)!;
-      evidence.addOpening(host, 0, peer, 0, 5000 + i, now, BY_OPENING, lengthsOf(flow));
-      evidence.addCall(host, 0, 51_413, peer, 0, now, lengthsOf(flow));
+      evidence.addFlow(host, 0, peer, 0, 5000 + i, now, BY_OPENING, lengthsOf(flow));
+      evidence.addFlow(host, 0, peer, 0, 51_413, now, BY_CALL, lengthsOf(flow));
     });
     assert.equal(evidence.hasSwarm(host, 0, now), expected);
     assert.equal(evidence.isCalled(host, 0, 51_413, now), expected);
@@ -95,13 +95,13 @@ for (const [name, flows, expected] of swarms) {
 
 Deno.test("HostEvidence.isCalled(): most callers must have a handshake, and be of several networks", () => {
   const call = (evidence: HostEvidence, address: string, lengths: string) =>
-    evidence.addCall(host, 0, 443, parseAddress(address)!, 0, now, lengthsOf(lengths));
+    evidence.addFlow(host, 0, parseAddress(address)!, 0, 443, now, BY_CALL, lengthsOf(lengths));
   const swarm = ["300 124 200", "110 124 420", "500 124 330"];
   const busy = new HostEvidence();
   swarm.forEach((lengths, i) => call(busy, `1.1.${i}.1`, lengths));
   for (const i of [4, 5, 6]) call(busy, `1.1.${i}.1`, "250");
   assert.equal(busy.isCalled(host, 0, 443, now), false, "three of six");
-  busy.removeCall(host, 0, 443, parseAddress("1.1.4.1")!, 0);
+  busy.removeFlow(host, 0, parseAddress("1.1.4.1")!, 0, 443, BY_CALL);
   assert.equal(busy.isCalled(host, 0, 443, now), true, "three of five");
   const office = new HostEvidence();
   swarm.forEach((lengths, i) => call(office, `1.1.1.${i}`, lengths));
@@ -120,9 +120,9 @@ Deno.test("HostEvidence: an opening that turned out to be another protocol's no 
   const evidence = new HostEvidence();
   const peers = ["1.1.1.1", "2.2.2.2", "3.3.3.3"].map((text) => parseAddress(text)!);
   peers.forEach((peer, i) =>
-    evidence.addOpening(host, 0, peer, 0, 5000 + i, now, BY_OPENING, 120 + 150 * i)
+    evidence.addFlow(host, 0, peer, 0, 5000 + i, now, BY_OPENING, 120 + 150 * i)
   );
   assert.equal(evidence.hasFanOut(host, 0, now, BY_OPENING), true);
-  evidence.removeOpening(host, 0, peers[1], 0, 5001);
+  evidence.removeFlow(host, 0, peers[1], 0, 5001, BY_OPENING);
   assert.equal(evidence.hasFanOut(host, 0, now, BY_OPENING), false);
 });

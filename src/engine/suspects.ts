@@ -1,0 +1,187 @@
+import { hasLengthPrefix } from "../protocols/mse/detect.ts";
+import type { Packet } from "../packet/packet.ts";
+import { COUNTED, type FlowRecord, HELLO_A, RANDOM, RULED_OUT } from "./flow_record.ts";
+import { BY_CALL, BY_OPENING, BY_TOLD, type FlowKind, type HostEvidence } from "./host_evidence.ts";
+import type { Senders } from "./sender.ts";
+import { streamEnd } from "./stream_space.ts";
+import { isOpening, LENGTH_BITS, LENGTH_MASK, paddedTurns } from "./turns.ts";
+
+/** Ends of a packet, as places in `Packet.address`. */
+export const SOURCE = 0;
+export const DESTINATION = 4;
+
+/**
+ * What a flow that may be encrypted BitTorrent says of its host to the host's other flows, and what they
+ * have said: the flow at hand between its record and the evidence of hosts.
+ */
+export class Suspects {
+  readonly #flow: FlowRecord;
+  readonly #senders: Senders;
+  readonly #evidence: HostEvidence;
+  /** The end that the host speaks with, see {@link #placeRemote}. */
+  #remote: Int32Array = new Int32Array(0);
+  #remoteAt = 0;
+  #remotePort = 0;
+
+  constructor(flow: FlowRecord, senders: Senders, evidence: HostEvidence) {
+    this.#flow = flow;
+    this.#senders = senders;
+    this.#evidence = evidence;
+  }
+
+  /**
+   * Counts a flow among its initiator's openings at its first message, and not when its shape is
+   * complete: of flows opened at once the first already meets the others' evidence. One that says how
+   * long it is, as framed protocols do, does not count, which is all that this rules out; nor does one
+   * of an address that is nobody's own: this machine's, whose users call many, or one inside a tunnel.
+   */
+  countOpening(direction: number, packet: Packet, length: number): void {
+    const flow = this.#flow;
+    if (direction !== 0 || flow.hasFact(COUNTED) || !flow.hasFact(RANDOM)) return;
+    const { bytes, payloadStart, payloadEnd } = packet;
+    if (!isOpening(length) || hasLengthPrefix(bytes, payloadStart, payloadEnd)) return;
+    if (!this.#senders.isReal(direction, packet, SOURCE)) return;
+    flow.noteFact(COUNTED);
+    this.#add(packet, SOURCE, BY_OPENING, length);
+  }
+
+  /** A flow that counts has shown a handshake as its fifth turn: says how long its padding was. */
+  countHandshake(direction: number, packet: Packet): void {
+    const flow = this.#flow;
+    if (direction !== 0 || !flow.hasFact(COUNTED)) return;
+    // What this side has sent before the handshake are the first message and the third.
+    const padded = paddedTurns(flow);
+    const third = padded & LENGTH_MASK;
+    const first = streamEnd(flow, direction) - packet.payloadLength - third;
+    const lengths = isOpening(first) ? first | (padded << LENGTH_BITS) : first;
+    this.#add(packet, SOURCE, BY_OPENING, lengths);
+    this.#addCall(packet, DESTINATION, lengths);
+  }
+
+  /**
+   * A flow that counts has MSE's shape: counts among the calls of the port, and where the handshake is
+   * in its third message, of so many bytes, how long that and the answer were. The packet is the fourth
+   * message's.
+   */
+  countShape(direction: number, packet: Packet, third: number): void {
+    const flow = this.#flow;
+    if (direction !== 1 || !flow.hasFact(COUNTED) || flow.hasFact(RULED_OUT)) return;
+    const first = streamEnd(flow, 0) - third;
+    const second = streamEnd(flow, 1) - packet.payloadLength;
+    if (!isOpening(first) || !isOpening(second)) return;
+    const hasHandshake = flow.hasLength(HELLO_A) && third <= LENGTH_MASK;
+    const lengths = hasHandshake
+      ? first | (third << LENGTH_BITS) | (second << (2 * LENGTH_BITS))
+      : first;
+    this.#addCall(packet, SOURCE, lengths);
+    if (hasHandshake) this.#add(packet, DESTINATION, BY_OPENING, lengths);
+  }
+
+  /** A flow that counts has told of extensions. */
+  countTold(direction: number, packet: Packet): void {
+    if (!this.#flow.hasFact(COUNTED)) return;
+    const host = direction === 0 ? SOURCE : DESTINATION;
+    this.#add(packet, host, BY_TOLD, this.#flow.told);
+  }
+
+  /**
+   * Whether others of the initiator's flows, to other places, have told as many bytes: one where three have
+   * shown a handshake's length behind spread paddings, or two of several suspects.
+   *
+   * @param initiator place of its address in `packet.address`
+   */
+  hasKin(packet: Packet, initiator: number): boolean {
+    const { address, timeMs } = packet;
+    const evidence = this.#evidence;
+    this.#placeRemote(packet, initiator);
+    const kin = evidence.countTold(
+      address,
+      initiator,
+      this.#remote,
+      this.#remoteAt,
+      this.#remotePort,
+      timeMs,
+      this.#flow.told,
+    );
+    return (kin >= 1 && evidence.hasHandshakes(address, initiator, timeMs)) ||
+      (kin >= 2 && evidence.hasFanOut(address, initiator, timeMs, BY_OPENING));
+  }
+
+  /** Whether whom the host, at `host` in `packet.address`, speaks with was named to it as a peer. */
+  isNamed(packet: Packet, host: number): boolean {
+    const { address, timeMs } = packet;
+    this.#placeRemote(packet, host);
+    return this.#evidence.isNamed(
+      address,
+      host,
+      this.#remote,
+      this.#remoteAt,
+      this.#remotePort,
+      timeMs,
+    );
+  }
+
+  /** A flow that is ruled out or let go no longer counts among its host's openings. */
+  letGo(direction: number, packet: Packet): void {
+    if (!this.#flow.hasFact(COUNTED)) return;
+    this.#flow.dropFact(COUNTED);
+    const host = direction === 0 ? SOURCE : DESTINATION;
+    this.#remove(packet, host, BY_OPENING);
+    if (this.#flow.told !== 0) this.#remove(packet, host, BY_TOLD);
+    const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
+    const { address } = packet;
+    this.#evidence.removeFlow(address, 4 - host, address, host, port, BY_CALL);
+  }
+
+  /** Says of the initiator, the packet's end `host`, that it has such a flow. */
+  #add(packet: Packet, host: number, kind: FlowKind, length: number): void {
+    const { address, timeMs } = packet;
+    this.#placeRemote(packet, host);
+    this.#evidence.addFlow(
+      address,
+      host,
+      this.#remote,
+      this.#remoteAt,
+      this.#remotePort,
+      timeMs,
+      kind,
+      length,
+    );
+  }
+
+  #remove(packet: Packet, host: number, kind: FlowKind): void {
+    this.#placeRemote(packet, host);
+    this.#evidence.removeFlow(
+      packet.address,
+      host,
+      this.#remote,
+      this.#remoteAt,
+      this.#remotePort,
+      kind,
+    );
+  }
+
+  /** Says of the end that is called, the packet's `host`, and of its port; a proxy's is everybody's. */
+  #addCall(packet: Packet, host: number, lengths: number): void {
+    if (this.#flow.targetPort !== 0) return;
+    const { address, timeMs } = packet;
+    const port = host === SOURCE ? packet.sourcePort : packet.destinationPort;
+    this.#evidence.addFlow(address, host, address, 4 - host, port, timeMs, BY_CALL, lengths);
+  }
+
+  /**
+   * Whom the host, the address at `host`, speaks with: the packet's other end, or, of who has called
+   * a proxy, the target that was named to it. All of a host's peers behind one proxy are one
+   * endpoint otherwise.
+   */
+  #placeRemote(packet: Packet, host: number): void {
+    const flow = this.#flow;
+    this.#remote = packet.address;
+    this.#remoteAt = 4 - host;
+    this.#remotePort = host === SOURCE ? packet.destinationPort : packet.sourcePort;
+    if (flow.targetPort === 0) return;
+    this.#remote = flow.words;
+    this.#remoteAt = flow.targetAt;
+    this.#remotePort = flow.targetPort;
+  }
+}
