@@ -2,9 +2,8 @@
  * What no BitTorrent stream or datagram opens with, one row an opening: the only place that says it.
  * `deno task bpf` writes bpf/openings.h from it, by which the kernel's first look recognises openings;
  * a row is good only if the engine calls every flow clean that opens so in both directions
- * (tests/gateway/first_look). HTTP has none: a
- * request may be an announce, and user space says of which the answer may settle the flow
- * (bpf/http_answer.h).
+ * (tests/gateway/first_look). HTTP has none: a request may be an announce, and user space says of
+ * which the answer may settle the flow (bpf/http_answer.h).
  */
 
 /** What one byte must be: a value, one of several, a value under a mask, or at most one. */
@@ -43,18 +42,8 @@ export interface Opening {
 
 export const OPENING_KINDS = [
   ...["tls", "ssh", "quic", "dns", "ntp", "dtls", "stun", "wireguard", "unknown", "http"],
-] as const satisfies readonly string[];
-export type OpeningKind =
-  | "tls"
-  | "ssh"
-  | "quic"
-  | "dns"
-  | "ntp"
-  | "dtls"
-  | "stun"
-  | "wireguard"
-  | "unknown"
-  | "http";
+] as const;
+export type OpeningKind = typeof OPENING_KINDS[number];
 
 const SSH_TEXT = 16;
 
