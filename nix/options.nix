@@ -191,7 +191,7 @@ lib: with lib.types; {
     type = str;
     default = "";
     example = "/var/log/btblocker/detections.log";
-    description = "File that gets every detection with the packet's bytes: a path, or nothing for off.";
+    description = "File that gets every detection with the packet's bytes: a path (./-NAME where the name begins with -), or nothing for off.";
   };
   detectionLogFormat = {
     variable = "DETECTION_LOG_FORMAT";
@@ -205,7 +205,7 @@ lib: with lib.types; {
     type = str;
     default = "";
     example = "/var/log/btblocker/detections.pcapng";
-    description = "File for Wireshark (pcapng) that gets the packet of every detection, with its payload: a path, or nothing for off.";
+    description = "File for Wireshark (pcapng) that gets the packet of every detection, with its payload: a path (./-NAME where the name begins with -), or nothing for off.";
   };
   who = {
     variable = "WHO";
@@ -300,27 +300,27 @@ lib: with lib.types; {
     type = str;
     default = "";
     example = "/etc/btblocker/fleet-ca.pem";
-    description = "File with the authority (PEM) that the fleet's API is certified by: a path, or nothing for off.";
+    description = "File with the authority (PEM) that the fleet's API is certified by: a path (./-NAME where the name begins with -), or nothing for off.";
   };
   fleetCert = {
     variable = "FLEET_CERT";
     type = str;
     default = "";
     example = "/etc/btblocker/fleet.pem";
-    description = "File with this machine's certificate (PEM) for the fleet's API: a path, or nothing for off.";
+    description = "File with this machine's certificate (PEM) for the fleet's API: a path (./-NAME where the name begins with -), or nothing for off.";
   };
   fleetCertKey = {
     variable = "FLEET_CERT_KEY";
     type = str;
     default = "";
     example = "/etc/btblocker/fleet.key";
-    description = "File with the private key (PEM) of FLEET_CERT: a path, or nothing for off.";
+    description = "File with the private key (PEM) of FLEET_CERT: a path (./-NAME where the name begins with -), or nothing for off.";
   };
   fleetSpool = {
     variable = "FLEET_SPOOL";
     type = str;
     default = "/var/lib/btblocker";
     example = "/var/spool/btblocker";
-    description = "Directory where bans wait while the fleet's API is away: a path, or nothing for off.";
+    description = "Directory where bans wait while the fleet's API is away: a path (./-NAME where the name begins with -), or nothing for off.";
   };
 }

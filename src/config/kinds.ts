@@ -127,11 +127,11 @@ function countBits(value: number): number {
   return bits;
 }
 
-/** Any text (a path); empty turns the option off. */
+/** Any text (a path); empty turns the option off. One that begins with a minus is a flag gone astray. */
 export function path(): OptionKind<string> {
   return {
-    schema: v.pipe(trimmed, v.check((text) => !text.includes("\0"))),
-    expected: "a path, or nothing for off",
+    schema: v.pipe(trimmed, v.check((text) => !text.includes("\0") && !text.startsWith("-"))),
+    expected: "a path (./-NAME where the name begins with -), or nothing for off",
     placeholder: "<path>",
     toml: JSON.stringify,
   };
@@ -244,13 +244,21 @@ interface Entry<T> {
   readonly placeholder: string;
 }
 
-/** A comma-separated text or a TOML array; the same entry twice counts once. */
+/**
+ * A comma-separated text or a TOML array; the same entry twice counts once.
+ *
+ * @param atLeast entries that there must be
+ * @param textAtLeast the same of a text: 1 where none means "choose", which an empty text, such as a
+ *   shell's unset variable, is not asked for; an array that is empty says it
+ */
 export function list<T extends string | number>(
   entry: Entry<T>,
   atLeast = 0,
+  textAtLeast = atLeast,
 ): OptionKind<readonly T[]> {
   const split = v.pipe(
     trimmed,
+    v.check((text) => text !== "" || textAtLeast === 0),
     v.transform((text): unknown => text === "" ? [] : text.split(",").map((part) => part.trim())),
   );
   return {

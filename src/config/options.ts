@@ -69,7 +69,7 @@ export const OPTIONS = {
   }),
   interfaces: option({
     variable: "INTERFACE",
-    kind: list(INTERFACE_NAME),
+    kind: list(INTERFACE_NAME, 0, 1),
     default: [],
     defaultText: "the default route's, and all that forward with CHAINS=FORWARD",
     help: "Network interfaces that drop banned addresses",

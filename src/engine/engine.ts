@@ -375,7 +375,7 @@ export class Engine {
   #conclude(direction: number, packet: Packet, outcome: Outcome): Verdict {
     const { flow } = this.#table;
     if (outcome === FOUND) {
-      const real = this.#senders.realEnds(direction, packet);
+      const real = this.#senders.realEnds(direction, packet, this.#isBlind(direction, packet));
       if (this.#mayBeForged(direction, packet, real)) return this.#doubt(direction, packet, real);
       flow.state = BITTORRENT_FLOW;
       this.#detect(direction, packet, real);
@@ -406,6 +406,17 @@ export class Engine {
     if (packet.protocol === PROTOCOL_TCP || packet.tunnelled) return false;
     if ((real & SOURCE_END) !== 0 || !this.#senders.knowsPaths(packet)) return false;
     return this.#isAlone || this.#udp.isOneSided(direction);
+  }
+
+  /**
+   * Whether its sender may have said all that was found without hearing the other end. Who was called
+   * knows that he was, but so does everybody where the ports are known, as those of tunnels are: what he
+   * is held for has to repeat what the other end chose, a transaction's number or a connection's.
+   */
+  #isBlind(direction: number, { protocol }: Packet): boolean {
+    if (protocol === PROTOCOL_TCP) return false;
+    if (this.#finding.match!.method !== "utp") return this.#isAlone;
+    return this.#udp.isOneSided(direction);
   }
 
   /** Whether one datagram says all that was found. */

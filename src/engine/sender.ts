@@ -6,8 +6,8 @@
  * An end is **real** where one of these holds in this very flow:
  *
  * - *answered*: it has got what the other end sent. TCP: it acknowledged a number that the other end
- *   chose; UDP: the other end has spoken, and where this one is outside, has spoken first. Both
- *   directions must have come in by different links, each by one that leads back to its sender: both
+ *   chose; UDP: the other end has spoken, and where this one is outside, has spoken first; and what was
+ *   found takes more than this end's own words. Both directions must have come in by different links, each by one that leads back to its sender: both
  *   ends behind one link, or both from outside, is what a single sender can write alone.
  * - *routed back*: its packet came in by the interface that packets to it go out of, which is no
  *   uplink, and is to leave by another. There the network behind the interface is asked, and nobody
@@ -87,10 +87,11 @@ export class Senders {
    * may anything be held that was found in it, and only of those may be asked what they did besides.
    *
    * @param direction the packet's, 0 from the flow's initiator
+   * @param isBlind whether its sender may have said what was found without hearing anything
    */
-  realEnds(direction: number, packet: Packet): number {
+  realEnds(direction: number, packet: Packet, isBlind = false): number {
     let ends = 0;
-    if (this.isReal(direction, packet, 0)) ends |= SOURCE_END;
+    if (this.isReal(direction, packet, 0, isBlind)) ends |= SOURCE_END;
     if (this.isReal(direction, packet, 4)) ends |= DESTINATION_END;
     return ends;
   }
@@ -100,13 +101,14 @@ export class Senders {
    * not for each packet.
    *
    * @param end place of the address in `packet.address`
+   * @param isBlind as in {@link realEnds}
    */
-  isReal(direction: number, packet: Packet, end: number): boolean {
+  isReal(direction: number, packet: Packet, end: number, isBlind = false): boolean {
     const { address } = packet;
     if (packet.tunnelled || !isHost(address, end)) return false;
     const own = end === 0 ? direction : 1 - direction;
     if (own === 1 && this.#isProxied(packet)) return false;
-    const isAnswered = this.#isAnswered(own, packet, end);
+    const isAnswered = !isBlind && this.#isAnswered(own, packet, end);
     const paths = this.#paths;
     if (paths === null || !this.knowsPaths(packet)) return isAnswered;
     const from = this.#interfaceOf(own, packet, end);

@@ -131,6 +131,8 @@ const refused = [
   ["INTERFACE", "averyveryverylongname", "expected a comma-separated list of interface names"],
   ["INTERFACE", "eth0,,eth1", "expected a comma-separated list of interface names"],
   ["INTERFACE", "../../etc", "expected a comma-separated list of interface names"],
+  ["DETECTION_LOG", "-1", "expected a path (./-NAME where the name begins with -)"],
+  ["DETECTION_PCAP", "--policy", "expected a path"],
   ["CHAINS", "FORWARD,POSTROUTING", "expected a comma-separated list of INPUT, FORWARD, OUTPUT"],
   ["MARK_MASK", "0x40000000", "expected auto, or a 32-bit mask with exactly 2 bits"],
   ["MARK_MASK", "0x70000000", "expected auto, or a 32-bit mask with exactly 2 bits"],
@@ -273,6 +275,18 @@ Deno.test("loadConfig() refuses more queues than there are numbers", () => {
   assert.deepEqual(problems, [
     "Cannot use 2 queues from number 65535: the last queue number is 65535",
   ]);
+});
+
+Deno.test("loadConfig() does not choose interfaces where a flag or a file names none by mistake", () => {
+  const expected = /^Cannot use .*: expected a comma-separated list of interface names/;
+  const flag = problemsOf(() => loadConfig({ flags: { interfaces: "" }, variables: {} }));
+  assert.match(flag.join("\n"), expected);
+  withFile('interface = ""', (configPath) => {
+    assert.match(problemsOf(() => loadConfig({ configPath, variables: {} })).join("\n"), expected);
+  });
+  withFile("interface = []", (configPath) => {
+    assert.deepEqual(loadConfig({ configPath, variables: {} }).config.interfaces, []);
+  });
 });
 
 Deno.test("loadConfig() is not stopped by the variables of other programs", () => {

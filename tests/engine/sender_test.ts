@@ -76,7 +76,8 @@ const cases: readonly (readonly [string, Talk, string, string, From | null, bool
   ["one outside calls in and is answered", handshake, OUTSIDE, INSIDE, null, true],
   ["one outside sends a first datagram", datagram, OUTSIDE, INSIDE, null, false],
   ["one outside sends a datagram once answered", answeredDatagram, OUTSIDE, INSIDE, null, false],
-  ["one outside sends a datagram once called", calledDatagram, INSIDE, OUTSIDE, null, true],
+  ["one outside sends a datagram once called", calledDatagram, INSIDE, OUTSIDE, null, false],
+  ["one inside sends a datagram once called", calledDatagram, OUTSIDE, INSIDE, null, true],
   ["both directions come by the uplink", handshake, INSIDE, OUTSIDE, byUplink, false],
   [
     "datagrams of both directions come by the uplink",
@@ -306,6 +307,26 @@ Deno.test("uTP in another's name ends nothing that the two have", () => {
   assert.equal(utpAlone(test, called, 1).lastVerdict, DROP);
   assert.equal(called.say(1, WORD).lastVerdict, INSPECT);
   assert.deepEqual(test.detections.map(({ ban }) => ban), [false]);
+});
+
+Deno.test("an answer in another's name ends nothing where the two have just begun", () => {
+  // The ports of tunnels, time and calls are known to everybody: as if it came from who was called.
+  const peersOf = latin1(
+    "d1:ad2:id20:aaaaaaaaaaaaaaaaaaaa9:info_hash20:bbbbbbbbbbbbbbbbbbbbe1:q9:get_peers1:t2:aa1:y1:qe",
+  );
+  const forged: ((test: TestEngine, flow: Conversation) => Conversation)[] = [
+    (_, flow) => flow.say(1, peersOf),
+    (_, flow) => flow.say(1, latin1("\0\0\x04\x17\x27\x10\x19\x80\0\0\0\0abcd")),
+    (test, flow) => utpAlone(test, flow, 1),
+  ];
+  for (const say of forged) {
+    const test = new Gateway();
+    const { called } = tunnel(test);
+    called.say(0, WORD);
+    assert.equal(say(test, called).lastVerdict, DROP);
+    for (const side of [1, 0] as const) assert.equal(called.say(side, WORD).lastVerdict, INSPECT);
+    assert.deepEqual(test.detections.map(({ ban }) => ban), [false]);
+  }
 });
 
 Deno.test("uTP that is called from outside is dropped with its flow", () => {
