@@ -23,31 +23,60 @@ export function useLittleMemory(): Pages[] {
 
 /** Until all that a start brings about is done, and the code that ran once is old. */
 const SETTLING_MS = 3_000;
-const LOOK_MS = 5_000;
+const LOOK_MS = 2_000;
 /** Bytes; compilers at work, a flood or a busy status page leave as much behind. */
-const WORTH_IT = 6e6;
+const HEAPS_WORTH_IT = 5e6;
+/** More than is in use at once: less would be there again by the next look. */
+const PAGES_WORTH_IT = 9e6;
 
 /** Gives back what the start has left behind, in a moment, and later whenever much has come since. */
 export function giveBackMemory(pages: readonly Pages[]): Disposable {
-  const giveBack = () => {
+  const resident = () => residentBytes(readText("/proc/self/status"));
+  const heaps = new Growth(HEAPS_WORTH_IT, () => resident().own, () => {
     collectGarbage();
     trimHeap();
+  });
+  const files = new Growth(PAGES_WORTH_IT, () => resident().ofFiles, () => {
     for (const { start, length } of pages) forgetPages(start, length);
-  };
-  /** Resident when what is in use had come back; null before that. */
-  let settled: number | null = null;
-  const look = () => {
-    const { rss } = Deno.memoryUsage();
-    if (settled === null || rss < settled) settled = rss;
-    if (rss < settled + WORTH_IT) return;
-    giveBack();
-    settled = null;
-  };
+  });
   let timer = setTimeout(() => {
-    giveBack();
-    timer = setInterval(look, LOOK_MS);
+    heaps.undo();
+    files.undo();
+    timer = setInterval(() => {
+      heaps.look();
+      files.look();
+    }, LOOK_MS);
   }, SETTLING_MS);
   return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+/** Undoes the growth of an amount whenever it is worth it. */
+export class Growth {
+  /** The amount behind the last undoing. */
+  #least = 0;
+
+  constructor(
+    private readonly worthIt: number,
+    private readonly measure: () => number,
+    private readonly act: () => void,
+  ) {}
+
+  /** To be called from time to time. */
+  look(): void {
+    if (this.measure() >= this.#least + this.worthIt) this.undo();
+  }
+
+  undo(): void {
+    this.act();
+    this.#least = this.measure();
+  }
+}
+
+/** Bytes resident, by the text of /proc/PID/status; nothing where it cannot be read. */
+export function residentBytes(status: string): { readonly own: number; readonly ofFiles: number } {
+  const bytes = (field: string) =>
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0) * 1024;
+  return { own: bytes("RssAnon"), ofFiles: bytes("RssFile") };
 }
 
 /** Addresses of a process's memory. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { executablePages } from "../../src/blocker/memory.ts";
+import { executablePages, Growth, residentBytes } from "../../src/blocker/memory.ts";
 import { forgetPages } from "../../ffi/libc.ts";
 
 const EXE = "/opt/deno/bin/deno";
@@ -62,4 +62,33 @@ Deno.test({
     assert.equal(new Intl.NumberFormat("de").format(1234.5), "1.234,5");
     assert.deepEqual(JSON.parse('{"a":[1,2.5]}'), { a: [1, 2.5] });
   },
+});
+
+Deno.test("what is resident is told apart: of files, and the process's own", () => {
+  const status = "Name:\tdeno\nVmRSS:\t   79360 kB\nRssAnon:\t   55000 kB\n" +
+    "RssFile:\t   24300 kB\nRssShmem:\t      60 kB\n";
+  assert.deepEqual(residentBytes(status), { own: 55_000 * 1024, ofFiles: 24_300 * 1024 });
+  assert.deepEqual(residentBytes(""), { own: 0, ofFiles: 0 });
+});
+
+Deno.test("growth is undone when it is worth it, from what the last undoing has left", () => {
+  let amount = 80;
+  let left = 70;
+  let undone = 0;
+  const growth = new Growth(10, () => amount, () => {
+    amount = left;
+    undone++;
+  });
+  growth.undo();
+  assert.deepEqual({ amount, undone }, { amount: 70, undone: 1 });
+  amount = 79;
+  growth.look();
+  assert.equal(undone, 1, "9 are not worth it");
+  amount = 80;
+  left = 76; // more is in use now
+  growth.look();
+  assert.deepEqual({ amount, undone }, { amount: 76, undone: 2 });
+  amount = 85;
+  growth.look();
+  assert.equal(undone, 2);
 });
