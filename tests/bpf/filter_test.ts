@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { BanAnswer } from "../../src/blocker/ban_request.ts";
-import type { XdpAttachment } from "../../src/gateway/bans/xdp.ts";
+import type { XdpAttachment } from "../../src/gateway/bans/guarded_interfaces.ts";
 import { programPresent } from "../lab/lab.ts";
 import { programsOnLinks } from "../lab/programs_on_links.ts";
 import { until } from "../until.ts";

@@ -2,26 +2,11 @@
  * The filter in the kernel: loads the programs, keeps one attached to each interface that is there
  * (XDP or tc ingress, see attachment.ts), and owns the ban maps.
  */
-import type { LogLine } from "../../log_line.ts";
-import {
-  attachedProgram,
-  BpfError,
-  BpfObject,
-  lookupElement,
-  programName,
-  XDP_HAS_FRAGS,
-} from "../../../ffi/bpf.ts";
-import { EBUSY, EEXIST, EINVAL } from "../../../ffi/errno.ts";
-import { close, interfaceIndex } from "../../../ffi/libc.ts";
-import { interfaceDriver } from "../../../ffi/libc_net.ts";
+import { BpfError, BpfObject, lookupElement, XDP_HAS_FRAGS } from "../../../ffi/bpf.ts";
+import { EINVAL } from "../../../ffi/errno.ts";
+import { close } from "../../../ffi/libc.ts";
 import { EnvironmentError } from "../../errors.ts";
-import {
-  attach,
-  type Attachment,
-  type AttachMode,
-  candidates,
-  type XdpMode,
-} from "./attachment.ts";
+import { attach, type Attachment, type AttachMode } from "./attachment.ts";
 import { BAN_MAP_NAMES, type BanMapName, ipv6Mask } from "./ban_codec.ts";
 import { OPEN_PORT_MAPS, writeOpenPorts, writeOwnAddresses } from "./open_ports.ts";
 import {
@@ -35,13 +20,11 @@ import {
   removeStalePins,
   roomFor,
 } from "./ban_pins.ts";
+import { GuardedInterfaces, type GuardOptions, type XdpAttachment } from "./guarded_interfaces.ts";
 import { possibleCpus } from "./possible_cpus.ts";
 import type { NetworkNamespace } from "../network/network_namespace.ts";
 
-export interface XdpOptions {
-  /** Asked at each {@link XdpFilter.refresh}: the interface of the default route may change. */
-  readonly interfaces: () => readonly string[];
-  readonly mode: Exclude<XdpMode, "off">;
+export interface XdpOptions extends GuardOptions {
   /** BAN_PREFIX */
   readonly ipv6Bits: number;
   /** Size of each ban map. */
@@ -49,38 +32,15 @@ export interface XdpOptions {
   /** Keep the pinned bans at a clean stop. */
   readonly persist: boolean;
   readonly namespace: NetworkNamespace;
-  readonly log: LogLine;
   readonly bpffs?: string;
   /** As before Linux 6.6, which has no tcx; for tests. */
   readonly withoutTcx?: boolean;
-}
-
-/** What is known of one interface. */
-export interface XdpAttachment {
-  readonly name: string;
-  /** 0 while there is no such interface. */
-  readonly index: number;
-  /** The mode it runs in, null where nothing is attached. */
-  readonly mode: AttachMode | null;
-  /** Why this mode was taken, null where nothing is attached. */
-  readonly reason: string | null;
-  /** Why nothing is attached; null where it is. */
-  readonly problem: string | null;
-  /** Why a better mode was refused (XDP_MODE=auto); null where it was not. */
-  readonly refusal: string | null;
 }
 
 /** What was dropped in the driver. */
 export interface Drops {
   readonly packets: number;
   readonly bytes: number;
-}
-
-interface Slot extends XdpAttachment {
-  /** Null where nothing is attached. */
-  readonly attachment: Attachment | null;
-  /** Another program's number where that is what stands in the way, else 0. */
-  readonly foreignProgram: number;
 }
 
 /** As in bpf/layout.h. */
@@ -97,7 +57,7 @@ export class XdpFilter implements Disposable {
   readonly #pins: string | null;
   /** Maps of this run, not those of an earlier one. */
   readonly #created: BanMapName[] = [];
-  readonly #slots = new Map<string, Slot>();
+  readonly #guarded: GuardedInterfaces;
   readonly #constants: Uint8Array<ArrayBuffer>;
   #isOpen = true;
   #hasStarted = false;
@@ -130,6 +90,7 @@ export class XdpFilter implements Disposable {
       for (const fd of kept.values()) close(fd);
     }
     this.#object = object;
+    this.#guarded = new GuardedInterfaces(options, (...where) => this.#attachIn(...where));
   }
 
   #unpinCreated(): void {
@@ -158,22 +119,12 @@ export class XdpFilter implements Disposable {
 
   /** One entry an interface asked for. */
   get attachments(): XdpAttachment[] {
-    return [...this.#slots.values()];
+    return this.#guarded.attachments;
   }
 
-  /**
-   * Attaches to interfaces that have appeared or were created again, and lets go of those that are
-   * gone; some microseconds where nothing changed, so call it every second. What cannot be attached
-   * is logged once and left to the bans in user space.
-   */
+  /** See {@link GuardedInterfaces.refresh}. */
   refresh(): void {
-    const wanted = this.#options.interfaces();
-    for (const [name, slot] of this.#slots) {
-      if (wanted.includes(name)) continue;
-      this.#release(slot);
-      this.#slots.delete(name);
-    }
-    for (const name of wanted) this.#refreshInterface(name);
+    this.#guarded.refresh();
   }
 
   /**
@@ -183,53 +134,11 @@ export class XdpFilter implements Disposable {
   start(): void {
     this.refresh();
     const isStrict = this.#options.mode !== "auto" && this.#options.mode !== "generic";
-    for (const { problem, foreignProgram, index } of this.#slots.values()) {
-      if (!isStrict || problem === null || foreignProgram !== 0 || index === 0) continue;
-      throw new EnvironmentError(problem, "XDP_MODE=auto takes what the interface allows");
+    const { refusal } = this.#guarded;
+    if (isStrict && refusal !== null) {
+      throw new EnvironmentError(refusal, "XDP_MODE=auto takes what the interface allows");
     }
     this.#hasStarted = true;
-  }
-
-  #refreshInterface(name: string): void {
-    const known = this.#slots.get(name);
-    const index = interfaceIndex(name);
-    if (known !== undefined) {
-      const isSame = known.index === index;
-      if (isSame && known.attachment?.isOn(index)) return;
-      if (isSame && known.attachment === null && !this.#canRetry(known)) return;
-      this.#release(known);
-    }
-    const slot = index === 0 ? missing(name) : this.#attach(name, index);
-    this.#slots.set(name, slot);
-    this.#report(slot, known);
-  }
-
-  /** A refusal stays one until the interface is another, or the program in the way has gone. */
-  #canRetry(slot: Slot): boolean {
-    return slot.foreignProgram !== 0 && attachedProgram(slot.index) !== slot.foreignProgram;
-  }
-
-  #attach(name: string, index: number): Slot {
-    const refusals: string[] = [];
-    let foreignProgram = 0;
-    for (const [mode, reason] of candidates(this.#options.mode, interfaceDriver(name))) {
-      const foreign = mode === "tc" ? 0 : attachedProgram(index);
-      try {
-        if (foreign > 0) throw new ForeignProgram(foreign);
-        const attachment = this.#attachIn(mode, name, index);
-        const refusal = refusals.length === 0 ? null : refusals.join("; ");
-        const fine = { problem: null, foreignProgram: 0 };
-        return { name, index, mode, reason, attachment, refusal, ...fine };
-      } catch (error) {
-        const refused = refusalOf(error, index);
-        if (refused instanceof ForeignProgram) {
-          foreignProgram = refused.program;
-          refusals.push(refused.message);
-        } else refusals.push(`${mode} mode: ${refused.reason}`);
-      }
-    }
-    const problem = `Cannot drop banned addresses on ${name}: ${refusals.join("; ")}`;
-    return { ...nothingOn(name, index), problem, foreignProgram };
   }
 
   #attachIn(mode: AttachMode, name: string, index: number): Attachment {
@@ -264,26 +173,6 @@ export class XdpFilter implements Disposable {
     return this.#pins;
   }
 
-  #report(slot: Slot, before: Slot | undefined): void {
-    const { log } = this.#options;
-    if (slot.attachment !== null) {
-      const refusal = slot.refusal === null ? "" : `; refused: ${slot.refusal}`;
-      const where = slot.mode === "tc" ? "tc ingress" : "XDP";
-      const how = `${slot.attachment.how}, ${slot.reason}${refusal}`;
-      log("info", `Banned addresses are dropped on ${slot.name} by ${where} (${how})`);
-      return;
-    }
-    if (before?.problem === slot.problem) return;
-    const rest = slot.index === 0
-      ? "bans there hold once it appears"
-      : "bans there hold in user space only";
-    log("warn", `${slot.problem}; ${rest}`);
-  }
-
-  #release(slot: Slot): void {
-    slot.attachment?.detach();
-  }
-
   /** Ports of this machine that banned addresses reach all the same. */
   openPorts(ports: readonly number[]): void {
     writeOpenPorts(this.#object.mapFd("open_ports"), ports);
@@ -297,7 +186,7 @@ export class XdpFilter implements Disposable {
   /** Packets and bytes dropped in the driver, by interface name. */
   drops(): Map<string, Drops> {
     const drops = new Map<string, Drops>();
-    for (const { name, index } of this.#slots.values()) drops.set(name, this.#dropsOf(index));
+    for (const { name, index } of this.attachments) drops.set(name, this.#dropsOf(index));
     return drops;
   }
 
@@ -321,39 +210,12 @@ export class XdpFilter implements Disposable {
   [Symbol.dispose](): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    for (const slot of this.#slots.values()) this.#release(slot);
-    this.#slots.clear();
+    this.#guarded[Symbol.dispose]();
     if (!this.#hasStarted) this.#unpinCreated();
     else if (this.#pins !== null && !this.#options.persist) removePins(this.#pins);
     this.#tcObject?.[Symbol.dispose]();
     this.#object[Symbol.dispose]();
   }
-}
-
-/** Another's XDP program is on the interface; it is not replaced. */
-class ForeignProgram extends Error {
-  constructor(readonly program: number) {
-    const name = programName(program);
-    const what = name === null || name === "" ? "a program" : `program ${name}`;
-    super(`${what} (id ${program}) is attached already and is not replaced`);
-  }
-}
-
-/** What stood in the way: another's program may have come between the look and the attempt. */
-function refusalOf(error: unknown, index: number): BpfError | ForeignProgram {
-  if (error instanceof ForeignProgram) return error;
-  if (!(error instanceof BpfError)) throw error;
-  if (error.errno !== EBUSY && error.errno !== EEXIST) return error;
-  const other = attachedProgram(index);
-  return other > 0 ? new ForeignProgram(other) : error;
-}
-
-function nothingOn(name: string, index: number): Omit<Slot, "problem" | "foreignProgram"> {
-  return { name, index, mode: null, reason: null, attachment: null, refusal: null };
-}
-
-function missing(name: string): Slot {
-  return { ...nothingOn(name, 0), problem: `There is no interface ${name}`, foreignProgram: 0 };
 }
 
 /** Before Linux 5.18 a program cannot take packets in several buffers: loaded without that. */
