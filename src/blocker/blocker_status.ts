@@ -121,10 +121,10 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
       workers: each,
       bans: bans.bans.size,
       banLimit: config.banLimit,
-      xdp: (bans.xdp?.attachments ?? []).map(({ name, mode, reason, problem }) => {
+      xdp: (bans.xdp?.attachments ?? []).map(({ name, mode, isAttached, reason, problem }) => {
         const { packets, bytes } = drops?.get(name) ?? { packets: 0, bytes: 0 };
         const dropped = { packetsDropped: packets, bytesDropped: bytes };
-        return { interface: name, mode, reason, problem, ...dropped };
+        return { interface: name, mode, attached: isAttached, reason, problem, ...dropped };
       }),
       firstLook: look?.counters ?? null,
       undecided: workers.undecided(),

@@ -119,7 +119,11 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       settings: judgeSettings(config, bans),
       notes: look?.notes ?? -1,
       flows: DEFAULT_FLOWS,
-      onDetection: (report) => tellDetection(report, settings.config, readers),
+      onDetection: (report) => {
+        const { banned, inputInterface, outputInterface } = report;
+        if (banned.length > 0) bans.enforce([inputInterface, outputInterface]);
+        tellDetection(report, settings.config, readers);
+      },
       onForeignMark: (mark) => rules?.reportForeignMark(mark),
       log: logLine,
       ...options.workerModule === undefined ? {} : { module: options.workerModule },

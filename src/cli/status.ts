@@ -267,12 +267,16 @@ function queues({ workers }: Status, paint: Paint): string[] {
 function interfaces({ xdp }: Status, paint: Paint): string[] {
   if (xdp.length === 0) return ["No interface is guarded: bans hold in the queue workers only"];
   const rows = xdp.map((
-    { interface: name, mode, reason, problem, packetsDropped, bytesDropped },
+    { interface: name, mode, attached, reason, problem, packetsDropped, bytesDropped },
   ) => [
     printable(name),
     number(packetsDropped),
     formatBytes(bytesDropped),
-    mode === null ? printable(problem ?? "not attached") : printable(`${mode} (${reason})`),
+    printable(
+      mode === null
+        ? problem ?? "not attached"
+        : `${mode} (${reason})${attached ? "" : ", off while nobody is banned"}`,
+    ),
   ]);
   return table(["BANS ON", "DROPPED", "BYTES", "MODE"], rows, [1, 2], paint);
 }

@@ -12,7 +12,7 @@ import { NFT_TABLE } from "../gateway/rules/nft_text.ts";
 import { CHAIN } from "../gateway/rules/own_rules.ts";
 import { guardedByDefault } from "../gateway/network/links.ts";
 import { readRoutes } from "../gateway/network/routes.ts";
-import { candidates, isSupportedHardware } from "../gateway/bans/attachment.ts";
+import { candidates, comesAndGoes, isSupportedHardware } from "../gateway/bans/attachment.ts";
 import { type Check, type Diagnosis, ok, problem, warning } from "./diagnosis.ts";
 import {
   capabilities,
@@ -230,7 +230,9 @@ function xdp(name: string, { interfaces, xdpMode }: Config): Diagnosis {
   const mtu = interfaceMtu(name);
   const facts = `MTU ${mtu < 0 ? "unknown" : mtu}`;
   const [mode, reason] = candidates(xdpMode === "off" ? "auto" : xdpMode, interfaceDriver(name))[0];
-  if (mode === "tc") return ok(check, `tc ingress (${reason}), ${facts}`);
+  if (mode === "tc") {
+    return ok(check, `tc ingress while anybody is banned (${reason}), ${facts}`);
+  }
   const type = hardwareType(name);
   if (!isSupportedHardware(type)) {
     return warning(check, `hardware type ${type} is not supported`, "bans hold in user space");
@@ -260,7 +262,10 @@ function xdp(name: string, { interfaces, xdpMode }: Config): Diagnosis {
       `an MTU of ${LARGEST_SINGLE_BUFFER} or less has native mode`,
     );
   }
-  return ok(check, `${mode} (${reason}), ${facts}; a card may pause while it is attached`);
+  const when = comesAndGoes(mode)
+    ? "attached while anybody is banned"
+    : "attached from start to stop; a card may pause at both";
+  return ok(check, `${mode} (${reason}), ${facts}; ${when}`);
 }
 
 /** Loopback alone may be all that is there, and without an address nothing is listed. */

@@ -217,7 +217,7 @@ const METRICS: readonly Metric[] = [
   {
     name: "btblocker_xdp_attached",
     type: Gauge,
-    help: "Whether XDP is attached to the interface",
+    help: "Whether bans hold in the kernel on the interface (while there are any)",
     labels: ["interface", "mode"],
     samples: ({ xdp }) =>
       xdp.map(({ interface: name, mode }) => [

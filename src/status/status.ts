@@ -70,11 +70,13 @@ export interface FirstLookStatus {
 
 export interface XdpStatus {
   readonly interface: string;
-  /** Null where nothing is attached. */
+  /** Null where nothing can be attached. */
   readonly mode: string | null;
+  /** Whether the program is on it now: where it comes and goes, while anybody is banned. */
+  readonly attached: boolean;
   /** Why this mode was taken. */
   readonly reason: string | null;
-  /** Why nothing is attached. */
+  /** Why nothing can be attached. */
   readonly problem: string | null;
   /** Packets of banned addresses dropped there. */
   readonly packetsDropped: number;

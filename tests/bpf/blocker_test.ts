@@ -28,8 +28,7 @@ async function start(hosts: Namespaces): Promise<Deno.ChildProcess> {
     ...args,
   )
     .spawn();
-  const isThere = async () =>
-    (await hosts.btblocker("bans", "list")).code === 0 && isAttached(hosts);
+  const isThere = async () => (await hosts.btblocker("bans", "list")).code === 0;
   await until(isThere, () => "the blocker has not started");
   return child;
 }
@@ -53,10 +52,12 @@ Deno.test(
     await hosts.connect("v0", { gateway: ["10.9.1.1/24"], outside: ["10.9.1.2/24"] });
     const first = await start(hosts);
     assert.equal((await hosts.btblocker("bans", "add", "10.9.1.2")).code, 0);
+    await until(() => isAttached(hosts), () => "a ban attaches nothing");
     first.kill("SIGKILL");
     await first.status;
     assert.equal(await isAttached(hosts), false);
     const second = await start(hosts);
+    await until(() => isAttached(hosts), () => "a ban of the run before attaches nothing");
     assert.deepEqual(await banned(hosts), ["10.9.1.2"]);
     second.kill("SIGTERM");
     assert.equal((await second.status).code, 0);

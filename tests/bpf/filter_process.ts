@@ -6,7 +6,8 @@
 import { createSocket } from "node:dgram";
 import { BanDesk } from "../../src/blocker/ban_desk.ts";
 import { readBanRequest } from "../../src/blocker/ban_request.ts";
-import { REASON_FLEET } from "../../src/gateway/bans/bans.ts";
+import { interfaceIndex } from "../../ffi/libc.ts";
+import { Bans, REASON_FLEET } from "../../src/gateway/bans/bans.ts";
 import { BanSide, type BanSideOptions } from "../../src/gateway/bans/ban_side.ts";
 import { networkNamespaceInode } from "../../src/gateway/network/network_namespace.ts";
 import { ControlServer } from "../../src/blocker/control.ts";
@@ -66,8 +67,18 @@ async function main(settings: FilterSettings): Promise<void> {
   const commands: Record<string, (argument: unknown) => unknown> = {
     bans: answer,
     attachments: () => side.xdp?.attachments,
+    // As a queue worker bans, and the main thread hears of it: what is attached after its first turn.
+    banFrom: (argument) => {
+      const { address, device } = argument as { address: string; device: string };
+      new Bans(side.bans.handles).ban(parseAddress(address)!, 0, 17, 1, 3_600_000, 0);
+      side.enforce([interfaceIndex(device), 0]);
+      return side.xdp?.attachments;
+    },
     drops: () => Object.fromEntries(side.xdp?.drops() ?? []),
     size: () => side.bans.size,
+    sweep: () => side.bans.sweep(),
+    refresh: () => side.xdp?.refresh(),
+    isBanned: (address) => side.bans.isBanned(parseAddress(String(address))!, 17, 1),
     heard: () => Object.fromEntries(heard),
     openPorts: (ports) => side.setOpenPorts(ports as number[]),
     whitelist: (networks) => side.setWhitelist(networks as string[]),

@@ -58,6 +58,7 @@ Deno.test("a look at the links sees what of ours is left on them", { ignore }, a
     ] as const
   ) {
     const filter = await hosts.startFilter({ interfaces: ["v0"], ...settings });
+    await add(filter, [BANNED]);
     assert.deepEqual(await look(), [whileItRuns]);
     await filter.kill("SIGKILL");
     assert.deepEqual(await look(), afterAKill === null ? [] : [afterAKill]);

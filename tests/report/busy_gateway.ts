@@ -135,11 +135,23 @@ function gatewayStatus(source: FakeSource, packets: number, bytes: number) {
     bans: source.list.length,
     xdp: [
       {
-        ...{ interface: "eth0", mode: "native", reason: "as XDP_MODE says", problem: null },
+        ...{
+          interface: "eth0",
+          mode: "native",
+          attached: true,
+          reason: "as XDP_MODE says",
+          problem: null,
+        },
         ...{ packetsDropped: 48_211, bytesDropped: 5_102_004 },
       },
       {
-        ...{ interface: "wg0", mode: "generic", reason: "as XDP_MODE says", problem: null },
+        ...{
+          interface: "wg0",
+          mode: "generic",
+          attached: true,
+          reason: "as XDP_MODE says",
+          problem: null,
+        },
         ...{ packetsDropped: 190_334, bytesDropped: 31_870_112 },
       },
     ],

@@ -53,6 +53,7 @@ export function status(changes: Partial<Status> = {}): Status {
       {
         interface: "eth0",
         mode: "native",
+        attached: true,
         reason: "driver mlx5_core keeps its offloads with XDP",
         problem: null,
         packetsDropped: 9,
@@ -61,6 +62,7 @@ export function status(changes: Partial<Status> = {}): Status {
       {
         interface: "wg0",
         mode: null,
+        attached: false,
         reason: null,
         problem: "There is no interface wg0",
         ...NOTHING,

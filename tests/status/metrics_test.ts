@@ -123,6 +123,7 @@ Deno.test("Metrics forget an interface that is gone, and quote names", async () 
   const xdp = [{
     interface: 'a"\\b',
     mode: "generic",
+    attached: true,
     reason: null,
     problem: null,
     packetsDropped: 1,

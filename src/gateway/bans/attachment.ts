@@ -58,6 +58,15 @@ export function candidates(
   ];
 }
 
+/**
+ * Whether nobody notices that a program of this mode comes and goes: tc and generic XDP are pointers in
+ * the stack (tcx_link_attach, generic_xdp_install). A driver resets its rings or its link for a native
+ * one, a card is programmed anew for an offloaded one: there it stays from the start to the stop.
+ */
+export function comesAndGoes(mode: AttachMode): boolean {
+  return mode === "tc" || mode === "generic";
+}
+
 // ARPHRD_* of linux/if_arp.h
 const WITH_ETHERNET_HEADER = new Map([[1, "Ethernet"], [772, "loopback"]]);
 const WITHOUT_LINK_HEADER = new Map([

@@ -35,11 +35,13 @@ export interface BanSideOptions {
   readonly whitelistIps: readonly string[];
   /** WHITELIST_PORTS: on this machine's own addresses they stay open to whoever is banned. */
   readonly openPorts?: readonly number[];
-  /** Nobody is dropped: no interface is attached, an earlier run's bans wait. */
+  /** Nobody is dropped: nothing is attached, an earlier run's bans wait. */
   readonly monitorOnly: boolean;
   readonly log: LogLine;
   /** As before Linux 6.6; for tests. */
   readonly withoutTcx?: boolean;
+  /** How long the program stays after the last ban; for tests. */
+  readonly lingerMs?: number;
 }
 
 /** Bans that can change while it runs. */
@@ -67,6 +69,7 @@ export class BanSide implements Disposable {
   #lastProblem = "";
   readonly #newlyNever = new NewlyNever();
   #leftOut = 0;
+  #nextTurn: ReturnType<typeof setTimeout> | undefined;
   /** A worker may have banned by what held a moment before. */
   #liftsAgain = false;
 
@@ -94,6 +97,7 @@ export class BanSide implements Disposable {
     const monitoring = { on: options.monitorOnly };
     const xdp = openXdp(options, local, monitoring);
     if (xdp !== null) undo.use(xdp);
+    let side: BanSide | null = null;
     const bans = new Bans({
       table: BanTable.buffer(options.limit),
       offenders: Offenders.buffer(options.limit),
@@ -106,23 +110,42 @@ export class BanSide implements Disposable {
         blocked_networks: xdp.mapFd("blocked_networks"),
       },
       ...xdp === null ? {} : { inForce: xdp.mapFd("bans_in_force") },
-    });
+    }, () => side?.enforce());
     const restored = bans.restore();
     if (restored > 0) {
       options.log("info", `Holding again: ${formatCount(restored, "ban")} of an earlier run`);
     }
-    const side = new BanSide(bans, local, xdp, monitoring, undo.move(), options.log);
+    side = new BanSide(bans, local, xdp, monitoring, undo.move(), options.log);
     side.#liftNever();
     side.setOpenPorts(options.openPorts ?? []);
     xdp?.ownAddresses(local.own);
     return side;
   }
 
-  /** Attaches XDP and keeps everything up to date from then on. */
+  /** Tries every interface, and keeps everything up to date from then on. */
   attach(): void {
     this.xdp?.start();
     const timer = setInterval(() => this.#refresh(), REFRESH_MS);
     this.#undo.defer(() => clearInterval(timer));
+    this.#undo.defer(() => clearTimeout(this.#nextTurn));
+  }
+
+  /**
+   * A ban was made: has it hold in the kernel at once, where the program is not attached yet. The queue
+   * workers, who drop by the table in user space meanwhile, do not wait for it.
+   *
+   * @param first indices of the interfaces that the banned one was seen at
+   */
+  enforce(first: readonly number[] = []): void {
+    const { xdp } = this;
+    if (xdp?.isResting) this.#attempt(() => this.#takeTurns(xdp, first));
+  }
+
+  /** One turn, and the rest of the interfaces after other work that waits. */
+  #takeTurns(xdp: XdpFilter, first: readonly number[] = []): void {
+    clearTimeout(this.#nextTurn);
+    if (xdp.refresh(first)) return;
+    this.#nextTurn = setTimeout(() => this.#attempt(() => this.#takeTurns(xdp)), 0);
   }
 
   /**
@@ -175,14 +198,20 @@ export class BanSide implements Disposable {
   }
 
   #refresh(): void {
-    try {
+    this.#attempt(() => {
       const hasChanged = this.local.refresh();
       if (hasChanged || this.#liftsAgain) this.#liftNever();
       if (hasChanged) this.xdp?.ownAddresses(this.local.own);
       this.#liftsAgain = hasChanged;
       this.#tellLeftOut();
-      this.xdp?.refresh();
+      if (this.xdp !== null) this.#takeTurns(this.xdp);
       this.#lastProblem = "";
+    });
+  }
+
+  #attempt(action: () => void): void {
+    try {
+      action();
     } catch (error) {
       // What holds goes on holding; the same trouble is told once.
       const { message } = error as Error;
@@ -277,7 +306,8 @@ function openXdp(
   const wanted = () => monitoring.on ? [] : guarded();
   try {
     const namespace = networkNamespace();
-    const kept = { limit, persist, namespace, withoutTcx: options.withoutTcx };
+    const { withoutTcx, lingerMs } = options;
+    const kept = { limit, persist, namespace, withoutTcx, lingerMs };
     return new XdpFilter({ interfaces: wanted, mode, ipv6Bits, ...kept, log });
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;

@@ -82,10 +82,13 @@ export class Bans {
   readonly #ipv6Bits: number;
   readonly #never: Networks | null;
   readonly #offenders: Offenders | null;
+  readonly #onBan: () => void;
   /** Bans the kernel did not take (they hold in user space). */
   refusedByKernel = 0;
 
-  constructor(handles: BanHandles) {
+  /** @param onBan told of each ban that this thread has made */
+  constructor(handles: BanHandles, onBan: () => void = () => {}) {
+    this.#onBan = onBan;
     const { table, maps, inForce = null, ipv6Bits = USUAL_IPV6_BITS, never, offenders } = handles;
     this.handles = handles;
     const lastSeenMs = (key: BanKey) => this.#mapOf(key)?.read(key)?.lastSeenMs ?? 0;
@@ -120,7 +123,8 @@ export class Bans {
 
   /**
    * Bans the sender of a packet as BAN_SCOPE says: its address, or its protocol and port only.
-   * In force in the kernel when this returns. Null where there is no room.
+   * In the kernel's map when this returns, and in force there if the program is attached. Null where
+   * there is no room.
    *
    * @param words address at `words[at … at + 3]`
    * @param reason index into METHODS
@@ -163,6 +167,7 @@ export class Bans {
     const untilMs = added.reason === reason ? now + durationMs : added.untilMs;
     const taken = this.#mapOf(key)?.write(key, untilMs, now, added.reason, added.isNew);
     if (taken === false) this.refusedByKernel++;
+    this.#onBan();
     return added.isNew;
   }
 

@@ -1,20 +1,41 @@
 /**
  * The interfaces where banned addresses are dropped: what is attached to each, and why nothing is where
- * nothing is. They come and go; {@link GuardedInterfaces.refresh} is told every second.
+ * nothing is. They come and go; {@link GuardedInterfaces.refresh} is called every second.
+ *
+ * The way to a program costs a packet more than an empty program does, so none is attached while nobody
+ * is banned: each interface is tried once as it appears, and attached again with the next ban.
  */
 import type { LogLine } from "../../log_line.ts";
 import { attachedProgram, BpfError, programName } from "../../../ffi/bpf.ts";
 import { EBUSY, EEXIST } from "../../../ffi/errno.ts";
 import { interfaceIndex } from "../../../ffi/libc.ts";
 import { interfaceDriver } from "../../../ffi/libc_net.ts";
-import { type Attachment, type AttachMode, candidates, type XdpMode } from "./attachment.ts";
+import {
+  type Attachment,
+  type AttachMode,
+  candidates,
+  comesAndGoes,
+  type XdpMode,
+} from "./attachment.ts";
 
 export interface GuardOptions {
   /** Asked at each {@link GuardedInterfaces.refresh}: the interface of the default route may change. */
   readonly interfaces: () => readonly string[];
   readonly mode: Exclude<XdpMode, "off">;
   readonly log: LogLine;
+  /** How long the program stays after the last ban; {@link LINGER_MS} unless given. */
+  readonly lingerMs?: number;
 }
+
+/**
+ * A program goes so long after the last ban. Attaching and detaching cost a grace period of the kernel
+ * each, some 13 ms an interface, under the lock that all changes of the network take: of short bans that
+ * follow each other no more than one a minute pays that.
+ */
+const LINGER_MS = 60_000;
+
+/** The rest of the process gets a turn after so long: with hundreds of interfaces attaching takes seconds. */
+const TURN_MS = 50;
 
 /** Attaches the program to an interface. Throws BpfError where kernel or driver refuse. */
 export type AttachIn = (mode: AttachMode, name: string, index: number) => Attachment;
@@ -22,54 +43,88 @@ export type AttachIn = (mode: AttachMode, name: string, index: number) => Attach
 /** What is known of one interface. */
 export interface XdpAttachment {
   readonly name: string;
+  /** Whether the program is on it now. */
+  readonly isAttached: boolean;
   /** 0 while there is no such interface. */
   readonly index: number;
-  /** The mode it runs in, null where nothing is attached. */
+  /** The mode it runs in while anybody is banned, null where nothing can be attached. */
   readonly mode: AttachMode | null;
-  /** Why this mode was taken, null where nothing is attached. */
+  /** Why this mode was taken, null where nothing can be attached. */
   readonly reason: string | null;
-  /** Why nothing is attached; null where it is. */
+  /** Why nothing can be attached; null where it can. */
   readonly problem: string | null;
   /** Why a better mode was refused (XDP_MODE=auto); null where it was not. */
   readonly refusal: string | null;
 }
 
-interface Slot extends XdpAttachment {
-  /** Null where nothing is attached. */
+interface Slot extends Omit<XdpAttachment, "isAttached"> {
+  /** Null where nothing is attached: it cannot be (`problem`), or nobody is banned. */
   readonly attachment: Attachment | null;
   /** Another program's number where that is what stands in the way, else 0. */
   readonly foreignProgram: number;
+  /** Something was attached here before: a refusal may end as it came. */
+  readonly hasWorked: boolean;
 }
+
+type NewSlot = Omit<Slot, "hasWorked">;
 
 export class GuardedInterfaces implements Disposable {
   readonly #options: GuardOptions;
   readonly #attachIn: AttachIn;
+  readonly #isAnybodyBanned: () => boolean;
   readonly #slots = new Map<string, Slot>();
+  #lastBanMs = -Infinity;
+  #isWanted = false;
 
-  /** Attaches nothing yet ({@link refresh} does). */
-  constructor(options: GuardOptions, attachIn: AttachIn) {
+  /**
+   * Attaches nothing yet ({@link refresh} does).
+   *
+   * @param isAnybodyBanned whether the program has anybody to drop; asked at each refresh
+   */
+  constructor(options: GuardOptions, attachIn: AttachIn, isAnybodyBanned: () => boolean) {
     this.#options = options;
     this.#attachIn = attachIn;
+    this.#isAnybodyBanned = isAnybodyBanned;
+  }
+
+  /** Whether the program is wanted on all interfaces, as of the last {@link refresh}. */
+  get isWanted(): boolean {
+    return this.#isWanted;
   }
 
   /** One entry an interface asked for. */
   get attachments(): XdpAttachment[] {
-    return [...this.#slots.values()];
+    return [...this.#slots.values()].map(({ attachment, ...slot }) => {
+      return { ...slot, isAttached: attachment !== null };
+    });
   }
 
   /**
-   * Attaches to interfaces that have appeared or were created again, and lets go of those that are
-   * gone; some microseconds where nothing changed, so call it every second. What cannot be attached
-   * is logged once and left to the bans in user space.
+   * Attaches to interfaces that have appeared or were created again, lets go of those that are gone, and
+   * of all where nobody has been banned for a while; some microseconds where nothing changed. What cannot
+   * be attached is logged once and left to the bans in user space.
+   *
+   * @param first indices of interfaces whose turn comes first
+   * @param turnMs after so long the rest is left to the next call
+   * @returns false where there is such a rest
    */
-  refresh(): void {
+  refresh(first: readonly number[] = [], turnMs: number = TURN_MS): boolean {
     const wanted = this.#options.interfaces();
     for (const [name, slot] of this.#slots) {
       if (wanted.includes(name)) continue;
-      this.#release(slot);
+      slot.attachment?.detach();
       this.#slots.delete(name);
     }
-    for (const name of wanted) this.#refreshInterface(name);
+    const now = performance.now();
+    if (this.#isAnybodyBanned()) this.#lastBanMs = now;
+    this.#isWanted = now - this.#lastBanMs <= (this.#options.lingerMs ?? LINGER_MS);
+    const isFirst = (name: string) => first.includes(this.#slots.get(name)?.index ?? 0);
+    const [urgent, others] = [wanted.filter(isFirst), wanted.filter((name) => !isFirst(name))];
+    for (const name of [...urgent, ...others]) {
+      const hasChanged = this.#refreshInterface(name);
+      if (hasChanged && performance.now() - now > turnMs) return false;
+    }
+    return true;
   }
 
   /** Why an interface that is there refuses, where nobody else's program is in the way; null: none does. */
@@ -80,26 +135,42 @@ export class GuardedInterfaces implements Disposable {
     return null;
   }
 
-  #refreshInterface(name: string): void {
+  /** Whether anything was attached, detached or tried. */
+  #refreshInterface(name: string): boolean {
     const known = this.#slots.get(name);
     const index = interfaceIndex(name);
-    if (known !== undefined) {
-      const isSame = known.index === index;
-      if (isSame && known.attachment?.isOn(index)) return;
-      if (isSame && known.attachment === null && !this.#canRetry(known)) return;
-      this.#release(known);
+    if (known !== undefined && known.index === index) {
+      const mayRest = known.mode !== null && comesAndGoes(known.mode);
+      if (mayRest && !this.#isWanted) return this.#rest(known);
+      if (!this.#isToBeAttached(known)) return false;
     }
+    known?.attachment?.detach();
     const slot = index === 0 ? missing(name) : this.#attach(name, index);
-    this.#slots.set(name, slot);
+    const hasWorked = slot.attachment !== null || known?.index === index && known.hasWorked;
+    this.#slots.set(name, { ...slot, hasWorked });
     this.#report(slot, known);
+    return true;
   }
 
-  /** A refusal stays one until the interface is another, or the program in the way has gone. */
-  #canRetry(slot: Slot): boolean {
-    return slot.foreignProgram !== 0 && attachedProgram(slot.index) !== slot.foreignProgram;
+  /** Nobody is banned. */
+  #rest(slot: Slot): boolean {
+    if (slot.attachment === null) return false;
+    slot.attachment.detach();
+    this.#slots.set(slot.name, { ...slot, attachment: null });
+    return true;
   }
 
-  #attach(name: string, index: number): Slot {
+  /**
+   * A refusal from the beginning stays one until the interface is another, or the program in the way has
+   * gone; one where something was attached before is tried again.
+   */
+  #isToBeAttached({ attachment, mode, hasWorked, foreignProgram, index }: Slot): boolean {
+    if (attachment !== null) return !attachment.isOn(index);
+    if (mode !== null || hasWorked) return true;
+    return foreignProgram !== 0 && attachedProgram(index) !== foreignProgram;
+  }
+
+  #attach(name: string, index: number): NewSlot {
     const refusals: string[] = [];
     let foreignProgram = 0;
     for (const [mode, reason] of candidates(this.#options.mode, interfaceDriver(name))) {
@@ -122,29 +193,34 @@ export class GuardedInterfaces implements Disposable {
     return { ...nothingOn(name, index), problem, foreignProgram };
   }
 
-  #report(slot: Slot, before: Slot | undefined): void {
+  /** What changed for the operator; that the program comes and goes with the bans does not. */
+  #report(slot: NewSlot, before: Slot | undefined): void {
     const { log } = this.#options;
-    if (slot.attachment !== null) {
+    const { name, index, mode, problem } = slot;
+    const isSame = before !== undefined && before.index === index;
+    if (mode !== null) {
+      if (isSame && before.attachment === null && before.mode === mode) return;
       const refusal = slot.refusal === null ? "" : `; refused: ${slot.refusal}`;
-      const where = slot.mode === "tc" ? "tc ingress" : "XDP";
-      const how = `${slot.attachment.how}, ${slot.reason}${refusal}`;
-      log("info", `Banned addresses are dropped on ${slot.name} by ${where} (${how})`);
+      const where = mode === "tc" ? "tc ingress" : "XDP";
+      const how = `${slot.attachment?.how}, ${slot.reason}${refusal}`;
+      const when = comesAndGoes(mode) ? "while anybody is banned" : "attached for good";
+      log("info", `Banned addresses are dropped on ${name} by ${where} (${how}; ${when})`);
       return;
     }
-    if (before?.problem === slot.problem) return;
-    const rest = slot.index === 0
+    if (before?.problem === problem) return;
+    if (isSame && before.hasWorked) {
+      log("error", `${problem}; bans there hold in user space only until it can be attached again`);
+      return;
+    }
+    const rest = index === 0
       ? "bans there hold once it appears"
       : "bans there hold in user space only";
-    log("warn", `${slot.problem}; ${rest}`);
-  }
-
-  #release(slot: Slot): void {
-    slot.attachment?.detach();
+    log("warn", `${problem}; ${rest}`);
   }
 
   /** Detaches from all. */
   [Symbol.dispose](): void {
-    for (const slot of this.#slots.values()) this.#release(slot);
+    for (const { attachment } of this.#slots.values()) attachment?.detach();
     this.#slots.clear();
   }
 }
@@ -167,10 +243,10 @@ function refusalOf(error: unknown, index: number): BpfError | ForeignProgram {
   return other > 0 ? new ForeignProgram(other) : error;
 }
 
-function nothingOn(name: string, index: number): Omit<Slot, "problem" | "foreignProgram"> {
+function nothingOn(name: string, index: number): Omit<NewSlot, "problem" | "foreignProgram"> {
   return { name, index, mode: null, reason: null, attachment: null, refusal: null };
 }
 
-function missing(name: string): Slot {
+function missing(name: string): NewSlot {
   return { ...nothingOn(name, 0), problem: `There is no interface ${name}`, foreignProgram: 0 };
 }

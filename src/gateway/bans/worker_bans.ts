@@ -92,7 +92,7 @@ export class WorkerBans {
     return this.#openPorts.has(port) && this.#own.contains(words, at);
   }
 
-  /** Bans whom the policy says; in the kernel when this returns. */
+  /** Bans whom the policy says; in user space and in the kernel's maps when this returns. */
   ban(detection: Detection, hook: number): BannedEnd[] {
     const { protocol } = detection;
     const ends = banTargets(detection, hook, this.#policy);

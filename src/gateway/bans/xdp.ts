@@ -1,13 +1,13 @@
 /**
- * The filter in the kernel: loads the programs, keeps one attached to each interface that is there
- * (XDP or tc ingress, see attachment.ts), and owns the ban maps.
+ * The filter in the kernel: loads the programs, has one attached to each interface that is there while
+ * anybody is banned (XDP or tc ingress, see attachment.ts), and owns the ban maps.
  */
 import { BpfError, BpfObject, lookupElement, XDP_HAS_FRAGS } from "../../../ffi/bpf.ts";
 import { EINVAL } from "../../../ffi/errno.ts";
 import { close } from "../../../ffi/libc.ts";
 import { EnvironmentError } from "../../errors.ts";
 import { attach, type Attachment, type AttachMode } from "./attachment.ts";
-import { BAN_MAP_NAMES, type BanMapName, ipv6Mask } from "./ban_codec.ts";
+import { BAN_MAP_NAMES, type BanMapName, IN_FORCE, ipv6Mask } from "./ban_codec.ts";
 import { OPEN_PORT_MAPS, writeOpenPorts, writeOwnAddresses } from "./open_ports.ts";
 import {
   BPFFS,
@@ -90,7 +90,11 @@ export class XdpFilter implements Disposable {
       for (const fd of kept.values()) close(fd);
     }
     this.#object = object;
-    this.#guarded = new GuardedInterfaces(options, (...where) => this.#attachIn(...where));
+    this.#guarded = new GuardedInterfaces(
+      options,
+      (...where) => this.#attachIn(...where),
+      () => this.#mayHaveBans(),
+    );
   }
 
   #unpinCreated(): void {
@@ -123,8 +127,23 @@ export class XdpFilter implements Disposable {
   }
 
   /** See {@link GuardedInterfaces.refresh}. */
-  refresh(): void {
-    this.#guarded.refresh();
+  refresh(first: readonly number[] = []): boolean {
+    return this.#guarded.refresh(first);
+  }
+
+  /** Whether a new ban needs a {@link refresh} to hold in the kernel. */
+  get isResting(): boolean {
+    return this.#hasStarted && !this.#guarded.isWanted;
+  }
+
+  /** As the programs see it: a map may have bans. */
+  #mayHaveBans(): boolean {
+    const map = this.#object.mapFd("bans_in_force");
+    const value = new Uint8Array(4);
+    return Object.values(IN_FORCE).some((element) => {
+      const key = new Uint8Array(Uint32Array.of(element).buffer);
+      return lookupElement(map, key, value) === 0 && value[0] !== 0;
+    });
   }
 
   /**
@@ -132,7 +151,7 @@ export class XdpFilter implements Disposable {
    * that refuses is an error.
    */
   start(): void {
-    this.refresh();
+    this.#guarded.refresh([], Infinity);
     const isStrict = this.#options.mode !== "auto" && this.#options.mode !== "generic";
     const { refusal } = this.#guarded;
     if (isStrict && refusal !== null) {
