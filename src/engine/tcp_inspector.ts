@@ -454,6 +454,11 @@ export class TcpInspector {
         next = websocketFramesEnd(bytes, from, end);
         if (next >= 0) this.#http.resume(slot, direction, (position + next - from) | 0);
         else this.#http.reset(slot, direction);
+      } else if (this.#negotiationLength(direction, bytes, from, end) !== 0) {
+        // A proxy whose stream is dressed up as a request's body that no header tells of.
+        this.#flow.lower(HTTP << direction);
+        this.#reopen(direction, bytes, from, end, position);
+        return this.#judge(direction, bytes, from, end);
       } else this.#http.reset(slot, direction); // another protocol
       if (next < 0 || next >= end || messages === MAX_MESSAGES) break;
       position = (position + next - from) | 0;

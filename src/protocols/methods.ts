@@ -82,7 +82,8 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     peers: null,
     client: handshakeClient,
     infoHash: handshakeInfoHash,
-    kinds: { handshake: {}, "hidden-handshake": {} },
+    // A page's script can open a WebSocket and send what it likes in it.
+    kinds: { handshake: {}, "hidden-handshake": {}, "tunnelled-handshake": NEVER },
   },
   extension: {
     doer: "sender",

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { BITTORRENT } from "../../src/engine/engine.ts";
 import { latin1 } from "../protocols/datagrams.ts";
 import { Conversation, TestEngine } from "./conversation.ts";
 
@@ -87,6 +88,31 @@ for (const [name, request] of followed) {
     assert.deepEqual(found(request).slice(0, 1), ["http-tracker proof"]);
   });
 }
+
+// v2ray's "header: http": a request, then a proxy's stream as if it were a body.
+const VLESS = `\0${"u".repeat(16)}\0\x01\xc8\xd5\x01\xcb\x00\x71\x09`;
+const dressed: readonly (readonly [string, readonly string[]])[] = [
+  ["VLESS", [REQUEST, VLESS + HANDSHAKE]],
+  ["VLESS in one segment with it", [REQUEST + VLESS + HANDSHAKE]],
+  ["VLESS in pieces", [REQUEST, VLESS + "\x13Bit", HANDSHAKE.slice(4)]],
+  ["SOCKS5", [REQUEST, "\x05\x01\0", "\x05\x01\0\x01\xcb\0\x71\x09\xc8\xd5", HANDSHAKE]],
+];
+for (const [name, request] of dressed) {
+  Deno.test(`HTTP: a proxy's stream behind a request: ${name}`, () => {
+    assert.deepEqual(found(request), ["peer-wire proof"]);
+  });
+}
+
+Deno.test("HTTP: a handshake tunnelled in a WebSocket is dropped, and bans nobody", () => {
+  const test = new TestEngine();
+  const flow = new Conversation(test, "tcp").open()
+    .say(0, latin1("GET /x HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"))
+    .say(1, latin1("HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"))
+    .say(0, latin1("\x82\xc4\0\0\0\0" + HANDSHAKE));
+  assert.deepEqual(test.found, ["peer-wire proof"]);
+  assert.equal(flow.lastVerdict, BITTORRENT);
+  assert.equal(test.detections[0].ban, false); // a page's script can send it from its visitor's browser
+});
 
 Deno.test("HTTP: an answer to HEAD has no body, whatever length it tells", () => {
   const test = new TestEngine();

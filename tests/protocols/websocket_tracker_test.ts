@@ -184,8 +184,42 @@ testTable("detectWebsocketFrame", detectWebsocketFrame, [
   { name: "rejects text", bytes: frame("hello"), expected: "no" },
 ]);
 
+// BEP 3; "VLESS": version, id, no additions, TCP, port, IPv4 address.
+const PEER = `\x13BitTorrent protocol${"\0".repeat(8)}${"h".repeat(20)}-qB4520-abcdefghijkl`;
+const VLESS = `\0${"u".repeat(16)}\0\x01\xc8\xd5\x01\xcb\x00\x71\x09`;
+const TUNNELLED = "handshake in a WebSocket message";
+
+testTable("detectWebsocketFrame, a tunnel,", detectWebsocketFrame, [
+  { name: "accepts a peer's handshake", bytes: frame(PEER, 0x82, KEY), expected: TUNNELLED },
+  { name: "accepts the other peer's", bytes: frame(PEER, 0x82), expected: TUNNELLED },
+  { name: "accepts it behind VLESS", bytes: frame(VLESS + PEER, 0x82, KEY), expected: TUNNELLED },
+  {
+    name: "accepts it behind another message",
+    bytes: join(frame("\x05\x01\0", 0x82, KEY), frame(PEER, 0x82, KEY)),
+    expected: TUNNELLED,
+  },
+  {
+    name: "waits for the rest of it",
+    bytes: frame(PEER, 0x82, KEY).slice(0, 20),
+    expected: "more",
+  },
+  { name: "rejects text of it", bytes: frame(PEER, 0x81, KEY), expected: "no" },
+  { name: "rejects a quotation", bytes: frame(`"${PEER}"`, 0x82, KEY), expected: "no" },
+  {
+    name: "rejects a capture's record",
+    bytes: frame("\0".repeat(16) + "E\0\0\x6c" + "\0".repeat(36) + PEER, 0x82, KEY),
+    expected: "no",
+  },
+  {
+    name: "rejects a log of it over a message queue",
+    bytes: frame(`0\x60\0\x03log${PEER}`, 0x82),
+    expected: "no",
+  },
+]);
+
 testProperties("detectWebsocketTracker", detectWebsocketTracker, [CLIENT, SERVER]);
 testProperties("detectWebsocketFrame", detectWebsocketFrame, [frame(ANNOUNCE, 0x81, KEY)]);
+testProperties("detectWebsocketFrame", detectWebsocketFrame, [frame(PEER, 0x82, KEY)]);
 
 Deno.test("property: inflateBeginning() is zlib's beginning, whatever is cut off", () => {
   const texts = fc.tuple(fc.uint8Array({ maxLength: 1500 }), fc.constantFrom(2, 30, 256))

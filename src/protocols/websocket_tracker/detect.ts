@@ -1,6 +1,7 @@
 /**
  * WebSocket trackers (WebTorrent, "bittorrent-tracker"): JSON messages in WebSocket frames
- * (RFC 6455). The client's frames are masked; messages may be compressed (RFC 7692).
+ * (RFC 6455). The client's frames are masked; messages may be compressed (RFC 7692). Binary messages are
+ * asked whether a peer's stream goes on in them.
  */
 
 import { greater, i32be, lesser, u16be } from "../../packet/bytes.ts";
@@ -16,7 +17,8 @@ import {
 } from "../http.ts";
 import { inflateBeginning } from "./inflate.ts";
 import { type JsonAnswer, readTrackerJson } from "./json_message.ts";
-import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
+import { isMatch, match, NEED_MORE, type StreamAnswer } from "../match.ts";
+import { detectTunnelledHandshake } from "../peer_wire/tunnelled.ts";
 import { PrefixSet } from "../word_set.ts";
 
 const MESSAGE = match("websocket-tracker", "message", "proof", "WebTorrent tracker message");
@@ -83,12 +85,13 @@ export function detectWebsocketFrame(bytes: Uint8Array, start: number, end: numb
   let at = start;
   let filled = -1; // bytes of the message at hand; -1 between messages
   let isCompressed = false;
+  let isBinary = false;
   inflates = 0;
   compressedLeft = MAX_COMPRESSED;
   for (let frames = 0; frames < MAX_FRAMES; frames++) {
     if (!readFrame(bytes, at, end)) {
       if (filled < 0) return at >= end && frames > 0 ? null : NEED_MORE;
-      return answerOf(readMessage(filled, isCompressed));
+      return readMessage(filled, isCompressed, isBinary);
     }
     const first = bytes[at];
     const opcode = first & OPCODE;
@@ -99,15 +102,17 @@ export function detectWebsocketFrame(bytes: Uint8Array, start: number, end: numb
     if (opcode === TEXT || opcode === BINARY) {
       if (filled >= 0) return null;
       filled = 0;
+      isBinary = opcode === BINARY;
       isCompressed = (first & COMPRESSED) !== 0;
       if (isCompressed && ++inflates > MAX_INFLATED) return null;
     } else if (opcode !== CONTINUATION || filled < 0 || (first & COMPRESSED) !== 0) return null;
     filled = addData(bytes, filled, lesser(end, dataEnd));
     if (dataEnd > end || filled === message.length) {
-      return answerOf(readMessage(filled, isCompressed));
+      return readMessage(filled, isCompressed, isBinary);
     }
     if ((first & FIN) === 0) continue;
-    if (readMessage(filled, isCompressed) === "match") return MESSAGE;
+    const answer = readMessage(filled, isCompressed, isBinary);
+    if (isMatch(answer)) return answer;
     filled = -1;
   }
   return null;
@@ -189,7 +194,7 @@ let compressedLeft = 0;
 let text = message;
 let textLength = 0;
 
-function readMessage(length: number, isCompressed: boolean): JsonAnswer {
+function readMessage(length: number, isCompressed: boolean, isBinary: boolean): StreamAnswer {
   text = message;
   textLength = length;
   if (isCompressed) {
@@ -197,9 +202,14 @@ function readMessage(length: number, isCompressed: boolean): JsonAnswer {
     const compressed = Math.min(length, compressedLeft);
     compressedLeft -= compressed;
     textLength = inflateBeginning(message, 0, compressed, inflated);
-    if (textLength < 0) return "no";
+    if (textLength < 0) return null;
+  }
+  if (isBinary) {
+    const isMasked = frame.mask >= 0; // as a client's are
+    const handshake = detectTunnelledHandshake(text, 0, textLength, isMasked);
+    if (handshake !== null) return handshake;
   }
   // One byte says of nearly everything that it is no JSON object.
-  if (textLength > 0 && text[0] !== OPEN_OBJECT && text[0] > 0x20) return "no";
-  return readTrackerJson(text, 0, textLength);
+  if (textLength > 0 && text[0] !== OPEN_OBJECT && text[0] > 0x20) return null;
+  return answerOf(readTrackerJson(text, 0, textLength));
 }
