@@ -364,7 +364,7 @@ export class EncryptedFlows {
       this.#pace.takeBack();
     }
     const { blocks, hasHeader } = this.#blocks;
-    const isInPace = !isMidStream || this.#pace.inPace >= IN_PACE_BESIDE_RHYTHM;
+    const isInPace = !isMidStream || this.#isPaceOfRequests(direction);
     if (
       rhythm === CLEAR_RHYTHM &&
       ((this.#requests.isAligned && isInPace) || blocks >= BLOCKS_BESIDE_REQUESTS)
@@ -388,6 +388,13 @@ export class EncryptedFlows {
     }
     if (!isBlock) return WAIT;
     return this.#decideByBlocks(direction, packet, areAskedFor ? blocks : 0, hasHeader);
+  }
+
+  /** Whether what `direction` says of a joined flow asks for the blocks that come, and hardly says anything else. */
+  #isPaceOfRequests(direction: number): boolean {
+    const pace = this.#pace;
+    return pace.inPace >= IN_PACE_BESIDE_RHYTHM && pace.hasRequestsAlone && pace.areMostSums &&
+      this.#requests.areAskedFor(direction);
   }
 
   /** The table: what the beginning and the first blocks show, and what the host did besides. */
@@ -439,7 +446,7 @@ export class EncryptedFlows {
   /** Requests of a flow older than the blocker that keep pace with its blocks. */
   #decideByPace(direction: number, packet: Packet): Outcome {
     if (isPace(this.#pace)) return this.#found(REQUESTS_AND_PIECES, packet, SOURCE);
-    if (!isPaceOfSwarm(this.#pace)) return WAIT;
+    if (!isPaceOfSwarm(this.#pace) || !this.#pace.areMostSums) return WAIT;
     return this.#hasEvidence(direction, packet, SOURCE, isPaceOfHost(this.#pace))
       ? this.#found(SWARM, packet, SOURCE)
       : WAIT;

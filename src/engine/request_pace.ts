@@ -44,11 +44,22 @@ const PLACED = 1 << 15;
 /** Who asks is the direction 1. */
 const OF_RESPONDER = 1 << 16;
 const BARE = 1 << 17;
+/** Messages that may be requests and haves, and those that are no sum of them, as long as there are counts. */
+const SUMS = 18;
+const OTHERS = 24;
+const COUNT_MASK = 0x3f;
+/** One message in so many may be of another kind: what extensions say, now and then. */
+const MOST_TO_OTHER = 4;
+/** Of small messages of any size one in three is a sum; so many of the first ones are by chance once in 2000 times. */
+const MIN_SUMS = 7;
+/** All that is known of the direction, whatever it is in the middle of. */
+const KEPT = OF_RESPONDER | MARKED | (COUNT_MASK << SUMS) | (COUNT_MASK << OTHERS);
 
 /** By length: requests in it, -1 where it is no sum of requests and a few haves. */
 const REQUESTS_IN = new Int8Array(AMBIGUOUS).fill(-1);
 /** By length: the bit of its kind. */
 const KIND_OF = new Int32Array(AMBIGUOUS);
+const REQUESTS_ALONE = kindOf(1, 0);
 
 for (let length = 1; length < AMBIGUOUS; length++) {
   for (let haves = 0; haves <= MOST_HAVES && haves * HAVE_LENGTH <= length; haves++) {
@@ -99,8 +110,13 @@ export class RequestPace {
     if (newBytes > MAX_MESSAGE) this.#forget();
     // One before it is missing, or there are too many in it to tell.
     else if (newBytes > packet.payloadLength || newBytes >= AMBIGUOUS) this.#takeBack(UNKNOWN);
-    else if (REQUESTS_IN[newBytes] < 0) this.#forget();
-    else return this.#follow(packet, newBytes);
+    else if (REQUESTS_IN[newBytes] < 0) {
+      this.#count(OTHERS);
+      this.#forget();
+    } else {
+      this.#count(SUMS);
+      return this.#follow(packet, newBytes);
+    }
     this.#mark(packet);
     return false;
   }
@@ -115,6 +131,19 @@ export class RequestPace {
     let count = 0;
     for (let bits = this.#flow.paceKinds; bits !== 0; bits &= bits - 1) count++;
     return count;
+  }
+
+  /** Whether one was of requests alone: who says a `have` or two with each is no peer. */
+  get hasRequestsAlone(): boolean {
+    return (this.#flow.paceKinds & REQUESTS_ALONE) !== 0;
+  }
+
+  /** Whether hardly a message was no sum of requests and haves: others have some that are by chance. */
+  get areMostSums(): boolean {
+    const counts = this.#flow.paceCounts;
+    const sums = (counts >> SUMS) & COUNT_MASK;
+    const others = (counts >> OTHERS) & COUNT_MASK;
+    return sums >= MIN_SUMS && others * MOST_TO_OTHER <= sums;
   }
 
   /** Whether one was too short for authenticated encryption. */
@@ -167,6 +196,11 @@ export class RequestPace {
     this.#takeBack(OUT_OF_PACE);
   }
 
+  #count(shift: number): void {
+    const flow = this.#flow;
+    if (((flow.paceCounts >> shift) & COUNT_MASK) < COUNT_MASK) flow.paceCounts += 1 << shift;
+  }
+
   #takeBack(count: number): void {
     const flow = this.#flow;
     if (this.inPace <= count) this.#forget();
@@ -175,7 +209,7 @@ export class RequestPace {
 
   #forget(): void {
     const flow = this.#flow;
-    flow.paceCounts &= OF_RESPONDER | MARKED;
+    flow.paceCounts &= KEPT;
     flow.paceKinds = 0;
   }
 }

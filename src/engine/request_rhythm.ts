@@ -32,6 +32,9 @@ const MAX_SEGMENT = 600;
 /** A block's end arrives somewhere in a segment, which is acknowledged whole. */
 const MAX_BEHIND_BLOCK = 1460;
 
+/** `interested` and the like, and what keeps alive. */
+const BARE_MESSAGE = 5;
+
 /** Segments, and requests in them, that make a rhythm. */
 const MIN_SEGMENTS = 12;
 const MIN_BARE_ALONE = 5;
@@ -39,6 +42,9 @@ const MIN_REQUESTS = 8;
 /** Requests behind blocks' ends, less others, that agree. By chance each is one in six. */
 const MIN_ALIGNED = 8;
 const MIN_ALIGNED_WITH_EVIDENCE = 5;
+/** Blocks that were asked for before the flow was joined, and such as a message of several asked for. */
+const MOST_AHEAD = 4;
+const MOST_TO_A_REQUEST = 1.5;
 /** Segments that make a flow one of a swarm's, nearly all of them conforming. */
 const MIN_SWARM_SEGMENTS = 3;
 
@@ -90,6 +96,8 @@ export class RequestRhythm {
     const requests = requestsIn(length);
     if (requests < 0) {
       flow.setRhythm(direction, add(flow.rhythm(direction), OTHER, OTHER_MASK, 1));
+      const isOfAsker = flow.bytes(direction) < flow.bytes(1 - direction);
+      if (isOfAsker && length > BARE_MESSAGE) this.takeBack();
       return NO_RHYTHM;
     }
     let counts = add(flow.rhythm(direction), CONFORMING, CONFORMING_MASK, 1);
@@ -132,6 +140,16 @@ export class RequestRhythm {
   /** The block that was asked for is none of BitTorrent's: takes an agreement back. */
   takeBack(): void {
     if (this.#aligned > 0) this.#setAligned(this.#aligned - 1);
+  }
+
+  /**
+   * Whether no more blocks have come to who asks than it has asked for, roughly: of what a program says
+   * behind each of its own blocks one in some may be as long as a request.
+   */
+  areAskedFor(direction: number): boolean {
+    const flow = this.#flow;
+    const requests = (flow.rhythm(direction) >>> REQUESTS) & REQUESTS_MASK;
+    return flow.bytes(1 - direction) / PIECE_LENGTH <= MOST_AHEAD + requests * MOST_TO_A_REQUEST;
   }
 
   /** Whether the flow may still turn out to have the rhythm, by the side that sends less. */

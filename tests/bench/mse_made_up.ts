@@ -58,12 +58,24 @@ function alike(): () => Messages {
   ];
 }
 
+const acknowledgement = () => between(4, 20);
+
+/** Not both lengths of `request` and `have`: with blocks of 16 KiB that is a bound, a kind by itself. */
+function otherThanPeers(request: number): number {
+  const length = acknowledgement();
+  const isLikePeers = request + length === 17 + 9 && (request === 17 || request === 9);
+  return isLikePeers ? otherThanPeers(request) : length;
+}
+
 /** Files in blocks of 16 KiB behind a header, asked for one by one or some ahead. */
-function synchronizer(requests: () => number): () => () => Messages {
+function synchronizer(
+  requests: () => number,
+  acknowledgements: (request: number) => number,
+): () => () => Messages {
   return () => {
     const request = requests();
     const header = oneOf([4, 5, 6, 8, 9, 10, 11, 12, 14, 15, 16, 17, 20, 21, 24, 28, 32, 40]);
-    const acknowledgement = between(4, 20);
+    const acknowledgement = acknowledgements(request);
     const ahead = between(1, 6);
     const block = () => [-(16_384 + header)];
     return () => [
@@ -326,12 +338,12 @@ export const MADE_UP: readonly Program[] = [
   {
     name: "blocks of 16 KiB, any request, padded keys",
     servers: few,
-    start: synchronizer(() => between(5, 60)),
+    start: synchronizer(() => between(5, 60), otherThanPeers),
   },
   {
     name: "blocks of 16 KiB, requests of 17, padded keys",
     isBound: true, // BitTorrent's but for the blocks' header
     servers: few,
-    start: synchronizer(() => 17),
+    start: synchronizer(() => 17, acknowledgement),
   },
 ];

@@ -17,12 +17,17 @@ function random(length: number): Uint8Array {
   });
 }
 
-/** `>17 <12000`: writes of either side, in segments of a path's size, again and again. */
-function play(flow: Conversation, text: string, times: number): void {
+/**
+ * `>17 <12000`: writes of either side, in segments of a path's size, again and again.
+ *
+ * @param isSlow writes pile up in front of a slow link, so that none is seen to end
+ */
+function play(flow: Conversation, text: string, times: number, isSlow = false): void {
   for (let i = 0; i < times; i++) {
     for (const [, side, digits] of text.matchAll(/([<>])(\d+)/g)) {
       for (let left = Number(digits); left > 0; left -= 1448) {
-        flow.say(side === ">" ? 0 : 1, random(Math.min(left, 1448)), left <= 1448);
+        const isEnd = left <= 1448 && !(isSlow && side === "<");
+        flow.say(side === ">" ? 0 : 1, random(Math.min(left, 1448)), isEnd);
       }
     }
   }
@@ -80,6 +85,41 @@ for (const [name, text] of INNOCENTS) {
       assert.deepEqual(test.found, []);
     });
   }
+}
+
+const SLOW: readonly (readonly [string, string])[] = [
+  ["blocks of 16 KiB behind 8 bytes, each asked for by 35", "<16392 >35 <16392 >35 <16392 >9 >35"],
+  ["blocks of 16 KiB behind 16 bytes, each asked for by 26", "<16400 >26 <16400 >9 >26"],
+  [
+    "answers of 9, 17 and 75",
+    "<16390 >9 <16390 >9 <16390 >9 <16390 >75 <16390 >9 <16390 >17 <16390 >9 <16390 >9 <16390 >17 " +
+    "<16390 >75 <32780 >18 <32780 >34 <16390 >9 <32780 >150 <16390 >17 <16390 >9 <16390 >17 " +
+    "<16390 >17 <32780 >34 <16390 >17 <32780 >34 <16390 >17 <16390 >17 <16390 >9 <32780 >150 " +
+    "<16390 >17 <16390 >17 <16390 >75",
+  ],
+  [
+    "small messages behind up to three blocks",
+    "<11932 >13 <18420 >37 <24967 >36 <44677 >44 <583 >100 <5699 >68 <41416 >84 <14998 >82 <24002 >53 " +
+    "<38756 >16 <27734 >72 <25849 >47 <36398 >74 <11325 >27 <13983 >76 <30771 >113 <26504 >14 " +
+    "<24497 >88 <27506 >120 <7069 >70 <47038 >95 <38026 >35 <18345 >62 <1785 >44 <23567 >61 <37788 >44",
+  ],
+  [
+    "small messages behind up to three blocks, once more",
+    "<9000 >86 <5497 >89 <33672 >71 <29156 >94 <6281 >115 <24909 >117 <48285 >40 <27119 >70 " +
+    "<18578 >71 <41860 >70 <39560 >61 <20963 >88 <24239 >70",
+  ],
+];
+for (const [name, text] of SLOW) {
+  Deno.test(`joined, behind a slow link, beside a swarm: ${name}`, () => {
+    for (const times of [1, 4]) {
+      const test = new TestEngine();
+      hasSwarm(test);
+      const flow = new Conversation(test, "tcp", "10.0.0.1:50000", "198.51.100.1:40000");
+      play(flow, "<20000 >140", 1);
+      play(flow, text, times, true);
+      assert.deepEqual(test.found, []);
+    }
+  });
 }
 
 Deno.test("joined: requests at blocks' ends are an agreement once a block", () => {
