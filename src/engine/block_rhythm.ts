@@ -50,6 +50,7 @@ const REQUEST = 17;
 const HAVE = 9;
 const MOST_REQUESTS = 16;
 const MOST_HAVES = 2;
+const MOST_SAID_BEHIND = 20;
 const KEEP_ALIVE = 4;
 /** A place in the stream that is never reached. */
 const NOWHERE = 1 << 30;
@@ -278,7 +279,9 @@ export class BlockRhythm {
       flow.endMark = end;
       return true;
     }
-    this.#add(BLOCKS, BLOCKS_MASK, -1);
+    if (flow.has(MID_STREAM) && isWriteEnd && isSaidBehindBlocks(fromReference)) {
+      flow.refusedKinds |= kindOfSaid(fromReference % BLOCK / REQUEST);
+    } else this.#add(BLOCKS, BLOCKS_MASK, -1);
     this.isOtherBlock = isWriteEnd && areOtherBlocks((end - flow.endMark) | 0);
     flow.endMark = end;
     return false;
@@ -361,6 +364,21 @@ function areRequests(length: number): boolean {
 /** Whether a message may stand between requests: `have`s, `interested`, what keeps alive. */
 function isBetweenRequests(length: number): boolean {
   return length % HAVE === 0 || length === UNCHOKE || length === KEEP_ALIVE;
+}
+
+/**
+ * Whether the distance is that of some whole blocks, or none, and some messages of 17 bytes behind them:
+ * what a peer asks for itself, or refuses (`reject`, BEP 6), goes out with the last block before a pause.
+ */
+function isSaidBehindBlocks(distance: number): boolean {
+  const said = distance % BLOCK;
+  return said > 0 && said <= MOST_SAID_BEHIND * REQUEST && said % REQUEST === 0 &&
+    distance < BLOCK * MAX_BLOCKS_APART;
+}
+
+/** A bit for how many messages of 17 bytes it was: one, two, or more. */
+function kindOfSaid(messages: number): number {
+  return messages <= 2 ? messages : 4;
 }
 
 /** Whether the distance is that of some whole blocks. */

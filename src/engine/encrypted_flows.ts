@@ -369,8 +369,7 @@ export class EncryptedFlows {
       rhythm === CLEAR_RHYTHM &&
       ((this.#requests.isAligned && isInPace) || blocks >= BLOCKS_BESIDE_REQUESTS)
     ) return this.#found(REQUESTS_AND_PIECES, packet, SOURCE);
-    const areAskedFor = this.#requests.mayAsk(1 - direction);
-    if (isBlock && areAskedFor && areBlocks(blocks, hasHeader)) {
+    if (isBlock && areBlocks(blocks, hasHeader) && this.#requests.mayAsk(1 - direction, false)) {
       return this.#found(BLOCKS, packet, DESTINATION);
     }
     if (!isMidStream) return this.#decideByBeginning(direction, packet);
@@ -387,6 +386,7 @@ export class EncryptedFlows {
       }
     }
     if (!isBlock) return WAIT;
+    const areAskedFor = this.#requests.mayAsk(1 - direction, true);
     return this.#decideByBlocks(direction, packet, areAskedFor ? blocks : 0, hasHeader);
   }
 

@@ -255,6 +255,15 @@ const FIRST_DATA = 42;
  * none, or data began later than right behind it. Turns; flow.
  */
 const TOLD = 43;
+/**
+ * Joined in the middle, in these two words' place: kinds of sums that who asks has said, and, a byte
+ * each, how many of its messages were one of many haves, how many too long to tell, and kinds of what
+ * the other side said between blocks. Request rhythm, block rhythm; flow.
+ */
+const SUM_KINDS = FIRST_DATA;
+const OTHER_SUMS = TOLD;
+const AMBIGUOUS_SUMS = 8;
+const REFUSED = 16;
 
 /** Words of one flow. */
 export const STRIDE = 44;
@@ -443,6 +452,35 @@ export class FlowRecord {
   }
   set told(length: number) {
     this.words[this.at + TOLD] = length;
+  }
+
+  get sumKinds(): number {
+    return this.words[this.at + SUM_KINDS];
+  }
+  set sumKinds(kinds: number) {
+    this.words[this.at + SUM_KINDS] = kinds;
+  }
+  get otherSums(): number {
+    return this.words[this.at + OTHER_SUMS] & 0xff;
+  }
+  set otherSums(count: number) {
+    this.#setByte(OTHER_SUMS, 0, count);
+  }
+  get ambiguous(): number {
+    return (this.words[this.at + OTHER_SUMS] >>> AMBIGUOUS_SUMS) & 0xff;
+  }
+  set ambiguous(count: number) {
+    this.#setByte(OTHER_SUMS, AMBIGUOUS_SUMS, count);
+  }
+  get refusedKinds(): number {
+    return (this.words[this.at + OTHER_SUMS] >>> REFUSED) & 0xff;
+  }
+  set refusedKinds(kinds: number) {
+    this.#setByte(OTHER_SUMS, REFUSED, kinds);
+  }
+  #setByte(word: number, shift: number, value: number): void {
+    const { words, at } = this;
+    words[at + word] = (words[at + word] & ~(0xff << shift)) | (value << shift);
   }
 
   get longestSegment(): number {

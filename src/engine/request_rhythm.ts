@@ -9,6 +9,7 @@ import {
   REQUEST_MARKED,
   REQUESTER,
 } from "./flow_record.ts";
+import { AMBIGUOUS, countKinds, HAVE_LENGTH, kindOfSum, REQUEST_LENGTH } from "./request_sums.ts";
 
 /**
  * What encryption does not hide of the side that asks: RC4 keeps lengths. A downloading peer sends
@@ -20,8 +21,6 @@ import {
  * One of these agreements is not enough: remote control over a bare stream cipher answers 17 bytes
  * with anything, and a count of bytes agrees with a count of messages now and then.
  */
-const REQUEST_LENGTH = 17;
-const HAVE_LENGTH = 9;
 /** Haves that go along with requests in one segment; in a longer one almost any length is some of each. */
 const MAX_HAVES = 3;
 const ANY_HAVES_BELOW = 128;
@@ -59,6 +58,14 @@ const BARE_LENGTH = 19;
 
 /** Of a side that asks at most one message in so many, and one more, is neither request nor have. */
 const MOST_TO_OTHER = 4;
+/**
+ * Nor where its messages may be sums of any number of haves, of so many kinds: of sizes below 100 that a
+ * program may have each is one of two by chance, and three sizes have three kinds.
+ */
+const MOST_SUMS_TO_OTHER = 7;
+const MIN_KINDS = 4;
+/** Of what the other side says between blocks 17 n bytes are one length in 17. */
+const KINDS_OF_REFUSED = 2;
 
 /**
  * Counts of a direction, packed into one word, each stopping at its most: requests (bits 0…9),
@@ -94,6 +101,9 @@ export class RequestRhythm {
     if (length === 0 || length > MAX_SEGMENT) return NO_RHYTHM;
     const flow = this.#flow;
     const requests = requestsIn(length);
+    if (flow.has(MID_STREAM) && flow.bytes(direction) < flow.bytes(1 - direction)) {
+      this.#noteSum(direction, length, requests < 0);
+    }
     if (requests < 0) {
       flow.setRhythm(direction, add(flow.rhythm(direction), OTHER, OTHER_MASK, 1));
       const isOfAsker = flow.bytes(direction) < flow.bytes(1 - direction);
@@ -124,12 +134,25 @@ export class RequestRhythm {
   /**
    * Whether what `direction` says is what asks for blocks, as far as it says anything: few of its short
    * messages are of other lengths. A program with one size of data may have a block's by chance; then
-   * what answers it must be that of requests too.
+   * what answers it must be that of requests too. aria2 says of many small pieces at once that it has
+   * them: lengths which every second one is, so that they must be of many kinds.
+   *
+   * @param isBeside whether more is known of the host: else some message must be too short for
+   *   authenticated encryption
    */
-  mayAsk(direction: number): boolean {
-    const counts = this.#flow.rhythm(direction);
+  mayAsk(direction: number, isBeside: boolean): boolean {
+    const flow = this.#flow;
+    const counts = flow.rhythm(direction);
     const other = (counts >>> OTHER) & OTHER_MASK;
-    return other * MOST_TO_OTHER <= ((counts >>> CONFORMING) & CONFORMING_MASK);
+    const conforming = (counts >>> CONFORMING) & CONFORMING_MASK;
+    if (other * MOST_TO_OTHER <= conforming) return true;
+    if (!flow.has(MID_STREAM)) return false;
+    const refused = flow.refusedKinds;
+    const kinds = countKinds(flow.sumKinds) + KINDS_OF_REFUSED * countKinds(refused);
+    const isBare = refused !== 0 || ((counts >>> BARE) & BARE_MASK) !== 0;
+    if (kinds < MIN_KINDS || (!isBare && !(isBeside && kinds > MIN_KINDS))) return false;
+    const { otherSums: sums, ambiguous } = flow;
+    return (other - sums - ambiguous) * MOST_SUMS_TO_OTHER <= conforming + sums;
   }
 
   /** Whether a message had `have`'s length. */
@@ -159,6 +182,17 @@ export class RequestRhythm {
     const other = (counts >>> OTHER) & OTHER_MASK;
     const bare = (counts >>> BARE) & BARE_MASK;
     return bare > 0 && other <= 4 + ((counts >>> CONFORMING) & CONFORMING_MASK) / 3;
+  }
+
+  /** Notes a message of who asks, in a flow that was joined in the middle, as sums with many haves. */
+  #noteSum(direction: number, length: number, isOther: boolean): void {
+    const flow = this.#flow;
+    const kind = length < AMBIGUOUS ? kindOfSum(length) : 0;
+    flow.sumKinds |= kind;
+    const others = (flow.rhythm(direction) >>> OTHER) & OTHER_MASK;
+    if (!isOther || others === OTHER_MASK) return;
+    if (kind !== 0) flow.otherSums++;
+    else if (length >= AMBIGUOUS) flow.ambiguous++;
   }
 
   get #aligned(): number {

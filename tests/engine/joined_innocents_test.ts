@@ -158,3 +158,36 @@ Deno.test("joined: libtransmission's writes of 3000 in three flows, whose haves 
     assert.equal(test.found.length > 0, isFound, text);
   }
 });
+
+Deno.test("joined: requests with many haves, as of small pieces, do not speak against blocks", () => {
+  // aria2 with seeders that limit themselves, as recorded: a burst a second, and requests of 4 and 7 haves,
+  // of 6 and 3, of 2 and 7, of 3 and 3; the seeder refuses (17 bytes) what it will not send.
+  const burst = "<16397 <16397 <65588 ";
+  const sums = `${burst}>131 ${burst}>129 >9 ${burst}>97 ${burst}>78 >165 `;
+  for (
+    const [text, isFound] of [
+      [sums, true],
+      // Of other lengths, of too few kinds, of none too short for authenticated encryption.
+      [sums.replace(">131", ">132").replace(">97", ">96").replace(">129", ">130"), false],
+      [`${burst}>131 ${burst}>97 >165 >9 `, false],
+      [sums.replace(">9 ", ""), false],
+    ] as const
+  ) {
+    const test = new TestEngine();
+    const flow = new Conversation(test, "tcp", "10.0.0.1:50000", "198.51.100.1:40000");
+    play(flow, "<20000 >160 >29", 1);
+    play(flow, text, 4);
+    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], text);
+  }
+});
+
+Deno.test("joined: what is refused between blocks is no end elsewhere", () => {
+  const burst = "<16397 <16397 <65588 ";
+  for (const [said, isFound] of [["<17 ", true], ["<34 ", true], ["<18 ", false]] as const) {
+    const test = new TestEngine();
+    const flow = new Conversation(test, "tcp", "10.0.0.1:50000", "198.51.100.1:40000");
+    play(flow, "<20000 >140", 1);
+    play(flow, `${burst}${said}>165 >148 ${burst}${said.repeat(2)}>165 >129 `, 4);
+    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], said);
+  }
+});
