@@ -54,6 +54,7 @@ export function judgeSettings(config: Config, bans: BanSide): JudgeSettings {
       resetOlder: config.resetOlder === "auto"
         ? config.policy === "strict"
         : config.resetOlder === "true",
+      holds: !config.monitorOnly,
       blockSocks: config.blockSocks,
       blockMentions: config.blockMentions,
       whitelistPorts: config.whitelistPorts,

@@ -46,9 +46,11 @@ import {
   isPaceOfHost,
   isPaceOfSwarm,
   kinBitsOf,
+  lacksHandshake,
   LEAST,
 } from "./mse_table.ts";
-import { type FoundMatch, type Outcome, WAIT } from "./outcome.ts";
+import { TICK_MS, tickOf } from "./flow_table.ts";
+import { type FoundMatch, HOLD, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { encryptedMayWait } from "./release.ts";
 import { RequestPace } from "./request_pace.ts";
@@ -127,6 +129,15 @@ const FIRST_CLIENT_PORT = 32_768;
 /** The original's last resort: bits a byte over the first KiB. */
 const STRICT_SAMPLE = 1024;
 const STRICT_ENTROPY = 7.6;
+
+/** How long first data is held back, and what of it has passed at most when that begins: a block. */
+const HOLD_MS = 500;
+const MOST_UNHELD = 24_576;
+/** A segment that carries data: a path's full one, or several joined. */
+const LEAST_OF_DATA = 1200;
+
+/** Data comes in the sixth turn at first, where handshakes went out with the messages before. */
+const TURN_OF_FIRST_DATA = 6;
 
 /** The third turn is the last that the shape asks for. */
 const TURN_OF_SHAPE = 3;
@@ -263,7 +274,7 @@ export class EncryptedFlows {
       APART | ONE_BLOCK | FIFTH | THIRD_APART | TOLD_ALIKE | TOLD_APART | B_FIRST | ASKED_32 |
         LONGER,
     );
-    flow.told = 0;
+    flow.told = flow.toldBack = 0;
     flow.turn = isAnswer ? 1 : 0;
     flow.turnBytes = isAnswer ? greater(0, streamEnd(flow, other)) : 0;
     if (isAnswer && other === 1) flow.noteFact(RESPONDER_OPENS);
@@ -297,7 +308,8 @@ export class EncryptedFlows {
       const outcome = this.#listen(direction, packet, newBytes);
       if (outcome !== WAIT) return outcome;
     }
-    if (!this.#isShaped() || !this.#isStrictWith(packet)) return WAIT;
+    if (!this.#isShaped()) return WAIT;
+    if (!this.#isStrictWith(packet)) return this.#holdBack(direction, packet, newBytes);
     return this.#finding.set(RANDOM_SHAPE, bytes, payloadStart, payloadEnd);
   }
 
@@ -308,14 +320,15 @@ export class EncryptedFlows {
     // A detector waits for more, of a proxy's negotiation say: no turn of the flow's own yet.
     if (end <= 0 || !flow.has((OPENING_JUDGED | MEASURING) << direction)) return;
     const hadHello = flow.hasFact(HELLO_ALONE);
-    const { turn: before, turnBytes, told } = flow;
+    const { turn: before, turnBytes, told, toldBack } = flow;
     followTurns(flow, direction, packet, end, this.#acknowledgedBy(packet, direction));
     if (flow.turn === 1) this.#suspects.countOpening(direction, packet, end);
     if (before === TURN_OF_SHAPE && flow.turn > before) {
       this.#suspects.countShape(direction, packet, turnBytes);
     }
     if (!hadHello && flow.hasFact(HELLO_ALONE)) this.#suspects.countHandshake(direction, packet);
-    if (flow.told !== told && flow.told !== 0) this.#suspects.countTold(direction, packet);
+    const isTold = flow.told !== told || flow.toldBack !== toldBack;
+    if (isTold && (flow.told | flow.toldBack) !== 0) this.#suspects.countTold(direction, packet);
     if (flow.hasFact(RULED_OUT)) this.#suspects.letGo(direction, packet);
   }
 
@@ -411,12 +424,53 @@ export class EncryptedFlows {
       const outcome = this.#decideByInitiator(packet, initiator, bits, isEnoughInSwarm);
       if (outcome !== WAIT) return outcome;
       if (isEnoughOfKin(kinBits, this.#flow)) {
-        if (this.#suspects.hasKin(packet, initiator)) {
+        if (this.#suspects.hasKin(packet, initiator, lacksHandshake(this.#flow, blocks))) {
           return this.#found(FAN_OUT, packet, initiator);
         }
       }
     }
     return isEnoughInSwarm ? this.#decideByCalls(direction, packet, 4 - initiator) : WAIT;
+  }
+
+  /**
+   * Of several peers called at once the foremost is some milliseconds ahead of the others, and four blocks
+   * take less: what of its host's other flows would decide is not there yet. So its data is held back for
+   * half a second; TCP sends it again after 200 ms and more. Whoever is held for nothing has lost that.
+   *
+   * @param newBytes none where it was sent again, and the others may have spoken since
+   */
+  #holdBack(direction: number, packet: Packet, newBytes: number): Outcome {
+    const flow = this.#flow;
+    if (!this.#policy.holds || !flow.hasLength(DATA_SEEN) || flow.has(MID_STREAM)) return WAIT;
+    if (packet.payloadLength < LEAST_OF_DATA) return WAIT;
+    const tick = tickOf(packet.timeMs);
+    if (flow.heldUntil === 0) {
+      if (!this.#mayBeForemost(direction, packet)) return WAIT;
+      flow.heldUntil = (tick + HOLD_MS / TICK_MS) | 1;
+    }
+    if (((tick - flow.heldUntil) | 0) >= 0) return WAIT;
+    const outcome = newBytes > 0 ? WAIT : this.#decideByBeginning(direction, packet);
+    return outcome === WAIT ? HOLD : outcome;
+  }
+
+  /**
+   * Whether the flow, with its first data, lacks no more than what others of its initiator's may add: they
+   * are several, and it has shown a handshake and more itself; or it may have told of extensions right
+   * before, and two of them have shown a handshake behind paddings.
+   */
+  #mayBeForemost(direction: number, packet: Packet): boolean {
+    const flow = this.#flow;
+    if (flow.allBytes - packet.payloadLength > MOST_UNHELD) return false;
+    const { blocks, chunks, isAmongFirst } = this.#blocks;
+    const initiator = direction === 0 ? SOURCE : DESTINATION;
+    if (!this.#senders.isReal(direction, packet, initiator)) return false;
+    const isNear = bitsOf(flow, blocks, chunks, isAmongFirst) >= LEAST ||
+      (!lacksHandshake(flow, blocks) &&
+        isEnoughOfKin(kinBitsOf(flow, blocks, chunks, isAmongFirst), flow));
+    const { address, timeMs } = packet;
+    if (isNear) return this.#evidence.hasSeveral(address, initiator, timeMs);
+    return flow.toldBack !== 0 && flow.turn === TURN_OF_FIRST_DATA &&
+      this.#evidence.hasPair(address, initiator, timeMs);
   }
 
   /** Beside what the initiator, which is real, did and was told. */

@@ -26,7 +26,7 @@ import { kindRow } from "../protocols/methods.ts";
 import { HostEvidence } from "./host_evidence.ts";
 import { HttpStreams } from "./http_stream.ts";
 import { MessageChains } from "./message_chain.ts";
-import { FOUND, FoundMatch, type Outcome, RELEASE } from "./outcome.ts";
+import { FOUND, FoundMatch, HOLD, type Outcome, RELEASE } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { PrefixPool } from "./prefix_pool.ts";
 import { DESTINATION_END, type Paths, Senders, SOURCE_END } from "./sender.ts";
@@ -43,7 +43,10 @@ export const INSPECT = 0;
 export const CLEAN = 1;
 /** Drop, as all later packets of the flow. */
 export const BITTORRENT = 2;
-/** Drop this packet only: a tunnel carries other flows too, and a datagram's sender may be another. */
+/**
+ * Drop this packet only: a tunnel carries other flows too, a datagram's sender may be another, and what is
+ * held back is sent again.
+ */
 export const DROP = 3;
 /** Drop, and reset the connection at both ends: it is older than the blocker. */
 export const RESET = 4;
@@ -387,6 +390,10 @@ export class Engine {
       flow.state = CLEAN_FLOW;
       this.#tcp.release(flow.slot);
       return CLEAN;
+    }
+    if (outcome === HOLD) {
+      flow.uncount(direction, packet.payloadLength);
+      return DROP;
     }
     return INSPECT;
   }

@@ -265,8 +265,17 @@ const OTHER_SUMS = TOLD;
 const AMBIGUOUS_SUMS = 8;
 const REFUSED = 16;
 
+/** Encrypted: tick until which its data is held back, 0 where it never was. Encrypted flows; flow. */
+const HELD_UNTIL = 44;
+
+/**
+ * Encrypted: length of the message by itself in which the initiator may have said of its extensions in turn,
+ * 0 as above. Turns; flow.
+ */
+const TOLD_BACK = 45;
+
 /** Words of one flow. */
-export const STRIDE = 44;
+export const STRIDE = 46;
 
 /** Bytes of the state of so many flows. */
 export function flowsByteLength(slots: number): number {
@@ -481,6 +490,20 @@ export class FlowRecord {
   #setByte(word: number, shift: number, value: number): void {
     const { words, at } = this;
     words[at + word] = (words[at + word] & ~(0xff << shift)) | (value << shift);
+  }
+
+  get toldBack(): number {
+    return this.words[this.at + TOLD_BACK];
+  }
+  set toldBack(length: number) {
+    this.words[this.at + TOLD_BACK] = length;
+  }
+
+  get heldUntil(): number {
+    return this.words[this.at + HELD_UNTIL];
+  }
+  set heldUntil(tick: number) {
+    this.words[this.at + HELD_UNTIL] = tick;
   }
 
   get longestSegment(): number {

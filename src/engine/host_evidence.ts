@@ -19,6 +19,8 @@ const FAN_OUT = 3;
  */
 const MIN_SPREAD = 128;
 const MIN_LONGEST = 288;
+/** And of all that a few flows pad, added up; paddings are spread over 307 of 512 bytes, of four flows. */
+const MIN_SPREAD_OF_ALL = 384;
 /** Of them so many with a handshake's length, behind further paddings that are spread, need none here. */
 const PAIR = 2;
 /** So many with a handshake's length make a swarm: no list of servers has it by chance. */
@@ -59,6 +61,11 @@ export const BY_LENGTHS = 1;
 export const BY_CALL = 2;
 /** An end has told in it what may be its extensions: kept in rows of their own. */
 export const BY_TOLD = 3;
+/** A bit above the length of what was told: behind a handshake by itself. */
+export const TOLD_WITH_HANDSHAKE = 1 << 12;
+/** And above that how long was what the initiator told in turn, a digit more or less. */
+export const TOLD_BACK_SHIFT = 13;
+const TOLD_MASK = TOLD_WITH_HANDSHAKE - 1;
 export type FlowKind = typeof BY_OPENING | typeof BY_LENGTHS | typeof BY_CALL | typeof BY_TOLD;
 
 const PROVEN_ROWS = 1024;
@@ -212,7 +219,12 @@ export class HostEvidence {
     this.#unlock();
   }
 
-  /** With how many endpoints but `remote:port` the host had flows within a minute that told as many bytes. */
+  /**
+   * With how many endpoints but `remote:port` the host had flows within a minute that told as many bytes,
+   * all of them or those that told it behind a handshake by itself, or in which it told as many back.
+   *
+   * @param told 0 for none, as `toldBack`
+   */
   countTold(
     host: Int32Array,
     hostAt: number,
@@ -220,7 +232,9 @@ export class HostEvidence {
     remoteAt: number,
     port: number,
     timeMs: number,
-    length: number,
+    told: number,
+    toldBack: number,
+    withHandshake: boolean,
   ): number {
     const openings = this.#openings;
     const words = this.#words;
@@ -229,7 +243,12 @@ export class HostEvidence {
     const row = this.#setFlow(host, hostAt, remote, remoteAt, port, BY_TOLD);
     let entry = openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
     for (; entry >= 0; entry = openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)) {
-      if (words[entry + 8] >> 16 !== BY_TOLD || openings.valueOf(entry) !== length) continue;
+      if (words[entry + 8] >> 16 !== BY_TOLD) continue;
+      const value = openings.valueOf(entry);
+      const isTold = told !== 0 && (value & TOLD_MASK) === told &&
+        (!withHandshake || (value & TOLD_WITH_HANDSHAKE) !== 0);
+      const isToldBack = toldBack !== 0 && Math.abs((value >> TOLD_BACK_SHIFT) - toldBack) <= 1;
+      if (!isTold && !isToldBack) continue;
       let isOwn = true;
       for (let word = 4; word < OPENING_KEY; word++) {
         isOwn &&= words[entry + word] === this.#key[word];
@@ -254,6 +273,11 @@ export class HostEvidence {
       (handshakes >= PAIR && isFurtherSpread());
   }
 
+  /** Whether `host` had flows that may be MSE's with several endpoints, as above, of whatever lengths. */
+  hasSeveral(host: Int32Array, hostAt: number, timeMs: number): boolean {
+    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= 0;
+  }
+
   /** Whether `host` has several flows, and two of them a handshake's length behind further paddings. */
   hasPair(host: Int32Array, hostAt: number, timeMs: number): boolean {
     return this.#survey(host, hostAt, timeMs, BY_OPENING) >= PAIR && isFurtherSpread();
@@ -264,16 +288,7 @@ export class HostEvidence {
    * turn, behind further messages that are differently long too: padding, and then one length.
    */
   hasSwarm(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= SWARM && isFirstSpread() &&
-      isFurtherSpread();
-  }
-
-  /**
-   * The same without a look at the first messages, of which one set of four in sixteen is spread less by
-   * chance, where the further ones are spread: for who asks for more of the flow itself.
-   */
-  hasHandshakes(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= SWARM && isFurtherSpread();
+    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= SWARM && areAllSpread();
   }
 
   /**
@@ -283,7 +298,7 @@ export class HostEvidence {
   isCalled(host: Int32Array, hostAt: number, port: number, timeMs: number): boolean {
     const handshakes = this.#survey(host, hostAt, timeMs, BY_CALL, port);
     const isMost = handshakes * 2 > this.#counted;
-    return handshakes >= SWARM && isMost && isFirstSpread() && isFurtherSpread();
+    return handshakes >= SWARM && isMost && areAllSpread();
   }
 
   /**
@@ -413,6 +428,18 @@ function isFirstSpread(): boolean {
 /** The same of the further ones, both together: one of them may have no padding. */
 function isFurtherSpread(): boolean {
   return further[0].width + further[1].width >= MIN_SPREAD;
+}
+
+/**
+ * Both, or all of them together: of four peers' first messages one set in sixteen is spread less, by chance,
+ * and hardly one where the further ones are not spread the more.
+ */
+function areAllSpread(): boolean {
+  if (!isFurtherSpread()) return false;
+  const longest = Math.max(first.longest, further[0].longest, further[1].longest);
+  const width = first.width + further[0].width + further[1].width;
+  return isFirstSpread() || (first.width >= MIN_SPREAD / 2 && longest >= MIN_LONGEST &&
+    width >= MIN_SPREAD_OF_ALL);
 }
 
 function hashOf(address: Int32Array, at: number, seed: number): number {

@@ -8,7 +8,9 @@ export const WAIT = 0;
 export const RELEASE = 1;
 /** The flow is BitTorrent; {@link FoundMatch} says by what. */
 export const FOUND = 2;
-export type Outcome = 0 | 1 | 2;
+/** Nothing known yet, and the packet is to come again later. */
+export const HOLD = 3;
+export type Outcome = 0 | 1 | 2 | 3;
 
 /** What an inspector found, with the bytes that prove it. One instance, filled anew at a find. */
 export class FoundMatch {

@@ -4,6 +4,11 @@ export interface EnginePolicy {
   readonly strict: boolean;
   /** TCP connections older than the blocker are to begin anew. */
   readonly resetOlder?: boolean;
+  /**
+   * First data of what may be the foremost of several peers is dropped for half a second, to be sent again
+   * when the others have shown what they are. Off where what is judged is not dropped: captures, a monitor.
+   */
+  readonly holds?: boolean;
   /** SOCKS proxies are detections. */
   readonly blockSocks: boolean;
   /** Magnet links and .torrent downloads in plaintext HTTP are detections. */

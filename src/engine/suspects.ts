@@ -1,7 +1,23 @@
 import { hasLengthPrefix } from "../protocols/mse/detect.ts";
 import type { Packet } from "../packet/packet.ts";
-import { COUNTED, type FlowRecord, HELLO_A, RANDOM, RULED_OUT } from "./flow_record.ts";
-import { BY_CALL, BY_OPENING, BY_TOLD, type FlowKind, type HostEvidence } from "./host_evidence.ts";
+import {
+  COUNTED,
+  FIFTH,
+  type FlowRecord,
+  HELLO_A,
+  RANDOM,
+  RULED_OUT,
+  THIRD_APART,
+} from "./flow_record.ts";
+import {
+  BY_CALL,
+  BY_OPENING,
+  BY_TOLD,
+  type FlowKind,
+  type HostEvidence,
+  TOLD_BACK_SHIFT,
+  TOLD_WITH_HANDSHAKE,
+} from "./host_evidence.ts";
 import type { Senders } from "./sender.ts";
 import { streamEnd } from "./stream_space.ts";
 import { isOpening, LENGTH_BITS, LENGTH_MASK, paddedTurns } from "./turns.ts";
@@ -77,34 +93,46 @@ export class Suspects {
     if (hasHandshake) this.#add(packet, DESTINATION, BY_OPENING, lengths);
   }
 
-  /** A flow that counts has told of extensions. */
+  /** A flow that counts has told of extensions, or its initiator in turn. */
   countTold(direction: number, packet: Packet): void {
-    if (!this.#flow.hasFact(COUNTED)) return;
+    const flow = this.#flow;
+    if (!flow.hasFact(COUNTED)) return;
     const host = direction === 0 ? SOURCE : DESTINATION;
-    this.#add(packet, host, BY_TOLD, this.#flow.told);
+    const handshake = flow.has(FIFTH | THIRD_APART) ? TOLD_WITH_HANDSHAKE : 0;
+    this.#add(packet, host, BY_TOLD, flow.told | handshake | (flow.toldBack << TOLD_BACK_SHIFT));
   }
 
   /**
-   * Whether others of the initiator's flows, to other places, have told as many bytes: one where three have
-   * shown a handshake's length behind spread paddings, or two of several suspects.
+   * Whether others of the initiator's flows, to other places, have told as many bytes, or were told as many
+   * in turn, where relays have joined what stood before: one where two have
+   * shown a handshake's length behind spread paddings, or two of several suspects. A flow that lacks one
+   * itself is kin of one that has it, beside two such.
    *
    * @param initiator place of its address in `packet.address`
    */
-  hasKin(packet: Packet, initiator: number): boolean {
+  hasKin(packet: Packet, initiator: number, lacksHandshake: boolean): boolean {
     const { address, timeMs } = packet;
     const evidence = this.#evidence;
+    const kin = this.#countKin(packet, initiator, lacksHandshake);
+    if (kin >= 1 && evidence.hasPair(address, initiator, timeMs)) return true;
+    return kin >= 2 && !lacksHandshake &&
+      evidence.hasFanOut(address, initiator, timeMs, BY_OPENING);
+  }
+
+  /** Such flows to other places, all of them or those that told it behind a handshake by itself. */
+  #countKin(packet: Packet, initiator: number, withHandshake: boolean): number {
     this.#placeRemote(packet, initiator);
-    const kin = evidence.countTold(
-      address,
+    return this.#evidence.countTold(
+      packet.address,
       initiator,
       this.#remote,
       this.#remoteAt,
       this.#remotePort,
-      timeMs,
+      packet.timeMs,
       this.#flow.told,
+      withHandshake ? 0 : this.#flow.toldBack,
+      withHandshake,
     );
-    return (kin >= 1 && evidence.hasHandshakes(address, initiator, timeMs)) ||
-      (kin >= 2 && evidence.hasFanOut(address, initiator, timeMs, BY_OPENING));
   }
 
   /** Whether whom the host, at `host` in `packet.address`, speaks with was named to it as a peer. */
@@ -127,7 +155,7 @@ export class Suspects {
     this.#flow.dropFact(COUNTED);
     const host = direction === 0 ? SOURCE : DESTINATION;
     this.#remove(packet, host, BY_OPENING);
-    if (this.#flow.told !== 0) this.#remove(packet, host, BY_TOLD);
+    if ((this.#flow.told | this.#flow.toldBack) !== 0) this.#remove(packet, host, BY_TOLD);
     const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
     const { address } = packet;
     this.#evidence.removeFlow(address, 4 - host, address, host, port, BY_CALL);

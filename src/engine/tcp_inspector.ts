@@ -130,7 +130,8 @@ export class TcpInspector {
     ) {
       return this.#finding.set(HIDDEN_HANDSHAKE, bytes, payloadStart, payloadEnd);
     }
-    if (this.#encrypted.observe(direction, packet, newBytes) === FOUND) return FOUND;
+    const seen = this.#encrypted.observe(direction, packet, newBytes);
+    if (seen !== WAIT) return seen;
     if (flow.has(MEASURING * 3) && this.#encrypted.isRuledOut()) {
       if (flow.has(MEASURING)) this.#setJudged(0);
       if (flow.has(MEASURING << 1)) this.#setJudged(1);

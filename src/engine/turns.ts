@@ -57,6 +57,8 @@ const HASH = 20;
 const BARE_MESSAGE = 5;
 const REQUEST = 17;
 const HAVE = 9;
+/** `interested` behind an empty list of peers (BEP 11), as aria2 says it. */
+const INTERESTED_BEHIND_PEERS = 13;
 /**
  * Of who seeds with libtorrent the sixth turn is a handshake with what its extensions say of it, the
  * seventh is what the other one says of itself, and the eighth `unchoke` and five times `allowed fast`.
@@ -183,9 +185,10 @@ function noteApart(flow: FlowRecord, before: number, length: number): void {
  */
 function noteTold(flow: FlowRecord, before: number, length: number): void {
   if (length >= FULL) {
-    if (flow.turn > LAST_TURN_OF_FIRST_DATA) flow.told = 0;
+    if (flow.turn > LAST_TURN_OF_FIRST_DATA) flow.told = flow.toldBack = 0;
     return;
   }
+  noteToldBack(flow, before, length);
   if (flow.turn === TURN_OF_FOURTH) {
     const isBehindPadding = before >= FOURTH && before <= FOURTH + MAX_PADDING;
     if (flow.told === 0 && isBehindPadding && length >= SHORTEST_SIXTH) flow.told = length;
@@ -194,11 +197,31 @@ function noteTold(flow: FlowRecord, before: number, length: number): void {
     if (length === HANDSHAKE) flow.told = 0;
     if (before === 0 && flow.told !== 0 && isNearly(length, flow.told)) flow.raise(TOLD_ALIKE);
     else flow.lower(TOLD_ALIKE);
+    if (flow.has(TOLD_ALIKE) && isLonger(flow.told, length)) flow.raise(LONGER);
+    else flow.lower(LONGER);
   } else if (before === 0 && flow.hasFact(HELLO_ALONE)) {
     const shortest = flow.hasLength(HELLO_B) ? SHORTEST_SEVENTH : SHORTEST_SIXTH;
     const turn = flow.hasLength(HELLO_B) ? TURN_OF_EXTENSIONS : TURN_OF_EXTENSIONS - 1;
     if (flow.turn === turn && length >= shortest) flow.told = length;
   }
+}
+
+/**
+ * What who called may say of its extensions: the fifth turn where handshakes went out with the messages
+ * before it, the seventh behind one by itself.
+ */
+function noteToldBack(flow: FlowRecord, before: number, length: number): void {
+  if (flow.turn === TURN_OF_FOURTH + 1) {
+    flow.toldBack = before === 0 && length >= SHORTEST_SIXTH ? length : 0;
+  } else if (flow.turn === TURN_OF_EXTENSIONS && flow.hasFact(HELLO_ALONE)) {
+    flow.toldBack = before === 0 && length >= SHORTEST_SEVENTH ? length : 0;
+  }
+}
+
+/** Whether who seeds, with a handshake before it, says a little more than the other. */
+function isLonger(length: number, other: number): boolean {
+  const longer = length - other;
+  return length >= LEAST_OF_BOTH && longer >= LEAST_LONGER && longer <= MOST_DIFFERENCE;
 }
 
 function isNearly(length: number, other: number): boolean {
@@ -320,7 +343,7 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   if (length === BARE_MESSAGE) flow.noteLength(side === 0 ? FIVE_A : FIVE_B);
   // Of two programs that are alike who asks says in one message what the other one says next,
   // `interested`, and requests.
-  const kind = isTold ? REPEATING : kindOf(length);
+  const kind = isTold ? REPEATING : asksBehindPeers(flow, length) ? ASKING : kindOf(length);
   // Further ones change nothing.
   const asksFurther = lastIsMine && (last & IS_ASKED) !== 0;
   if (kind === ASKING && !asksFurther) noteFirstRequests(flow, length);
@@ -353,10 +376,7 @@ function noteNearlyAlike(flow: FlowRecord, before: number, length: number): void
     Math.abs(length - flow.requestMark) <= MOST_WITH_NAMES;
   if (isAlike) flow.noteLength(ALIKE);
   else flow.lengths &= ~ALIKE;
-  const longer = flow.requestMark - length;
-  const isLonger = isAlike && flow.requestMark >= LEAST_OF_BOTH && longer >= LEAST_LONGER &&
-    longer <= MOST_DIFFERENCE;
-  if (isLonger) flow.raise(LONGER);
+  if (isAlike && isLonger(flow.requestMark, length)) flow.raise(LONGER);
   else flow.lower(LONGER);
   if (before > 0 && flow.hasFact(HELLO_ALONE)) flow.raise(TOLD_APART);
 }
@@ -391,6 +411,12 @@ function countRequests(flow: FlowRecord, side: number, length: number): void {
 /** Messages that were requests, less others, since there is data. */
 export function requestsCounted(lengths: number): number {
   return (lengths & DATA_SEEN) !== 0 ? (lengths >> LAST) & LAST_MASK : 0;
+}
+
+/** Requests and `interested` behind an empty list of peers, of aria2 when both have said the same. */
+function asksBehindPeers(flow: FlowRecord, length: number): boolean {
+  return flow.hasLength(ALIKE) && flow.hasLength(HELLO_B) &&
+    isRequests(length - INTERESTED_BEHIND_PEERS, MOST_REQUESTS_OF_FIRST);
 }
 
 function noteFirstRequests(flow: FlowRecord, length: number): void {

@@ -71,7 +71,10 @@ const swarms = [
   ["three of five", ["300 124 200", "110 124 420", "500 124 330", "100", "200"], true],
   ["one padding alone", ["300 124 200", "110 124 210", "500 124 205"], false],
   ["the other alone", ["300 124 200", "310 124 420", "305 124 330"], false],
-  ["shorter than MSE's", ["100 124 200", "280 124 420", "250 124 330"], false],
+  ["shorter than MSE's", ["100 124 120", "280 124 287", "250 124 200"], false],
+  ["shorter first messages, by chance", ["100 124 200", "280 124 420", "250 124 330"], true],
+  ["alike first messages, by chance", ["310 124 150", "400 124 520", "410 124 330"], true],
+  ["first messages hardly differ", ["310 124 100", "360 124 520", "340 124 330"], false],
 ] as const;
 
 function lengthsOf(text: string): number {

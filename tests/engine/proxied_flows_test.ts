@@ -1,5 +1,6 @@
 /** Encrypted flows through proxies: who is spoken with is the target, who is held is the user. */
 import assert from "node:assert/strict";
+import { BITTORRENT, DROP, INSPECT } from "../../src/engine/engine.ts";
 import { Conversation, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
 import { asksTracker, HOST, Play, random } from "./play.ts";
 
@@ -202,4 +203,132 @@ Deno.test("proxied: one place, other lengths, or no handshake's are no such torr
       playsKin(KIN_APART.slice(2), RELAYED_APART),
     ].entries()
   ) assert.deepEqual(test.found, [], String(i));
+});
+
+Deno.test("proxied: one other place is enough where it has shown a handshake too, behind other paddings", () => {
+  const one = [KIN[0], ...KIN.slice(1).map((text) => text.split(" >68")[0])];
+  assert.deepEqual(playsKin(one, RELAYED).found, ["mse strong"]);
+  const alike = RELAYED.replace(">330 <230", ">260 <460"); // further paddings as the other's
+  assert.deepEqual(playsKin(one, alike).found, []);
+  assert.deepEqual(playsKin([KIN[0]], RELAYED).found, [], "two places are not several");
+});
+
+/** Its handshake went out within the third message. */
+const HIDDEN_APART = KIN_APART[1] + " <10136w";
+const SHOWN_APART = RELAYED_APART.replace(" <10136w", "");
+
+Deno.test("proxied: a handshake within the third message is made up for by two others that say as much", () => {
+  const others = [KIN_APART[0], SHOWN_APART, ">271 <162"];
+  assert.deepEqual(playsKin(others, HIDDEN_APART).found, ["mse strong"]);
+  for (
+    const [i, test] of [
+      playsKin(KIN_APART, HIDDEN_APART), // one other has shown it
+      playsKin([KIN_APART[0], SHOWN_APART.replace("<293", "<294"), ">271 <162"], HIDDEN_APART),
+      playsKin(others, HIDDEN_APART.replace(">286", ">291")), // hardly longer
+      playsKin(others, HIDDEN_APART.replace("<508 <293", "<801")), // no write of its own
+    ].entries()
+  ) assert.deepEqual(test.found, i === 1 ? test.found : [], String(i));
+});
+
+Deno.test("proxied: aria2's requests behind an empty list of peers, with what both say before them", () => {
+  const own = ">414 <348 >230 <239 >68 <68 >185 <185 >115 <10136w";
+  const several = [">220 <90", ">550 <90", ">130 <90"];
+  assert.deepEqual(playsKin(several, own).found, ["mse strong"]);
+  for (
+    const other of [
+      own.replace(">115", ">116"),
+      own.replace("<185", "<186"),
+      own.replace("<68", "<69"),
+      own.replace(">68", ">69"),
+    ]
+  ) assert.deepEqual(playsKin(several, other).found, [], other);
+  assert.deepEqual(playsKin([], own).found, [], "a lone one");
+});
+
+/** qBittorrent's, all of whose first messages the relay has joined but one's. */
+const JOINED = [
+  ">473 <509 >98 <721 >285",
+  ">476 <585 >384 <672 >285",
+  ">361 <467 >371 <721 >286",
+];
+const SHOWN = ">227 <377 >501 >68 <325 <293 >285 <10136w";
+
+Deno.test("proxied: what the initiator says back is as long in kin too, where a relay hides the rest", () => {
+  assert.deepEqual(playsKin(JOINED, SHOWN).found, ["mse strong"]);
+  const differently = JOINED.map((text, i) => text.replace(/>28\d$/, `>${288 + i}`));
+  assert.deepEqual(playsKin(differently, SHOWN).found, []);
+  assert.deepEqual(playsKin(JOINED.slice(2), SHOWN).found, [], "two places");
+  assert.deepEqual(playsKin(JOINED, SHOWN.replace(">68 ", "")).found, [], "no handshake");
+});
+
+/** A flow through the proxy that is played on by hand. */
+function calls(test: TestEngine, own: string, target: Target): Conversation {
+  const flow = new Conversation(test, "tcp", own, PROXY).open();
+  NEGOTIATIONS.SOCKS5(flow, target);
+  return flow;
+}
+
+function says(flow: Conversation, said: string): Conversation {
+  for (const [, side, digits] of said.matchAll(/([<>])(\d+)/g)) {
+    flow.say(side === ">" ? 0 : 1, random(Number(digits)));
+  }
+  return flow;
+}
+
+/** The foremost of several peers, whose data stands for the first time in its stream; the others. */
+function foremost(test: TestEngine, own = RELAYED): [Conversation, Conversation[]] {
+  const flows = KIN.map((kin, i) =>
+    says(calls(test, `10.0.0.1:4000${i}`, ADDRESSES[i]), kin.split(" >68")[0])
+  );
+  return [says(calls(test, HOST, "203.0.113.9:51413"), own.split(" <10136")[0]), flows];
+}
+
+Deno.test("held back: the foremost of several peers waits until another has shown what it is", () => {
+  const test = new TestEngine({ holds: true });
+  const [flow, [other]] = foremost(test);
+  const data = random(10_136);
+  assert.equal(flow.sayAndForget(1, data).lastVerdict, DROP);
+  assert.deepEqual(test.found, []);
+  says(other, ">68 <294");
+  test.nowMs += 210;
+  assert.equal(flow.sayAndForget(1, data.subarray(0, 1448)).lastVerdict, BITTORRENT);
+  assert.deepEqual(test.detections.map(({ match }) => match.kind), ["fan-out"]);
+});
+
+Deno.test("held back: half a second, once, and small messages not at all", () => {
+  const test = new TestEngine({ holds: true });
+  const [flow] = foremost(test);
+  const data = random(10_136);
+  assert.equal(flow.sayAndForget(1, data).lastVerdict, DROP);
+  test.nowMs += 210;
+  assert.equal(flow.sayAndForget(1, data).lastVerdict, DROP);
+  assert.equal(flow.say(0, random(34)).lastVerdict, INSPECT);
+  test.nowMs += 400;
+  for (let again = 0; again < 3; again++) {
+    assert.equal(flow.say(1, data).lastVerdict, INSPECT);
+    test.nowMs += 10;
+  }
+  assert.deepEqual(test.found, []);
+});
+
+Deno.test("held back: with a handshake among several places, or without one beside two that have it", () => {
+  const hidden = ">361 <467 >371 <721 >286 <10136w";
+  const held = (own: string, shown: number, policy = { holds: true }, places = 3) => {
+    const test = new TestEngine(policy);
+    const flow = calls(test, HOST, "203.0.113.9:51413");
+    for (const [i, kin] of KIN.slice(0, places).entries()) {
+      const other = calls(test, `10.0.0.1:4000${i}`, ADDRESSES[i]);
+      says(other, i < shown ? kin : kin.split(" >68")[0]);
+    }
+    says(flow, own.split(" <10136")[0]);
+    return flow.say(1, random(10_136)).lastVerdict === DROP;
+  };
+  assert.equal(held(RELAYED, 0), true);
+  assert.equal(held(RELAYED, 0, { holds: false }), false, "what judges captures drops nothing");
+  assert.equal(held(RELAYED, 0, undefined, 1), false, "two places");
+  assert.equal(held(RELAYED.replace(">276", ">250"), 0), false, "not alike");
+  assert.equal(held(hidden, 2), true);
+  assert.equal(held(hidden, 1), false);
+  assert.equal(held(hidden.replace(">286", ">90"), 2), false, "too short for extensions");
+  assert.equal(held(hidden.replace(">286", ">286 <9 >286"), 2), false, "later");
 });
