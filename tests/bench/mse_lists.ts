@@ -21,6 +21,8 @@ interface Place {
   readonly isNamed?: boolean;
   /** The addresses that the program calls torrent. */
   readonly callsTorrenters?: boolean;
+  /** The program calls its servers through a SOCKS proxy, naming their addresses. */
+  readonly isProxied?: boolean;
   /** The flows are older than the blocker, five at least. */
   readonly isJoined?: boolean;
   /** What is written piles up in front of a slow link: hardly a write is seen to end. */
@@ -34,6 +36,8 @@ const PLACES: readonly Place[] = [
   { name: "beside a swarm, same address", hasSwarm: true },
   { name: "the same, named as peers", hasSwarm: true, isNamed: true },
   { name: "to addresses that torrent", callsTorrenters: true },
+  { name: "through a SOCKS proxy", isProxied: true },
+  { name: "the same, beside a swarm, same address", isProxied: true, hasSwarm: true },
   { name: "five or more, joined", isJoined: true },
   { name: "five or more, joined, beside a swarm", isJoined: true, hasSwarm: true },
   { name: "the same, behind a slow link", isJoined: true, hasSwarm: true, isSlow: true },
@@ -55,6 +59,8 @@ const SEEDS_APART = 1009;
 
 const wire = new Wire();
 
+const PROXY: End = { address: 0xc612_0001 | 0, port: 1080 };
+
 class Flow {
   /** Why it was found. */
   reason: string | null = null;
@@ -64,11 +70,13 @@ class Flow {
   readonly #path = oneOf(PATHS);
   #next = 0;
 
-  constructor(from: End, to: End, messages: Messages, isJoined: boolean, isSlow: boolean) {
+  constructor(from: End, to: End, messages: Messages, isJoined: boolean, place: Place) {
     this.messages = messages;
     const readsLate = random() < 0.7 ? 0 : 0.1;
-    this.#connection = new Connection(wire, [from, to], readsLate, isSlow ? PILED_UP : 0);
+    const called = place.isProxied ? PROXY : to;
+    this.#connection = new Connection(wire, [from, called], readsLate, place.isSlow ? PILED_UP : 0);
     if (!isJoined) this.#connection.open();
+    if (place.isProxied && !isJoined) this.#connection.negotiate(to);
   }
 
   /** Sends the next message, unless the flow was let go or is over. */
@@ -108,7 +116,7 @@ function converse(program: Program, place: Place, host: number, network: number)
   const flows = servers.map((server) => {
     const own = { address: host, port: between(32_768, 60_999) };
     const messages = isJoined && !program.isJoined ? later(of) : of();
-    return new Flow(own, server, messages, isJoined, place.isSlow ?? false);
+    return new Flow(own, server, messages, isJoined, place);
   });
   let going = flows;
   for (let round = 0; going.length > 0; round++) {
@@ -141,9 +149,10 @@ function run(program: Program, place: Place, least: number): number {
     }
   }
   const why = [...reasons].map(([reason, count]) => `${count} ${reason}`).join("; ");
+  const held = wire.held > 0 ? `, ${wire.held} held back` : "";
   const what = `${found} found${program.isBound && found > 0 ? " (a bound, no failure)" : ""}`;
   console.log(
-    `${program.name.padEnd(54)} ${place.name.padEnd(38)} ${done} flows, ${what} ${why}`,
+    `${program.name.padEnd(54)} ${place.name.padEnd(38)} ${done} flows, ${what} ${why}${held}`,
   );
   if (found > 0) console.log(`  such as ${example.slice(0, MOST_SHOWN).join(" ")}`);
   return program.isBound ? 0 : found;

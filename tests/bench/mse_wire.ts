@@ -2,7 +2,7 @@
  * What the benches of `deno task bench:mse` send through an engine: connections of random bytes, whose
  * lengths alone are told, and datagrams; over IPv4, with a clock of their own.
  */
-import { type Detection, Engine, INSPECT, type Verdict } from "../../src/engine/engine.ts";
+import { type Detection, DROP, Engine, INSPECT, type Verdict } from "../../src/engine/engine.ts";
 import { HostEvidence } from "../../src/engine/host_evidence.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
 import {
@@ -21,6 +21,13 @@ export const PATHS: readonly number[] = [1200, 1250, 1360, 1380, 1400, 1420, 144
 /** Packets that are cut from one pool of random bytes. */
 const RENEWED_AFTER = 5_000;
 
+/** A sender that hears nothing of what was held back has sent it again after so long, twice. */
+const SENT_TWICE_MS = 600;
+/** No authentication; connect to an IPv4 address; and the answers (RFC 1928). */
+const SOCKS_GREETING = Uint8Array.of(5, 1, 0);
+const SOCKS_CHOICE = Uint8Array.of(5, 0);
+const SOCKS_REPLY = Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0);
+
 /** An IPv4 address, as a number, and a port. */
 export interface End {
   readonly address: number;
@@ -30,6 +37,8 @@ export interface End {
 /** An engine, with all that reaches it. */
 export class Wire {
   timeMs = 1_700_000_000_000;
+  /** Flows whose data was held back. */
+  held = 0;
   /** What the engine knows of hosts. */
   readonly evidence = new HostEvidence();
   #engine = this.#newEngine();
@@ -45,12 +54,14 @@ export class Wire {
   /** Begins anew, with an engine that knows nothing. */
   clear(): void {
     this.evidence.clear();
+    this.held = 0;
     this.#engine = this.#newEngine();
     this.#untilRenewed = 0;
   }
 
   #newEngine(): Engine {
-    return new Engine({ policy: CAPTURE_POLICY, evidence: this.evidence });
+    const policy = { ...CAPTURE_POLICY, holds: true };
+    return new Engine({ policy, evidence: this.evidence });
   }
 
   /** What the last packet was found to be. */
@@ -72,13 +83,29 @@ export class Wire {
       fill(pool);
       this.#untilRenewed = RENEWED_AFTER;
     }
+    this.#setTcp(flags, sequence, acknowledgement);
+    const start = between(0, pool.length - length);
+    return this.#judge(from, to, pool, start, length);
+  }
+
+  /** A segment of these bytes. */
+  payload(
+    from: End,
+    to: End,
+    bytes: Uint8Array,
+    sequence: number,
+    acknowledgement: number,
+  ): Verdict {
+    this.#setTcp(ACK | PSH, sequence, acknowledgement);
+    return this.#judge(from, to, bytes, 0, bytes.length);
+  }
+
+  #setTcp(flags: number, sequence: number, acknowledgement: number): void {
     const packet = this.#packet;
     packet.protocol = PROTOCOL_TCP;
     packet.flags = flags;
     packet.sequence = sequence | 0;
     packet.acknowledgement = acknowledgement | 0;
-    const start = between(0, pool.length - length);
-    return this.#judge(from, to, pool, start, length);
   }
 
   datagram(from: End, to: End, bytes: Uint8Array): Verdict {
@@ -135,6 +162,27 @@ export class Connection {
     return this;
   }
 
+  /** Asks a SOCKS proxy, which is called, for a target. */
+  negotiate({ address, port }: End): this {
+    const target = [address >>> 24, (address >> 16) & 255, (address >> 8) & 255, address & 255];
+    const request = Uint8Array.of(5, 1, 0, 1, ...target, port >> 8, port & 255);
+    this.#say(0, SOCKS_GREETING);
+    this.#say(1, SOCKS_CHOICE);
+    this.#say(0, request);
+    this.#say(1, SOCKS_REPLY);
+    return this;
+  }
+
+  #say(side: 0 | 1, bytes: Uint8Array): void {
+    const other = 1 - side as 0 | 1;
+    const sequence = this.#sequence;
+    const [from, to] = [this.#ends[side], this.#ends[other]];
+    this.#wire.payload(from, to, bytes, sequence[side], sequence[other]);
+    sequence[side] = (sequence[side] + bytes.length) | 0;
+    this.#acknowledged[other] = sequence[other];
+    this.#acknowledged[side] = sequence[side];
+  }
+
   /** Sends new bytes of a side; what the engine says of them. */
   segment(side: 0 | 1, flags: number, length: number): Verdict {
     const other = 1 - side as 0 | 1;
@@ -145,7 +193,12 @@ export class Connection {
     const [from, to] = [this.#ends[side], this.#ends[other]];
     const first = sequence[side];
     const acknowledged = this.#acknowledged[other];
-    const verdict = this.#wire.segment(from, to, flags, length, first, acknowledged);
+    let verdict = this.#wire.segment(from, to, flags, length, first, acknowledged);
+    if (verdict === DROP && this.#wire.detection === null) {
+      this.#wire.held++;
+      this.#wire.timeMs += SENT_TWICE_MS;
+      verdict = this.#wire.segment(from, to, flags, length, first, acknowledged);
+    }
     if (length > 0 && this.#wire.detection === null && random() < SENT_AGAIN) {
       this.#wire.segment(from, to, flags, length, first, acknowledged);
     }
