@@ -1,8 +1,7 @@
 /**
- * Conversations of other programs (mse_conversations.ts, mse_made_up.ts, mse_stream_ciphers.ts)
- * through an engine: alone, beside a host that torrents, behind an address that others torrent from,
- * older than the blocker, and behind a slow link. Run by
- * `deno task bench:mse`.
+ * Conversations of other programs (mse_conversations.ts, mse_made_up.ts, mse_stream_ciphers.ts,
+ * mse_tunnels.ts) through an engine: alone, beside a host that torrents, behind an address that others
+ * torrent from, older than the blocker, and behind a slow link. Run by `deno task bench:mse`.
  */
 import { INSPECT } from "../../src/engine/engine.ts";
 import { PROGRAMS as RECORDED } from "./mse_conversations.ts";
@@ -10,6 +9,7 @@ import { MADE_UP } from "./mse_made_up.ts";
 import type { Messages, Program } from "./mse_program.ts";
 import { between, oneOf, random, seed } from "./mse_random.ts";
 import { STREAM_CIPHERS } from "./mse_stream_ciphers.ts";
+import { TUNNELS } from "./mse_tunnels.ts";
 import { blocks, handshakes, isNamed, proves } from "./mse_swarm.ts";
 import { Connection, type End, PATHS, Wire } from "./mse_wire.ts";
 
@@ -29,7 +29,7 @@ interface Place {
   readonly isSlow?: boolean;
 }
 
-const PROGRAMS: readonly Program[] = [...RECORDED, ...MADE_UP, ...STREAM_CIPHERS];
+const PROGRAMS: readonly Program[] = [...RECORDED, ...MADE_UP, ...STREAM_CIPHERS, ...TUNNELS];
 
 const PLACES: readonly Place[] = [
   { name: "alone" },

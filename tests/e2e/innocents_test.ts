@@ -113,7 +113,10 @@ for (const innocent of CASES) {
       const directory = await stage.newDirectory("web");
       const web = await Web.start(host, host.ipv4, directory, innocent.length);
       const ways = await innocent.start(stage);
-      const rounds = await use(stage, web, ways, innocent.rounds);
+      const rounds = await use(stage, web, ways, innocent.rounds).catch(async (cause) => {
+        const wronged = JSON.stringify(await stage.wronged());
+        throw new Error(`of the user was detected: ${wronged}\n${cause}`, { cause });
+      });
       await innocent.check?.(stage);
       await stage.assertUntouched();
       console.log(

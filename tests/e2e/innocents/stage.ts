@@ -118,13 +118,14 @@ export class Stage implements AsyncDisposable {
   }
 
   /**
-   * Who torrents begins anew: a client that was cut off from its peers again and again calls them more
-   * and more seldom, and is not detected meanwhile.
+   * Who torrents begins anew, with nothing: a client that was cut off from its peers again and again
+   * calls them more and more seldom, one whose bans were so short that it has all by now says nothing,
+   * and neither is detected meanwhile.
    */
   async torrentAgain(): Promise<void> {
     this.leechers = await Promise.all(this.leechers.map(async ({ program, options }) => {
       await program.stop();
-      return libtorrent.start(options);
+      return libtorrent.start({ ...options, directory: await this.newDirectory("leech") });
     }));
   }
 
