@@ -7,9 +7,9 @@
  * grid: requests and pieces of 16 KiB whose begin is a multiple of 16 KiB. So a chain needs such a
  * message, and beside it others that fit. Even that a protocol of files has, whose messages are a
  * handle, an offset and a size: there the same kind of message again shows nothing new, and what
- * counts is what handles, offsets and counters do not do ({@link MessageChains.observe} adds it up
- * in points): an index that is no handle's and stays, or leaps; a begin that returns to 0 where a
- * piece ends; one end that sends the block that the other asked for. Segments that are framed alike
+ * counts is what handles, offsets and counters do not do (`block_places.ts`, in points): an index
+ * that is no handle's and stays, or leaps; a begin that returns to 0 where a piece ends; one end that
+ * sends the block that the other asked for. Segments that are framed alike
  * and hold what no peer says make it another protocol, of which much more is asked.
  *
  * State is 72 bytes a flow (36 a direction) in typed arrays; nothing is allocated per packet.
@@ -19,7 +19,6 @@ import { greater, i32be, lesser, u32be } from "../packet/bytes.ts";
 import { detectExtension } from "../protocols/extension/detect.ts";
 import { type Match, match, NEED_MORE } from "../protocols/match.ts";
 import {
-  BLOCK,
   CANCEL,
   CONSISTENT,
   EXTENDED,
@@ -36,13 +35,13 @@ import {
   messageForm,
   PIECE,
   REJECT,
-  REQUEST,
 } from "../protocols/peer_wire/message.ts";
 import {
   findPiece,
   isPieceBeginning,
   PIECE_HEADER_LENGTH,
 } from "../protocols/peer_wire/piece_search.ts";
+import { BlockPlaces, NO_BLOCK } from "./block_places.ts";
 
 const MID_STREAM = match("mid-stream", "chain", "strong", "chain of peer wire messages");
 const MID_STREAM_V2 = match(
@@ -69,18 +68,6 @@ const ENOUGH_POINTS_ALIEN = 15;
 const POINTS = [1, 2, 1, 2] as const;
 /** A hash message of BitTorrent v2. */
 const HASH_POINTS = 5;
-/** A message of the grid whose index neither handles nor counters explain. */
-const INDEX_POINTS = 5;
-/** One whose begin they do not explain either, or whose block the other end asked for or sends. */
-const BLOCK_POINTS = 6;
-/** Handles of files and streams are small numbers; pieces of a torrent go into the thousands. */
-const MIN_TELLING_INDEX = 64;
-/** Most torrents have some thousand pieces; a counter may stand anywhere. */
-const MAX_TELLING_INDEX = 4096;
-/** Counters go on by small steps: what was said between two messages of one kind. */
-const MAX_COUNTER_STEP = 64;
-/** Nearly all torrents have pieces of 16 MiB at most. */
-const MAX_TELLING_BEGIN = 0x100_0000;
 /** Messages read of one segment: what these do not show, more of them will not. */
 const MAX_MESSAGES = 128;
 /** Bytes of extension messages read of one segment. */
@@ -114,10 +101,7 @@ const assembled = new Uint8Array(JUDGED_LENGTH);
 export class MessageChains {
   /** Stream position of the next message's length prefix. */
   readonly #next: Int32Array;
-  /** Index and begin of the last block message: the next one continues it, or is near. */
-  readonly #lastIndex: Int32Array;
-  readonly #lastBegin: Int32Array;
-  readonly #lastId: Uint8Array;
+  readonly #places: BlockPlaces;
   /** First bytes of a message whose header is cut by the end of a segment. */
   readonly #held: Uint8Array;
   readonly #heldLength: Uint8Array;
@@ -133,9 +117,7 @@ export class MessageChains {
   constructor(slots: number) {
     const directions = slots * 2;
     this.#next = new Int32Array(directions);
-    this.#lastIndex = new Int32Array(directions);
-    this.#lastBegin = new Int32Array(directions);
-    this.#lastId = new Uint8Array(directions);
+    this.#places = new BlockPlaces(directions);
     this.#held = new Uint8Array(directions * HELD);
     this.#heldLength = new Uint8Array(directions);
     this.#seen = new Uint16Array(directions);
@@ -308,12 +290,12 @@ export class MessageChains {
         points = HASH_POINTS;
       } else {
         const shown = this.#blockPoints(d, bytes, at, id);
-        if (shown < 0) return BROKEN;
+        if (shown === NO_BLOCK) return BROKEN;
         if (verdict === GRID && id !== CANCEL) { // one without its request is another's message
           this.#addKind(d, id === REJECT ? HAS_BLOCK | HAS_FAST : HAS_BLOCK);
         }
         if (verdict === GRID) points = greater(points, shown);
-        this.#remember(d, bytes, at, id);
+        this.#places.remember(d, bytes, at, id);
       }
     } else if (verdict === INDEXED && messageForm(id)!.bep === 6) {
       this.#addKind(d, HAS_FAST);
@@ -327,60 +309,13 @@ export class MessageChains {
     return (this.#ids[d] & (1 << id)) === 0;
   }
 
-  #remember(d: number, bytes: Uint8Array, at: number, id: number): void {
-    this.#lastIndex[d] = i32be(bytes, at + 5);
-    this.#lastBegin[d] = i32be(bytes, at + 9);
-    this.#lastId[d] = id;
-  }
-
-  /**
-   * What the block at `at` shows by its values; {@link BROKEN} where no swarm sends it after the
-   * last one: the same block twice in a row is a counter that stands still, and a begin that goes
-   * on together with the index is an offset in a file, which a protocol of records has.
-   */
+  /** What the block at `at` shows by its values, or {@link NO_BLOCK}. */
   #blockPoints(d: number, bytes: Uint8Array, at: number, id: number): number {
-    const index = i32be(bytes, at + 5);
-    const begin = i32be(bytes, at + 9);
-    if (this.#isAnswer(d, index, begin, id)) return BLOCK_POINTS;
-    const isTelling = index >= MIN_TELLING_INDEX && index < MAX_TELLING_INDEX;
-    // The size of a block is a constant that a file protocol has in other places too.
-    const isPlace = isTelling && begin > BLOCK && begin < MAX_TELLING_BEGIN;
-    if ((this.#kinds(d) & HAS_BLOCK) === 0) {
-      if (this.#countsOn(d ^ 1, index)) return 0;
-      if (isPlace && (this.#kinds(d) & BEGAN_INSIDE) === 0) return BLOCK_POINTS;
-      return isTelling ? INDEX_POINTS : 0;
-    }
-    const step = index - this.#lastIndex[d];
-    const lastBegin = this.#lastBegin[d];
-    if (step === 0) {
-      // A request is followed by its own cancel, or a reject by a piece, but never by itself.
-      if (begin === lastBegin) {
-        const isAgain = id === this.#lastId[d] || id === REQUEST || id === PIECE;
-        return isAgain ? BROKEN : INDEX_POINTS;
-      }
-      return isPlace ? BLOCK_POINTS : isNoHandle(index) ? INDEX_POINTS : 0;
-    }
-    if (step > 0 && begin > 0 && begin - lastBegin === step * BLOCK) return BROKEN;
-    if (begin > 0 && begin === lastBegin + BLOCK) return BROKEN;
-    if (begin === 0 && isPieceLength(lastBegin + BLOCK)) return INDEX_POINTS;
-    const leaps = step < 0 || step > MAX_COUNTER_STEP;
-    return leaps && isNoHandle(index) && isNoHandle(this.#lastIndex[d]) ? INDEX_POINTS : 0;
-  }
-
-  /** Whether `index` may be a counter that stood at the last block's of direction `d`. */
-  #countsOn(d: number, index: number): boolean {
-    const step = index - this.#lastIndex[d];
-    return (this.#kinds(d) & HAS_BLOCK) !== 0 && step > 0 && step <= MAX_COUNTER_STEP;
-  }
-
-  /** Whether one end has asked for the block that the other sends, by their last messages. */
-  #isAnswer(d: number, index: number, begin: number, id: number): boolean {
-    const other = d ^ 1;
-    if ((this.#kinds(other) & HAS_BLOCK) === 0 || this.#lastIndex[other] !== index) return false;
-    const ahead = id === PIECE ? this.#lastBegin[other] - begin : begin - this.#lastBegin[other];
-    const isPair = (id === PIECE && this.#lastId[other] === REQUEST) ||
-      (id === REQUEST && this.#lastId[other] === PIECE);
-    return isPair && ahead >= 0 && ahead < MAX_TELLING_BEGIN;
+    const kinds = this.#kinds(d);
+    const otherHasBlock = (this.#kinds(d ^ 1) & HAS_BLOCK) !== 0;
+    if ((kinds & HAS_BLOCK) !== 0) return this.#places.ofNext(d, bytes, at, id, otherHasBlock);
+    const beganInside = (kinds & BEGAN_INSIDE) !== 0;
+    return this.#places.ofFirst(d, bytes, at, id, otherHasBlock, beganInside);
   }
 
   #verdict(d: number): Match | null {
@@ -465,16 +400,6 @@ function extensionMatch(bytes: Uint8Array, at: number, end: number): Match | nul
   if (answer === null || answer === NEED_MORE) return null;
   const found = answer as Match;
   return found.strength === "hint" ? null : found;
-}
-
-/** Whether a file's handle, or a size in a handle's place, is unlikely to be `index`. */
-function isNoHandle(index: number): boolean {
-  return index >= MIN_TELLING_INDEX && index % BLOCK !== 0;
-}
-
-/** Whether `length` is that of a piece of more than one block: a power of two. */
-function isPieceLength(length: number): boolean {
-  return length > BLOCK && (length & (length - 1)) === 0;
 }
 
 /**
