@@ -27,8 +27,6 @@ import { GRID, judgeMessage } from "../protocols/peer_wire/message.ts";
 import {
   detectUtp,
   isFreshSyn,
-  ST_DATA,
-  ST_STATE,
   ST_SYN,
   utpAckNr,
   utpConnectionId,
@@ -40,9 +38,10 @@ import {
   utpType,
   utpWindow,
 } from "../protocols/utp/detect.ts";
+import { UtpPaths } from "./utp_path.ts";
 
-/** A flow's state is 128 bytes: 4 bytes, 22 words, 36 bytes. */
-const WORDS = 32;
+/** A flow's state here: 4 bytes, and 16 words. */
+const WORDS = 17;
 const BYTES = WORDS * 4;
 
 /** Bytes of the first word. */
@@ -59,24 +58,10 @@ const TIME = 4; // when it was seen, µs modulo 2^32
 const ANCHOR_TIMESTAMP = 5; // the header that the clock is compared with
 const ANCHOR_TIME = 6;
 const SYN_ID_SEQ = 7;
-const DIFFERENCE = 8; // the latest
-const BASE_DIFFERENCE = 9; // the first of the present path
-const SPREAD = 10; // how far it went from there
-const WORDS_PER_DIRECTION = 10;
+const WORDS_PER_DIRECTION = 7;
 /** µs modulo 2^32 of the first header, and how many headers were of other connections in a row. */
-const FIRST_TIME = 21;
-const OTHERS = 22;
-/** Bytes behind them, for direction 0; those of direction 1 follow. */
-const COUNTS = 92;
-const CLOCK = 0; // agreements of the sender's clock with ours
-const RISES = 1; // of the timestamp difference
-const FALLS = 2;
-const DATA = 3; // by type
-const STATES = 4;
-const FULL = 5; // full datagrams in a row
-const HOLDS = 6; // of the timestamp difference, while nothing comes from the other side
-const LAST_TYPE = 7;
-const COUNTS_PER_DIRECTION = 8;
+const FIRST_TIME = 15;
+const OTHERS = 16;
 
 /** Flags; `<< direction` for the first three. */
 const SEEN = 0x01;
@@ -98,14 +83,6 @@ const BATCHING = 1_000;
 /** At high rates so short a span says as much, where the times themselves are that exact, µs. */
 const SHORT_SPAN = 1_000;
 const EXACT = 64;
-/** A path's delay changes by less from one datagram to the next, and over a few dozens, µs. */
-const PATH_STEP = 100_000;
-/** Rises and falls of the difference that make it a path's. */
-const ENOUGH_TURNS = 3;
-const ENOUGH_HOLDS = 8;
-/** Full datagrams in a row that are a transfer, and what a full one carries at least. */
-const ENOUGH_FULL = 24;
-const FULL_PAYLOAD = 900;
 /** No client offers less while data flows; protocols of small fields have less there. */
 const MIN_WINDOW = 4096;
 /** Headers of other connections after which the one that is followed is taken for finished. */
@@ -150,15 +127,19 @@ export const UTP_HEADER_HINT: Match = match("utp", "header", "hint", "uTP header
 export class UtpFlows {
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
+  readonly #paths: UtpPaths;
 
   constructor(slots: number) {
     this.#words = new Int32Array(slots * WORDS);
     this.#bytes = new Uint8Array(this.#words.buffer);
+    this.#paths = new UtpPaths(slots * 2);
   }
 
   /** Forgets the flow that was in `slot`. */
   reset(slot: number): void {
     this.#words.fill(0, slot * WORDS, (slot + 1) * WORDS);
+    this.#paths.reset(slot * 2);
+    this.#paths.reset(slot * 2 + 1);
   }
 
   /**
@@ -335,10 +316,9 @@ export class UtpFlows {
         this.#anchor(at, timestamp, now);
       } else {
         if (seqStep > 0 || ackStep > 0) counts[countsAt + FLAGS] |= ADVANCED;
-        this.#count(slot, direction, utpType(bytes, start), payloadLength, seqStep);
+        this.#paths.count(slot * 2 + direction, utpType(bytes, start), payloadLength, seqStep);
         // An established connection has received something: fields of zeros are no evidence.
-        const difference = utpTimestampDifference(bytes, start);
-        const established = ack !== 0 && difference !== 0 && difference !== UNKNOWN_DIFFERENCE;
+        const established = ack !== 0 && isKnown(utpTimestampDifference(bytes, start));
         this.#compareClock(slot, direction, timestamp, now, established);
       }
     }
@@ -348,89 +328,20 @@ export class UtpFlows {
     words[at + TIMESTAMP] = timestamp;
     words[at + TIME] = now;
     if (counts[countsAt + HEADERS] < 255) counts[countsAt + HEADERS]++;
-    this.#followPath(slot, direction, utpTimestampDifference(bytes, start));
-    this.#compareDirections(slot, direction, utpTimestampDifference(bytes, start));
+    const difference = utpTimestampDifference(bytes, start);
+    if (isKnown(difference)) this.#paths.follow(slot * 2 + direction, difference);
+    this.#compareDirections(slot, direction, difference);
 
     const headers = counts[countsAt + HEADERS];
     const goesOn =
       (counts[countsAt + FLAGS] & (ADVANCED | CLOCK_MOVED)) === (ADVANCED | CLOCK_MOVED);
     if (goesOn && headers >= ENOUGH_HEADERS) {
       if (counts[countsAt + AGREEMENTS] >= ENOUGH_AGREEMENTS) return TWO_WAY;
-      if (utpWindow(bytes, start) >= MIN_WINDOW && this.#isOneWay(slot, direction)) return ONE_WAY;
+      if (utpWindow(bytes, start) >= MIN_WINDOW && this.#paths.isConnection(slot * 2 + direction)) {
+        return ONE_WAY;
+      }
     }
     return this.#hint(slot);
-  }
-
-  /** Counts what sets the headers of a connection apart from each other. */
-  #count(
-    slot: number,
-    direction: number,
-    type: number,
-    payloadLength: number,
-    seqStep: number,
-  ): void {
-    const counts = this.#bytes;
-    const at = this.#countsOf(slot, direction);
-    if (type === ST_DATA && counts[at + DATA] < 255) counts[at + DATA]++;
-    if (type === ST_STATE && counts[at + STATES] < 255) counts[at + STATES]++;
-    // An acknowledgement takes no sequence number (BEP 29): one that does is a counter's.
-    if (type === ST_STATE && counts[at + LAST_TYPE] === ST_STATE && seqStep > 0) {
-      counts[at + STATES] = 0;
-    }
-    counts[at + LAST_TYPE] = type;
-    if (type !== ST_DATA) return;
-    // A full datagram after the other, numbered without a gap; a lost one begins the run anew.
-    const isFull = payloadLength >= FULL_PAYLOAD && seqStep === 1;
-    counts[at + FULL] = isFull ? Math.min(counts[at + FULL] + 1, 255) : 0;
-  }
-
-  /** Whether the timestamp difference goes on as a path's delay does. */
-  #followPath(slot: number, direction: number, difference: number): void {
-    if (difference === 0 || difference === UNKNOWN_DIFFERENCE) return;
-    const words = this.#words;
-    const counts = this.#bytes;
-    const at = slot * WORDS + direction * WORDS_PER_DIRECTION;
-    const countsAt = this.#countsOf(slot, direction);
-    const step = (difference - words[at + DIFFERENCE]) | 0;
-    words[at + DIFFERENCE] = difference;
-    if (step === 0) {
-      if (counts[countsAt + HOLDS] < 255) counts[countsAt + HOLDS]++;
-      return;
-    }
-    if (words[at + BASE_DIFFERENCE] === 0 || step > PATH_STEP || step < -PATH_STEP) {
-      words[at + BASE_DIFFERENCE] = difference;
-      words[at + SPREAD] = 0;
-      counts[countsAt + RISES] = 0;
-      counts[countsAt + FALLS] = 0;
-      return;
-    }
-    const spread = Math.abs((difference - words[at + BASE_DIFFERENCE]) | 0);
-    if (spread > words[at + SPREAD]) words[at + SPREAD] = spread;
-    const turn = countsAt + (step > 0 ? RISES : FALLS);
-    if (counts[turn] < 255) counts[turn]++;
-  }
-
-  /** Whether one direction alone shows a connection. */
-  #isOneWay(slot: number, direction: number): boolean {
-    const words = this.#words;
-    const counts = this.#bytes;
-    const at = slot * WORDS + direction * WORDS_PER_DIRECTION;
-    const countsAt = this.#countsOf(slot, direction);
-    if (counts[countsAt + CLOCK] < ENOUGH_AGREEMENTS) return false;
-    if (counts[countsAt + RISES] < ENOUGH_TURNS || counts[countsAt + FALLS] < ENOUGH_TURNS) {
-      return false;
-    }
-    if (words[at + SPREAD] > PATH_STEP) return false;
-    const isMixed = counts[countsAt + DATA] >= 2 && counts[countsAt + STATES] >= 2;
-    if (isMixed) return true;
-    if (counts[countsAt + FULL] < ENOUGH_FULL) return false;
-    // Noise in a field of few bits is as far from its first value as that is from 0, and never holds.
-    return words[at + SPREAD] <= Math.abs(words[at + BASE_DIFFERENCE]) / 2 ||
-      counts[countsAt + HOLDS] >= ENOUGH_HOLDS;
-  }
-
-  #countsOf(slot: number, direction: number): number {
-    return slot * BYTES + COUNTS + direction * COUNTS_PER_DIRECTION;
   }
 
   #anchor(at: number, timestamp: number, now: number): void {
@@ -444,9 +355,7 @@ export class UtpFlows {
     this.#bytes[at + FLAGS] &= ~(CLOCK_MOVED | ADVANCED);
     this.#bytes[at + HEADERS] = 0;
     this.#bytes[at + AGREEMENTS] = 0;
-    const counts = this.#countsOf(slot, direction);
-    this.#bytes.fill(0, counts, counts + COUNTS_PER_DIRECTION);
-    this.#words[slot * WORDS + direction * WORDS_PER_DIRECTION + BASE_DIFFERENCE] = 0;
+    this.#paths.restart(slot * 2 + direction);
     if (this.#bytes[at + CONFLICTS] < 255) this.#bytes[at + CONFLICTS]++;
   }
 
@@ -470,8 +379,7 @@ export class UtpFlows {
     const moved = (timestamp - words[at + ANCHOR_TIMESTAMP]) | 0;
     if (elapsed < CLOCK_SPAN && !agrees(moved, elapsed, EXACT)) return; // our times may be rounded
     if (agrees(moved, elapsed, BATCHING)) {
-      const clock = this.#countsOf(slot, direction) + CLOCK;
-      if (established && this.#bytes[clock] < 255) this.#bytes[clock]++;
+      if (established) this.#paths.agree(slot * 2 + direction);
       this.#anchor(at, timestamp, now);
     } else if (Math.abs(moved - elapsed) > CLOCK_CONFLICT + (elapsed >> 2)) {
       this.#restart(slot, direction);
@@ -497,7 +405,7 @@ export class UtpFlows {
       this.#restart(slot, direction);
       return;
     }
-    if (difference === 0 || difference === UNKNOWN_DIFFERENCE) return;
+    if (!isKnown(difference)) return;
     // Fields that hold small numbers agree with each other by accident; a clock rarely is small.
     const timestamp = words[at + TIMESTAMP];
     const otherTimestamp = words[other + TIMESTAMP];
@@ -514,6 +422,10 @@ export class UtpFlows {
 /** Whether a request or a piece of 16 KiB begins at `at`, deep enough in a torrent to be no table's. */
 function isBlockMessage(bytes: Uint8Array, at: number, end: number): boolean {
   return bytes[at] === 0 && judgeMessage(bytes, at, end) === GRID && i32be(bytes, at + 9) > 0;
+}
+
+function isKnown(difference: number): boolean {
+  return difference !== 0 && difference !== UNKNOWN_DIFFERENCE;
 }
 
 function isStep(step: number): boolean {
