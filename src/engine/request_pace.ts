@@ -1,5 +1,12 @@
 import { ACK, type Packet } from "../packet/packet.ts";
 import type { FlowRecord } from "./flow_record.ts";
+import {
+  AMBIGUOUS,
+  countKinds,
+  greatestDivisor,
+  HAVE_LENGTH,
+  REQUEST_LENGTH,
+} from "./request_sums.ts";
 
 /**
  * What joined flows show however slow the path is. Where a seeder's writes pile up in front of it,
@@ -13,11 +20,7 @@ import type { FlowRecord } from "./flow_record.ts";
  * rather than any, so kinds count besides: the proportion of r to h, which is the same for some
  * messages of one size that were joined on the way.
  */
-const REQUEST_LENGTH = 17;
-const HAVE_LENGTH = 9;
 const MOST_HAVES = 6;
-/** From here on a length may be two different sums: 17 times 9. */
-const AMBIGUOUS = REQUEST_LENGTH * HAVE_LENGTH;
 /** Longer ones are no requests but data, or a handshake. */
 const MAX_MESSAGE = 600;
 /** `keep-alive`, and `interested` or `unchoke`: they say nothing of blocks. */
@@ -78,10 +81,6 @@ function kindOf(requests: number, haves: number): number {
   return 1 << (r <= 3 ? r * (MOST_HAVES + 1) + haves / divisor : 28 + (r & 3));
 }
 
-function greatestDivisor(a: number, b: number): number {
-  return b === 0 ? a : greatestDivisor(b, a % b);
-}
-
 /** Follows requests in flows that were joined in the middle; state in the flow's record. */
 export class RequestPace {
   readonly #flow: FlowRecord;
@@ -128,9 +127,7 @@ export class RequestPace {
 
   /** How many kinds of them there were. */
   get kinds(): number {
-    let count = 0;
-    for (let bits = this.#flow.paceKinds; bits !== 0; bits &= bits - 1) count++;
-    return count;
+    return countKinds(this.#flow.paceKinds);
   }
 
   /** Whether one was of requests alone: who says a `have` or two with each is no peer. */

@@ -37,6 +37,7 @@ export function countKinds(bits: number): number {
   return count;
 }
 
-function greatestDivisor(a: number, b: number): number {
+/** The greatest common divisor of two counts. */
+export function greatestDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestDivisor(b, a % b);
 }
