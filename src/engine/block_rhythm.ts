@@ -108,7 +108,8 @@ export class BlockRhythm {
     this.isOtherBlock = false;
     const length = packet.payloadLength;
     // A header by itself may come before the sender has sent more than the other side.
-    const isSender = flow.bytes(direction) > flow.bytes(1 - direction);
+    const isSender = flow.bytes(direction) > flow.bytes(1 - direction) &&
+      !this.#isAnnounced(1 - direction);
     if (!isSender && length !== HEADER) {
       flow.encryption |= ANSWERED;
       return this.#isServed(1 - direction, length);
@@ -237,6 +238,15 @@ export class BlockRhythm {
     const flow = this.#flow;
     flow.raise(ONE_BLOCK);
     if (flow.turn !== TURN_OF_FIRST_DATA) flow.lower(APART);
+  }
+
+  /** Whether the first data is about to come: the direction's last message was a block's header. */
+  #isAnnounced(direction: number): boolean {
+    const flow = this.#flow;
+    if (flow.has(MID_STREAM) || flow.hasLength(DATA_SEEN)) return false;
+    const marked = MARKED | (direction === 0 ? 0 : SENDER);
+    return (flow.encryption & (MARKED | SENDER)) === marked &&
+      flow.endMark === ((flow.next(direction) - HEADER) | 0);
   }
 
   /** Whether the segment ends whole blocks after one of the two marks, or is a header behind them. */

@@ -200,8 +200,9 @@ function noteTold(flow: FlowRecord, before: number, length: number): void {
     if (flow.has(TOLD_ALIKE) && isLonger(flow.told, length)) flow.raise(LONGER);
     else flow.lower(LONGER);
   } else if (before === 0 && flow.hasFact(HELLO_ALONE)) {
-    const shortest = flow.hasLength(HELLO_B) ? SHORTEST_SEVENTH : SHORTEST_SIXTH;
-    const turn = flow.hasLength(HELLO_B) ? TURN_OF_EXTENSIONS : TURN_OF_EXTENSIONS - 1;
+    const isBehindBoth = flow.hasLength(HELLO_B) && !flow.has(B_FIRST);
+    const shortest = isBehindBoth ? SHORTEST_SEVENTH : SHORTEST_SIXTH;
+    const turn = isBehindBoth ? TURN_OF_EXTENSIONS : TURN_OF_EXTENSIONS - 1;
     if (flow.turn === turn && length >= shortest) flow.told = length;
   }
 }
@@ -246,11 +247,11 @@ function endTurn(flow: FlowRecord, speaker: number, acknowledged: number): boole
     if (turnBytes < THIRD) flow.noteFact(RULED_OUT);
     flow.requestMark = turnBytes <= THIRD + MAX_PADDING ? turnBytes : 0;
   } else if (turn === 4) {
-    const fits = turnBytes >= FOURTH && turnBytes <= FOURTH + MAX_PADDING &&
-      flow.requestMark !== 0 && !flow.hasLength(HELLO_A | HELLO_B);
+    const fits = turnBytes >= FOURTH && turnBytes <= FOURTH + MAX_PADDING;
     // What stands apart behind the fourth message is compared with what answers it.
     if (!flow.has(APART)) {
-      flow.requestMark = fits ? flow.requestMark | (turnBytes << LENGTH_BITS) : 0;
+      const third = thirdAtFourth(flow);
+      flow.requestMark = fits && third !== 0 ? third | (turnBytes << LENGTH_BITS) : 0;
     }
   } else if (
     (turn === 6 && turnBytes < SHORTEST_SIXTH) || (turn === 7 && turnBytes < SHORTEST_SEVENTH)
@@ -258,6 +259,15 @@ function endTurn(flow: FlowRecord, speaker: number, acknowledged: number): boole
     flow.dropFact(HELLO_ALONE);
   }
   return true;
+}
+
+/**
+ * Length of the third turn at the fourth's end, 0 where it was no padding or A's handshake certainly ended
+ * it. Padding as long as a handshake is one of 513, and must not hide the one that follows.
+ */
+function thirdAtFourth(flow: FlowRecord): number {
+  if (!flow.hasLength(HELLO_A)) return flow.requestMark;
+  return flow.has(THIRD_APART) || flow.hasLength(SPLIT) ? 0 : THIRD + HANDSHAKE;
 }
 
 /** Lengths of the third and, {@link LENGTH_BITS} above it, the fourth turn, at the fifth. */
@@ -281,11 +291,14 @@ function noteHello(flow: FlowRecord, turn: number, before: number, length: numbe
     if (before === 0 && length === FOURTH + HANDSHAKE) facts = HELLO_B;
     else if (before === FOURTH && length === HANDSHAKE) facts = HELLO_B | SPLIT_ANSWER;
   } else if (before === 0 && length === HANDSHAKE) {
-    if (turn === 5 && !flow.hasLength(HELLO_A)) {
+    if (turn === 5 && (!flow.hasLength(HELLO_A) || flow.requestMark !== 0)) {
       facts = HELLO_A;
       flow.raise(flow.hasLength(HELLO_B) ? FIFTH | B_FIRST : FIFTH);
       if (flow.requestMark !== 0) flow.noteFact(HELLO_ALONE);
-    } else if (turn === 6 && flow.hasFact(HELLO_ALONE)) facts = HELLO_B;
+    } else if (turn === 6 && flow.hasFact(HELLO_ALONE)) {
+      facts = HELLO_B;
+      flow.lower(B_FIRST);
+    }
   }
   flow.noteLength(facts);
   return facts !== 0;
@@ -347,6 +360,8 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   // Further ones change nothing.
   const asksFurther = lastIsMine && (last & IS_ASKED) !== 0;
   if (kind === ASKING && !asksFurther) noteFirstRequests(flow, length);
+  // BiglyBT asks for more when the header of what it has asked for is on its way, before the block.
+  if (kind === ASKING && !lastIsMine && lastKind === HEADING && (last & IS_ASKED) !== 0) return;
   // Requests stay asked through what the side that answers says before its data, and through further
   // ones and `have`s.
   const isAsked = kind === ASKING || isTold ||

@@ -591,3 +591,38 @@ Deno.test("encrypted: an answer that has arrived is no decoy, and the flow is le
   flow.say(1, latin1("220 ready when you are, and not before\r\n")).say(0, random(196));
   assert.equal(flow.lastVerdict, CLEAN);
 });
+
+Deno.test("encrypted, in step: padding that is as long as a handshake hides none that follows it", () => {
+  const texts = [
+    ">206 <180 >507 <82 >68 <294 >287 <50 <16397w",
+    ">206 <180 >124 <49 >68 <294 >287 <50 <16397w",
+    ">206 <180 >124 <82 >68 <294 >287 <50 <16397w",
+  ];
+  for (const text of texts) {
+    const test = new TestEngine();
+    assert.equal(new Play(test).say(text).passed, 0, text);
+    assert.deepEqual(test.found, ["mse strong"], text);
+  }
+  for (const text of [...texts, ">494 <583 >155 <82 >68 <294 >185 >142 <50 <65588w"]) {
+    const test = new TestEngine();
+    areSuspectsAlike(test, [">428 <316 >523 <217 >68", ">402", ">598"]);
+    assert.equal(new Play(test).say(text).passed, 0, text);
+    // The very same but for the handshake's place.
+    const other = new TestEngine();
+    areSuspectsAlike(other, [">428 <316 >523 <217 >68", ">402", ">598"]);
+    assert.ok(new Play(other).say(text.replace(">68", ">69")).passed > 0, text);
+  }
+});
+
+Deno.test("encrypted: requests between a block's header and the block hide neither", () => {
+  // BiglyBT asks libtorrent, recorded: its handshake is cut anywhere.
+  for (const further of [">119", ">85", ">17 >34"]) {
+    const test = new TestEngine();
+    const text = `>130 <494 >691 <55 <294 >9 >138 <50 >17 <13 ${further} <16384w`;
+    assert.equal(new Play(test).say(text).passed, 15_928, further);
+    assert.deepEqual(test.found, ["mse strong"], further);
+  }
+  const test = new TestEngine();
+  new Play(test).say(">130 <494 >691 <55 <294 >9 >138 <50 >17 <13 >120 <16384w");
+  assert.deepEqual(test.found, []);
+});
