@@ -15,6 +15,7 @@ import {
   ASKED_32,
   B_FIRST,
   COUNTED,
+  CUT,
   DATA_SEEN,
   FIFTH,
   type FlowRecord,
@@ -272,9 +273,10 @@ export class EncryptedFlows {
     flow.lengths = 0;
     flow.lower(
       APART | ONE_BLOCK | FIFTH | THIRD_APART | TOLD_ALIKE | TOLD_APART | B_FIRST | ASKED_32 |
-        LONGER,
+        LONGER | CUT,
     );
     flow.told = flow.toldBack = 0;
+    flow.requestMark = 0;
     flow.turn = isAnswer ? 1 : 0;
     flow.turnBytes = isAnswer ? greater(0, streamEnd(flow, other)) : 0;
     if (isAnswer && other === 1) flow.noteFact(RESPONDER_OPENS);

@@ -75,6 +75,8 @@ export const SIMULTANEOUS = 0x400_0000;
 
 /** Encrypted: A's handshake was a write by itself at the end of the third turn. Turns; flow. */
 export const THIRD_APART = 0x8000_0000 | 0;
+/** Encrypted: A's first and third turn were written in small pieces. Turns; flow. */
+export const CUT = 0x40_0000;
 /** Encrypted: requests before data began with 32 at once, with `interested` or without. Turns; flow. */
 export const ASKED_32 = 0x1000_0000;
 /** Encrypted: of two turns nearly alike the one with the handshake was a little longer. Turns; flow. */
@@ -151,7 +153,8 @@ const REFERENCE_MARK = 34;
 const END_MARK = 35;
 /**
  * Encrypted: what had arrived when the first request was sent. Request rhythm; flow. Until there is
- * data, lengths of earlier turns: the third and above it the fourth, then the last message. Turns.
+ * data, lengths of earlier turns: the third and above it the fourth, then the last message; before them
+ * the last piece of A's and, above it, how many were small pieces, less others. Turns.
  */
 const REQUEST_MARK = 36;
 /** Encrypted: longest segment by itself of who sends more, the path's. Block rhythm; flow. */

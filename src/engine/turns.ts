@@ -14,6 +14,7 @@ import {
   ASKED_32,
   ASKED_AND_GRANTED,
   B_FIRST,
+  CUT,
   DATA_SEEN,
   FIFTH,
   FIVE_A,
@@ -47,7 +48,13 @@ import {
 const HANDSHAKE = 68;
 const THIRD = MIN_THIRD_MESSAGE;
 const FOURTH = 14;
+const TURN_OF_THIRD = 3;
 const TURN_OF_FOURTH = 4;
+/** BiglyBT writes what it begins with in pieces of such lengths, each of which another one follows. */
+const SHORTEST_PIECE = 50;
+const LONGEST_PIECE = 149;
+const LEAST_PIECES = 3;
+const MOST_PIECES = 15;
 const MAX_PADDING = 512;
 /** Bits that the length of a padded message takes, 608 at most, where several stand in one word. */
 export const LENGTH_BITS = 10;
@@ -147,6 +154,8 @@ export function followTurns(
     flow.turnBytes = 0;
   }
   const { turn } = flow;
+  const isOnePiece = (flow.requestMark & LENGTH_MASK) === flow.turnBytes;
+  if (turn === 1 || turn === TURN_OF_THIRD) countPieces(flow, length);
   if (turn > MAX_TURNS && !flow.hasLength(DATA_SEEN)) return;
   const before = flow.turnBytes;
   // In the first two turns what is in the stream counts, not what was sent, and sent again.
@@ -155,10 +164,12 @@ export function followTurns(
     if (flow.turnBytes > MAX_TURN) flow.noteFact(RULED_OUT);
     return;
   }
-  if (turn === 3) {
+  if (turn === TURN_OF_THIRD) {
     if (flow.turnBytes >= THIRD) flow.noteFact(SHAPED);
     if (before === 0 && length === HASH) flow.noteLength(SPLIT);
-    if (length === HANDSHAKE && before >= THIRD && before <= THIRD + MAX_PADDING) {
+    if (
+      length === HANDSHAKE && isOnePiece && before >= THIRD && before <= THIRD + MAX_PADDING
+    ) {
       flow.noteLength(HELLO_A);
       flow.raise(THIRD_APART);
     }
@@ -169,6 +180,21 @@ export function followTurns(
   if (!flow.hasLength(THIRD_FITS) || !noteHello(flow, turn, before, length)) {
     noteMessage(flow, side, before, length);
   }
+}
+
+/**
+ * Counts the piece before this one in the first turn or the third: small, which another of the same turn
+ * follows, less those of other lengths; and less two that are alike, as a program has whose messages are.
+ */
+function countPieces(flow: FlowRecord, length: number): void {
+  const mark = flow.requestMark;
+  const last = flow.turnBytes === 0 ? 0 : mark & LENGTH_MASK;
+  let count = mark >> LENGTH_BITS;
+  if (last !== 0) {
+    const isPiece = last >= SHORTEST_PIECE && last <= LONGEST_PIECE && last !== length;
+    count = Math.max(0, Math.min(MOST_PIECES, count + (isPiece ? 1 : -1)));
+  }
+  flow.requestMark = (count << LENGTH_BITS) | Math.min(length, LENGTH_MASK);
 }
 
 /** Whether the fourth message was written, and then a handshake with what may stand behind it. */
@@ -240,7 +266,8 @@ function endTurn(flow: FlowRecord, speaker: number, acknowledged: number): boole
     flow.noteFact(RULED_OUT);
     return false;
   }
-  if (turn === 3) {
+  if (turn === TURN_OF_THIRD) {
+    if (flow.requestMark >> LENGTH_BITS >= LEAST_PIECES) flow.raise(CUT);
     if (turnBytes >= THIRD && turnBytes <= THIRD + 2 * MAX_PADDING) flow.noteLength(THIRD_FITS);
     if (turnBytes === THIRD + HANDSHAKE) flow.noteLength(HELLO_A);
     else if (turnBytes > HASH * 2) flow.lengths &= ~SPLIT;
@@ -363,10 +390,11 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   // BiglyBT asks for more when the header of what it has asked for is on its way, before the block.
   if (kind === ASKING && !lastIsMine && lastKind === HEADING && (last & IS_ASKED) !== 0) return;
   // Requests stay asked through what the side that answers says before its data, and through further
-  // ones and `have`s.
+  // ones and `have`s; behind both handshakes through whatever else the asker says.
   const isAsked = kind === ASKING || isTold ||
     (isAnswer(kind) && isAskedByOther(last, lastIsMine)) ||
-    (lastIsMine && (last & IS_ASKED) !== 0 && !isAnswer(lastKind) && isHaves(length));
+    (lastIsMine && (last & IS_ASKED) !== 0 && !isAnswer(lastKind) &&
+      (hasBoth || isHaves(length)));
   // And what was granted stays so through the requests it lets through.
   const isGranted = (kind === HEADING && lastIsMine && lastKind === GRANTING) ||
     (kind === ASKING && !lastIsMine && lastKind === GRANTING) ||

@@ -151,6 +151,32 @@ function hellos(): () => Messages {
   ];
 }
 
+/** What MSE's padded keys and third message take, written in pieces up to a size that is the program's. */
+function cut(of: () => Messages): () => () => Messages {
+  return () => {
+    const [least, most] = [between(20, 60), between(100, 200)];
+    const inPieces = (length: number) => {
+      const pieces: Messages = [];
+      for (let left = length; left > 0;) {
+        const piece = Math.min(left, between(least, most));
+        pieces.push(piece);
+        left -= piece;
+      }
+      return pieces;
+    };
+    return () => {
+      const [first, second, third, fourth] = padded();
+      return [
+        ...inPieces(first),
+        second,
+        ...inPieces(third),
+        fourth,
+        ...times(between(5, 40), of),
+      ];
+    };
+  };
+}
+
 export const MADE_UP: readonly Program[] = [
   {
     name: "any small messages behind padded keys",
@@ -345,5 +371,32 @@ export const MADE_UP: readonly Program[] = [
     isBound: true, // BitTorrent's but for the blocks' header
     servers: few,
     start: synchronizer(() => 17, acknowledgement),
+  },
+  {
+    name: "any small messages behind padded keys in pieces",
+    servers: few,
+    start: cut(() => [between(1, 120), -between(1, 120)]),
+  },
+  {
+    name: "messages of up to 600, either side, padded keys in pieces, list",
+    servers: list,
+    start: cut(anyMessage),
+  },
+  {
+    name: "headers and bodies behind padded keys in pieces, list",
+    servers: list,
+    start: cut(() => [
+      inTheClear(),
+      -inTheClear(),
+      ...(random() < 0.5 ? [] : [-between(1500, 6000)]),
+    ]),
+  },
+  {
+    name: "a script of lengths up to 130 behind padded keys in pieces",
+    servers: few,
+    start: () => {
+      const turns = script()().slice(4);
+      return cut(() => turns)();
+    },
   },
 ];

@@ -626,3 +626,40 @@ Deno.test("encrypted: requests between a block's header and the block hide neith
   new Play(test).say(">130 <494 >691 <55 <294 >9 >138 <50 >17 <13 >120 <16384w");
   assert.deepEqual(test.found, []);
 });
+
+Deno.test("encrypted: a beginning that is cut in small pieces stands for a handshake's length", () => {
+  const found: readonly (readonly [string, boolean])[] = [
+    // Transmission and libtorrent seed to BiglyBT, recorded; `unchoke` in what extensions say; one request.
+    [">62 >75 <329 >92 >124 >2 <82 >9 <159 >6 >127 >5 <35 <5 >17 >17 >17 >9 >9 <3000w", true],
+    [">114 >22 <100 >51 >129 >74 >138 >145 >75 <82 <164 >9 >6 >132 >17 >119 <3000 <3000", true],
+    [">113 >53 <237 >48 >65 >77 >134 >68 >115 <237 <294 >9 >133 >5 <50 >17 <13 >119 <10136", false],
+    // Written at once, of one length, of other lengths; no handshake's length; no chunk.
+    [">137 <329 >218 <82 >9 <159 >6 >127 >5 <35 <5 >17 <3000", false],
+    [">96 >96 <329 >96 >96 >96 <82 >9 <159 >6 >127 >5 <35 <5 >17 <3000", false],
+    [">40 >90 <329 >150 >20 >90 <82 >9 <159 >6 >127 >5 <35 <5 >17 <3000", false],
+    [">62 >75 <329 >92 >124 >2 <83 >9 <159 >6 >127 >5 <35 <5 >17 <3000", false],
+    [">62 >75 <329 >92 >124 >2 <82 >9 <159 >6 >127 >6 <35 <6 >17 <2999", false],
+    // A piece that is as long as a handshake is none.
+    [">62 >75 <329 >92 >124 >68 <83 >9 <159 >6 >127 >5 <35 <5 >17 <2999", false],
+  ];
+  for (const [text, isFound] of found) {
+    const test = new TestEngine();
+    new Play(test).say(text);
+    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], text);
+  }
+  const test = new TestEngine();
+  isOneOfSeveral(test);
+  new Play(test).say(found[2][0]);
+  assert.deepEqual(test.found, ["mse strong"]);
+});
+
+Deno.test("encrypted: behind both handshakes requests stay asked through what else the asker says", () => {
+  // Transmission seeds to Deluge, recorded: it unchokes in what it says of its extensions.
+  const text = ">104 <140 >521 >68 <82 >226 <164 >73 >6 >96 <3000 <3000";
+  for (const [besides, most] of [["several", 0], ["host", 0], ["named", 0], ["nothing", 3000]]) {
+    const test = new TestEngine();
+    BESIDES[besides as string](test);
+    test.detections.length = 0;
+    assert.equal(new Play(test).say(text).passed, most, besides as string);
+  }
+});
