@@ -193,9 +193,10 @@ export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: num
 /**
  * Beside anything a handshake by itself behind a padded third message needs at least this, unless what
  * a seed of libtorrent's says follows in its places: 68 is a length like any other among small messages,
- * 124 one of some 500 among padded ones.
+ * 124 one of some 500 among padded ones. So does a beginning in pieces: a program that always writes so has
+ * that for nothing.
  */
-const FIFTH_BESIDE = 22;
+const LOOSE_BESIDE = 22;
 /** Below this nobody need be asked. */
 export const LEAST = 18;
 
@@ -213,8 +214,8 @@ export function isAskedAndGranted(lengths: number): boolean {
 export function isEnough(bits: number, flow: FlowRecord, besides: Besides): boolean {
   if (besides === "pair" && (flow.lengths & IN_STEP) === 0) return false;
   const needed = NEEDED[besides][isBare(flow.lengths) ? 0 : 1];
-  const isLoose = flow.has(FIFTH) && !flow.hasLength(IN_STEP);
-  return bits >= (isLoose ? greater(needed, FIFTH_BESIDE) : needed);
+  const isLoose = (flow.has(FIFTH) && !flow.hasLength(IN_STEP)) || isCutHello(flow);
+  return bits >= (isLoose ? greater(needed, LOOSE_BESIDE) : needed);
 }
 
 /**

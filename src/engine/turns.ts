@@ -167,11 +167,14 @@ export function followTurns(
   if (turn === TURN_OF_THIRD) {
     if (flow.turnBytes >= THIRD) flow.noteFact(SHAPED);
     if (before === 0 && length === HASH) flow.noteLength(SPLIT);
-    if (
-      length === HANDSHAKE && isOnePiece && before >= THIRD && before <= THIRD + MAX_PADDING
-    ) {
+    const isBehindPadding = isOnePiece && before >= THIRD && before <= THIRD + MAX_PADDING;
+    if (isBehindPadding && length === HANDSHAKE) {
       flow.noteLength(HELLO_A);
       flow.raise(THIRD_APART);
+    } else if (flow.has(THIRD_APART)) {
+      // Nothing follows the handshake until the fourth message is there.
+      flow.lengths &= ~HELLO_A;
+      flow.lower(THIRD_APART);
     }
     return;
   }

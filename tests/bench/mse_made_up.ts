@@ -374,16 +374,19 @@ export const MADE_UP: readonly Program[] = [
   },
   {
     name: "any small messages behind padded keys in pieces",
+    isBound: true, // nobody but BiglyBT is known to write so, and these always do
     servers: few,
     start: cut(() => [between(1, 120), -between(1, 120)]),
   },
   {
     name: "messages of up to 600, either side, padded keys in pieces, list",
+    isBound: true,
     servers: list,
     start: cut(anyMessage),
   },
   {
     name: "headers and bodies behind padded keys in pieces, list",
+    isBound: true,
     servers: list,
     start: cut(() => [
       inTheClear(),
@@ -393,6 +396,7 @@ export const MADE_UP: readonly Program[] = [
   },
   {
     name: "a script of lengths up to 130 behind padded keys in pieces",
+    isBound: true,
     servers: few,
     start: () => {
       const turns = script()().slice(4);

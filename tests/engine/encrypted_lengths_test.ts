@@ -655,11 +655,20 @@ Deno.test("encrypted: a beginning that is cut in small pieces stands for a hands
 
 Deno.test("encrypted: behind both handshakes requests stay asked through what else the asker says", () => {
   // Transmission seeds to Deluge, recorded: it unchokes in what it says of its extensions.
-  const text = ">104 <140 >521 >68 <82 >226 <164 >73 >6 >96 <3000 <3000";
-  for (const [besides, most] of [["several", 0], ["host", 0], ["named", 0], ["nothing", 3000]]) {
+  const text = ">104 <140 >521 >68 <82 >226 <164 >73 >6 >96";
+  for (
+    const [besides, data, isFound] of [
+      ["several", "<3000", true],
+      ["host", "<3000", true],
+      ["named", "<3000", true],
+      ["nothing", "<3000 <3000", true],
+      ["nothing", "<3000", false],
+    ] as const
+  ) {
     const test = new TestEngine();
-    BESIDES[besides as string](test);
+    BESIDES[besides](test);
     test.detections.length = 0;
-    assert.equal(new Play(test).say(text).passed, most, besides as string);
+    new Play(test).say(`${text} ${data}`);
+    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], `${data} beside ${besides}`);
   }
 });
