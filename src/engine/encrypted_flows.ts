@@ -137,6 +137,8 @@ const MOST_UNHELD = 24_576;
 /** A segment that carries data: a path's full one, or several joined. */
 const LEAST_OF_DATA = 1200;
 
+/** What clients say of their extensions, names and all, is no longer: obfs4 says 543 bytes or twice as many. */
+const LONGEST_TOLD_BACK = 420;
 /** Data comes in the sixth turn at first, where handshakes went out with the messages before. */
 const TURN_OF_FIRST_DATA = 6;
 
@@ -471,7 +473,8 @@ export class EncryptedFlows {
         isEnoughOfKin(kinBitsOf(flow, blocks, chunks, isAmongFirst), flow));
     const { address, timeMs } = packet;
     if (isNear) return this.#evidence.hasSeveral(address, initiator, timeMs);
-    return flow.toldBack !== 0 && flow.turn === TURN_OF_FIRST_DATA &&
+    const mayHaveTold = flow.toldBack !== 0 && flow.toldBack <= LONGEST_TOLD_BACK;
+    return mayHaveTold && flow.turn === TURN_OF_FIRST_DATA &&
       this.#evidence.hasPair(address, initiator, timeMs);
   }
 

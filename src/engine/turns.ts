@@ -242,7 +242,10 @@ function noteTold(flow: FlowRecord, before: number, length: number): void {
  */
 function noteToldBack(flow: FlowRecord, before: number, length: number): void {
   if (flow.turn === TURN_OF_FOURTH + 1) {
-    flow.toldBack = before === 0 && length >= SHORTEST_SIXTH ? length : 0;
+    // It answers the same of the other side's, behind its handshake; a longer fourth turn is not known here.
+    const fourth = flow.requestMark >> LENGTH_BITS;
+    const mayAnswer = fourth === 0 || fourth >= FOURTH + HANDSHAKE + SHORTEST_SIXTH;
+    flow.toldBack = mayAnswer && before === 0 && length >= SHORTEST_SIXTH ? length : 0;
   } else if (flow.turn === TURN_OF_EXTENSIONS && flow.hasFact(HELLO_ALONE)) {
     flow.toldBack = before === 0 && length >= SHORTEST_SEVENTH ? length : 0;
   }

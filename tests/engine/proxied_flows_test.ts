@@ -330,5 +330,7 @@ Deno.test("held back: with a handshake among several places, or without one besi
   assert.equal(held(hidden, 2), true);
   assert.equal(held(hidden, 1), false);
   assert.equal(held(hidden.replace(">286", ">90"), 2), false, "too short for extensions");
+  assert.equal(held(hidden.replace(">286", ">543"), 2), false, "too long, as obfs4's");
+  assert.equal(held(hidden.replace("<721", "<209"), 2), false, "no room for what is told back");
   assert.equal(held(hidden.replace(">286", ">286 <9 >286"), 2), false, "later");
 });
