@@ -129,6 +129,11 @@ const heads: [string, Partial<Status>, RegExp][] = [
     /^Reports to the fleet: not yet, 10,000 bans waiting, 5 bans lost, too many waited; forbidden: /m,
   ],
   [
+    "an interface that has the program while anybody is banned",
+    { xdp: [{ ...status().xdp[0], mode: "tc", reason: "no driver", attached: false }] },
+    /^eth0 .* tc \(no driver\), off while nobody is banned$/m,
+  ],
+  [
     "a problem with control characters",
     { xdp: [{ ...status().xdp[1], problem: "a\x1b[2Jb" }] },
     /wg0 .* a\\x1b\[2Jb$/m,

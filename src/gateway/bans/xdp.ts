@@ -133,7 +133,7 @@ export class XdpFilter implements Disposable {
 
   /** Whether a new ban needs a {@link refresh} to hold in the kernel. */
   get isResting(): boolean {
-    return this.#hasStarted && !this.#guarded.isWanted;
+    return this.#isOpen && this.#hasStarted && !this.#guarded.isWanted;
   }
 
   /** As the programs see it: a map may have bans. */
