@@ -459,8 +459,8 @@ export class EncryptedFlows {
 
   /**
    * Whether the flow, with its first data, lacks no more than what others of its initiator's may add: they
-   * are several, and it has shown a handshake and more itself; or it may have told of extensions right
-   * before, and two of them have shown a handshake behind paddings.
+   * are several, and it, or one of them, has shown a handshake, and it more; or it may have told of
+   * extensions right before, and two of them have shown a handshake behind paddings.
    */
   #mayBeForemost(direction: number, packet: Packet): boolean {
     const flow = this.#flow;
@@ -469,10 +469,12 @@ export class EncryptedFlows {
     const initiator = direction === 0 ? SOURCE : DESTINATION;
     if (!this.#senders.isReal(direction, packet, initiator)) return false;
     const isNear = bitsOf(flow, blocks, chunks, isAmongFirst) >= LEAST ||
-      (!lacksHandshake(flow, blocks) &&
-        isEnoughOfKin(kinBitsOf(flow, blocks, chunks, isAmongFirst), flow));
+      isEnoughOfKin(kinBitsOf(flow, blocks, chunks, isAmongFirst), flow);
     const { address, timeMs } = packet;
-    if (isNear) return this.#evidence.hasSeveral(address, initiator, timeMs);
+    if (isNear) {
+      const handshakes = lacksHandshake(flow, blocks) ? 1 : 0;
+      return this.#evidence.hasSeveral(address, initiator, timeMs, handshakes);
+    }
     const mayHaveTold = flow.toldBack !== 0 && flow.toldBack <= LONGEST_TOLD_BACK;
     return mayHaveTold && flow.turn === TURN_OF_FIRST_DATA &&
       this.#evidence.hasPair(address, initiator, timeMs);

@@ -273,9 +273,13 @@ export class HostEvidence {
       (handshakes >= PAIR && isFurtherSpread());
   }
 
-  /** Whether `host` had flows that may be MSE's with several endpoints, as above, of whatever lengths. */
-  hasSeveral(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= 0;
+  /**
+   * Whether `host` had flows that may be MSE's with several endpoints, as above, of whatever lengths.
+   *
+   * @param handshakes how many of them must have shown a handshake's length
+   */
+  hasSeveral(host: Int32Array, hostAt: number, timeMs: number, handshakes: number): boolean {
+    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= handshakes;
   }
 
   /** Whether `host` has several flows, and two of them a handshake's length behind further paddings. */

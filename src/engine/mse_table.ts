@@ -267,9 +267,14 @@ export function kinBitsOf(
   return ofKin + sumOf(flow, blocks, chunks, isAmongFirst, true);
 }
 
-/** Whether a flow before a block's end has shown no handshake by itself, so that kin must have. */
+/**
+ * Whether a flow before a block's end has shown no handshake by itself, so that kin must have. `unchoke` with
+ * what is allowed fast, right before data, is as rare, where what stands before it is a little shorter than
+ * what the other side has said.
+ */
 export function lacksHandshake(flow: FlowRecord, blocks: number): boolean {
-  return blocks === 0 && !flow.has(FIFTH | THIRD_APART);
+  if (blocks > 0 || flow.has(FIFTH | THIRD_APART)) return false;
+  return !(flow.hasLength(GRANTED) && flow.hasAll(TOLD_ALIKE | LONGER));
 }
 
 /** Whether those bits are enough beside such flows, as in a swarm. */

@@ -334,3 +334,24 @@ Deno.test("held back: with a handshake among several places, or without one besi
   assert.equal(held(hidden.replace("<721", "<209"), 2), false, "no room for what is told back");
   assert.equal(held(hidden.replace(">286", ">286 <9 >286"), 2), false, "later");
 });
+
+/** All handshakes went out within the third message; one relay has left what is allowed fast by itself. */
+const ALL_HIDDEN = [
+  ">361 <381 >266 <137 <293 >286",
+  ">266 <423 >307 <154 <298 >285",
+  ">224 <164 >320 <308 <293",
+];
+const GRANTED_APART = ">497 <465 >424 <168 <293 >286 <50 <10136w";
+
+Deno.test("proxied: what is allowed fast, right before data, is as good as a handshake", () => {
+  assert.deepEqual(playsKin(ALL_HIDDEN, GRANTED_APART).found, ["mse strong"]);
+  for (
+    const own of [
+      GRANTED_APART.replace("<50", "<51"),
+      GRANTED_APART.replace("<50 ", ""),
+      GRANTED_APART.replace(">286", ">292"), // not shorter
+      GRANTED_APART.replace("<168 <293", "<461"), // no write of its own
+    ]
+  ) assert.deepEqual(playsKin(ALL_HIDDEN, own).found, [], own);
+  assert.deepEqual(playsKin(ALL_HIDDEN.slice(2), GRANTED_APART).found, [], "two places");
+});
