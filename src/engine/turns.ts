@@ -279,7 +279,9 @@ function endTurn(flow: FlowRecord, speaker: number, acknowledged: number): boole
     else if (turnBytes > HASH * 2) flow.lengths &= ~SPLIT;
     if (turnBytes < THIRD) flow.noteFact(RULED_OUT);
     flow.requestMark = turnBytes <= THIRD + MAX_PADDING ? turnBytes : 0;
-  } else if (turn === 4) {
+  } else if (turn === TURN_OF_FOURTH) {
+    // Shorter than what it begins with: neither this nor the third was padding, or a handshake.
+    if (turnBytes < FOURTH) flow.lengths &= ~(THIRD_FITS | HELLO_A | SPLIT);
     const fits = turnBytes >= FOURTH && turnBytes <= FOURTH + MAX_PADDING;
     // What stands apart behind the fourth message is compared with what answers it.
     if (!flow.has(APART)) {
