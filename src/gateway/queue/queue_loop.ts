@@ -7,6 +7,7 @@ import { describeErrno, EAGAIN, EINTR, ENOBUFS, SystemError } from "../../../ffi
 import { BatchReceiver, bootTimeUs, clearEvent, Poller, send } from "../../../ffi/libc.ts";
 import type { EngineCounters } from "../../engine/engine.ts";
 import { COUNTER_INDEX, countLatency } from "./counters.ts";
+import type { Rehearsal } from "./rehearsal.ts";
 import type { QueueJudge } from "./queue_judge.ts";
 import {
   acceptAllMessage,
@@ -70,11 +71,18 @@ export class QueueLoop {
     this.#poller = new Poller(socket, wakeEvent);
   }
 
-  /** Judges packets until `interrupted` says so; a wake event makes it look. Blocks the thread. */
-  serve(judge: QueueJudge, interrupted: () => boolean): void {
+  /**
+   * Judges packets until `interrupted` says so; a wake event makes it look. Blocks the thread.
+   *
+   * @param rehearsal goes on while nothing waits
+   */
+  serve(judge: QueueJudge, interrupted: () => boolean, rehearsal: Rehearsal | null): void {
     while (!interrupted()) {
-      if (this.#turn(judge) === BATCH) continue; // more is waiting
-      const ready = this.#poller.wait(-1);
+      const received = this.#turn(judge);
+      if (received === BATCH) continue; // more is waiting
+      const rehearses = rehearsal !== null && !rehearsal.isOver;
+      if (rehearses && received === 0) rehearsal.go(Math.floor(bootTimeUs() / 1000));
+      const ready = this.#poller.wait(rehearses ? 0 : -1);
       if (ready < 0) this.#fail("wait for packets", -ready);
       if (this.#poller.secondReady) clearEvent(this.#wakeEvent);
       if (this.#poller.firstInvalid) throw new Error("the queue's socket was closed");

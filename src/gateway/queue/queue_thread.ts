@@ -15,9 +15,10 @@ import type { Paths } from "../../engine/sender.ts";
 import { copyPacket } from "../../engine/packet_copy.ts";
 import { EnvironmentError } from "../../errors.ts";
 import { collectGarbage } from "../../garbage.ts";
-import { COUNTER_INDEX, workerCounters } from "./counters.ts";
+import { COUNTER_INDEX, countersByteLength, workerCounters } from "./counters.ts";
 import { type FlowJudge, QueueJudge } from "./queue_judge.ts";
 import { QueueLoop } from "./queue_loop.ts";
+import { Rehearsal } from "./rehearsal.ts";
 import type { QueueMessage } from "./queue_message.ts";
 import { SourceRoutes } from "../network/source_routes.ts";
 import { WorkerBans } from "../bans/worker_bans.ts";
@@ -47,9 +48,14 @@ const FOREIGN_MARKS_TOLD = 8;
 /** The part of the engine that a worker uses. */
 export type WorkerEngine = FlowJudge & Pick<Engine, "setPolicy" | "counters" | "forget">;
 
-/** Listens for the setup, then serves the queue until told to stop. */
+/**
+ * Listens for the setup, then serves the queue until told to stop.
+ *
+ * @param rehearsed an engine that made-up packets are judged with after the start; null: none are
+ */
 export function runQueueThread(
   createEngine: (setup: WorkerSetup, paths: Paths | null) => WorkerEngine,
+  rehearsed: (setup: WorkerSetup) => FlowJudge | null = () => null,
 ): void {
   const inbox: ToWorker[] = [];
   let taken = 0;
@@ -59,7 +65,7 @@ export function runQueueThread(
       inbox.push(data);
       return;
     }
-    serve(data, createEngine, inbox, () => taken).then(
+    serve(data, createEngine, rehearsed, inbox, () => taken).then(
       () => post({ type: "stopped" }),
       (error) => {
         const message = error instanceof Error ? error.message : String(error);
@@ -72,6 +78,7 @@ export function runQueueThread(
 async function serve(
   setup: WorkerSetup,
   createEngine: (setup: WorkerSetup, paths: Paths | null) => WorkerEngine,
+  rehearsed: (setup: WorkerSetup) => FlowJudge | null,
   inbox: ToWorker[],
   taken: () => number,
 ): Promise<void> {
@@ -132,8 +139,14 @@ async function serve(
     const sliceRefusal = slice < 0 ? describeErrno(-slice) : null;
     post({ type: "bound", refused: queue.refused, sliceRefusal });
     let judge = newJudge();
+    let rehearsal = rehearsalOf(rehearsed(setup), setup);
+    const isInterrupted = () => hasMail() || rehearsal?.isOver === true;
     for (;;) {
-      loop.serve(judge, hasMail);
+      loop.serve(judge, isInterrupted, rehearsal);
+      if (rehearsal?.isOver === true) {
+        rehearsal = null;
+        collectGarbage(); // its engine, and what the compilers have left
+      }
       // Posted messages come in by the event loop: let it run until all have.
       while (hasMail()) await new Promise((resolve) => setTimeout(resolve, 0));
       for (const message of inbox.splice(0)) {
@@ -156,6 +169,18 @@ async function serve(
     // The main thread closes the socket of a worker it believes dead: only one of us may.
     if (Atomics.exchange(control, QUEUE_SOCKET, -1) < 0) queue.forget();
   }
+}
+
+/** With a judge that is like the real one, but tells nobody. */
+function rehearsalOf(engine: FlowJudge | null, { chain, settings }: WorkerSetup): Rehearsal | null {
+  if (engine === null) return null;
+  const counters = workerCounters(new SharedArrayBuffer(countersByteLength(1)), 0);
+  const quiet = () => {};
+  const told = { onDetection: quiet, onFault: quiet, onForeignMark: quiet, onOlder: quiet };
+  const { monitorOnly } = settings;
+  return new Rehearsal(
+    new QueueJudge({ chain, monitorOnly, engine, bans: null, ...told }, counters),
+  );
 }
 
 /** Whether an address is one of these, four words each. */

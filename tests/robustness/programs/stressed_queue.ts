@@ -72,7 +72,7 @@ if (Deno.args[0] === "overrun") {
   for (let round = 0; round < 200; round++) {
     await sendSome(20);
     let turns = 0;
-    loop.serve(judge, () => turns++ > 2 || counters[0] >= sent);
+    loop.serve(judge, () => turns++ > 2 || counters[0] >= sent, null);
   }
   loop.finish(judge);
   libc.setitimer(0, new BigInt64Array(4), null as unknown as BufferSource);
