@@ -3,8 +3,10 @@
  * The kernel's first look at a flow: two socket filters that iptables' match bpf runs in our chain. What
  * opens, in both directions, with what no BitTorrent opens with (openings.h) needs no trip to user space:
  *
- *   btblocker_look      1: the packet is noted and may pass. 0: user space is to judge it
- *   btblocker_settled   1: the flow of a packet that passed so is clean, for good
+ *   btblocker_look      1: the packet is noted and may pass. 0: it may not yet
+ *   btblocker_settled   asked of those. 1: the flow is clean, for good. 0: user space is to judge it
+ *
+ * In this order most packets of a flow that opens run one program: of TLS five of six.
  *
  * A flow is taken only from its first packet on. Whatever is not expected is handed over, then and for
  * all that follows: user space takes what was noted from the map, and knows the flow as if it had seen it
@@ -38,6 +40,7 @@ struct cursor {
 #endif
 
 #define JUDGE 0
+#define SETTLED 0 /* which btblocker_settled tells from JUDGE by what is noted */
 #define PASS 1
 
 #define MORE_FRAGMENTS 0x2000
@@ -201,13 +204,18 @@ static __always_inline struct look_counters *counters(void)
 	return bpf_map_lookup_elem(&look_counters, &key);
 }
 
-static __always_inline int pass(void)
+static __always_inline int counted(int answer)
 {
 	struct look_counters *count = counters();
 
 	if (count)
 		count->packets++;
-	return PASS;
+	return answer;
+}
+
+static __always_inline int pass(const struct noted_flow *noted)
+{
+	return counted(noted->settled ? SETTLED : PASS);
 }
 
 /* User space judges from here on; it takes what was noted out of the map. */
@@ -249,13 +257,17 @@ static __always_inline void note_side(struct __sk_buff *skb, struct noted_flow *
 static __always_inline struct noted_flow *begin(struct __sk_buff *skb, const struct head *head)
 {
 	struct noted_flow *noted, empty;
+	bool has_room;
 
 	__builtin_memset(&empty, 0, sizeof(empty));
-	if (bpf_map_update_elem(&noted_flows, &head->flow, &empty, BPF_ANY) != 0)
-		return NULL;
+	has_room = bpf_map_update_elem(&noted_flows, &head->flow, &empty, BPF_ANY) == 0;
 	noted = bpf_map_lookup_elem(&noted_flows, &head->flow);
 	if (!noted)
 		return NULL;
+	if (!has_room) {
+		noted->given = 1; /* of the flow before: settled, it would answer for this one */
+		return NULL;
+	}
 	noted->initiator = head->side;
 	note_side(skb, noted, head->side);
 	return noted;
@@ -279,14 +291,14 @@ static __always_inline int look_syn(struct __sk_buff *skb, const struct head *he
 		if (!noted)
 			return JUDGE;
 	} else if (noted->settled) {
-		return pass();
+		return pass(noted);
 	} else if (side == noted->initiator || head->acknowledgement != noted->begin[side ^ 1]) {
 		return hand_over(noted);
 	}
 	noted->begin[side] = head->sequence + 1;
 	noted->known[side] = 1;
 	note_side(skb, noted, side);
-	return pass();
+	return pass(noted);
 }
 
 /*
@@ -321,7 +333,7 @@ static __always_inline int look_answer(struct __sk_buff *skb, const struct head 
 		return hand_over(noted);
 	noted->settled = 1;
 	recognised(KIND_HTTP);
-	return pass();
+	return pass(noted);
 }
 
 static __always_inline int look_stream(struct __sk_buff *skb, const struct head *head, struct noted_flow *noted)
@@ -334,7 +346,7 @@ static __always_inline int look_stream(struct __sk_buff *skb, const struct head 
 	if (!noted || noted->given)
 		return JUDGE;
 	if (noted->settled || head->length == 0)
-		return pass();
+		return pass(noted);
 	if (noted->asked)
 		return look_answer(skb, head, noted);
 	if (head->is_end || !noted->known[side])
@@ -361,7 +373,7 @@ static __always_inline int look_stream(struct __sk_buff *skb, const struct head 
 		noted->settled = 1;
 		recognised(kind_of(noted->opening[0]));
 	}
-	return pass();
+	return pass(noted);
 }
 
 /* A client's connection id, which the server's packets are addressed to (RFC 9000, 17.2). */
@@ -428,7 +440,7 @@ static __always_inline int first_datagram(struct __sk_buff *skb, const struct he
 	noted->opening[side] = opening;
 	noted->token = datagram_token(opening, bytes, true);
 	count_datagram(noted, head);
-	return pass();
+	return pass(noted);
 }
 
 static __always_inline int look_datagram(struct __sk_buff *skb, const struct head *head, struct noted_flow *noted)
@@ -470,7 +482,7 @@ static __always_inline int look_datagram(struct __sk_buff *skb, const struct hea
 	    (noted->packets[0] + noted->packets[1] >= UDP_PACKETS ||
 	     noted->length[0] + noted->length[1] >= UDP_BYTES))
 		noted->settled = 1;
-	return pass();
+	return pass(noted);
 }
 
 /* Whoever is banned is user space's: it knows what to drop, and counts it. */

@@ -10,7 +10,9 @@
  *     something of ours in the packet's mark → BTBLOCKER_MARKED
  *     the service called is whitelisted      → BTBLOCKER_SERVICE: save that it is clean
  *     connection BitTorrent                  → DROP         MONITOR_ONLY: RETURN
- *     anything else                          → BTBLOCKER_QUEUE: no payload: RETURN; NFQUEUE
+ *     anything else                          → BTBLOCKER_QUEUE: noted by the first look, or no payload:
+ *                                              RETURN; settled by it → BTBLOCKER_LOOKED: save that
+ *                                              it is clean; NFQUEUE
  *
  *     BTBLOCKER_MARKED: a sealed state       → save it in the connection's mark, take the seal off;
  *                                              BitTorrent: DROP, else RETURN
@@ -160,7 +162,7 @@ export function chainRules(
       ? inChain(SERVICE_CHAIN, [`-j CONNMARK --set-xmark ${hex(clear)}/${hex(mask)}`])
       : [],
     ...looks === null ? [] : inChain(LOOKED_CHAIN, [
-      `-m bpf --object-pinned ${looks.settled} -j CONNMARK --set-xmark ${hex(clear)}/${hex(mask)}`,
+      `-j CONNMARK --set-xmark ${hex(clear)}/${hex(mask)}`,
     ]),
     ...recheck > 0 ? inChain(RECHECK_CHAIN, recheckRules(traffic, family, matches)) : [],
   ];
@@ -193,13 +195,19 @@ function sparesClean(
 }
 
 /**
- * A packet that the first look lets pass is done with. Not one that is called back or has another
- * program's mark: those are user space's.
+ * A packet that the first look lets pass is done with. What it does not let pass belongs to a flow that
+ * is settled, or to user space: asked in this order, most packets cost one program. Neither is asked
+ * of a packet that is called back or has another program's mark: those are user space's.
  */
-function lookRules({ look, sparesBridged }: FirstLookRules, unmarked: string): string[] {
+function lookRules(
+  { look, settled, sparesBridged }: FirstLookRules,
+  unmarked: string,
+): string[] {
   const routed = sparesBridged ? "-m physdev ! --physdev-is-bridged " : "";
-  return PORT_PROTOCOLS.map(([protocol]) =>
-    `-p ${protocol} ${unmarked} ${routed}-m bpf --object-pinned ${look} -g ${LOOKED_CHAIN}`
+  return [[look, "-j RETURN"], [settled, `-g ${LOOKED_CHAIN}`]].flatMap(([program, target]) =>
+    PORT_PROTOCOLS.map(([protocol]) =>
+      `-p ${protocol} ${unmarked} ${routed}-m bpf --object-pinned ${program} ${target}`
+    )
   );
 }
 

@@ -53,6 +53,12 @@ export function ask(program: number, whole: Uint8Array): number {
   return testRun(program, frame).verdict;
 }
 
+/** What the rules do with an IP packet: both programs, in the rules' order. */
+export function answerTo({ look, settled }: Look, ip: Uint8Array): "passes" | "settled" | "trip" {
+  if (ask(look, ip) === 1) return "passes";
+  return ask(settled, ip) === 1 ? "settled" : "trip";
+}
+
 /** What the kernel's chain does with packets, and the engine with those that come to it. */
 export class LookedChain {
   readonly packet = new Packet();
@@ -85,10 +91,9 @@ export class LookedChain {
     }
     if (this.settled.has(flow) || this.released.has(flow) || this.convicted.has(flow)) return null;
     const { look } = this;
-    if (look !== null && ask(look.look, ip) === 1) {
-      if (ask(look.settled, ip) === 1) this.settled.add(flow);
-      return null;
-    }
+    const answer = look === null ? "trip" : answerTo(look, ip);
+    if (answer === "settled") this.settled.add(flow);
+    if (answer !== "trip") return null;
     this.trips++;
     const verdict = this.engine.judge(packet);
     if (verdict === CLEAN) this.released.add(flow);

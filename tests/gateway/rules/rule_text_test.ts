@@ -75,6 +75,22 @@ Deno.test("chainRules() for one queue", () => {
   ]);
 });
 
+Deno.test("chainRules() asks what is settled only of packets that the first look does not let pass", () => {
+  const firstLook = { look: "/l", settled: "/s", sparesBridged: false };
+  const rules = chainRules({ ...TRAFFIC, firstLook }, 4);
+  const asking = (protocol: string, program: string, target: string) =>
+    `-A BTBLOCKER_QUEUE -p ${protocol} -m mark --mark 0x0/0x3ff00000 ` +
+    `-m bpf --object-pinned ${program} ${target}`;
+  const first = rules.findIndex((rule) => rule.startsWith("-A BTBLOCKER_QUEUE"));
+  assert.deepEqual(rules.slice(first, first + 4), [
+    ...["tcp", "udp"].map((protocol) => asking(protocol, "/l", "-j RETURN")),
+    ...["tcp", "udp"].map((protocol) => asking(protocol, "/s", "-g BTBLOCKER_LOOKED")),
+  ]);
+  assert.deepEqual(rules.filter((rule) => rule.startsWith("-A BTBLOCKER_LOOKED")), [
+    "-A BTBLOCKER_LOOKED -j CONNMARK --set-xmark 0x10000000/0x30000000",
+  ]);
+});
+
 Deno.test("jumps() take a clean connection's packet past our chains, where none of it is judged", () => {
   const forget = "FORWARD -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j BTBLOCKER_FORGET";
   const inherited = "-p udp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED " +
