@@ -136,6 +136,7 @@ const negatives: readonly (readonly [string, string])[] = [
   ],
   ["values of 7 bytes", "d1:rd2:id20:abcdefghij01234567896:valuesl7:axje.u1ee1:t2:aa1:y1:re"],
   ["values that are no list", "d1:rd2:id20:abcdefghij01234567896:values6:axje.ue1:t2:aa1:y1:re"],
+  ["an error of another protocol over KRPC", "d1:eli404e9:Not founde1:t2:aa1:y1:ee"],
   ["an error that is a string", "d1:e23:A Generic Error Ocurred1:t2:aa1:y1:ee"],
   ["an error without a code", "d1:el23:A Generic Error Occurree1:t2:aa1:y1:ee"],
   ["an error with three items", "d1:eli201e7:Generic3:onee1:t2:aa1:y1:ee"],

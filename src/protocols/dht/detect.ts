@@ -166,14 +166,14 @@ function readNames(bytes: Uint8Array, dictAt: number, end: number): boolean {
 
 /**
  * BEP 5, errors: a list of a code and a text, which some leave out. Codes are 201…207 and, of BEP 44,
- * 301 and 302.
+ * 301 and 302: an error holds nothing else of BitTorrent, and others speak KRPC too.
  */
 function isError(bytes: Uint8Array, e: number, end: number): boolean {
   if (e < 0 || bytes[e] !== LIST) return false;
   const code = integerAt(bytes, e + 1, end);
-  if (!(code >= 0)) return false; // NaN too
+  if (!(code >= FIRST_ERROR && code <= LAST_ERROR)) return false; // NaN too
   const text = skipElement(bytes, e + 1, end);
-  if (bytes[text] === END) return code >= FIRST_ERROR && code <= LAST_ERROR;
+  if (bytes[text] === END) return true;
   const after = skipString(bytes, text, end);
   return after >= 0 && bytes[after] === END;
 }
