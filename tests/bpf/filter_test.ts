@@ -489,7 +489,7 @@ Deno.test("a driver that refuses the mode asked for is an error; auto takes tc",
   const auto = await hosts.startFilter({ interfaces: ["t0"], xdpMode: "auto" });
   assert.match(
     auto.messages(),
-    /Banned addresses are dropped on t0 by tc ingress \(tcx, driver tun: XDP would cost offloads or a copy of each packet\)/,
+    /Banned addresses are dropped on t0 by tc ingress \(tcx, driver tun: XDP would cost offloads or a copy of each packet; while anybody is banned\)/,
   );
 });
 
