@@ -26,6 +26,7 @@ import {
   TOLD_ALIKE,
   UNEVEN,
 } from "./flow_record.ts";
+import { streamEnd } from "./stream_space.ts";
 
 /**
  * What encryption does not hide of the side that sends pieces: where its writes end. A client writes
@@ -108,8 +109,7 @@ export class BlockRhythm {
     this.isOtherBlock = false;
     const length = packet.payloadLength;
     // A header by itself may come before the sender has sent more than the other side.
-    const isSender = flow.bytes(direction) > flow.bytes(1 - direction) &&
-      !this.#isAnnounced(1 - direction);
+    const isSender = this.#hasSentMore(direction) && !this.#isAnnounced(1 - direction);
     if (!isSender && length !== HEADER) {
       flow.encryption |= ANSWERED;
       return this.#isServed(1 - direction, length);
@@ -238,6 +238,14 @@ export class BlockRhythm {
     const flow = this.#flow;
     flow.raise(ONE_BLOCK);
     if (flow.turn !== TURN_OF_FIRST_DATA) flow.lower(APART);
+  }
+
+  /** Whether the direction's stream is longer than the other's; what is held back is in it, and not counted. */
+  #hasSentMore(direction: number): boolean {
+    const flow = this.#flow;
+    return flow.heldUntil === 0
+      ? flow.bytes(direction) > flow.bytes(1 - direction)
+      : streamEnd(flow, direction) > streamEnd(flow, 1 - direction);
   }
 
   /** Whether the first data is about to come: the direction's last message was a block's header. */

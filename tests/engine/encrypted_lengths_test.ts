@@ -672,3 +672,13 @@ Deno.test("encrypted: behind both handshakes requests stay asked through what el
     assert.deepEqual(test.found, isFound ? ["mse strong"] : [], `${data} beside ${besides}`);
   }
 });
+
+Deno.test("encrypted: a block whose beginning was held back ends where it ends, whoever had said more", () => {
+  // BiglyBT asks libtorrent: with its padding it has said more than what has passed of the other.
+  const text =
+    ">147 >50 <333 >125 >109 >99 >134 >42 <283 <294 >9 >138 <50 >17 <13 <10136 <5792 >119 <456";
+  const test = new TestEngine({ holds: true });
+  areSuspectsAlike(test, [">428 <316 >523 <217 >68", ">402", ">598"]);
+  new Play(test).say(text);
+  assert.deepEqual(test.found, ["mse strong"]);
+});
