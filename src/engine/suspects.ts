@@ -2,9 +2,11 @@ import { hasLengthPrefix } from "../protocols/mse/detect.ts";
 import type { Packet } from "../packet/packet.ts";
 import {
   COUNTED,
+  CUT,
   FIFTH,
   type FlowRecord,
   HELLO_A,
+  HELLO_B,
   RANDOM,
   RULED_OUT,
   THIRD_APART,
@@ -75,9 +77,9 @@ export class Suspects {
   }
 
   /**
-   * A flow that counts has MSE's shape: counts among the calls of the port, and where the handshake is
-   * in its third message, of so many bytes, how long that and the answer were. The packet is the fourth
-   * message's.
+   * A flow that counts has MSE's shape: counts among the calls of the port, and where a handshake is in
+   * its third message, of so many bytes, or the fourth, how long the third and the answer were. The packet
+   * is the fourth message's.
    */
   countShape(direction: number, packet: Packet, third: number): void {
     const flow = this.#flow;
@@ -85,7 +87,9 @@ export class Suspects {
     const first = streamEnd(flow, 0) - third;
     const second = streamEnd(flow, 1) - packet.payloadLength;
     if (!isOpening(first) || !isOpening(second)) return;
-    const hasHandshake = flow.hasLength(HELLO_A) && third <= LENGTH_MASK;
+    // Of a beginning in pieces A's is not to be seen, but B's.
+    const isShown = flow.hasLength(HELLO_A) || (flow.has(CUT) && flow.hasLength(HELLO_B));
+    const hasHandshake = isShown && third <= LENGTH_MASK;
     const lengths = hasHandshake
       ? first | (third << LENGTH_BITS) | (second << (2 * LENGTH_BITS))
       : first;

@@ -682,3 +682,26 @@ Deno.test("encrypted: a block whose beginning was held back ends where it ends, 
   new Play(test).say(text);
   assert.deepEqual(test.found, ["mse strong"]);
 });
+
+Deno.test("encrypted: beginnings in pieces that B's handshake follows are several, however short", () => {
+  // Transmission seeds to BiglyBT, recorded; no first message is of 288 bytes.
+  const text =
+    ">62 >134 >60 >28 <156 >122 >120 >113 >121 >113 >86 <82 <159 >9 >138 <40 >17 >17 >85 <3000";
+  const others = [
+    ">73 >43 <102 >125 >144 >106 >99 >112 >55 <82",
+    ">89 >59 <546 >141 >99 >77 >107 <82",
+  ];
+  const third = ">102 >7 <263 >127 >138 >121 >13 <35";
+  for (
+    const [beside, isFound] of [
+      [[...others, third], true],
+      [[...others.map((other) => other.replace("<82", "<83")), third], false],
+      [[], false],
+    ] as const
+  ) {
+    const test = new TestEngine();
+    areSuspectsAlike(test, beside);
+    new Play(test).say(text);
+    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], beside.join(", "));
+  }
+});
