@@ -1,3 +1,4 @@
+import type { Packet } from "../packet/packet.ts";
 import type { Match } from "../protocols/match.ts";
 import { kindRow } from "../protocols/methods.ts";
 import { BOTH_ENDS, DESTINATION_END, SOURCE_END } from "./sender.ts";
@@ -40,5 +41,15 @@ export class FoundMatch {
     this.start = start;
     this.end = end;
     return FOUND;
+  }
+  /**
+   * A find that is evidence for one end only, the address at `end`: who asks for pieces, or who opened the
+   * connection. Were the other end proven too, one host that torrents and uses a proxy would make the
+   * proxy's other users suspects, and theirs in turn.
+   */
+  setOf(end: number, match: Match, packet: Packet): typeof FOUND {
+    const { bytes, payloadStart, payloadEnd } = packet;
+    const acted = end === 0 ? SOURCE_END : DESTINATION_END;
+    return this.set(match, bytes, payloadStart, payloadEnd, acted);
   }
 }
