@@ -18,6 +18,7 @@ import {
   HEADER_SEEN,
   HELLO_A,
   HELLO_B,
+  LONGER,
   MARKED,
   MID_STREAM,
   ONE_BLOCK,
@@ -226,6 +227,19 @@ export class BlockRhythm {
     return this.#flow.hasLength(HELLO_A | HELLO_B | GRANTED) || this.#flow.has(TOLD_ALIKE);
   }
 
+  /**
+   * Whether the first data ends whole blocks behind what a seed of libtorrent's says before them, where a
+   * relay has joined that with them: who has said a little more of itself than who asks for them. Enough
+   * by itself behind a handshake, and else no fact: what follows would be counted from there.
+   */
+  #isBehindGrant(end: number): boolean {
+    const flow = this.#flow;
+    return this.blocks === 0 && flow.has(LONGER) && flow.hasLength(HELLO_A) &&
+      flow.hasLength(DATA_SEEN) && !flow.has(MID_STREAM) && !flow.hasLength(GRANTED) &&
+      this.isAmongFirst &&
+      isBlocks((end - flow.firstData - GRANT) | 0);
+  }
+
   /** Whether nothing but the beginning stands before the write that begins at the reference mark. */
   #isFirstWrite(): boolean {
     const flow = this.#flow;
@@ -262,7 +276,10 @@ export class BlockRhythm {
     const flow = this.#flow;
     const length = (end - start) | 0;
     const fromReference = (end - flow.referenceMark) | 0;
-    if (isWriteEnd && (isBlocks(fromReference) || isBlocks((end - flow.endMark) | 0))) {
+    if (
+      isWriteEnd && (isBlocks(fromReference) || isBlocks((end - flow.endMark) | 0) ||
+        this.#isBehindGrant(end))
+    ) {
       if (fromReference === BLOCK && this.#isFirstWrite()) this.#noteOneBlock();
       this.#add(BLOCKS, BLOCKS_MASK, 1);
       flow.referenceMark = end;

@@ -355,3 +355,26 @@ Deno.test("proxied: what is allowed fast, right before data, is as good as a han
   ) assert.deepEqual(playsKin(ALL_HIDDEN, own).found, [], own);
   assert.deepEqual(playsKin(ALL_HIDDEN.slice(2), GRANTED_APART).found, [], "two places");
 });
+
+/** A lone libtorrent peer: the relay reads what is allowed fast with the first four blocks behind it. */
+const GRANT_JOINED = ">145 <468 >159 <138 >68 <294 >277 <65638w";
+
+Deno.test("proxied: the first blocks end behind what is allowed fast, joined with them by the relay", () => {
+  const finds = (text: string) => {
+    const test = new TestEngine();
+    new Play(test, HOST, PROXY, (flow) => NEGOTIATIONS.SOCKS5(flow, ADDRESSES[0])).say(text);
+    return test.found;
+  };
+  assert.deepEqual(finds(GRANT_JOINED), ["mse strong"]);
+  // Asked for more before the last of them had come.
+  assert.deepEqual(finds(GRANT_JOINED.replace("<65638w", "<52660w >34 <12978w")), ["mse strong"]);
+  for (
+    const [from, to] of [
+      ["<65638w", "<65637w"],
+      ["<65638w", "<65593w"], // `unchoke` alone is not libtorrent's
+      ["<294", "<277"], // says no more of itself than who asks
+      ["<294", "<299"],
+      [">68", ">69"],
+    ]
+  ) assert.deepEqual(finds(GRANT_JOINED.replace(from, to)), [], to);
+});
