@@ -97,11 +97,9 @@ export class EncryptedBeginnings {
     if (this.#senders.isReal(direction, packet, initiator)) {
       const outcome = this.#decideByInitiator(packet, initiator, bits, isEnoughInSwarm);
       if (outcome !== WAIT) return outcome;
-      if (isEnoughOfKin(kinBits, this.#flow)) {
-        if (this.#suspects.hasKin(packet, initiator, lacksHandshake(this.#flow, blocks))) {
-          return this.#finding.setOf(initiator, FAN_OUT, packet);
-        }
-      }
+      const hasKin = isEnoughOfKin(kinBits, this.#flow) &&
+        this.#suspects.hasKin(packet, initiator, lacksHandshake(this.#flow, blocks));
+      if (hasKin) return this.#finding.setOf(initiator, FAN_OUT, packet);
     }
     return isEnoughInSwarm ? this.#decideByCalls(direction, packet, 4 - initiator) : WAIT;
   }

@@ -10,6 +10,7 @@ import {
   MIN_OPENING,
 } from "../protocols/mse/detect.ts";
 import { BlockRhythm } from "./block_rhythm.ts";
+import { EncryptedBeginnings } from "./encrypted_beginnings.ts";
 import {
   APART,
   ASKED_32,
@@ -35,7 +36,6 @@ import {
   TOLD_APART,
 } from "./flow_record.ts";
 import type { HostEvidence } from "./host_evidence.ts";
-import { EncryptedBeginnings } from "./encrypted_beginnings.ts";
 import { JoinedFlows, REQUESTS_AND_PIECES } from "./joined_flows.ts";
 import { areBlocks } from "./mse_table.ts";
 import { type FoundMatch, type Outcome, WAIT } from "./outcome.ts";

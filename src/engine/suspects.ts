@@ -108,9 +108,9 @@ export class Suspects {
 
   /**
    * Whether others of the initiator's flows, to other places, have told as many bytes, or were told as many
-   * in turn, where relays have joined what stood before: one where two have
-   * shown a handshake's length behind spread paddings, or two of several suspects. A flow that lacks one
-   * itself is kin of one that has it, beside two such.
+   * in turn, where relays have joined what stood before: one where two have shown a handshake's length
+   * behind spread paddings, or two of several suspects. A flow that lacks one itself is kin of one that has
+   * it, beside two such.
    *
    * @param initiator place of its address in `packet.address`
    */
