@@ -11,7 +11,7 @@ import {
 } from "./mse_table.ts";
 import { type FoundMatch, type Outcome, WAIT } from "./outcome.ts";
 import type { RequestPace } from "./request_pace.ts";
-import { NO_RHYTHM, type RequestRhythm } from "./request_rhythm.ts";
+import { NO_RHYTHM, type RequestRhythm, type Rhythm } from "./request_rhythm.ts";
 import type { Senders } from "./sender.ts";
 import { DESTINATION, SOURCE, type Suspects } from "./suspects.ts";
 
@@ -77,7 +77,7 @@ export class JoinedFlows {
     direction: number,
     packet: Packet,
     newBytes: number,
-    rhythm: number,
+    rhythm: Rhythm,
     isBlock: boolean,
     isInPace: boolean,
   ): Outcome {
