@@ -17,7 +17,8 @@ import { parseNetwork } from "../../src/gateway/network/networks.ts";
 import { address, bytes } from "../gateway/bytes.ts";
 import { addressKey, networkKey } from "../../src/gateway/bans/ban_key.ts";
 import { writeOpenPorts, writeOwnAddresses } from "../../src/gateway/bans/open_ports.ts";
-import { bpfProblem, isTestableAtTc, loadProgram, verdict, verdictOf } from "./program.ts";
+import { bpfImpossible } from "./possible.ts";
+import { isTestableAtTc, loadProgram, verdict, verdictOf } from "./program.ts";
 
 // Headers, typed from the specifications. Checksums are not looked at.
 const MACS = "02 00 00 00 00 01 02 00 00 00 00 02"; // IEEE 802.3: destination, source
@@ -145,7 +146,7 @@ const runs = (list: readonly Case[]) =>
 
 for (const { name, entry, packet, wanted } of runs(cases)) {
   Deno.test(`${entry}: ${name}: ${wanted}, passes before the ban and after its end`, {
-    ignore: bpfProblem !== null,
+    ignore: bpfImpossible !== null,
   }, () => {
     const program = programOfRows();
     const bans = bansOver(program, "ip");
@@ -222,18 +223,22 @@ const endpointCases: readonly Case[] = [
 ];
 
 for (const { name, entry, packet, wanted } of runs(endpointCases)) {
-  Deno.test(`${entry}, endpoint scope: ${name}: ${wanted}`, { ignore: bpfProblem !== null }, () => {
-    const program = programOfRows();
-    const bans = bansOver(program, "endpoint");
-    assert.equal(verdictOf(program, entry, bytes(packet)), "pass");
-    for (const text of ["10.9.1.2", "2001:db8::7"]) {
-      bans.ban(address(text), 0, 17, 6881, 3600 * SECOND, 0);
-    }
-    assert.equal(verdictOf(program, entry, bytes(packet)), wanted);
-    assert.equal(bans.liftAddress(address("10.9.1.2")), true);
-    assert.equal(bans.liftAddress(address("2001:db8::7")), true);
-    assert.equal(verdictOf(program, entry, bytes(packet)), "pass");
-  });
+  Deno.test(
+    `${entry}, endpoint scope: ${name}: ${wanted}`,
+    { ignore: bpfImpossible !== null },
+    () => {
+      const program = programOfRows();
+      const bans = bansOver(program, "endpoint");
+      assert.equal(verdictOf(program, entry, bytes(packet)), "pass");
+      for (const text of ["10.9.1.2", "2001:db8::7"]) {
+        bans.ban(address(text), 0, 17, 6881, 3600 * SECOND, 0);
+      }
+      assert.equal(verdictOf(program, entry, bytes(packet)), wanted);
+      assert.equal(bans.liftAddress(address("10.9.1.2")), true);
+      assert.equal(bans.liftAddress(address("2001:db8::7")), true);
+      assert.equal(verdictOf(program, entry, bytes(packet)), "pass");
+    },
+  );
 }
 
 // Networks banned by a fleet: each with the packets of 10.9.1.2 and 2001:db8::7 that it must drop.
@@ -251,7 +256,7 @@ const networkCases: readonly [network: string, four: Case["wanted"], six: Case["
 
 for (const [text, four, six] of networkCases) {
   Deno.test(`XDP: ${text} banned: IPv4 ${four}, IPv6 ${six}`, {
-    ignore: bpfProblem !== null,
+    ignore: bpfImpossible !== null,
   }, () => {
     const network = parseNetwork(text)!;
     const packets = [bytes(eth(IPV4, ip4(FROM) + UDP)), bytes(eth(IPV6, ip6(FROM6) + UDP))];
@@ -281,7 +286,7 @@ for (const [text, four, six] of networkCases) {
 }
 
 Deno.test("XDP: networks come back from the kernel and are swept there", {
-  ignore: bpfProblem !== null,
+  ignore: bpfImpossible !== null,
 }, () => {
   using program = loadProgram({});
   const before = bansOver(program, "ip");
@@ -303,7 +308,7 @@ Deno.test("XDP: networks come back from the kernel and are swept there", {
 });
 
 Deno.test("XDP counts packets, bytes and the last one of a ban, and drops by interface", {
-  ignore: bpfProblem !== null,
+  ignore: bpfImpossible !== null,
 }, () => {
   using program = loadProgram({});
   const bans = bansOver(program, "ip");
@@ -332,7 +337,7 @@ Deno.test("XDP counts packets, bytes and the last one of a ban, and drops by int
 
 Deno.test(
   "XDP makes room for new bans and keeps those in use",
-  { ignore: bpfProblem !== null },
+  { ignore: bpfImpossible !== null },
   () => {
     const limit = 4096;
     using program = loadProgram({ limit });
@@ -362,7 +367,7 @@ Deno.test(
 Deno.test(
   "XDP, tc: an IPv6 /64 is banned, whatever address in it, and bans by hand outlive a flood",
   {
-    ignore: bpfProblem !== null,
+    ignore: bpfImpossible !== null,
   },
   () => {
     const limit = 256;
@@ -400,7 +405,7 @@ Deno.test(
 );
 
 Deno.test("XDP: bans of IPv6 of an earlier run hold on with another BAN_PREFIX", {
-  ignore: bpfProblem !== null,
+  ignore: bpfImpossible !== null,
 }, () => {
   using program = loadProgram({ ipv6Bits: 56 });
   const bansFor = (ipv6Bits: number) =>
@@ -463,7 +468,7 @@ const openCases: readonly Case[] = [
 ];
 
 Deno.test("XDP, tc: a banned sender reaches open ports of this machine, and no more", {
-  ignore: bpfProblem !== null,
+  ignore: bpfImpossible !== null,
 }, () => {
   using program = loadProgram({}); // one for all rows: loading it takes longest
   const bans = bansOver(program, "ip");

@@ -6,7 +6,7 @@
 import { fileURLToPath } from "node:url";
 import { until } from "../until.ts";
 import { DEFAULT_SETTINGS, type FilterSettings } from "./filter_process.ts";
-import { bpfProblem } from "./program.ts";
+import { bpfImpossible } from "./possible.ts";
 
 export type HostName = "gateway" | "outside";
 
@@ -15,7 +15,7 @@ const main = fileURLToPath(new URL("../../main.ts", import.meta.url));
 let created = crypto.getRandomValues(new Uint32Array(1))[0]; // several threads of one process count
 
 /** Why the tests with namespaces cannot run; null if they can. */
-export const namespaceProblem: string | null = bpfProblem ?? (() => {
+export const namespaceProblem: string | null = bpfImpossible ?? (() => {
   try {
     const args = ["--mount", "--net", "true"];
     const { success } = new Deno.Command("unshare", { args, stderr: "null" }).outputSync();

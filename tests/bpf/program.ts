@@ -96,15 +96,3 @@ export function verdict(program: number, packet: Uint8Array<ArrayBuffer>): "drop
   if (verdict === XDP_PASS) return "pass";
   throw new RangeError(`XDP verdict ${verdict}`);
 }
-
-/** Why this machine cannot load the program; null if it can. */
-export const bpfProblem: string | null = (() => {
-  try {
-    using _ = loadProgram({});
-    return null;
-  } catch (error) {
-    return (error as Error).message;
-  }
-})();
-
-if (bpfProblem !== null) console.log(`Tests of the XDP program are skipped: ${bpfProblem}`);

@@ -9,7 +9,8 @@ import { Takeover } from "../../src/fleet/takeover.ts";
 import { BanTable } from "../../src/gateway/bans/ban_table.ts";
 import { Bans } from "../../src/gateway/bans/bans.ts";
 import { Networks } from "../../src/gateway/network/networks.ts";
-import { bpfProblem, loadProgram } from "../bpf/program.ts";
+import { bpfImpossible } from "../bpf/possible.ts";
+import { loadProgram } from "../bpf/program.ts";
 import { ban, bansOf, HOUR } from "./bans.ts";
 import { keyOf, PASSWORD, RealLapi } from "./real_lapi.ts";
 
@@ -96,7 +97,7 @@ await measure(`snapshots of ${DECISIONS} decisions, read`, 3, async () => {
   for (let i = 0; i < 3; i++) await listener.news(true);
 });
 const news = await listener.news(true);
-using program = bpfProblem === null ? loadProgram({ limit: LIMIT }) : null;
+using program = bpfImpossible === null ? loadProgram({ limit: LIMIT }) : null;
 const bans = program === null ? bansOf(LIMIT) : new Bans({
   table: BanTable.buffer(LIMIT),
   scope: "ip",

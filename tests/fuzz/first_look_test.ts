@@ -5,11 +5,12 @@
  * it all. Runs for FIRST_LOOK_SECONDS, or five seconds.
  */
 import assert from "node:assert/strict";
+import { bpfImpossible } from "../bpf/possible.ts";
 import { BITTORRENT, CLEAN, Engine, type Verdict } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
 import { FIN, PSH, RST, SYN } from "../../src/packet/packet.ts";
 import { ACK, Packet, parseIp } from "../../src/packet/packet.ts";
-import { flowOf, loadLook, LookedChain, lookProblem } from "../gateway/first_look/look.ts";
+import { flowOf, freshLook, LookedChain } from "../gateway/first_look/look.ts";
 import { openingPairs } from "../gateway/first_look/pairs.ts";
 import { type Ends, ip, TCP, tcp, UDP, udp } from "../robustness/packets.ts";
 import { loadCorpus } from "./corpus.ts";
@@ -56,7 +57,7 @@ function endsOf(random: Random, number: number): { ends: [Ends, Ends]; ports: [n
 for (const transport of ["tcp", "udp"] as const) {
   Deno.test({
     name: `first look: mutated ${transport} flows are settled only where the engine lets them go`,
-    ignore: lookProblem !== null,
+    ignore: bpfImpossible !== null,
     async fn() {
       const corpus = (await loadCorpus(60)).flat();
       const seeds = corpus.filter(({ isTcp, payload }) =>
@@ -66,7 +67,7 @@ for (const transport of ["tcp", "udp"] as const) {
       const seed = Date.now() % 1_000_000;
       const random = new Random(seed);
       const told = { flows: 0, packets: 0, settled: 0, found: 0 };
-      using look = loadLook(8192);
+      const look = freshLook(8192);
       const end = performance.now() + SECONDS * 500;
       while (performance.now() < end) {
         const makeFlow = transport === "tcp" ? tcpFlow : udpFlow;
@@ -114,7 +115,7 @@ function judgeFlow(
   if (alone > 0) told.found++;
 }
 
-const newChain = (look: ReturnType<typeof loadLook>) => new LookedChain(look);
+const newChain = (look: ReturnType<typeof freshLook>) => new LookedChain(look);
 
 /** What a side says: an opening, a capture's first bytes, or either of them changed. */
 function said(
