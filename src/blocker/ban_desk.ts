@@ -5,7 +5,7 @@
 import { EnvironmentError } from "../errors.ts";
 import { formatBanKey } from "../gateway/bans/ban_key.ts";
 import { type Ban, type Bans, REASON_MANUAL } from "../gateway/bans/bans.ts";
-import { formatNetwork, Networks } from "../gateway/network/networks.ts";
+import type { Cidr, Networks } from "../gateway/network/networks.ts";
 import { type BanAnswer, type BanRequest, checkBanRequest, readBanned } from "./ban_request.ts";
 
 /** The part of a fleet that the desk needs. */
@@ -18,10 +18,13 @@ export interface DeskFleet {
 
 /** The part of the flows' marks that the desk needs: a flow that is BitTorrent is dropped by its own. */
 export interface DeskFlows {
-  /** Judges the flows anew that have such an end, but for those of others who are banned; how many. */
-  forget(isMeant: (words: Int32Array) => boolean): number;
-  /** The same of all that no ban holds. */
-  forgetUnbanned(): number;
+  /**
+   * Judges the flows anew that have an end in this network, but for those of others who are banned; how
+   * many. For connections that there are now nobody is banned again.
+   */
+  lift(network: Cidr): number;
+  /** The same of all. */
+  liftAll(): number;
 }
 
 /** What a running blocker has besides its bans; each is asked for at a request, as it may join late. */
@@ -82,7 +85,7 @@ export class BanDesk {
       case "clear": {
         const bans = this.#bans.clear();
         this.#fleet()?.forget(null);
-        this.#flows()?.forgetUnbanned();
+        this.#flows()?.liftAll();
         return [{ type: "cleared", bans }];
       }
     }
@@ -98,8 +101,7 @@ export class BanDesk {
       const wasBanned = isAddress ? bans.liftAddress(key.words) : bans.lift(key);
       const [within] = bans.around(key);
       // Of an IPv6 address all that its ban was for.
-      const meant = Networks.of(formatNetwork(isAddress ? bans.keyOf(key.words) : key));
-      const flows = this.#flows()?.forget((words) => meant.contains(words, 0)) ?? 0;
+      const flows = this.#flows()?.lift(isAddress ? bans.keyOf(key.words) : key) ?? 0;
       return {
         ...{ type: "removed" as const, address: formatBanKey(key), wasBanned, flows },
         ...within === undefined ? {} : { within: formatBanKey(within) },

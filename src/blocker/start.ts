@@ -136,7 +136,8 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       isBanned: ({ words, port }, protocol) => bans.bans.isBanned(words, protocol, port),
       isSpared: ({ ends: [, called, answering] }) =>
         [called.port, answering.port].some((port) => settings.config.whitelistPorts.includes(port)),
-      onForgotten: (addresses) => workers.forget(addresses),
+      onForgotten: (addresses, pardons) => workers.forget(addresses, pardons),
+      onPardoned: (network) => workers.pardon(network),
     });
     undo.use(dropMarks);
   }

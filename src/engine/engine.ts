@@ -18,6 +18,7 @@ import {
   EMBRYONIC,
   INITIATOR_HIGH,
   OWED,
+  PARDONED,
   PAYLOAD_COUNTED,
   UNDECIDED,
 } from "./flow_record.ts";
@@ -178,12 +179,21 @@ export class Engine {
   }
 
   /**
-   * Flows known as BitTorrent are judged anew where an end is meant: their ban is over.
+   * Flows known as BitTorrent are judged anew where an end is meant.
    *
    * @param isMeant of the address in `words[at … at + 3]`
+   * @param pardons whether a ban has ended with it: as by {@link pardon}
    */
-  forget(isMeant: (words: Int32Array, at: number) => boolean): void {
-    this.#table.forgetBitTorrent(isMeant);
+  forget(isMeant: (words: Int32Array, at: number) => boolean, pardons: boolean): void {
+    this.#table.forgetBitTorrent(isMeant, pardons);
+  }
+
+  /**
+   * The ban of these is lifted: what is found in connections that there are already is dropped and bans
+   * nobody. Their system sends again what was not acknowledged, minutes after the client was closed.
+   */
+  pardon(isMeant: (words: Int32Array, at: number) => boolean): void {
+    this.#table.pardon(isMeant);
   }
 
   /** Judges one parsed packet; `packet.timeMs` must be set. */
@@ -448,7 +458,8 @@ export class Engine {
   #detect(direction: number, packet: Packet, real: number): void {
     const finding = this.#finding;
     this.counters.detections++;
-    const detection = this.#convictions.convict(finding, packet, direction, real);
+    const isPardoned = packet.protocol === PROTOCOL_TCP && this.#table.flow.has(PARDONED);
+    const detection = this.#convictions.convict(finding, packet, direction, real, isPardoned);
     this.detection = detection;
     // The answer that shows a datagram's sender to be real may come yet, where nothing is dropped.
     const isUnanswered = packet.protocol !== PROTOCOL_TCP && !packet.tunnelled &&

@@ -77,6 +77,8 @@ export const SIMULTANEOUS = 0x400_0000;
 export const THIRD_APART = 0x8000_0000 | 0;
 /** Encrypted: A's first and third turn were written in small pieces. Turns; flow. */
 export const CUT = 0x40_0000;
+/** TCP: it is older than the end of a ban of one of its ends, so nobody is banned for it. Engine; flow. */
+export const PARDONED = 0x80_0000;
 /** Encrypted: requests before data began with 32 at once, with `interested` or without. Turns; flow. */
 export const ASKED_32 = 0x1000_0000;
 /** Encrypted: of two turns nearly alike the one with the handshake was a little longer. Turns; flow. */

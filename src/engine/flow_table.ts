@@ -1,4 +1,4 @@
-import type { Packet } from "../packet/packet.ts";
+import { type Packet, PROTOCOL_TCP } from "../packet/packet.ts";
 import {
   BITTORRENT_FLOW,
   EMBRYONIC,
@@ -7,6 +7,7 @@ import {
   INITIATOR_HIGH,
   KEY_WORDS,
   LAST_TICK,
+  PARDONED,
   PAYLOAD_COUNTED,
   PORTS,
   PROTOCOL,
@@ -14,6 +15,8 @@ import {
   STRIDE,
 } from "./flow_record.ts";
 
+/** Of the word {@link PROTOCOL}: IP's number, and what is beside it. */
+const PROTOCOL_MASK = 0x7f;
 /** Bit of the word {@link PROTOCOL}: the addresses have more words than IPv4's one. */
 const NOT_IPV4 = 0x80;
 
@@ -133,13 +136,27 @@ export class FlowTable {
     this.direction = 0;
   }
 
-  /** Flows known as BitTorrent with such an end are judged anew; others stay. Looks at every slot. */
-  forgetBitTorrent(isMeant: (words: Int32Array, at: number) => boolean): void {
+  /** Nobody is banned any more for the TCP flows that there are with such an end. Looks at every slot. */
+  pardon(isMeant: (words: Int32Array, at: number) => boolean): void {
+    const { words } = this.flow;
+    for (let at = 0; at < this.#used * STRIDE; at += STRIDE) {
+      if (!isTcp(words, at)) continue;
+      if (isMeant(words, at) || isMeant(words, at + 4)) words[at + FLAGS] |= PARDONED;
+    }
+  }
+
+  /**
+   * Flows known as BitTorrent with such an end are judged anew; others stay. Looks at every slot.
+   *
+   * @param pardons as by {@link pardon}
+   */
+  forgetBitTorrent(isMeant: (words: Int32Array, at: number) => boolean, pardons: boolean): void {
     const { words } = this.flow;
     for (let at = 0; at < this.#used * STRIDE; at += STRIDE) {
       if (words[at + STATE] !== BITTORRENT_FLOW) continue;
       if (!isMeant(words, at) && !isMeant(words, at + 4)) continue;
-      const flags = words[at + FLAGS] & (PAYLOAD_COUNTED | INITIATOR_HIGH);
+      let flags = words[at + FLAGS] & (PAYLOAD_COUNTED | INITIATOR_HIGH);
+      if (isTcp(words, at)) flags |= pardons ? PARDONED : words[at + FLAGS] & PARDONED;
       const tick = words[at + LAST_TICK];
       words.fill(0, at + KEY_WORDS, at + STRIDE);
       words[at + LAST_TICK] = tick;
@@ -252,6 +269,10 @@ export class FlowTable {
         words[at + 1] === address[low + 1] && words[at + 5] === address[high + 1] &&
         words[at + 2] === address[low + 2] && words[at + 6] === address[high + 2];
   }
+}
+
+function isTcp(words: Int32Array, at: number): boolean {
+  return (words[at + PROTOCOL] & PROTOCOL_MASK) === PROTOCOL_TCP;
 }
 
 /** Any order of endpoints would do: the last words first, as they are most often different. */

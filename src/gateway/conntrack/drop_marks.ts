@@ -6,6 +6,7 @@
  */
 
 import { askNetlink, dumpNetlink } from "../../../ffi/libc_net.ts";
+import { type Cidr, formatNetwork, Networks } from "../network/networks.ts";
 import type { Marks } from "../rules/marks.ts";
 import {
   clearRequest,
@@ -45,10 +46,18 @@ export interface DropMarksOptions {
   readonly isBanned: (end: End, protocol: number) => boolean;
   /** Whether it must not be dropped any more: on the white list. */
   readonly isSpared: (connection: Connection) => boolean;
-  /** Flows of these addresses (four words each) are to be judged anew. */
-  readonly onForgotten: (addresses: Int32Array) => void;
+  /**
+   * Flows of these addresses (four words each) are to be judged anew.
+   *
+   * @param pardons whether their ban is over, and what they go on with bans nobody
+   */
+  readonly onForgotten: (addresses: Int32Array, pardons: boolean) => void;
+  /** Nobody is to be banned for the connections that these addresses have now. */
+  readonly onPardoned: (network: Cidr) => void;
   readonly conntrack?: Conntrack;
 }
+
+const ALL: Cidr = { words: new Int32Array(4), bits: 0 };
 
 /** A packet on its way to a worker that has not forgotten yet may bring a mark back. */
 const AGAIN_MS = 500;
@@ -75,14 +84,16 @@ export class DropMarks implements Disposable {
   sweep(nowMs: number, lifetimeMs: number): number {
     const due = new Map<number, number>();
     const banned = new Set<number>();
-    const ended = this.#list().filter((connection) => {
+    const ended = new Set<Connection>();
+    const old = this.#list().filter((connection) => {
       const { id } = connection;
       if (this.#options.isSpared(connection)) return true;
       if (this.#isBanned(connection)) {
         banned.add(id);
         return false;
       }
-      // Its ban has ended; or nobody knows since when it is there.
+      if (this.#banned.has(id)) ended.add(connection);
+      // Or nobody knows since when it is there.
       if (this.#banned.has(id) || this.#isFirst) return true;
       const dueMs = this.#due.get(id) ?? nowMs + lifetimeMs;
       if (dueMs > nowMs) due.set(id, dueMs);
@@ -91,22 +102,29 @@ export class DropMarks implements Disposable {
     this.#due = due;
     this.#banned = banned;
     this.#isFirst = false;
-    return this.#forget(ended);
+    return this.#forget(old.filter((one) => ended.has(one)), true) +
+      this.#forget(old.filter((one) => !ended.has(one)), false);
   }
 
-  /** Forgets all flows that no ban holds, whatever their age: the policy has changed, or bans ended. */
+  /** Forgets all flows that no ban holds, whatever their age: the policy has changed. */
   forgetUnbanned(): number {
-    return this.#forget(
-      this.#list().filter((one) => this.#options.isSpared(one) || !this.#isBanned(one)),
-    );
+    return this.#forget(this.#unbanned(), false);
   }
 
-  /** Forgets the flows with an end that is meant, unless the other end is banned. */
-  forget(isMeant: (words: Int32Array) => boolean): number {
+  /** The same, all bans being lifted. */
+  liftAll(): number {
+    this.#options.onPardoned(ALL);
+    return this.#forget(this.#unbanned(), true);
+  }
+
+  /** A ban is lifted: forgets the flows with an end in it, unless the other end is banned. */
+  lift(network: Cidr): number {
+    this.#options.onPardoned(network);
+    const meant = Networks.of(formatNetwork(network));
+    const isMeant = ({ words }: End) => meant.contains(words, 0);
     return this.#forget(
-      this.#list().filter((one) =>
-        one.ends.some(({ words }) => isMeant(words)) && !this.#isBanned(one)
-      ),
+      this.#list().filter((one) => one.ends.some(isMeant) && !this.#isBanned(one)),
+      true,
     );
   }
 
@@ -129,16 +147,20 @@ export class DropMarks implements Disposable {
     return this.#conntrack.list(drop, mask);
   }
 
+  #unbanned(): Connection[] {
+    return this.#list().filter((one) => this.#options.isSpared(one) || !this.#isBanned(one));
+  }
+
   #isBanned({ ends, protocol }: Connection): boolean {
     return ends.some((end) => this.#options.isBanned(end, protocol));
   }
 
-  #forget(connections: readonly Connection[]): number {
+  #forget(connections: readonly Connection[], pardons: boolean): number {
     const { mask } = this.#options.marks;
     if (connections.length === 0) return 0;
     // The worker first: a packet that comes between is judged by an engine that has forgotten.
     const ends = connections.flatMap((connection) => connection.ends);
-    this.#options.onForgotten(Int32Array.from(ends.flatMap(({ words }) => [...words])));
+    this.#options.onForgotten(Int32Array.from(ends.flatMap(({ words }) => [...words])), pardons);
     const clear = () =>
       connections.filter((connection) => this.#conntrack.clear(connection, mask)).length;
     const again = setTimeout(() => {

@@ -20,6 +20,7 @@ import { type FlowJudge, QueueJudge } from "./queue_judge.ts";
 import { QueueLoop } from "./queue_loop.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import type { QueueMessage } from "./queue_message.ts";
+import { formatNetwork, Networks } from "../network/networks.ts";
 import { SourceRoutes } from "../network/source_routes.ts";
 import { WorkerBans } from "../bans/worker_bans.ts";
 import {
@@ -46,7 +47,7 @@ const TIME_SLICE_NS = 500_000;
 const FOREIGN_MARKS_TOLD = 8;
 
 /** The part of the engine that a worker uses. */
-export type WorkerEngine = FlowJudge & Pick<Engine, "setPolicy" | "counters" | "forget">;
+export type WorkerEngine = FlowJudge & Pick<Engine, "setPolicy" | "counters" | "forget" | "pardon">;
 
 /**
  * Listens for the setup, then serves the queue until told to stop.
@@ -155,7 +156,12 @@ async function serve(
           return;
         }
         if (message.type === "forget") {
-          engine.forget(isOneOf(message.addresses));
+          engine.forget(isOneOf(message.addresses), message.pardons);
+          continue;
+        }
+        if (message.type === "pardon") {
+          const meant = Networks.of(formatNetwork(message.network));
+          engine.pardon((words, at) => meant.contains(words, at));
           continue;
         }
         if (message.type !== "settings") continue;

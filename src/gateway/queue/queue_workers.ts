@@ -12,6 +12,7 @@ import { countUndecided, noWaits, type Wait } from "../../engine/undecided.ts";
 import { HostEvidence } from "../../engine/host_evidence.ts";
 import { EnvironmentError } from "../../errors.ts";
 import { COUNTER_INDEX, countersByteLength, workerCounters } from "./counters.ts";
+import type { Cidr } from "../network/networks.ts";
 import type { Chain } from "../rules/chain.ts";
 import {
   type Bound,
@@ -80,9 +81,14 @@ export class QueueWorkers implements AsyncDisposable {
     for (const worker of this.#workers) worker.apply(settings);
   }
 
-  /** Flows known as BitTorrent of these addresses (four words each) are judged anew. */
-  forget(addresses: Int32Array): void {
-    for (const worker of this.#workers) worker.forget(addresses);
+  /** Flows known as BitTorrent of these addresses (four words each) are judged anew: `Engine.forget`. */
+  forget(addresses: Int32Array, pardons: boolean): void {
+    for (const worker of this.#workers) worker.post({ type: "forget", addresses, pardons });
+  }
+
+  /** Nobody is banned for the connections that these addresses have now: `Engine.pardon`. */
+  pardon(network: Cidr): void {
+    for (const worker of this.#workers) worker.post({ type: "pardon", network });
   }
 
   /** One entry a worker: whether it serves its queue. */
@@ -178,8 +184,9 @@ class QueueWorker {
     this.#thread?.post({ type: "settings", settings });
   }
 
-  forget(addresses: Int32Array): void {
-    this.#thread?.post({ type: "forget", addresses });
+  /** A worker that is not running has no flows. */
+  post(message: ToWorker): void {
+    this.#thread?.post(message);
   }
 
   #receive(message: FromWorker): void {

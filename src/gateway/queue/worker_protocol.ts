@@ -8,6 +8,7 @@ import type { Detection } from "../../engine/engine.ts";
 import type { PacketCopy } from "../../engine/packet_copy.ts";
 import type { EnginePolicy } from "../../engine/policy.ts";
 import type { Chain } from "../rules/chain.ts";
+import type { Cidr } from "../network/networks.ts";
 import type { BannedEnd, WorkerBansSetup } from "../bans/worker_bans.ts";
 
 /** Cells of the block (Int32) that a worker shares with the main thread. */
@@ -55,8 +56,10 @@ export interface WorkerSetup {
 export type ToWorker =
   | WorkerSetup
   | { readonly type: "settings"; readonly settings: JudgeSettings }
-  /** Flows known as BitTorrent of these addresses (four words each) are judged anew. */
-  | { readonly type: "forget"; readonly addresses: Int32Array }
+  /** `Engine.forget` of these addresses, four words each. */
+  | { readonly type: "forget"; readonly addresses: Int32Array; readonly pardons: boolean }
+  /** `Engine.pardon` of the addresses in this network. */
+  | { readonly type: "pardon"; readonly network: Cidr }
   | { readonly type: "stop" };
 
 /** From a worker. */

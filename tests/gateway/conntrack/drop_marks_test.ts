@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { Connection } from "../../../src/gateway/conntrack/ctnetlink.ts";
 import { type Conntrack, DropMarks } from "../../../src/gateway/conntrack/drop_marks.ts";
+import { formatNetwork, parseNetwork } from "../../../src/gateway/network/networks.ts";
 import { MARKS } from "../rules/traffic.ts";
 
 const LIFETIME = 600_000;
@@ -18,11 +19,16 @@ class Bed implements Conntrack {
   banned = new Set<number>();
   forgotten: number[] = [];
   spared = new Set<number>();
+  pardoned: string[] = [];
+  /** Of each time that flows were forgotten. */
+  pardons: boolean[] = [];
   readonly marks = new DropMarks({
     marks: MARKS,
     isBanned: ({ words }) => this.banned.has(words[3]),
     isSpared: ({ id }) => this.spared.has(id),
-    onForgotten: (addresses) => {
+    onPardoned: (network) => void this.pardoned.push(formatNetwork(network)),
+    onForgotten: (addresses, pardons) => {
+      this.pardons.push(pardons);
       for (let at = 3; at < addresses.length; at += 4) this.forgotten.push(addresses[at]);
     },
     conntrack: this,
@@ -58,6 +64,7 @@ Deno.test("a mark goes when its ban has ended, and the worker forgets the flow",
   assert.equal(bed.marks.sweep(20, LIFETIME), 1);
   assert.deepEqual(bed.ids, [2]);
   assert.deepEqual(bed.forgotten, [7, 99, 99, 7]);
+  assert.deepEqual(bed.pardons, [true]);
 });
 
 Deno.test("a mark without a ban goes after its lifetime", () => {
@@ -67,6 +74,7 @@ Deno.test("a mark without a ban goes after its lifetime", () => {
   assert.equal(bed.marks.sweep(10, LIFETIME), 0);
   assert.equal(bed.marks.sweep(LIFETIME, LIFETIME), 0);
   assert.equal(bed.marks.sweep(LIFETIME + 10, LIFETIME), 1);
+  assert.deepEqual(bed.pardons, [false], "nobody was banned for it");
 });
 
 Deno.test("what an earlier run left goes at the first look, unless it is banned", () => {
@@ -85,16 +93,20 @@ Deno.test("a whitelisted service is spared even where an end is banned", () => {
   assert.equal(bed.marks.sweep(0, LIFETIME), 1);
 });
 
-Deno.test("forget() takes the flows of an address, but for those with somebody who is banned", () => {
+Deno.test("lift() forgets the flows of an address, but those with somebody who is banned", () => {
   using bed = new Bed();
   bed.connections = [connection(1, 7), connection(2, 8)];
-  assert.equal(bed.marks.forget((words) => words[3] === 7), 1);
+  assert.equal(bed.marks.lift(parseNetwork("0.0.0.7")!), 1);
   assert.deepEqual(bed.ids, [2]);
   bed.banned = new Set([8]);
-  assert.equal(bed.marks.forget((words) => words[3] === 99), 0);
+  assert.equal(bed.marks.lift(parseNetwork("0.0.0.99")!), 0);
   assert.equal(bed.marks.forgetUnbanned(), 0);
   bed.banned.clear();
   assert.equal(bed.marks.forgetUnbanned(), 1);
+  assert.deepEqual(bed.pardoned, ["0.0.0.7", "0.0.0.99"]);
+  assert.deepEqual(bed.pardons, [true, false], "a policy that changes pardons nobody");
+  assert.equal(bed.marks.liftAll(), 0);
+  assert.equal(bed.pardoned.at(-1), "::/0");
 });
 
 Deno.test("connections to what is no whitelisted service any more are judged like all others", () => {

@@ -13,5 +13,5 @@ function judge({ payloadStart, payloadEnd }: Packet): Verdict {
 }
 
 runQueueThread(() =>
-  ({ judge, detection: null, setPolicy() {}, forget() {}, counters }) as WorkerEngine
+  ({ judge, detection: null, setPolicy() {}, forget() {}, pardon() {}, counters }) as WorkerEngine
 );

@@ -38,5 +38,5 @@ function judge(packet: Packet): Verdict {
 }
 
 runQueueThread(() =>
-  ({ judge, detection: null, setPolicy() {}, forget() {}, counters }) as WorkerEngine
+  ({ judge, detection: null, setPolicy() {}, forget() {}, pardon() {}, counters }) as WorkerEngine
 );
