@@ -3,7 +3,7 @@ import type { Packet } from "../packet/packet.ts";
 import { CUT_HEAD, CUT_LINE, HttpHead, NOT_HTTP, WHOLE_HEAD } from "../protocols/http.ts";
 import { isMatch, type Match, NEED_MORE, type StreamAnswer } from "../protocols/match.ts";
 import { detectCutRequest } from "../protocols/http_tracker/detect_cut.ts";
-import { hasReserved } from "../protocols/peer_wire/detect.ts";
+import { hasReserved, UNASKED_HANDSHAKE } from "../protocols/peer_wire/detect.ts";
 import { HANDSHAKE } from "../protocols/signatures.ts";
 import { kindRow } from "../protocols/methods.ts";
 import { negotiationLength } from "../protocols/socks/negotiation.ts";
@@ -128,7 +128,7 @@ export class TcpInspector {
       !flow.has(MID_STREAM) &&
       readsHandshake(flow, direction, bytes, payloadStart, payloadEnd, place)
     ) {
-      return this.#finding.set(HIDDEN_HANDSHAKE, bytes, payloadStart, payloadEnd);
+      return this.#found(direction, HIDDEN_HANDSHAKE, bytes, payloadStart, payloadEnd);
     }
     const seen = this.#encrypted.observe(direction, packet, newBytes);
     if (seen !== WAIT) return seen;
@@ -283,7 +283,7 @@ export class TcpInspector {
     const answer = judgeOpening(bytes, payloadStart, payloadEnd, blockSocks, blockMentions, head);
     if (isMatch(answer)) {
       if (answer.strength === "hint") return WAIT;
-      return this.#found(answer, bytes, payloadStart, payloadEnd);
+      return this.#found(direction, answer, bytes, payloadStart, payloadEnd);
     }
     if (answer === NEED_MORE) {
       return this.#reopen(direction, bytes, payloadStart, payloadEnd, sequence);
@@ -370,12 +370,12 @@ export class TcpInspector {
     const answer = judgeOpening(bytes, from, end, blockSocks, blockMentions, this.#head);
     if (answer === NEED_MORE && !this.#isWhole(direction)) {
       const cut = this.#isCut ? detectCutRequest(bytes, from, end) : null;
-      if (cut !== null) return this.#found(cut, bytes, from, end);
+      if (cut !== null) return this.#found(direction, cut, bytes, from, end);
       return this.#wantsMore(direction, from - start);
     }
     if (isMatch(answer) && answer.strength !== "hint") {
       if (!this.#mayBeQuoted(bytes, from, end)) {
-        return this.#found(answer, bytes, from, end);
+        return this.#found(direction, answer, bytes, from, end);
       }
       this.#setJudged(direction);
       return WAIT;
@@ -434,12 +434,12 @@ export class TcpInspector {
     let answer = first;
     for (let messages = 1;; messages++) {
       if (isMatch(answer) && answer.strength !== "hint") {
-        return this.#found(answer, bytes, from, end);
+        return this.#found(direction, answer, bytes, from, end);
       }
       const isCut = head.state === CUT_LINE || head.state === CUT_HEAD;
       if (isCut || (answer === NEED_MORE && !this.#isWhole(direction))) {
         const cut = this.#isCut ? detectCutRequest(bytes, from, end) : null;
-        if (cut !== null) return this.#found(cut, bytes, from, end);
+        if (cut !== null) return this.#found(direction, cut, bytes, from, end);
         return this.#reopen(direction, bytes, from, end, position);
       }
       let next = end;
@@ -490,9 +490,19 @@ export class TcpInspector {
 
   /**
    * A find in a stream. Who has asked a tracker in this flow was found by the request; where only the
-   * answer is seen nobody is known to have asked.
+   * answer is seen nobody is known to have asked. As little is known of who is called and says a
+   * handshake: a client answers one, and a server of raw files sends whatever stands in them.
    */
-  #found(match: Match, bytes: Uint8Array, start: number, end: number): Outcome {
+  #found(
+    direction: number,
+    match: Match,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): Outcome {
+    if (direction === 1 && match.method === "peer-wire" && !this.#flow.has(MID_STREAM)) {
+      match = UNASKED_HANDSHAKE;
+    }
     const acted = kindRow(match).doer === "asker" ? SOURCE_END : 0;
     return this.#finding.set(match, bytes, start, end, acted);
   }

@@ -75,7 +75,17 @@ const BROWSER_HEADERS = [
   "sec-gpc:",
   "upgrade-insecure-requests:",
 ];
-const HEADER_NAMES = new PrefixSet([...HEADERS, ...BROWSER_HEADERS]);
+/** Headers of programs that ask for somebody else: load balancers and proxies (RFC 9110, 7.6.3; RFC 7239). */
+const FORWARDED_HEADERS = [
+  "forwarded:",
+  "via:",
+  "cf-connecting-ip:",
+  "true-client-ip:",
+  "x-forwarded-",
+  "x-real-ip:",
+];
+const FIRST_FORWARDED = HEADERS.length + BROWSER_HEADERS.length;
+const HEADER_NAMES = new PrefixSet([...HEADERS, ...BROWSER_HEADERS, ...FORWARDED_HEADERS]);
 const BROWSER_AGENT = new PrefixSet(["mozilla/"]);
 
 /**
@@ -107,6 +117,8 @@ export class HttpHead {
   bodyStart = -1;
   /** Whether a header stands in it that browsers send. */
   hasBrowserHeader = false;
+  /** Whether one says that the sender asks for somebody else, whose name and words the others are. */
+  isForwarded = false;
 
   /**
    * Whether a web page can have had this request sent by its visitor, who does not know of it: the
@@ -216,7 +228,8 @@ export class HttpHead {
       const next = lineEnd(bytes, at, end);
       if (next < 0) return CUT_HEAD;
       const header = HEADER_NAMES.indexOf(bytes, at, next);
-      if (header >= HEADERS.length) this.hasBrowserHeader = true;
+      if (header >= FIRST_FORWARDED) this.isForwarded = true;
+      else if (header >= HEADERS.length) this.hasBrowserHeader = true;
       else if (header >= 0 && this.values[header] < 0) {
         const value = valueStart(bytes, at + HEADERS[header].length, next);
         this.values[header] = value;
@@ -241,6 +254,7 @@ export class HttpHead {
     for (let header = 0; header < HEADERS.length; header++) this.values[header] = -1;
     this.bodyStart = -1;
     this.hasBrowserHeader = false;
+    this.isForwarded = false;
   }
 }
 

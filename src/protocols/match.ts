@@ -15,7 +15,7 @@
  * `methods.ts`.
  */
 export const KINDS = {
-  "peer-wire": ["handshake", "hidden-handshake", "tunnelled-handshake"],
+  "peer-wire": ["handshake", "hidden-handshake", "tunnelled-handshake", "unasked-handshake"],
   extension: [
     "handshake",
     "bare-handshake",

@@ -82,8 +82,13 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     peers: null,
     client: handshakeClient,
     infoHash: handshakeInfoHash,
-    // A page's script can open a WebSocket and send what it likes in it.
-    kinds: { handshake: {}, "hidden-handshake": {}, "tunnelled-handshake": NEVER },
+    kinds: {
+      ...{ handshake: {}, "hidden-handshake": {} },
+      // A page's script can open a WebSocket and send what it likes in it.
+      "tunnelled-handshake": NEVER,
+      // Servers of raw files (FTP, Gopher, HTTP/0.9, DCC) send what somebody has put there.
+      "unasked-handshake": NEVER,
+    },
   },
   extension: {
     doer: "sender",

@@ -49,6 +49,26 @@ Deno.test("Engine finds the responder's handshake where the initiator's was not 
   assert.equal(test.detections[0].initiatorIsSource, false);
 });
 
+/** What servers of raw files are asked, if anything. */
+const FILE_REQUESTS: readonly (readonly [string, string])[] = [
+  ["FTP's data connection", ""],
+  ["HTTP/0.9", "GET /recorded\r\n"],
+  ["Gopher", "9/recorded\r\n"],
+  ["finger", "recorded\r\n"],
+];
+for (const [name, request] of FILE_REQUESTS) {
+  for (const cuts of [[], [7]]) {
+    Deno.test(`Engine bans no server of files for a handshake in one: ${name}, ${cuts}`, () => {
+      const test = new TestEngine();
+      const flow = new Conversation(test, "tcp").open();
+      if (request !== "") flow.say(0, latin1(request));
+      flow.sayInPieces(1, HANDSHAKE, cuts);
+      assert.equal(flow.lastVerdict, BITTORRENT);
+      assert.deepEqual(test.detections.map(({ ban }) => ban), [false]);
+    });
+  }
+}
+
 const proxies: readonly (readonly [string, readonly (readonly [0 | 1, string])[]])[] = [
   ["SOCKS5 without authentication (RFC 1928)", [
     [0, "\x05\x01\0"],

@@ -22,7 +22,7 @@ const ID = "-TR3000-21dyjb9a7ioo";
 const BY_ANYONE = "announce request, not by its headers a client's";
 
 function request(target: string, method = "GET"): Uint8Array {
-  return latin1(`${method} ${target} HTTP/1.1\r\nHost: tracker.example\r\n\r\n`);
+  return latin1(`${method} ${target} HTTP/1.1\r\nHost: a\r\nUser-Agent: Transmission/3.00\r\n\r\n`);
 }
 
 /** Of an image in a page, as Chromium 120 and Firefox 115 send them to an http address. */
@@ -70,6 +70,40 @@ testTable(
     ),
     expected,
   })),
+);
+
+/**
+ * Servers that fetch what strangers post, or ask in others' names: libraries that tell no name (Node's
+ * http.get, PHP's streams, reqwest, .NET), load balancers and proxies that say so, nginx as it comes.
+ */
+const FOR_OTHERS = [
+  ["1.1", "Connection: keep-alive"],
+  ["1.1", "User-Agent: Transmission/3.00\r\nX-Forwarded-For: 203.0.113.9"],
+  ["1.1", "User-Agent: Transmission/3.00\r\nX-Real-IP: 203.0.113.9"],
+  ["1.1", "Forwarded: for=203.0.113.9\r\nUser-Agent: Transmission/3.00"],
+  ["1.1", "User-Agent: Transmission/3.00\r\nvia: 1.1 squid (squid/5.7)"],
+  ["1.0", "Connection: close\r\nUser-Agent: Transmission/3.00"],
+] as const;
+testTable(
+  "detectHttpTracker",
+  detectHttpTracker,
+  FOR_OTHERS.flatMap(([version, headers]) => [
+    {
+      name: `sees that another may have asked for it: HTTP/${version}, ${headers}`,
+      bytes: latin1(
+        `GET /announce?info_hash=${HASH}&peer_id=${ID}&port=1 HTTP/${version}\r\nHost: a\r\n` +
+          `${headers}\r\n\r\n`,
+      ),
+      expected: BY_ANYONE,
+    },
+    {
+      name: `sees that another may have asked to scrape: HTTP/${version}, ${headers}`,
+      bytes: latin1(
+        `GET /scrape?info_hash=${HASH} HTTP/${version}\r\nHost: a\r\n${headers}\r\n\r\n`,
+      ),
+      expected: "scrape request, not by its headers a client's",
+    },
+  ]),
 );
 
 testTable("detectHttpTracker", detectHttpTracker, [
@@ -251,7 +285,8 @@ Deno.test("detectHttpTracker() reads as much of a head and of an answer as serve
     return isMatch(answer) ? answer.reason : answer;
   };
   const request = (filler: string) =>
-    `GET /announce?${filler}info_hash=${HASH}&peer_id=${ID}&port=1 HTTP/1.1\r\n\r\n`;
+    `GET /announce?${filler}info_hash=${HASH}&peer_id=${ID}&port=1 HTTP/1.1\r\n` +
+    "User-Agent: Transmission/3.00\r\n\r\n";
   assert.equal(found(request("a&".repeat(50))), "announce request");
   assert.equal(found(request("a&".repeat(20_000))), null);
   const answer = (filler: string) => `HTTP/1.1 200 OK\r\n\r\nd1:a${filler}8:intervali9e5:peers0:e`;

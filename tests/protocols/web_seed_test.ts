@@ -17,7 +17,8 @@ const LIBTORRENT = request(
   "Range: bytes=0-98303",
 );
 const HASH = "%e4%be%9eM%b8v%e3%e3%17%97x%b0%3e%90b%97%be%5c%8d%be";
-const BEP17 = request(`/seed.php?info_hash=${HASH}&piece=7&ranges=0-49151`);
+const BY_HASH = `/seed.php?info_hash=${HASH}&piece=7&ranges=0-49151`;
+const BEP17 = request(BY_HASH, "User-Agent: Transmission/3.00");
 const BITCOMET = request(
   `/data?fid=${"0123456789abcdef".repeat(2)}&size=1048576`,
   "User-Agent: BitComet/1.62",
@@ -35,6 +36,31 @@ testTable("detectWebSeed", detectWebSeed, [
     expected: BY_CLIENT,
   },
   { name: "accepts BEP 17", bytes: BEP17, expected: "piece by info-hash (BEP 17)" },
+  {
+    name: "sees that a server may have been made to ask for a piece: no name",
+    bytes: request(BY_HASH),
+    expected: "piece by info-hash (BEP 17), not by its headers a client's",
+  },
+  {
+    name: "sees that a server may have been made to ask for a piece: another's name",
+    bytes: request(BY_HASH, "User-Agent: curl/8.5.0"),
+    expected: "piece by info-hash (BEP 17), not by its headers a client's",
+  },
+  {
+    name: "rejects a client's range that a load balancer forwards",
+    bytes: request(
+      "/a.iso",
+      "Range: bytes=0-16383",
+      "User-Agent: qBittorrent/4.5.2",
+      "X-Forwarded-For: 203.0.113.9",
+    ),
+    expected: "no",
+  },
+  {
+    name: "rejects a client's fetch of a .torrent that a proxy forwards",
+    bytes: request("/a.torrent", "User-Agent: qBittorrent/4.5.2", "Via: 1.1 squid (squid/5.7)"),
+    expected: "no",
+  },
   { name: "accepts BitComet's data request", bytes: BITCOMET, expected: "BitComet data request" },
   {
     name: "accepts a client's fetch of a .torrent",

@@ -1,14 +1,19 @@
 /**
- * Whether a torrent client has sent a tracker's request. Others can be made to: a browser by a page, a
- * server by whoever posts an address that it shows a preview of. They choose neither their headers nor
- * their name, so a name that is told must be a client's: one that is nothing else, or the one that made
- * the peer ID.
+ * Whether a torrent client has sent the request itself. Others can be made to: a browser by a page, a
+ * server by whoever posts an address that it shows a preview of, a load balancer or a proxy by whom it
+ * asks for. The first two choose neither their headers nor their name, and half of the libraries that
+ * servers fetch with tell none. So a name must be told, and be a client's: one that is nothing else, or
+ * the one that made the peer ID; and nothing may say that it is another's: no header, nor HTTP/1.0, which nginx speaks to
+ * the servers behind it.
  */
 import { clientFromPeerId, latin1, PEER_ID_LENGTH } from "../client_name.ts";
 import { type HttpHead, percentDecode, USER_AGENT } from "../http.ts";
 import { wordsAt } from "../signatures.ts";
 import { PrefixSet } from "../word_set.ts";
 
+const CR = 0x0d;
+const DOT = 0x2e;
+const ZERO = 0x30;
 const USER_AGENTS = new PrefixSet(wordsAt("user agent"));
 const decodedId = new Uint8Array(PEER_ID_LENGTH);
 
@@ -19,10 +24,17 @@ export function isByClient(
   peerId: number,
   peerIdEnd: number,
 ): boolean {
-  if (head.mayBeBrowsers) return false;
+  if (head.mayBeBrowsers || head.isForwarded) return false;
   const agent = head.values[USER_AGENT];
-  if (agent < 0 || USER_AGENTS.indexOf(bytes, agent, head.bodyStart) >= 0) return true;
+  if (agent < 0 || isHttp10(bytes, head.headersStart)) return false;
+  if (USER_AGENTS.indexOf(bytes, agent, head.bodyStart) >= 0) return true;
   if (peerId < 0 || !percentDecode(bytes, peerId, peerIdEnd, decodedId)) return false;
   const name = clientFromPeerId(decodedId, 0)?.split(" ")[0].toLowerCase() ?? "";
   return name !== "" && latin1(bytes, agent, name.length).toLowerCase() === name;
+}
+
+/** Whether the request line that ends before `headersStart` says HTTP/1.0. */
+function isHttp10(bytes: Uint8Array, headersStart: number): boolean {
+  const lineEnd = headersStart - (bytes[headersStart - 2] === CR ? 2 : 1);
+  return bytes[lineEnd - 1] === ZERO && bytes[lineEnd - 2] === DOT;
 }

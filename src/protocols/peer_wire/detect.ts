@@ -24,6 +24,14 @@ export function hasReserved(bytes: Uint8Array, start: number, end: number): bool
 /** 160 fixed bits at the very beginning of the stream: chance does not produce them. */
 const PEER_WIRE_HANDSHAKE: Match = match("peer-wire", "handshake", "proof", "handshake");
 
+/** The same from the end that was called, where the caller was not heard to say one: BEP 3 has him begin. */
+export const UNASKED_HANDSHAKE: Match = match(
+  "peer-wire",
+  "unasked-handshake",
+  "proof",
+  "handshake of who was called, without the caller's",
+);
+
 /**
  * Looks for a handshake at the beginning of a stream (or of a tunnelled one). The 20 fixed bytes
  * are enough: what follows is arbitrary. A true prefix, down to one byte, is {@link NEED_MORE}.

@@ -19,6 +19,7 @@ import {
   readHead,
   USER_AGENT,
 } from "../http.ts";
+import { isByClient } from "../http_tracker/by_client.ts";
 import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
 import { Query } from "../query.ts";
 import { wordsAt } from "../signatures.ts";
@@ -83,9 +84,12 @@ export function detectWebSeed(
   if (head.isResponse) return null;
   const headersEnd = state === CUT_HEAD ? end : head.bodyStart;
   const found = readQuery(bytes, head);
-  if (found === BY_HASH) return head.mayBeBrowsers ? PIECE_BY_ANYONE : PIECE_BY_HASH;
-  // All of it hangs on the client's name, which a page can choose in some browsers.
-  if (head.hasBrowserHeader) return null;
+  if (found === BY_HASH) {
+    return isByClient(bytes, head, -1, -1) ? PIECE_BY_HASH : PIECE_BY_ANYONE;
+  }
+  // All of it hangs on the client's name, which a page can choose in some browsers, and which is not the
+  // name of who forwards it.
+  if (head.hasBrowserHeader || head.isForwarded) return null;
   const agent = head.values[USER_AGENT];
   const byClient = agent >= 0 && USER_AGENTS.indexOf(bytes, agent, headersEnd) >= 0;
   if (agent >= 0 && !byClient) return null;
