@@ -45,7 +45,7 @@ struct ban {
 	__u64 last_seen_ns; /* last drop, 0 for none */
 	__u8 reason;        /* index into METHODS of src/protocols/match.ts; 254 fleet, 255 manual */
 	__u8 bits;          /* prefix length of the key, 0 for 128 (IPv4: of the whole address) */
-	__u8 pad[6];        /* 0 */
+	__u8 pad[6];        /* the first: which ban of the key it is, for BAN_FACTOR; the others 0 */
 };
 
 /* Elements of bans_in_force: not 0 where the map may have any. */

@@ -92,7 +92,7 @@ lib: with lib.types; {
     default = null;
     defaultText = "1 (off)";
     example = "2";
-    description = "Each ban of an offender banned before lasts so many times as long as the one before it: a number from 1 to 100.";
+    description = "Who is banned again within a day of his last ban is banned so many times as long: a number from 1 to 100.";
   };
   banDurationMax = {
     variable = "BAN_DURATION_MAX";
@@ -163,7 +163,7 @@ lib: with lib.types; {
     type = bool;
     default = false;
     example = "true";
-    description = "Keep the bans in the kernel when the blocker stops: true, false, 1 or 0.";
+    description = "Keep the bans in the kernel when the blocker stops, with their count for BAN_FACTOR: true, false, 1 or 0.";
   };
   cleanupInterval = {
     variable = "CLEANUP_INTERVAL";

@@ -13,7 +13,9 @@ import {
 import type { BanScope } from "../../src/gateway/bans/ban_policy.ts";
 import { BanTable } from "../../src/gateway/bans/ban_table.ts";
 import { Bans, REASON_FLEET, REASON_MANUAL } from "../../src/gateway/bans/bans.ts";
+import { Offenders } from "../../src/gateway/bans/offenders.ts";
 import { parseNetwork } from "../../src/gateway/network/networks.ts";
+import { until } from "../until.ts";
 import { address, bytes } from "../gateway/bytes.ts";
 import { addressKey, networkKey } from "../../src/gateway/bans/ban_key.ts";
 import { writeOpenPorts, writeOwnAddresses } from "../../src/gateway/bans/open_ports.ts";
@@ -306,6 +308,38 @@ Deno.test("XDP: networks come back from the kernel and are swept there", {
   assert.equal(after.clear(), 30);
   assert.deepEqual(after.list(), []);
 });
+
+Deno.test(
+  "XDP: the bans of an earlier run count for BAN_FACTOR, and those that have ended do not",
+  {
+    ignore: bpfImpossible !== null,
+  },
+  async () => {
+    using program = loadProgram({});
+    const run = () =>
+      new Bans({
+        ...{ table: BanTable.buffer(64), scope: "ip", offenders: Offenders.buffer(64) },
+        ...{ maps: program.maps, inForce: program.inForce },
+      });
+    const escalation = { factor: 100, mostMs: 3600 * SECOND };
+    const from = address("10.9.1.2");
+    /** Bans when the ban before has ended; for how long. */
+    const banned = async (bans: Bans) => {
+      await until(() => bans.find(addressKey(from)) === null);
+      return bans.ban(from, 0, 17, 6881, 20, 0, escalation)!.durationMs;
+    };
+    const before = run();
+    assert.deepEqual([await banned(before), await banned(before)], [20, 2000]);
+    const after = run();
+    assert.equal(after.restore(), 1);
+    assert.equal(await banned(after), 200_000);
+    assert.equal(after.list().length, 1);
+    after.clear();
+    const last = run();
+    assert.equal(last.restore(), 0);
+    assert.equal(await banned(last), 20);
+  },
+);
 
 Deno.test("XDP counts packets, bytes and the last one of a ban, and drops by interface", {
   ignore: bpfImpossible !== null,

@@ -32,6 +32,7 @@ const BYTES = 24;
 const LAST_SEEN = 32;
 const REASON = 40;
 const BITS = 41;
+const BANS = 42;
 
 const NS_IN_MS = 1e6;
 const HIGH_HALF = 2 ** 32;
@@ -47,6 +48,8 @@ export interface BanValue {
   lastSeenMs: number;
   /** Index into METHODS, {@link REASON_FLEET} or {@link REASON_MANUAL}. */
   reason: number;
+  /** Which ban of the key it is, where bans grow (BAN_FACTOR); 0 where it counts for nothing. */
+  bans: number;
 }
 
 /** Elements of `bans_in_force`. */
@@ -131,6 +134,7 @@ export function encodeBanValue(value: DataView, ban: Readonly<BanValue>, bits: n
   setU64(value, LAST_SEEN, ban.lastSeenMs * NS_IN_MS);
   setU64(value, REASON, ban.reason);
   value.setUint8(BITS, bits === 128 ? 0 : bits);
+  value.setUint8(BANS, ban.bans);
 }
 
 /** Prefix length of the key that the value at `offset` belongs to. */
@@ -147,6 +151,7 @@ export function decodeBanValue(value: DataView, offset: number): BanValue {
     bytes: u64(value, offset + BYTES),
     lastSeenMs: u64(value, offset + LAST_SEEN) / NS_IN_MS,
     reason: value.getUint8(offset + REASON),
+    bans: value.getUint8(offset + BANS),
   };
 }
 

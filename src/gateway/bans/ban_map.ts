@@ -50,12 +50,21 @@ export class BanMap {
   }
 
   /**
-   * Writes a ban; in force when this returns. One that is there keeps its start and counters, unless
-   * it `isNew`. False where the kernel has no room.
+   * Writes a ban; in force when this returns. One that is there keeps its start, its counters and which
+   * one it is, unless it `isNew`. False where the kernel has no room.
+   *
+   * @param bans see {@link BanValue.bans}
    */
-  write(key: BanKey, untilMs: number, nowMs: number, reason: number, isNew: boolean): boolean {
+  write(
+    key: BanKey,
+    untilMs: number,
+    nowMs: number,
+    reason: number,
+    isNew: boolean,
+    bans = 0,
+  ): boolean {
     const known = isNew ? null : this.read(key);
-    const ban = known ?? { sinceMs: nowMs, packets: 0, bytes: 0, lastSeenMs: 0 };
+    const ban = known ?? { sinceMs: nowMs, packets: 0, bytes: 0, lastSeenMs: 0, bans };
     encodeKey(this.#name, this.#key, key);
     encodeBanValue(this.#valueView, { ...ban, untilMs, reason }, key.bits);
     if (updateElement(this.#fd, this.#key, this.#value) < 0) return false;

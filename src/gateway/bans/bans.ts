@@ -28,7 +28,7 @@ import {
 import { BanMap, type KernelBan } from "./ban_map.ts";
 import type { BanScope } from "./ban_policy.ts";
 import { BanTable, type BanTableEntry } from "./ban_table.ts";
-import { escalated, type Escalation, Offenders } from "./offenders.ts";
+import { escalated, type Escalation, MOST_BANS, Offenders } from "./offenders.ts";
 
 export { REASON_FLEET, REASON_MANUAL };
 
@@ -147,8 +147,9 @@ export class Bans {
       return this.add(key, durationMs, reason) === null ? null : { key, durationMs };
     }
     const now = bootTimeMs();
-    const longer = escalated(durationMs, offenders.before(key, now), escalation!);
-    const isNew = this.add(key, longer, reason);
+    const before = offenders.before(key, now);
+    const longer = escalated(durationMs, before, escalation!);
+    const isNew = this.add(key, longer, reason, Math.min(before + 1, MOST_BANS));
     if (isNew === null) return null;
     // Of a ban by hand or of the fleet only the end is new: it counts for nothing.
     if (isNew || offenders.isBanned(key, now)) offenders.banned(key, now + longer, now);
@@ -158,14 +159,16 @@ export class Bans {
   /**
    * The same of what the key says, in either scope. False when it was banned already (it gets the new
    * end), null where there is no room: one by hand makes room for none.
+   *
+   * @param bans which one of the key it is, where bans grow
    */
-  add(key: BanKey, durationMs: number, reason: number): boolean | null {
+  add(key: BanKey, durationMs: number, reason: number, bans = 0): boolean | null {
     const now = bootTimeMs();
     const added = this.#table.add(key, now + durationMs, now, reason);
     if (added === null) return null;
     // The table rounds to tenths of a second: only where it knows better than we.
     const untilMs = added.reason === reason ? now + durationMs : added.untilMs;
-    const taken = this.#mapOf(key)?.write(key, untilMs, now, added.reason, added.isNew);
+    const taken = this.#mapOf(key)?.write(key, untilMs, now, added.reason, added.isNew, bans);
     if (taken === false) this.refusedByKernel++;
     this.#onBan();
     return added.isNew;
@@ -304,10 +307,14 @@ export class Bans {
         const wanted = this.#mapOf(key);
         if (mapOf(key, this.#ipv6Bits) !== name) {
           map.delete(key);
-          wanted?.write(key, value.untilMs, value.sinceMs, value.reason, true);
+          wanted?.write(key, value.untilMs, value.sinceMs, value.reason, true, value.bans);
         }
-        if (this.#table.add(key, value.untilMs, now, value.reason) === null) wanted?.delete(key);
-        else restored++;
+        if (this.#table.add(key, value.untilMs, now, value.reason) === null) {
+          wanted?.delete(key);
+          continue;
+        }
+        restored++;
+        if (value.bans > 0) this.#offenders?.banned(key, value.untilMs, now, value.bans);
       }
     }
     for (const map of this.#maps.values()) map.tellInForce();
@@ -329,7 +336,7 @@ export class Bans {
     for (const { key, ...value } of this.#table.entries(now)) {
       merged.set(formatBanKey(key), {
         key,
-        value: { ...value, bytes: value.packets === 0 ? 0 : NaN },
+        value: { ...value, bytes: value.packets === 0 ? 0 : NaN, bans: 0 },
       });
     }
     for (const { key, value } of this.#kernelBans()) {

@@ -4,8 +4,8 @@
  * remembered, when its last ban ends, and the number of its bans.
  *
  * An offender is remembered for {@link REMEMBERED_MS} after the end of his last ban: an address may be
- * somebody else's by then. In a full bucket who would be forgotten first makes room. All is lost with
- * the process, as the bans are.
+ * somebody else's by then. In a full bucket who would be forgotten first makes room. With the process
+ * goes all but what the kernel's maps keep with a ban in force (PERSIST_BANS, a crash).
  */
 import {
   BanBuckets,
@@ -31,7 +31,7 @@ export const REMEMBERED_MS = 86_400_000;
 
 const TICK_MS = 100;
 /** No factor and no bound need more. */
-const MOST_BANS = 255;
+export const MOST_BANS = 255;
 
 /** How bans grow. */
 export interface Escalation {
@@ -92,8 +92,10 @@ export class Offenders {
   /**
    * A ban has begun, or has got a new end. It counts where the last one has ended: two threads that
    * ban at once begin one ban.
+   *
+   * @param first which one it is of a key that is not known here: of an earlier run's
    */
-  banned(key: BanKey, untilMs: number, nowMs: number): void {
+  banned(key: BanKey, untilMs: number, nowMs: number, first = 1): void {
     const buckets = this.#buckets;
     const tag = buckets.tagOf(key.words, 0, detailOf(key));
     const bucket = buckets.bucket(tag);
@@ -101,7 +103,7 @@ export class Offenders {
     const known = buckets.search(bucket, tag, key.words, 0, detailOf(key));
     const way = known >= 0 ? known : this.#room(bucket);
     const entry = entryAt(bucket, way);
-    Atomics.store(this.#cells, entry + BANS, known >= 0 ? this.#count(entry, nowMs) : 1);
+    Atomics.store(this.#cells, entry + BANS, known >= 0 ? this.#count(entry, nowMs) : first);
     Atomics.store(this.#cells, entry + BANNED_UNTIL, endTick(untilMs));
     Atomics.store(this.#cells, entry + REMEMBERED_UNTIL, endTick(untilMs + REMEMBERED_MS));
     if (known < 0) buckets.occupy(bucket, way, tag, key.words, 0, detailOf(key));

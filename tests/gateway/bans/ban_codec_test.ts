@@ -81,12 +81,13 @@ Deno.test("encodeBanValue() is struct ban of bpf/layout.h", () => {
     bytes: 0x1_0000_0002,
     lastSeenMs: 1_001, // 0x3baa0c40 ns
     reason: 255,
+    bans: 7,
   }, 64);
   assert.equal(
     hex(value),
     hex(bytes(
       "00209bf35e100000 00ca9a3b00000000 0300000000000000 0200000001000000 400caa3b00000000 " +
-        "ff 40 000000000000",
+        "ff 40 07 0000000000",
     )),
   );
 });
@@ -98,6 +99,7 @@ Deno.test("ban values survive writing and reading", () => {
   const ban = fc.record({
     ...{ untilMs: time, sinceMs: time, lastSeenMs: time, packets: whole, bytes: whole },
     reason: fc.integer({ min: 0, max: 255 }),
+    bans: fc.integer({ min: 0, max: 255 }),
   });
   fc.assert(fc.property(ban, (wanted) => {
     encodeBanValue(value, wanted, 56);
