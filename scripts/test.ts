@@ -13,7 +13,7 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 /** A quarter of it on two cores; a machine may be slower, or do much else. */
 const PATIENCE_MS = 30 * 60_000;
 
-/** libbpf reports to one thread, and memory is the whole process's: these get a process of their own. */
+/** libbpf reports to one thread, and memory is the whole process's: each file has a process of its own. */
 const ALONE = [
   "tests/bpf",
   "tests/fuzz",
@@ -21,6 +21,8 @@ const ALONE = [
   "tests/report/page_test.ts",
   "tests/report/analysis/page_test.ts",
 ];
+/** Such processes at once: each mostly waits for the kernel, for packets or for a page. */
+const PROCESSES = 3;
 
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 
@@ -48,9 +50,12 @@ async function step(name: string, command: readonly string[]): Promise<void> {
   }
 }
 
-/** Counts what `deno test` counts, and shows what it prints as it comes. */
-async function tests(name: string, args: readonly string[]): Promise<void> {
-  say(name);
+/** Counts what `deno test` counts, and hands on what it prints as it comes. */
+async function tests(
+  name: string,
+  args: readonly string[],
+  show: (bytes: Uint8Array) => unknown,
+): Promise<void> {
   const timeout = AbortSignal.timeout(PATIENCE_MS);
   const child = new Deno.Command(Deno.execPath(), {
     args: ["test", "--quiet", "-A", ...args],
@@ -63,7 +68,7 @@ async function tests(name: string, args: readonly string[]): Promise<void> {
   let end = "";
   const decoder = new TextDecoder();
   for await (const chunk of child.stdout) {
-    await Deno.stdout.write(chunk);
+    await show(chunk);
     end = (end + decoder.decode(chunk, { stream: true })).slice(-4096);
   }
   const { success } = await child.status;
@@ -76,6 +81,27 @@ async function tests(name: string, args: readonly string[]): Promise<void> {
     say(`${name} FAILED${timeout.aborted ? `: not done in ${PATIENCE_MS / 60_000} minutes` : ""}`);
     total.failed++;
   }
+}
+
+/** Each file in a process, some at once; what one prints comes whole, when it has ended. */
+async function testsAlone(paths: readonly string[]): Promise<void> {
+  const files = paths.flatMap(testFiles);
+  const work = async () => {
+    for (let file = files.shift(); file !== undefined; file = files.shift()) {
+      const printed: Uint8Array[] = [];
+      await tests(file, [file], (bytes) => printed.push(bytes));
+      for (const bytes of printed) Deno.stdout.writeSync(bytes);
+    }
+  };
+  await Promise.all(Array.from({ length: PROCESSES }, work));
+}
+
+/** The tests at a path, which is a file or a directory, from the root. */
+function testFiles(path: string): string[] {
+  if (path.endsWith(".ts")) return path.endsWith("_test.ts") ? [path] : [];
+  return [...Deno.readDirSync(ROOT + path)]
+    .filter(({ name, isDirectory }) => isDirectory || name.endsWith("_test.ts"))
+    .flatMap(({ name }) => testFiles(`${path}/${name}`)).sort();
 }
 
 function canRun(command: string): boolean {
@@ -119,7 +145,10 @@ if (canRun("clang")) {
     "--check",
   ]);
 } else skip("committed BPF objects", "needs clang");
-await tests("tests", ["--parallel", `--ignore=${ALONE.join(",")}`, "tests/"]);
-await tests("tests that run alone", ALONE);
+say("tests");
+const beside = ["--parallel", `--ignore=${ALONE.join(",")}`, "tests/"];
+await tests("tests", beside, (bytes) => Deno.stdout.write(bytes));
+say("tests that run alone");
+await testsAlone(ALONE);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 Deno.exit(total.failed === 0 ? 0 : 1);
