@@ -2,7 +2,7 @@ import type { Packet } from "../packet/packet.ts";
 import { match } from "../protocols/match.ts";
 import type { BlockRhythm } from "./block_rhythm.ts";
 import { DATA_SEEN, type FlowRecord, MID_STREAM } from "./flow_record.ts";
-import { TICK_MS, tickOf } from "./flow_table.ts";
+import { tickOf } from "./flow_table.ts";
 import { BY_OPENING, type HostEvidence } from "./host_evidence.ts";
 import {
   bitsOf,
@@ -43,8 +43,12 @@ const CALLED = match(
   "encrypted, lengths of a handshake, at a port that a swarm calls",
 );
 
-/** How long first data is held back, and what of it has passed at most when that begins: a block. */
-const HOLD_MS = 500;
+/**
+ * How long first data is held back: less than the 200 ms that TCP waits at least before it sends again, so
+ * that who is held for nothing has lost that once.
+ */
+const HOLD_TICKS = 2;
+/** What of it has passed at most when that begins: a block. */
 const MOST_UNHELD = 24_576;
 /** A segment that carries data: a path's full one, or several joined. */
 const LEAST_OF_DATA = 1200;
@@ -65,6 +69,9 @@ export class EncryptedBeginnings {
   readonly #suspects: Suspects;
   readonly #blocks: BlockRhythm;
   readonly #finding: FoundMatch;
+  /** What the flow at hand has shown when it was last asked, by itself and as one of kin. */
+  #bits = 0;
+  #kinBits = 0;
 
   constructor(
     flow: FlowRecord,
@@ -88,6 +95,8 @@ export class EncryptedBeginnings {
     const bits = bitsOf(this.#flow, blocks, chunks, isAmongFirst);
     const isGranted = isAskedAndGranted(this.#flow.lengths);
     const kinBits = kinBitsOf(this.#flow, blocks, chunks, isAmongFirst);
+    this.#bits = bits;
+    this.#kinBits = kinBits;
     if (bits < LEAST && kinBits < LEAST && !isGranted) return WAIT;
     const initiator = direction === 0 ? SOURCE : DESTINATION;
     if (isEnough(bits, this.#flow, "nothing")) {
@@ -141,45 +150,53 @@ export class EncryptedBeginnings {
 
   /**
    * Of several peers called at once the foremost is some milliseconds ahead of the others, and four blocks
-   * take less: what of its host's other flows would decide is not there yet. So its data is held back for
-   * half a second; TCP sends it again after 200 ms and more. Whoever is held for nothing has lost that.
+   * take less: what of its host's other flows would decide is not there yet. So its data is held back until
+   * TCP sends it again, when the others have spoken. Whoever is held for nothing has lost that.
    *
-   * @param newBytes none where it was sent again, and the others may have spoken since
+   * @param newBytes none where it was sent again; where there are some, {@link decide} was asked
    */
   holdBack(direction: number, packet: Packet, newBytes: number): Outcome {
     const flow = this.#flow;
     if (!flow.hasLength(DATA_SEEN) || flow.has(MID_STREAM)) return WAIT;
     if (packet.payloadLength < LEAST_OF_DATA) return WAIT;
     const tick = tickOf(packet.timeMs);
-    if (flow.heldUntil === 0) {
-      if (!this.#mayBeForemost(direction, packet)) return WAIT;
-      flow.heldUntil = (tick + HOLD_MS / TICK_MS) | 1;
+    if (newBytes > 0) {
+      if (flow.heldUntil === 0 && this.#mayBeForemost(direction, packet)) {
+        flow.heldUntil = (tick + HOLD_TICKS) | 0 || 1;
+      }
+    } else if (flow.heldUntil !== 0) {
+      const outcome = this.decide(direction, packet);
+      if (outcome !== WAIT) return outcome;
     }
-    if (((tick - flow.heldUntil) | 0) >= 0) return WAIT;
-    const outcome = newBytes > 0 ? WAIT : this.decide(direction, packet);
-    return outcome === WAIT ? HOLD : outcome;
+    return flow.heldUntil !== 0 && ((tick - flow.heldUntil) | 0) < 0 ? HOLD : WAIT;
   }
 
   /**
    * Whether the flow, with its first data, lacks no more than what others of its initiator's may add: they
-   * are several, and it, or one of them, has shown a handshake, and it more; or it may have told of
-   * extensions right before, and two of them have shown a handshake behind paddings.
+   * are several, and it, or one of them, has shown a handshake, and it more; or it has told of extensions
+   * right before what another was told, and two have shown a handshake behind paddings.
    */
   #mayBeForemost(direction: number, packet: Packet): boolean {
     const flow = this.#flow;
     if (flow.allBytes - packet.payloadLength > MOST_UNHELD) return false;
-    const { blocks, chunks, isAmongFirst } = this.#blocks;
     const initiator = direction === 0 ? SOURCE : DESTINATION;
     if (!this.#senders.isReal(direction, packet, initiator)) return false;
-    const isNear = bitsOf(flow, blocks, chunks, isAmongFirst) >= LEAST ||
-      isEnoughOfKin(kinBitsOf(flow, blocks, chunks, isAmongFirst), flow);
     const { address, timeMs } = packet;
-    if (isNear) {
-      const handshakes = lacksHandshake(flow, blocks) ? 1 : 0;
+    if (this.#isNear()) {
+      const handshakes = lacksHandshake(flow, this.#blocks.blocks) ? 1 : 0;
       return this.#evidence.hasSeveral(address, initiator, timeMs, handshakes);
     }
     const mayHaveTold = flow.toldBack !== 0 && flow.toldBack <= LONGEST_TOLD_BACK;
     return mayHaveTold && flow.turn === TURN_OF_FIRST_DATA &&
-      this.#evidence.hasPair(address, initiator, timeMs);
+      this.#evidence.hasPair(address, initiator, timeMs) &&
+      this.#suspects.hasToldAlike(packet, initiator);
+  }
+
+  /** Whether what the flow shows is enough once others of its initiator's have shown what they may. */
+  #isNear(): boolean {
+    const flow = this.#flow;
+    const bits = this.#bits;
+    return isEnough(bits, flow, "several") || isEnough(bits, flow, "pair") ||
+      isEnough(bits, flow, "swarm") || isEnoughOfKin(this.#kinBits, flow);
   }
 }

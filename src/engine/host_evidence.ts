@@ -245,8 +245,8 @@ export class HostEvidence {
     for (; entry >= 0; entry = openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)) {
       if (words[entry + 8] >> 16 !== BY_TOLD) continue;
       const value = openings.valueOf(entry);
-      const isTold = told !== 0 && (value & TOLD_MASK) === told &&
-        (!withHandshake || (value & TOLD_WITH_HANDSHAKE) !== 0);
+      if (withHandshake && (value & TOLD_WITH_HANDSHAKE) === 0) continue;
+      const isTold = told !== 0 && (value & TOLD_MASK) === told;
       const isToldBack = toldBack !== 0 && Math.abs((value >> TOLD_BACK_SHIFT) - toldBack) <= 1;
       if (!isTold && !isToldBack) continue;
       let isOwn = true;

@@ -268,12 +268,14 @@ export function kinBitsOf(
 }
 
 /**
- * Whether a flow before a block's end has shown no handshake by itself, so that kin must have. `unchoke` with
- * what is allowed fast, right before data, is as rare, where what stands before it is a little shorter than
- * what the other side has said.
+ * Whether a flow has shown no handshake by itself, so that kin must have. A block's end is as rare, and so is
+ * `unchoke` with what is allowed fast, right before data; but of a program that says the same in each of its
+ * flows either may be a constant. So who is asked must have said a little more of itself than who asks, or of
+ * a block the next requests must follow it.
  */
 export function lacksHandshake(flow: FlowRecord, blocks: number): boolean {
-  if (blocks > 0 || flow.has(FIFTH | THIRD_APART)) return false;
+  if (flow.has(FIFTH | THIRD_APART)) return false;
+  if (blocks > 0) return !flow.has(LONGER | SERVED);
   return !(flow.hasLength(GRANTED) && flow.hasAll(TOLD_ALIKE | LONGER));
 }
 

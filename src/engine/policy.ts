@@ -5,8 +5,8 @@ export interface EnginePolicy {
   /** TCP connections older than the blocker are to begin anew. */
   readonly resetOlder?: boolean;
   /**
-   * First data of what may be the foremost of several peers is dropped for half a second, to be sent again
-   * when the others have shown what they are. Off where what is judged is not dropped: captures, a monitor.
+   * First data of what may be the foremost of several peers is dropped for 0.2 s, to be sent again when the
+   * others have shown what they are. Off where what is judged is not dropped: captures, a monitor.
    */
   readonly holds?: boolean;
   /** SOCKS proxies are detections. */

@@ -123,8 +123,24 @@ export class Suspects {
       evidence.hasFanOut(address, initiator, timeMs, BY_OPENING);
   }
 
+  /** Whether the initiator has told as many bytes in turn to another place, behind a handshake by itself. */
+  hasToldAlike(packet: Packet, initiator: number): boolean {
+    return this.#countAlike(packet, initiator, 0, this.#flow.toldBack, true) > 0;
+  }
+
   /** Such flows to other places, all of them or those that told it behind a handshake by itself. */
   #countKin(packet: Packet, initiator: number, withHandshake: boolean): number {
+    const { told, toldBack } = this.#flow;
+    return this.#countAlike(packet, initiator, told, withHandshake ? 0 : toldBack, withHandshake);
+  }
+
+  #countAlike(
+    packet: Packet,
+    initiator: number,
+    told: number,
+    toldBack: number,
+    withHandshake: boolean,
+  ): number {
     this.#placeRemote(packet, initiator);
     return this.#evidence.countTold(
       packet.address,
@@ -133,8 +149,8 @@ export class Suspects {
       this.#remoteAt,
       this.#remotePort,
       packet.timeMs,
-      this.#flow.told,
-      withHandshake ? 0 : this.#flow.toldBack,
+      told,
+      toldBack,
       withHandshake,
     );
   }

@@ -86,6 +86,9 @@ function shakeHands(wire: Wire, host: number, peer: number): void {
   flow.segment(0, ACK | PSH, 80 + 200 * peer);
   flow.segment(1, ACK | PSH, between(14, 526));
   flow.segment(0, ACK | PSH, 68);
+  // What both say of their extensions.
+  flow.segment(1, ACK | PSH, 294);
+  flow.segment(0, ACK | PSH, 277);
 }
 
 /** `host` has got blocks from three peers, by connections older than the blocker. */

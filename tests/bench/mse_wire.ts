@@ -21,8 +21,8 @@ export const PATHS: readonly number[] = [1200, 1250, 1360, 1380, 1400, 1420, 144
 /** Packets that are cut from one pool of random bytes. */
 const RENEWED_AFTER = 5_000;
 
-/** A sender that hears nothing of what was held back has sent it again after so long, twice. */
-const SENT_TWICE_MS = 600;
+/** A sender that hears nothing of what was held back sends it again after so long. */
+const SENT_AGAIN_MS = 210;
 /** No authentication; connect to an IPv4 address; and the answers (RFC 1928). */
 const SOCKS_GREETING = Uint8Array.of(5, 1, 0);
 const SOCKS_CHOICE = Uint8Array.of(5, 0);
@@ -196,7 +196,7 @@ export class Connection {
     let verdict = this.#wire.segment(from, to, flags, length, first, acknowledged);
     if (verdict === DROP && this.#wire.detection === null) {
       this.#wire.held++;
-      this.#wire.timeMs += SENT_TWICE_MS;
+      this.#wire.timeMs += SENT_AGAIN_MS;
       verdict = this.#wire.segment(from, to, flags, length, first, acknowledged);
     }
     if (length > 0 && this.#wire.detection === null && random() < SENT_AGAIN) {

@@ -97,8 +97,8 @@ export class Conversation {
   }
 
   /** Data that the other side never gets: what comes next stands in its place. */
-  sayAndForget(side: 0 | 1, payload: Uint8Array): this {
-    return this.#send(side, ACK, payload, this.#sequence[side]);
+  sayAndForget(side: 0 | 1, payload: Uint8Array, flags = 0): this {
+    return this.#send(side, ACK | flags, payload, this.#sequence[side]);
   }
 
   /** Data of one side cut at the given points, in the order that `order` gives the pieces. */

@@ -1,6 +1,8 @@
 /** Encrypted flows through proxies: who is spoken with is the target, who is held is the user. */
 import assert from "node:assert/strict";
 import { BITTORRENT, DROP, INSPECT } from "../../src/engine/engine.ts";
+import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
+import { FIN } from "../../src/packet/packet.ts";
 import { Conversation, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
 import { asksTracker, HOST, Play, random } from "./play.ts";
 
@@ -295,15 +297,15 @@ Deno.test("held back: the foremost of several peers waits until another has show
   assert.deepEqual(test.detections.map(({ match }) => match.kind), ["fan-out"]);
 });
 
-Deno.test("held back: half a second, once, and small messages not at all", () => {
+Deno.test("held back: until it is sent again, once, and small messages not at all", () => {
   const test = new TestEngine({ holds: true });
   const [flow] = foremost(test);
   const data = random(10_136);
   assert.equal(flow.sayAndForget(1, data).lastVerdict, DROP);
-  test.nowMs += 210;
+  test.nowMs += 20; // a probe of the tail
   assert.equal(flow.sayAndForget(1, data).lastVerdict, DROP);
   assert.equal(flow.say(0, random(34)).lastVerdict, INSPECT);
-  test.nowMs += 400;
+  test.nowMs += 180;
   for (let again = 0; again < 3; again++) {
     assert.equal(flow.say(1, data).lastVerdict, INSPECT);
     test.nowMs += 10;
@@ -311,28 +313,78 @@ Deno.test("held back: half a second, once, and small messages not at all", () =>
   assert.deepEqual(test.found, []);
 });
 
+Deno.test("held back: nothing of what was sent before the others are several", () => {
+  const test = new TestEngine({ holds: true });
+  const flow = says(calls(test, HOST, "203.0.113.9:51413"), RELAYED.split(" <10136")[0]);
+  const data = random(10_136);
+  assert.equal(flow.sayAndForget(1, data).lastVerdict, INSPECT);
+  for (const [i, kin] of KIN.entries()) {
+    says(calls(test, `10.0.0.1:4000${i}`, ADDRESSES[i]), kin.split(" >68")[0]);
+  }
+  assert.equal(flow.say(1, data).lastVerdict, INSPECT);
+});
+
+Deno.test("held back: passes at once where nothing is to be held any more", () => {
+  const test = new TestEngine({ holds: true });
+  const [flow] = foremost(test);
+  const data = random(10_136);
+  assert.equal(flow.sayAndForget(1, data).lastVerdict, DROP);
+  test.engine.setPolicy({ ...CAPTURE_POLICY, holds: false });
+  assert.equal(flow.say(1, data).lastVerdict, INSPECT);
+});
+
+Deno.test("held back: with the end of its stream it is sent again as it was", () => {
+  const test = new TestEngine({ holds: true });
+  const [flow, [other]] = foremost(test);
+  const data = random(1400);
+  assert.equal(flow.sayAndForget(1, data, FIN).lastVerdict, DROP);
+  says(other, ">68 <294");
+  test.nowMs += 210;
+  assert.equal(flow.sayAndForget(1, data, FIN).lastVerdict, BITTORRENT);
+});
+
 Deno.test("held back: with a handshake among several places, or without one beside two that have it", () => {
   const hidden = ">361 <467 >371 <721 >286 <10136w";
-  const held = (own: string, shown: number, policy = { holds: true }, places = 3) => {
+  const held = (
+    own: string,
+    shown: number,
+    { policy = { holds: true }, places = 3, toldBack = 286 } = {},
+  ) => {
     const test = new TestEngine(policy);
     const flow = calls(test, HOST, "203.0.113.9:51413");
     for (const [i, kin] of KIN.slice(0, places).entries()) {
       const other = calls(test, `10.0.0.1:4000${i}`, ADDRESSES[i]);
-      says(other, i < shown ? kin : kin.split(" >68")[0]);
+      says(other, i < shown ? `${kin} >${toldBack}` : kin.split(" >68")[0]);
     }
     says(flow, own.split(" <10136")[0]);
     return flow.say(1, random(10_136)).lastVerdict === DROP;
   };
   assert.equal(held(RELAYED, 0), true);
-  assert.equal(held(RELAYED, 0, { holds: false }), false, "what judges captures drops nothing");
-  assert.equal(held(RELAYED, 0, undefined, 1), false, "two places");
+  assert.equal(held(RELAYED, 0, { policy: { holds: false } }), false, "what judges captures");
+  assert.equal(held(RELAYED, 0, { places: 1 }), false, "two places");
   assert.equal(held(RELAYED.replace(">276", ">250"), 0), false, "not alike");
   assert.equal(held(hidden, 2), true);
   assert.equal(held(hidden, 1), false);
-  assert.equal(held(hidden.replace(">286", ">90"), 2), false, "too short for extensions");
-  assert.equal(held(hidden.replace(">286", ">543"), 2), false, "too long, as obfs4's");
+  assert.equal(held(hidden, 2, { toldBack: 288 }), false, "other words than the others'");
+  assert.equal(held(hidden.replace(">286", ">90"), 2, { toldBack: 90 }), false, "too short");
+  assert.equal(held(hidden.replace(">286", ">543"), 2, { toldBack: 543 }), false, "as obfs4's");
   assert.equal(held(hidden.replace("<721", "<209"), 2), false, "no room for what is told back");
   assert.equal(held(hidden.replace(">286", ">286 <9 >286"), 2), false, "later");
+});
+
+Deno.test("proxied: a program that says the same in each flow, two blocks long by chance, is none of kin", () => {
+  // Two others of its address torrent.
+  const swarm = [">201 <333 >80 <147 >68 <294 >277", ">388 <590 >280 <502 >68 <294 >277"];
+  const same = (padding: string) => `${padding} <147 >147 <53 >504 <133 >465`;
+  const beside = [...swarm, same(">316 <486 >203 <359")];
+  const own = `${same(">120 <200 >333 <359")} <32794w`;
+  assert.deepEqual(playsKin(beside, own).found, []);
+  const asks = own.replaceAll("147", "190").replace("<190", "<196"); // it says a little more of itself
+  const others = [
+    ...swarm,
+    same(">316 <486 >203 <359").replaceAll("147", "190").replace("<190", "<196"),
+  ];
+  assert.deepEqual(playsKin(others, asks).found, ["mse strong"]);
 });
 
 /** All handshakes went out within the third message; one relay has left what is allowed fast by itself. */
