@@ -172,17 +172,19 @@ export class EncryptedBeginnings {
   }
 
   /**
-   * Whether the flow, with its first data, lacks no more than what others of its initiator's may add: they
-   * are several, and it, or one of them, has shown a handshake, and it more; or it has told of extensions
-   * right before what another was told, and two have shown a handshake behind paddings.
+   * Whether the flow, with its first data, lacks no more than what others of its initiator's may add. What is
+   * enough beside several is so rare that they need not be known: on a busy machine their first packets wait
+   * for another worker. Else they are several, and it would be enough of kin; or it has told of extensions right
+   * before what another was told, and two have shown a handshake behind paddings.
    */
   #mayBeForemost(direction: number, packet: Packet): boolean {
     const flow = this.#flow;
     if (flow.allBytes - packet.payloadLength > MOST_UNHELD) return false;
     const initiator = direction === 0 ? SOURCE : DESTINATION;
     if (!this.#senders.isReal(direction, packet, initiator)) return false;
+    if (this.#isNear()) return true;
     const { address, timeMs } = packet;
-    if (this.#isNear()) {
+    if (isEnoughOfKin(this.#kinBits, flow)) {
       const handshakes = lacksHandshake(flow, this.#blocks.blocks) ? 1 : 0;
       return this.#evidence.hasSeveral(address, initiator, timeMs, handshakes);
     }
@@ -192,11 +194,11 @@ export class EncryptedBeginnings {
       this.#suspects.hasToldAlike(packet, initiator);
   }
 
-  /** Whether what the flow shows is enough once others of its initiator's have shown what they may. */
+  /** Whether what the flow shows by itself is enough once others of its initiator's have shown what they may. */
   #isNear(): boolean {
     const flow = this.#flow;
     const bits = this.#bits;
     return isEnough(bits, flow, "several") || isEnough(bits, flow, "pair") ||
-      isEnough(bits, flow, "swarm") || isEnoughOfKin(this.#kinBits, flow);
+      isEnough(bits, flow, "swarm");
   }
 }

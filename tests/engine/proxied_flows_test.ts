@@ -4,7 +4,7 @@ import { BITTORRENT, DROP, INSPECT } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
 import { FIN } from "../../src/packet/packet.ts";
 import { Conversation, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
-import { asksTracker, HOST, Play, random } from "./play.ts";
+import { asksTracker, HOST, isOneOfSeveral, PEER, Play, random } from "./play.ts";
 
 const PROXY = "198.51.100.1:1080";
 
@@ -429,4 +429,22 @@ Deno.test("proxied: the first blocks end behind what is allowed fast, joined wit
       [">68", ">69"],
     ]
   ) assert.deepEqual(finds(GRANT_JOINED.replace(from, to)), [], to);
+});
+
+Deno.test("held back: also where the others' first packets wait for another worker", () => {
+  // libtorrent seeds to Deluge, recorded on a busy machine.
+  const begun = ">396 <403 >553 <340 >68 <294 >300 <50";
+  for (const [text, isHeld] of [[begun, true], [begun.replace(">68", ">69"), false]] as const) {
+    const test = new TestEngine({ holds: true });
+    const flow = new Conversation(test, "tcp", HOST, PEER).open();
+    for (const [, side, digits] of text.matchAll(/([<>])(\d+)/g)) {
+      flow.say(side === ">" ? 0 : 1, random(Number(digits)));
+    }
+    const data = random(8688);
+    assert.equal(flow.sayAndForget(1, data).lastVerdict === DROP, isHeld, text);
+    isOneOfSeveral(test);
+    test.nowMs += 200;
+    flow.say(1, data);
+    assert.deepEqual(test.found, isHeld ? ["mse strong"] : []);
+  }
 });
