@@ -21,6 +21,8 @@ const MIN_SPREAD = 128;
 const MIN_LONGEST = 288;
 /** And of all that a few flows pad, added up; paddings are spread over 307 of 512 bytes, of four flows. */
 const MIN_SPREAD_OF_ALL = 384;
+/** Of two further messages of three flows and more, added up: hardly one of twenty is spread less, by chance. */
+const MIN_SPREAD_OF_PIECES = 256;
 /** Of them so many with a handshake's length, behind further paddings that are spread, need none here. */
 const PAIR = 2;
 /** So many with a handshake's length make a swarm: no list of servers has it by chance. */
@@ -49,6 +51,11 @@ class Spread {
 /** Of first messages and of two further ones that MSE pads; cleared before each use. */
 const first = new Spread();
 const further = [new Spread(), new Spread()] as const;
+/** Of two further ones where the first and third were written in pieces, and no handshake shows. */
+const ofPieces = [new Spread(), new Spread()] as const;
+
+/** A bit above the three lengths of a flow: its beginning came in pieces, and no handshake is to be seen. */
+export const IN_PIECES: number = 1 << (3 * LENGTH_BITS);
 
 /**
  * Why a flow counts among its host's: its first message may be MSE's, or the lengths of its segments
@@ -115,8 +122,9 @@ export class HostEvidence {
   readonly #openings: DecayingTable;
   readonly #remotes: RemoteCounts;
   readonly #key = new Int32Array(OPENING_KEY);
-  /** Flows that the last survey has counted. */
+  /** Flows that the last survey has counted, and those {@link IN_PIECES}. */
   #counted = 0;
+  #inPieces = 0;
 
   /** @param buffer of {@link BYTE_LENGTH} bytes, shared between workers or an engine's own */
   constructor(buffer: ArrayBufferLike = new ArrayBuffer(HostEvidence.BYTE_LENGTH)) {
@@ -185,8 +193,9 @@ export class HostEvidence {
    * Remembers that `host` has a flow with `remote` that may be MSE's.
    *
    * @param port that was called: the remote's, of {@link BY_CALL} the host's own
-   * @param length of its first message, and in one that has shown a handshake's length those of two
-   *   further messages that MSE pads, {@link LENGTH_BITS} each; of {@link BY_TOLD} of what was told
+   * @param length of its first message, and in one that has shown a handshake's length, or began
+   *   {@link IN_PIECES}, those of two further messages that MSE pads, {@link LENGTH_BITS} each; of
+   *   {@link BY_TOLD} of what was told
    */
   addFlow(
     host: Int32Array,
@@ -282,6 +291,12 @@ export class HostEvidence {
     return this.#survey(host, hostAt, timeMs, BY_OPENING) >= handshakes;
   }
 
+  /** Whether three of several flows began in pieces, of further lengths as paddings are. */
+  hasSeveralInPieces(host: Int32Array, hostAt: number, timeMs: number): boolean {
+    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= 0 && this.#inPieces >= FAN_OUT &&
+      ofPieces[0].width + ofPieces[1].width >= MIN_SPREAD_OF_PIECES;
+  }
+
   /** Whether `host` has several flows, and two of them a handshake's length behind further paddings. */
   hasPair(host: Int32Array, hostAt: number, timeMs: number): boolean {
     return this.#survey(host, hostAt, timeMs, BY_OPENING) >= PAIR && isFurtherSpread();
@@ -323,8 +338,10 @@ export class HostEvidence {
     const openings = this.#openings;
     first.clear();
     for (const spread of further) spread.clear();
+    for (const spread of ofPieces) spread.clear();
     let count = 0;
     let handshakes = 0;
+    let inPieces = 0;
     let isOneNetwork = true;
     let isOnePort = port < 0;
     let one = -1;
@@ -341,12 +358,16 @@ export class HostEvidence {
       const lengths = openings.valueOf(entry);
       first.add(lengths & LENGTH_MASK);
       if (lengths >> LENGTH_BITS === 0) continue;
-      handshakes++;
-      further[0].add((lengths >> LENGTH_BITS) & LENGTH_MASK);
-      further[1].add(lengths >> (2 * LENGTH_BITS));
+      const isInPieces = (lengths & IN_PIECES) !== 0;
+      if (isInPieces) inPieces++;
+      else handshakes++;
+      const spreads = isInPieces ? ofPieces : further;
+      spreads[0].add((lengths >> LENGTH_BITS) & LENGTH_MASK);
+      spreads[1].add((lengths >> (2 * LENGTH_BITS)) & LENGTH_MASK);
     }
     this.#unlock();
     this.#counted = count;
+    this.#inPieces = inPieces;
     return count < FAN_OUT || isOneNetwork || isOnePort ? -1 : handshakes;
   }
 

@@ -17,6 +17,7 @@ import {
   BY_TOLD,
   type FlowKind,
   type HostEvidence,
+  IN_PIECES,
   TOLD_BACK_SHIFT,
   TOLD_WITH_HANDSHAKE,
 } from "./host_evidence.ts";
@@ -49,17 +50,20 @@ export class Suspects {
 
   /**
    * Counts a flow among its initiator's openings at its first message, and not when its shape is
-   * complete: of flows opened at once the first already meets the others' evidence. One that says how
+   * complete: of flows opened at once the first already meets the others' evidence. It is as long as what
+   * has come of it; where more of it comes, longer. One that says how
    * long it is, as framed protocols do, does not count, which is all that this rules out; nor does one
    * of an address that is nobody's own: this machine's, whose users call many, or one inside a tunnel.
    */
   countOpening(direction: number, packet: Packet, length: number): void {
     const flow = this.#flow;
-    if (direction !== 0 || flow.hasFact(COUNTED) || !flow.hasFact(RANDOM)) return;
-    const { bytes, payloadStart, payloadEnd } = packet;
-    if (!isOpening(length) || hasLengthPrefix(bytes, payloadStart, payloadEnd)) return;
-    if (!this.#senders.isReal(direction, packet, SOURCE)) return;
-    flow.noteFact(COUNTED);
+    if (direction !== 0 || !flow.hasFact(RANDOM) || !isOpening(length)) return;
+    if (!flow.hasFact(COUNTED)) {
+      const { bytes, payloadStart, payloadEnd } = packet;
+      if (hasLengthPrefix(bytes, payloadStart, payloadEnd)) return;
+      if (!this.#senders.isReal(direction, packet, SOURCE)) return;
+      flow.noteFact(COUNTED);
+    }
     this.#add(packet, SOURCE, BY_OPENING, length);
   }
 
@@ -90,11 +94,12 @@ export class Suspects {
     // Of a beginning in pieces A's is not to be seen, but B's.
     const isShown = flow.hasLength(HELLO_A) || (flow.has(CUT) && flow.hasLength(HELLO_B));
     const hasHandshake = isShown && third <= LENGTH_MASK;
-    const lengths = hasHandshake
-      ? first | (third << LENGTH_BITS) | (second << (2 * LENGTH_BITS))
-      : first;
-    this.#addCall(packet, SOURCE, lengths);
+    const lengths = first | (third << LENGTH_BITS) | (second << (2 * LENGTH_BITS));
+    this.#addCall(packet, SOURCE, hasHandshake ? lengths : first);
     if (hasHandshake) this.#add(packet, DESTINATION, BY_OPENING, lengths);
+    else if (flow.has(CUT) && third <= LENGTH_MASK) {
+      this.#add(packet, DESTINATION, BY_OPENING, lengths | IN_PIECES);
+    }
   }
 
   /** A flow that counts has told of extensions, or its initiator in turn. */
@@ -109,8 +114,8 @@ export class Suspects {
   /**
    * Whether others of the initiator's flows, to other places, have told as many bytes, or were told as many
    * in turn, where relays have joined what stood before: one where two have shown a handshake's length
-   * behind spread paddings, or two of several suspects. A flow that lacks one itself is kin of one that has
-   * it, beside two such.
+   * behind spread paddings, or two of several suspects, or where beginnings were written in pieces. A flow
+   * that lacks one itself is kin of one that has it, beside two such.
    *
    * @param initiator place of its address in `packet.address`
    */
@@ -120,7 +125,8 @@ export class Suspects {
     const kin = this.#countKin(packet, initiator, lacksHandshake);
     if (kin >= 1 && evidence.hasPair(address, initiator, timeMs)) return true;
     return kin >= 2 && !lacksHandshake &&
-      evidence.hasFanOut(address, initiator, timeMs, BY_OPENING);
+      (evidence.hasFanOut(address, initiator, timeMs, BY_OPENING) ||
+        (this.#flow.has(CUT) && evidence.hasSeveralInPieces(address, initiator, timeMs)));
   }
 
   /** Whether the initiator has told as many bytes in turn to another place, behind a handshake by itself. */

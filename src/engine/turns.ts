@@ -210,7 +210,8 @@ function noteApart(flow: FlowRecord, before: number, length: number): void {
 
 /**
  * What may be what an end says of its extensions: a write of its own behind the fourth message, with a
- * handshake before it; the sixth turn where the fifth was a handshake; the seventh where the sixth was too.
+ * handshake before it; the sixth turn where the fifth was a handshake, or the rest of a beginning in pieces;
+ * the seventh where the sixth was a handshake too.
  */
 function noteTold(flow: FlowRecord, before: number, length: number): void {
   if (length >= FULL) {
@@ -233,6 +234,9 @@ function noteTold(flow: FlowRecord, before: number, length: number): void {
     const shortest = isBehindBoth ? SHORTEST_SEVENTH : SHORTEST_SIXTH;
     const turn = isBehindBoth ? TURN_OF_EXTENSIONS : TURN_OF_EXTENSIONS - 1;
     if (flow.turn === turn && length >= shortest) flow.told = length;
+  } else if (before === 0 && flow.turn === TURN_OF_EXTENSIONS - 1 && flow.has(CUT)) {
+    // B answers as soon as it can, between pieces of the third message, of which the fifth turn is the rest.
+    if (flow.told === 0 && length >= SHORTEST_SIXTH) flow.told = length;
   }
 }
 
@@ -356,7 +360,7 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
     const isHeaded = lastIsMine && lastKind === HEADING;
     const isGranted = (lastIsMine && lastKind === GRANTING) || (last & IS_GRANTED) !== 0;
     const isInStep = lastIsMine && lastKind === GRANTING && flow.requestMark === GRANT &&
-      isTurnInStep(flow, TURN_OF_GRANT);
+      (isTurnInStep(flow, TURN_OF_GRANT) || isCutInStep(flow));
     const isAsked = isAskedByOther(last, lastIsMine);
     const isGrantedAtOnce = isAsked && lastKind === GRANTING && flow.requestMark === GRANT &&
       (flow.turn === TURN_OF_GRANT || flow.turn === TURN_OF_GRANT - 2);
@@ -419,6 +423,15 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
 function isTurnInStep(flow: FlowRecord, turn: number): boolean {
   return (flow.turn === turn && flow.hasFact(HELLO_ALONE)) ||
     (flow.turn === turn - FEWER_APART && flow.has(APART));
+}
+
+/**
+ * Whether it is the turn where A's beginning came in pieces and handshakes show nowhere: B's, with its
+ * extensions, was the write behind the fourth message's padding, or the sixth turn.
+ */
+function isCutInStep(flow: FlowRecord): boolean {
+  if (!flow.has(CUT) || flow.hasLength(HELLO_A | HELLO_B) || flow.told === 0) return false;
+  return flow.turn === TURN_OF_GRANT || flow.turn === TURN_OF_GRANT - FEWER_APART;
 }
 
 /** The seventh turn beside the sixth: one message each, as long but for digits and names; or more of them. */

@@ -403,4 +403,14 @@ export const MADE_UP: readonly Program[] = [
       return cut(() => turns)();
     },
   },
+  {
+    name: "a script behind words of one length, padded keys in pieces, list",
+    isBound: true,
+    servers: list,
+    start: () => {
+      const told = between(128, 600);
+      const turns = script()().slice(4);
+      return cut(() => [-told, ...turns])();
+    },
+  },
 ];

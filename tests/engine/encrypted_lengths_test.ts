@@ -3,7 +3,7 @@
  * on those of programs that look alike.
  */
 import assert from "node:assert/strict";
-import { CLEAN } from "../../src/engine/engine.ts";
+import { CLEAN, DROP } from "../../src/engine/engine.ts";
 import { Conversation, latin1, TestEngine, torrents } from "./conversation.ts";
 import { asksTracker, HOST, isOneOfSeveral, PEER, Play, random } from "./play.ts";
 
@@ -707,4 +707,60 @@ Deno.test("encrypted: beginnings in pieces that B's handshake follows are severa
     new Play(test).say(text);
     assert.deepEqual(test.found, isFound ? ["mse strong"] : [], beside.join(", "));
   }
+});
+
+/** Recorded: libtorrent seeds to BiglyBT, whose four beginnings are cut anywhere. */
+const CUT_KIN = [
+  ">133 >54 <356 >78 >79 >102 >149 >140 >78 >110 >39 <508 <294 >9 >274 <50 <8688w",
+  ">67 >82 >32 <355 >70 >110 >109 <94 >52 >94 >141 >107 >15 <294 >9 >257 >17 <50 <8688w",
+  ">106 >71 <159 >108 >146 >75 >62 >51 >11 <110 <294 >9 >138 <50 >17 <13 <10136w",
+  ">60 >78 >78 <110 >117 >103 >69 >89 >116 >62 >70 <406 <294 >9 >138 <50 >17 <13 <10136w",
+];
+
+Deno.test("encrypted: beginnings in pieces that B answers alike are kin, and none has a block", () => {
+  const begun = CUT_KIN.map((text) => text.slice(0, text.indexOf("<294") + 4));
+  for (const [i, text] of CUT_KIN.entries()) {
+    const others = begun.filter((_, other) => other !== i);
+    for (
+      const [beside, isFound] of [
+        [others, true],
+        [others.map((other) => other.replace("<294", "<295")), false],
+        [others.map((other) => other.replaceAll(/>\d+ (?=>)/g, "")), false], // written at once
+        [others.slice(0, 1), false],
+        [[], false],
+      ] as const
+    ) {
+      const test = new TestEngine();
+      areSuspectsAlike(test, beside);
+      assert.equal(
+        new Play(test).say(text).passed === 0,
+        isFound,
+        `${text} beside ${beside.join(", ")}`,
+      );
+    }
+    for (const other of [text.replace("<50 ", "<51 "), text.replace("<50 ", "<500 ")]) {
+      const test = new TestEngine();
+      areSuspectsAlike(test, others);
+      assert.ok(new Play(test).say(other).passed > 0, other);
+    }
+  }
+});
+
+Deno.test("encrypted: of several in pieces the foremost's first data is held back until others are kin", () => {
+  const [begun] = CUT_KIN[0].split(" <8688w");
+  const test = new TestEngine({ holds: true });
+  const others = [1, 2, 3].map((i) =>
+    new Play(test, `10.0.0.1:5100${i}`, `198.18.${i}.1:2100${i}`)
+  );
+  for (const [i, other] of others.entries()) other.say(CUT_KIN[i + 1].replace(/ <294 .*/, ""));
+  const flow = new Conversation(test, "tcp", HOST, PEER).open();
+  for (const [, side, digits] of begun.matchAll(/([<>])(\d+)/g)) {
+    flow.say(side === ">" ? 0 : 1, random(Number(digits)));
+  }
+  const data = random(8688);
+  assert.equal(flow.sayAndForget(1, data).lastVerdict, DROP);
+  for (const other of others) other.say("<294");
+  test.nowMs += 200;
+  flow.say(1, data);
+  assert.deepEqual(test.found, ["mse strong"]);
 });
