@@ -8,6 +8,7 @@
  * BTF. Another major version of clang gives other code, so the check insists on {@link CLANG_MAJOR}.
  */
 import { fileURLToPath } from "node:url";
+import { commandLine } from "./arguments.ts";
 import { EnvironmentError } from "../src/errors.ts";
 import { openingsHeader } from "../src/gateway/first_look/openings_header.ts";
 
@@ -94,7 +95,9 @@ async function checkProgram(program: string): Promise<void> {
 
 if (import.meta.main) {
   try {
-    if (Deno.args[0] === "--check") await check();
+    const options = { check: { type: "boolean", default: false } } as const;
+    const { values } = commandLine("deno task bpf [--check]", options, 0);
+    if (values.check) await check();
     else await build();
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;

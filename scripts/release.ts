@@ -112,7 +112,9 @@ if (import.meta.main) {
     const wanted = takeFlag(args, "arch") ?? ARCHITECTURES.join(",");
     const directory = takeFlag(args, "output") ?? `${ROOT}dist/release`;
     const isFast = args.includes("--fast");
-    const [version, ...rest] = args.filter((arg) => arg !== "--fast");
+    const words = args.filter((arg) => arg !== "--fast");
+    const [version] = words;
+    const rest = words.filter((word, place) => place > 0 || word.startsWith("-"));
     refuseRest(rest, "VERSION, --arch LIST, --output DIRECTORY, --fast");
     const stamp = readStamp();
     if (version !== stamp.version) {

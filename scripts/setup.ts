@@ -4,6 +4,7 @@
  *
  *     deno run -A scripts/setup.ts [--check]     --check: install nothing
  */
+import { commandLine } from "./arguments.ts";
 
 interface Need {
   /** What it is for, in words. */
@@ -91,4 +92,6 @@ function setup(installs: boolean): number {
   return 1;
 }
 
-Deno.exit(setup(!Deno.args.includes("--check")));
+const options = { check: { type: "boolean", default: false } } as const;
+const { values } = commandLine("deno task setup [--check]", options, 0);
+Deno.exit(setup(!values.check));

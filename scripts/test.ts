@@ -7,6 +7,7 @@
  */
 
 import { fileURLToPath } from "node:url";
+import { commandLine } from "./arguments.ts";
 import { type Counts, countsOf } from "./testing/counts.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
@@ -109,10 +110,10 @@ function canRun(command: string): boolean {
   return new Deno.Command("sh", { args, stdin: "null" }).outputSync().success;
 }
 
-async function install(): Promise<void> {
+async function install(isWanted: boolean): Promise<void> {
   if (Deno.build.os !== "linux") {
     say(`test tools: none for ${Deno.build.os}; what needs Linux is skipped and says so`);
-  } else if (Deno.uid() === 0 && canRun("apt-get") && !Deno.args.includes("--no-install")) {
+  } else if (Deno.uid() === 0 && canRun("apt-get") && isWanted) {
     await step("test tools", [`${ROOT}scripts/install_test_tools.sh`]);
   } else {
     const why = canRun("apt-get") ? "as root it installs them" : "no apt-get here";
@@ -123,15 +124,10 @@ async function install(): Promise<void> {
   }
 }
 
-const unknown = Deno.args.filter((arg) => arg !== "--no-install");
-if (unknown.length > 0) {
-  console.error(
-    `Cannot use ${unknown[0]}: expected --no-install or nothing (some tests: deno test -A PATH)`,
-  );
-  Deno.exit(2);
-}
+const USAGE = "deno task test [--no-install] (some tests: deno test -A PATH)";
+const { values } = commandLine(USAGE, { "no-install": { type: "boolean", default: false } }, 0);
 const deno = Deno.execPath();
-await install();
+await install(!values["no-install"]);
 await step("format", [deno, "fmt", "--check", "--quiet"]);
 await step("lint", [deno, "lint", "--quiet"]);
 await step("types", [deno, "check", "--quiet", "."]);

@@ -6,7 +6,12 @@ export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** A build that cannot go on, in words for the one who builds. */
 export class BuildError extends Error {
-  override readonly name = "BuildError";
+  override readonly name: string = "BuildError";
+}
+
+/** Arguments that cannot be used. */
+export class UsageError extends BuildError {
+  override readonly name = "UsageError";
 }
 
 export interface RunOptions {
@@ -53,7 +58,7 @@ export async function script(body: () => Promise<void>): Promise<never> {
     const isExpected = error instanceof BuildError || error instanceof RangeError ||
       error instanceof TypeError;
     console.error(isExpected ? error.message : error);
-    Deno.exit(1);
+    Deno.exit(error instanceof UsageError ? 2 : 1);
   }
   Deno.exit(0);
 }
@@ -65,12 +70,16 @@ export function takeFlag(args: string[], name: string): string | null {
   const [arg, next] = args.slice(at, at + 2);
   const joined = arg.includes("=");
   const value = joined ? arg.slice(arg.indexOf("=") + 1) : next;
-  if (value === undefined) throw new BuildError(`Cannot use --${name}: expected a value after it`);
+  if (value === undefined) throw new UsageError(`Cannot use --${name}: expected a value after it`);
   args.splice(at, joined ? 1 : 2);
   return value;
 }
 
-/** Refuses what no flag has taken. */
+/** Refuses what no flag has taken; --help says what they are. */
 export function refuseRest(args: readonly string[], usage: string): void {
-  if (args.length > 0) throw new BuildError(`Cannot use ${args[0]}: expected ${usage}`);
+  if (args.includes("--help") || args.includes("-h")) {
+    console.log(`Arguments: ${usage}`);
+    Deno.exit(0);
+  }
+  if (args.length > 0) throw new UsageError(`Cannot use ${args[0]}: expected ${usage}`);
 }

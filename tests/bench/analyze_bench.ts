@@ -9,6 +9,7 @@
  * costs. Without ndpiReader (Debian: libndpi-bin) only ours is measured.
  */
 import { fileURLToPath } from "node:url";
+import { commandLine } from "../../scripts/arguments.ts";
 import { CaptureReader } from "../../src/capture/reader.ts";
 import { corpusFiles, median } from "./corpus.ts";
 
@@ -87,7 +88,10 @@ async function isInstalled(command: string): Promise<boolean> {
 const directory = Deno.makeTempDirSync();
 try {
   const merged = `${directory}/merged.pcap`;
-  const count = await merge(corpusFiles(Deno.args[0]).clean, merged);
+  const count = await merge(
+    corpusFiles(commandLine("deno task bench:analyze [CORPUS]", {}, 1).words[0]).clean,
+    merged,
+  );
   const megabytes = Deno.statSync(merged).size / 1e6;
   console.log(`${count} packets, ${megabytes.toFixed(0)} MB, ${RUNS} runs in turn, medians`);
   const main = fileURLToPath(new URL("../../main.ts", import.meta.url));

@@ -9,6 +9,7 @@
  * Then the dearest inputs that are known, beside the usual packet: the one of the project's captures in
  * which an average byte travels. The aim is below 20 times that for each 1400 bytes, and below 100 µs.
  */
+import { commandLine } from "../../scripts/arguments.ts";
 import { CaptureReader } from "../../src/capture/reader.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
@@ -104,7 +105,7 @@ function run(set: FrameSet, engine: Engine): Measure {
   return { nsPerPacket: ns / payloadPackets, megabytesPerSecond: (payloadBytes * 1000) / ns };
 }
 
-const { clean, torrent } = corpusFiles(Deno.args[0]);
+const { clean, torrent } = corpusFiles(commandLine("deno task bench [CORPUS]", {}, 1).words[0]);
 
 const sets: (readonly [string, FrameSet])[] = [
   [`clean captures (${clean.length})`, await load(clean)],

@@ -24,7 +24,7 @@
  * only the ratios mean something.
  */
 
-import { parseArgs } from "node:util";
+import { commandLine, numberOf } from "../../scripts/arguments.ts";
 import { type AimRow, aimsTable } from "./gateway/aims_table.ts";
 import { Bed } from "./gateway/bed.ts";
 import { Contender, inspectAllRules, type Losses } from "./gateway/contenders.ts";
@@ -43,28 +43,28 @@ const SHIPPED = "btblocker";
 const INSPECTED = "every packet inspected";
 const AGAIN = "conntrack only, again";
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: "boolean", default: false },
-    runs: { type: "string" },
-    seconds: { type: "string" },
-    only: { type: "string", default: "" },
-    "gateway-cmd": { type: "string" },
-    workers: { type: "string", default: "2" },
-    xdp: { type: "string", default: "auto" },
-    "skip-memory": { type: "boolean", default: false },
-    drops: { type: "boolean", default: false },
-    pin: { type: "boolean", default: false },
-    profile: { type: "boolean", default: false },
-  },
-});
+const USAGE = "deno task bench:gateway [--quick] [--runs 5] [--seconds 4] [--only REGEXP] " +
+  "[--gateway-cmd COMMAND] [--workers 2] [--xdp auto] [--skip-memory] [--drops] [--pin] [--profile]";
+const { values: options } = commandLine(USAGE, {
+  quick: { type: "boolean", default: false },
+  runs: { type: "string" },
+  seconds: { type: "string" },
+  only: { type: "string", default: "" },
+  "gateway-cmd": { type: "string" },
+  workers: { type: "string", default: "2" },
+  xdp: { type: "string", default: "auto" },
+  "skip-memory": { type: "boolean", default: false },
+  drops: { type: "boolean", default: false },
+  pin: { type: "boolean", default: false },
+  profile: { type: "boolean", default: false },
+}, 0);
 if (options.profile) {
   printPacketPath();
   Deno.exit();
 }
 Bed.pinned = options.pin;
-const runs = Number(options.runs ?? (options.quick ? 3 : 5));
-const seconds = Number(options.seconds ?? (options.quick ? 1 : 4));
+const runs = numberOf("--runs", options.runs ?? (options.quick ? "3" : "5"), USAGE);
+const seconds = numberOf("--seconds", options.seconds ?? (options.quick ? "1" : "4"), USAGE);
 const measures = MEASURES.filter(({ name }) => new RegExp(options.only).test(name));
 
 /** Values of a contender, by measure and run. */

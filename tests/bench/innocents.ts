@@ -8,6 +8,7 @@
  * and counters in uTP's places; requests and answers with small headers over UDP. Detected must be 0:
  * the exit status says so.
  */
+import { commandLine } from "../../scripts/arguments.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
 import { ACK, MAPPED, Packet, PROTOCOL_TCP, PROTOCOL_UDP } from "../../src/packet/packet.ts";
@@ -266,14 +267,16 @@ function smallHeaders(engine: Engine): string | null {
   return flow.found;
 }
 
-const [conversations = "1000000", seed = String(Date.now() % 1_000_000)] = Deno.args;
-sow(Number(seed));
+const { numberAt } = commandLine("deno task bench:innocents [CONVERSATIONS] [SEED]", {}, 2);
+const conversations = numberAt(0, "CONVERSATIONS", 1_000_000);
+const seed = numberAt(1, "SEED", Date.now() % 1_000_000);
+sow(seed);
 let total = 0;
 for (const [name, speak] of Object.entries({ framed, telemetry, smallHeaders })) {
   const engine = new Engine({ policy: CAPTURE_POLICY, flows: 8192 });
   const found = new Map<string, number>();
   const startMs = performance.now();
-  for (let n = 0; n < Number(conversations); n++) {
+  for (let n = 0; n < conversations; n++) {
     if (n % 4096 === 0) engine.clear();
     const reason = speak(engine);
     if (reason !== null) found.set(reason, (found.get(reason) ?? 0) + 1);

@@ -4,6 +4,7 @@
  *
  *     deno task bench:joins [DIRECTORY with labels.json]
  */
+import { commandLine } from "../../scripts/arguments.ts";
 import { CaptureJudge } from "../../src/capture/capture_judge.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
 import { CaptureReader } from "../../src/capture/reader.ts";
@@ -24,7 +25,7 @@ async function countFrames(path: string): Promise<number> {
   return reader.frameNumber;
 }
 
-const { clean } = corpusFiles(Deno.args[0]);
+const { clean } = corpusFiles(commandLine("deno task bench:joins [CORPUS]", {}, 1).words[0]);
 let joins = 0;
 const flagged = new Set<string>();
 for (const path of clean) {

@@ -3,6 +3,7 @@
  * The median of five runs of the whole command, its start included.
  */
 import { fileURLToPath } from "node:url";
+import { commandLine } from "../../scripts/arguments.ts";
 import { jsonEntry, textEntry } from "../../src/report/detection_text.ts";
 import { record } from "../report/detection_fixture.ts";
 
@@ -15,7 +16,8 @@ const QUERY = new TextEncoder().encode(
 );
 const HASH_AT = 46;
 
-const entries = Number(Deno.args[0] ?? 1_000_000);
+const { numberAt } = commandLine("deno task bench:log [ENTRIES]", {}, 1);
+const entries = numberAt(0, "ENTRIES", 1_000_000);
 const directory = await Deno.makeTempDir({ prefix: "btblocker-bench-" });
 try {
   for (const [format, entry] of [["json", jsonEntry], ["text", textEntry]] as const) {

@@ -15,6 +15,7 @@
  * holds it. Exits with 1 where anything was detected, kinds apart that are bounds (their lengths are
  * BitTorrent's own, see `Program`): of these the number is told.
  */
+import { commandLine } from "../../scripts/arguments.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
 import { ACK, Packet, PROTOCOL_TCP, SYN } from "../../src/packet/packet.ts";
@@ -141,18 +142,12 @@ function send(side: number, flags: number, payload: Uint8Array, sequence: number
 }
 
 let detected: string[] = [];
-/** A whole number of the command line, or what stands for it. */
-function numberAt(place: number, otherwise: number): number {
-  const value = Number(Deno.args[place] ?? otherwise);
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  console.error(`${Deno.args[place]} is no whole number`);
-  Deno.exit(2);
-}
-
-const total = numberAt(0, 10_000_000);
-const flows = numberAt(1, 2_000_000);
-const seedOfRun = numberAt(2, crypto.getRandomValues(new Uint32Array(1))[0]);
-const only = Deno.args[3] ?? "";
+const USAGE = "deno task bench:mse [CONNECTIONS] [FLOWS] [SEED] [KIND]";
+const { words, numberAt } = commandLine(USAGE, {}, 4);
+const total = numberAt(0, "CONNECTIONS", 10_000_000);
+const flows = numberAt(1, "FLOWS", 2_000_000);
+const seedOfRun = numberAt(2, "SEED", crypto.getRandomValues(new Uint32Array(1))[0]);
+const only = words[3] ?? "";
 const names = Object.keys(protocols).filter((name) => name.includes(only));
 const each = Math.ceil(total / Object.keys(protocols).length);
 console.log(`seed ${seedOfRun}; ${each} connections of each protocol`);

@@ -2,6 +2,7 @@
  * What a Local API and a gateway bear: `deno run -A tests/fleet/lapi_bench.ts [decisions]`. Prints the
  * figures of docs/FLEET.md.
  */
+import { commandLine } from "../../scripts/arguments.ts";
 import { alertOf } from "../../src/fleet/alerts.ts";
 import { Lapi } from "../../src/fleet/lapi.ts";
 import type { FleetSettings } from "../../src/fleet/settings.ts";
@@ -14,7 +15,8 @@ import { loadProgram } from "../bpf/program.ts";
 import { ban, bansOf, HOUR } from "./bans.ts";
 import { keyOf, PASSWORD, RealLapi } from "./real_lapi.ts";
 
-const DECISIONS = Number(Deno.args[0] ?? 50_000);
+const { numberAt } = commandLine("deno run -A tests/fleet/lapi_bench.ts [DECISIONS]", {}, 1);
+const DECISIONS = numberAt(0, "DECISIONS", 50_000);
 const BATCH = 100;
 const BATCHES = 20;
 const POLLS = 100;

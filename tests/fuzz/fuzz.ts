@@ -7,12 +7,14 @@
  * the memory it uses is printed once a round and must not grow. A third of the time goes into the
  * search for what costs: the dearest inputs of each target are kept, changed, and printed.
  */
+import { commandLine } from "../../scripts/arguments.ts";
 import { confirm, createCostTargets, type Dearest, measureUsual, searchCost } from "./costs.ts";
 import { fuzz } from "./run.ts";
 import { createTargets } from "./targets.ts";
 
-const minutes = Number(Deno.args[0] ?? 60);
-const firstSeed = Number(Deno.args[1] ?? Date.now() % 1_000_000);
+const { numberAt } = commandLine("deno task fuzz [MINUTES] [SEED]", {}, 2);
+const minutes = numberAt(0, "MINUTES", 60);
+const firstSeed = numberAt(1, "SEED", Date.now() % 1_000_000);
 const ROUND_SECONDS = 60;
 
 const targets = await createTargets();

@@ -8,7 +8,7 @@
  * `--labels-only` labels the captures that are there again.
  */
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../../scripts/arguments.ts";
 import { Lab } from "./lab.ts";
 import { BITTORRENT } from "./record/bittorrent.ts";
 import { OTHERS } from "./record/others.ts";
@@ -16,16 +16,14 @@ import { listFlows } from "./record/flows.ts";
 import { type CaptureLabel, labelFlows } from "./record/labels.ts";
 import { Recorder, type Scenario } from "./record/scenario.ts";
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    directory: { type: "string", default: "tests/captures" },
-    "labels-only": { type: "boolean", default: false },
-  },
-});
+const USAGE = "deno task captures [--directory tests/captures] [--labels-only] [NAME…]";
+const { values, words } = commandLine(USAGE, {
+  directory: { type: "string", default: "tests/captures" },
+  "labels-only": { type: "boolean", default: false },
+}, Infinity);
 const { directory } = values;
 const wanted = [...BITTORRENT, ...OTHERS].filter(({ name }) =>
-  positionals.length === 0 || positionals.some((part) => name.includes(part))
+  words.length === 0 || words.some((part) => name.includes(part))
 );
 
 await Deno.mkdir(directory, { recursive: true });

@@ -9,6 +9,7 @@
  */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { commandLine } from "../../scripts/arguments.ts";
 import { delay } from "../lab/client.ts";
 import { Bed } from "../robustness/bed.ts";
 
@@ -148,7 +149,8 @@ function slope(samples: readonly Sample[]): number {
 }
 
 if (import.meta.main) {
-  const minutes = Number(Deno.args[0] ?? 5);
+  const { numberAt } = commandLine("deno task soak [MINUTES]", {}, 1);
+  const minutes = numberAt(0, "MINUTES", 5);
   console.log(JSON.stringify(await soak(minutes * 60), null, 2));
   Deno.exit(0);
 }

@@ -9,23 +9,24 @@
  * the table names those left out. Exit status 1 when something got through.
  */
 
-import { parseArgs } from "node:util";
+import { commandLine, numberOf } from "../../../scripts/arguments.ts";
 import { fetchWebtorrent, makeTrixie } from "../../lab/cache.ts";
 import { CLIENTS, labImpossible, programPresent } from "../../lab/lab.ts";
 import { ALL_ROWS, QUICK_ROWS } from "./rows.ts";
 import { type Row, rowName, type RowResult, runRow } from "./row.ts";
 import { COLUMNS, heading, outcome, type Skipped, summarize, table } from "./table.ts";
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    quick: { type: "boolean", default: false },
-    jobs: { type: "string", default: "2" },
-    minutes: { type: "string", default: "600" },
-    fetch: { type: "boolean", default: false },
-    markdown: { type: "string" },
-  },
-});
+const USAGE =
+  "deno task matrix [--quick] [--jobs 2] [--minutes 600] [--fetch] [--markdown FILE] [WORD…]";
+const { values, words } = commandLine(USAGE, {
+  quick: { type: "boolean", default: false },
+  jobs: { type: "string", default: "2" },
+  minutes: { type: "string", default: "600" },
+  fetch: { type: "boolean", default: false },
+  markdown: { type: "string" },
+}, Infinity);
+const mostMinutes = numberOf("--minutes", values.minutes, USAGE);
+const jobs = numberOf("--jobs", values.jobs, USAGE);
 const impossible = labImpossible();
 if (impossible !== null) {
   console.error(`Cannot run the matrix: ${impossible}`);
@@ -51,7 +52,7 @@ function missing(row: Row): string | null {
 }
 
 const chosen = (values.quick ? QUICK_ROWS : ALL_ROWS).filter((row) =>
-  positionals.every((word) => rowName(row).includes(word))
+  words.every((word) => rowName(row).includes(word))
 );
 const skipped: [Row, string][] = [];
 const waiting: [number, Row][] = [];
@@ -65,8 +66,8 @@ const results: RowResult[] = [];
 async function worker(): Promise<void> {
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
     const [index, row] = next;
-    if (minutes() > Number(values.minutes)) {
-      skipped.push([row, `not begun within ${values.minutes} minutes`]);
+    if (minutes() > mostMinutes) {
+      skipped.push([row, `not begun within ${mostMinutes} minutes`]);
       continue;
     }
     let result = await runRow(row);
@@ -77,7 +78,7 @@ async function worker(): Promise<void> {
     await write();
   }
 }
-await Promise.all(Array.from({ length: Number(values.jobs) }, worker));
+await Promise.all(Array.from({ length: jobs }, worker));
 
 const done = results.filter((result) => result !== undefined);
 console.log(`\n${table(done)}\n${sums(done)}`);
