@@ -16,3 +16,11 @@ export class EnvironmentError extends Error {
 export class UsageError extends Error {
   override readonly name: string = "UsageError";
 }
+
+/** Why a file cannot be read, in words: Deno's own name the system call and say the path again. */
+export function describeReadError(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "no such file";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
+  return error instanceof Error ? error.message : String(error);
+}

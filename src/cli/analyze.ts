@@ -4,7 +4,7 @@ import { CaptureReader, NotACaptureError } from "../capture/reader.ts";
 import type { Detection } from "../engine/engine.ts";
 import { copyPacket, type PacketCopy } from "../engine/packet_copy.ts";
 import { CAPTURE_POLICY, type EnginePolicy } from "../engine/policy.ts";
-import { EnvironmentError } from "../errors.ts";
+import { describeReadError, EnvironmentError } from "../errors.ts";
 import { formatEndpoint } from "../packet/address.ts";
 import { PROTOCOL_TCP } from "../packet/packet.ts";
 import { formatCount, printable } from "../text.ts";
@@ -271,12 +271,4 @@ function isSameFile(one: string, other: string): boolean {
   } catch {
     return false;
   }
-}
-
-function describeReadError(error: unknown): string {
-  if (error instanceof NotACaptureError) return error.message;
-  if (error instanceof Deno.errors.NotFound) return "no such file or directory";
-  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-  if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
-  return error instanceof Error ? error.message : String(error);
 }

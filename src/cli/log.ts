@@ -1,7 +1,7 @@
 /** `btblocker log find`: which detection a complaint is about. */
 import { basename, dirname, join } from "node:path";
 import { openSource } from "../capture/byte_source.ts";
-import { UsageError } from "../errors.ts";
+import { describeReadError, UsageError } from "../errors.ts";
 import {
   type Complaint,
   type FoundEntry,
@@ -48,7 +48,7 @@ export async function findInLog(
       if (source.problem !== null) throw new Error(source.problem);
     } catch (error) {
       failed++;
-      console.error(`Cannot read ${path}: ${(error as Error).message}`);
+      console.error(`Cannot read ${path}: ${describeReadError(error)}`);
     }
   }
   if (flags.json !== true) { for (const line of table(rows)) output.line(line); }
@@ -64,7 +64,7 @@ function readComplaint({ infoHash, port, address, between }: FindFlags): Complai
     infoHash === undefined && port === undefined && address === undefined && between === undefined
   ) {
     throw new UsageError(
-      "Cannot find nothing: expected --info-hash, --port, --address or --between",
+      "Cannot find anything: expected --info-hash, --port, --address or --between",
     );
   }
   const [fromMs, untilMs] = between === undefined ? [-Infinity, Infinity] : readInterval(between);

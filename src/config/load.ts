@@ -1,7 +1,7 @@
 /** Reads the settings: flag over variable over file over default; every problem at once. */
 import { parse as parseToml, TomlError } from "smol-toml";
 import * as v from "valibot";
-import { UsageError } from "../errors.ts";
+import { describeReadError, UsageError } from "../errors.ts";
 import { printable } from "../text.ts";
 import { closest } from "./closest.ts";
 import { findConflicts, QUEUE_NUMBERS } from "./conflicts.ts";
@@ -285,9 +285,7 @@ function describe(error: unknown): string {
   if (error instanceof TomlError) {
     return `line ${error.line}, column ${error.column}: ${firstLine(error.message)}`;
   }
-  if (error instanceof Deno.errors.NotFound) return "no such file";
-  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-  return firstLine(error instanceof Error ? error.message : String(error));
+  return firstLine(describeReadError(error));
 }
 
 /** smol-toml adds an excerpt of several lines to its message. */

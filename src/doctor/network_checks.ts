@@ -293,6 +293,17 @@ function foreignProgram(index: number): string | null {
   return name === null || name === "" ? `a program (id ${id})` : `program ${name} (id ${id})`;
 }
 
+/** Without one nobody outside connected and private networks is known to be inside (`sender.ts`). */
+export function uplink(names: readonly string[]): Diagnosis | readonly Diagnosis[] {
+  if (names.length > 0) return [];
+  return warning(
+    "uplink",
+    "no default route tells which side is outside: torrents of public addresses behind other routers " +
+      "are dropped, and nobody of those is banned",
+    "add one by the uplink, of any metric",
+  );
+}
+
 const RECEIVE_BUFFER = 16 << 20;
 const FULL = 0.8;
 
@@ -313,6 +324,10 @@ export function settingChecks({ chains }: Config): Check[] {
           "a router: sysctl -w net.ipv4.ip_forward=1; a proxy or server: CHAINS=INPUT,OUTPUT",
         );
       },
+    },
+    {
+      name: "uplink",
+      look: () => chains.includes("FORWARD") ? uplink(readRoutes().uplinks) : [],
     },
     {
       name: "receive buffer",

@@ -1,6 +1,6 @@
 /** The fleet's settings, taken from the configuration; secrets are read when they are used. */
 import type { Config } from "../config/options.ts";
-import { EnvironmentError } from "../errors.ts";
+import { describeReadError, EnvironmentError } from "../errors.ts";
 import type { FleetScope } from "./decisions.ts";
 
 export interface FleetSettings {
@@ -66,6 +66,6 @@ export function readPem(variable: string, path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
-    throw new EnvironmentError(`Cannot read ${path} of ${variable}: ${(error as Error).message}`);
+    throw new EnvironmentError(`Cannot read ${path} of ${variable}: ${describeReadError(error)}`);
   }
 }

@@ -8,7 +8,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isLocalListenAddress, isToken } from "../config/kinds.ts";
-import { EnvironmentError, UsageError } from "../errors.ts";
+import { describeReadError, EnvironmentError, UsageError } from "../errors.ts";
 import { log } from "../report/log.ts";
 import { HttpServer } from "./http_server.ts";
 import { Metrics } from "./metrics.ts";
@@ -330,7 +330,7 @@ export function readToken(setting: string): string {
   try {
     content = Deno.readTextFileSync(path).trim();
   } catch (error) {
-    throw new EnvironmentError(`Cannot read the status token: ${(error as Error).message}`);
+    throw new EnvironmentError(`Cannot read the status token: ${describeReadError(error)}`);
   }
   if (isToken(content)) return content;
   throw new UsageError(

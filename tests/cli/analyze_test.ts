@@ -191,7 +191,7 @@ Deno.test("analyze names what it cannot read, goes on, and ends with 1", async (
     assert.equal(code, 1);
     assert.equal(objects(stdout).length, 3);
     assert.deepEqual(stderr.trimEnd().split("\n"), [
-      `Cannot read ${directory}/none.pcap: no such file or directory`,
+      `Cannot read ${directory}/none.pcap: no such file`,
       `Cannot read ${directory}/text: not a pcap or pcapng capture (first bytes ` +
       "72 6f 6f 74 3a 78 3a 30)",
     ]);

@@ -53,7 +53,7 @@ Deno.test("log find prints a table of files that are named, text or JSON", () =>
   }));
 
 const refused = [
-  [[], "Cannot find nothing"],
+  [[], "Cannot find anything"],
   [["--info-hash", "12"], "Cannot use --info-hash 12: expected 40 or 64 hexadecimal digits"],
   [["--port", "70000"], "Cannot use --port 70000: expected a number from 1 to 65535"],
   [["--address", "10.0.0"], "Cannot use --address 10.0.0: expected an IPv4 or IPv6 address"],

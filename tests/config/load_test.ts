@@ -268,6 +268,9 @@ Deno.test("loadConfig() wants the file that --config names", () => {
   assert.deepEqual(problemsOf(() => loadConfig({ configPath: NO_FILE, variables: {} })), [
     `Cannot read ${NO_FILE}: no such file`,
   ]);
+  assert.deepEqual(problemsOf(() => loadConfig({ configPath: "/", variables: {} })), [
+    "Cannot read /: it is a directory",
+  ]);
 });
 
 Deno.test("loadConfig() refuses more queues than there are numbers", () => {

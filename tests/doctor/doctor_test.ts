@@ -8,6 +8,7 @@ import {
   hasOwnRules,
   joinsPackets,
   queueCheck,
+  uplink,
 } from "../../src/doctor/network_checks.ts";
 import { namedChecks } from "../../src/doctor/settings_checks.ts";
 import type { Capability } from "../../src/doctor/machine.ts";
@@ -33,6 +34,14 @@ Deno.test("carryOut() makes a warning of whatever is thrown", async () => {
     assert.equal(finding.status, "warning");
     assert.match(finding.detail, /no such thing/);
   }
+});
+
+Deno.test("a router without a default route is told whom it does not ban", () => {
+  assert.deepEqual(uplink(["eth0"]), []);
+  const { status, detail, advice } = [uplink([])].flat()[0];
+  assert.equal(status, "warning");
+  assert.match(detail, /no default route .* nobody of those is banned/);
+  assert.equal(advice, "add one by the uplink, of any metric");
 });
 
 Deno.test("examine() says on another system that it is not Linux", async () => {
