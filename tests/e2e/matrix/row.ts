@@ -145,10 +145,13 @@ async function throughProxy(row: Row, lab: Lab, kind: ProxyKind): Promise<Proxy 
   const host = lab.outer[row.seeders];
   const seeders = lab.outer.slice(0, row.seeders);
   const directory = await lab.newDirectory("proxy");
-  const proxy = await startProxy(kind, host, directory);
+  const proxy = await startProxy(kind, host, directory, row.family);
   for (const [index, seeder] of seeders.entries()) await moveBehind(host, seeder, index);
   if (CLIENTS[row.leecher].takesProxy) return proxy;
-  const peers = seeders.map((seeder, index) => ({ host: seeder.ipv4, port: peerPort(index) }));
+  const peers = seeders.map((seeder, index) => ({
+    host: row.family === 4 ? seeder.ipv4 : seeder.ipv6,
+    port: peerPort(index),
+  }));
   await forward(lab.inner, proxy, peers, `${directory}/forward.log`);
   return undefined;
 }

@@ -104,9 +104,12 @@ const proxied = (["socks5", "http-connect"] as const).flatMap((proxy) => [
   ...(["default", "tcp", "mse-rc4", "utp-mse"] as const)
     .filter((mode) => proxy === "socks5" || !mode.startsWith("utp"))
     .map((mode) => same("libtorrent", mode, "direct", { seeders: SWARM, proxy })),
-  ...["qbittorrent", "aria2", "transmission"]
+  ...["qbittorrent", "aria2", "transmission", "deluge"]
     .map((client) => same(client, "mse-rc4", "direct", { seeders: SWARM, proxy })),
-  same("libtorrent", "mse-rc4", "direct", { proxy }),
+  ...["libtorrent", "qbittorrent"].flatMap((client) => [
+    same(client, "mse-rc4", "direct", { proxy }),
+    same(client, "mse-rc4", "direct", { seeders: SWARM, proxy, family: 6 }),
+  ]),
 ]);
 
 /** Old and new together. */

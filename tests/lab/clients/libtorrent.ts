@@ -60,6 +60,8 @@ export const libtorrent: Client = {
       settings.proxy_type = options.proxy.kind === "socks5" ? 2 : 4; // without a password
       settings.proxy_hostname = options.proxy.host;
       settings.proxy_port = options.proxy.port;
+      // It tries uTP first, and no other way where that cannot leave at all: no HTTP proxy carries it.
+      if (options.proxy.kind === "http-connect") settings.enable_outgoing_utp = false;
     }
     const order = {
       settings,
