@@ -99,6 +99,8 @@ export class BlockRhythm {
   readonly #flow: FlowRecord;
   /** Whether the last segment ended a write of 16 KiB, or some, behind headers that no piece has. */
   isOtherBlock = false;
+  /** Whether it ended the first blocks behind what is allowed fast, joined with them, and no handshake was seen. */
+  endsBehindGrant = false;
 
   constructor(flow: FlowRecord) {
     this.#flow = flow;
@@ -107,7 +109,7 @@ export class BlockRhythm {
   /** Looks at a segment of new data; true when it is a fact that speaks for blocks. */
   observe(direction: number, packet: Packet): boolean {
     const flow = this.#flow;
-    this.isOtherBlock = false;
+    this.isOtherBlock = this.endsBehindGrant = false;
     const length = packet.payloadLength;
     // A header by itself may come before the sender has sent more than the other side.
     const isSender = this.#hasSentMore(direction) && !this.#isAnnounced(1 - direction);
@@ -229,15 +231,19 @@ export class BlockRhythm {
 
   /**
    * Whether the first data ends whole blocks behind what a seed of libtorrent's says before them, where a
-   * relay has joined that with them: who has said a little more of itself than who asks for them. Enough
-   * by itself behind a handshake, and else no fact: what follows would be counted from there.
+   * relay has joined that with them: who has said a little more of itself than who asks for them. A fact
+   * behind a handshake, and at the very first block's end; else what follows would be counted from there,
+   * so it is one only beside kin ({@link endsBehindGrant}).
    */
   #isBehindGrant(end: number): boolean {
     const flow = this.#flow;
-    return this.blocks === 0 && flow.has(LONGER) && flow.hasLength(HELLO_A) &&
-      flow.hasLength(DATA_SEEN) && !flow.has(MID_STREAM) && !flow.hasLength(GRANTED) &&
-      this.isAmongFirst &&
-      isBlocks((end - flow.firstData - GRANT) | 0);
+    const isFirst = this.blocks === 0 && flow.has(LONGER) && flow.hasLength(DATA_SEEN) &&
+      !flow.has(MID_STREAM) && !flow.hasLength(GRANTED) && this.isAmongFirst;
+    if (!isFirst) return false;
+    const blocks = (end - flow.firstData - GRANT) | 0;
+    if (flow.hasLength(HELLO_A)) return isBlocks(blocks);
+    this.endsBehindGrant = flow.has(TOLD_ALIKE) && isBlocks(blocks);
+    return this.endsBehindGrant && blocks === BLOCK;
   }
 
   /** Whether nothing but the beginning stands before the write that begins at the reference mark. */

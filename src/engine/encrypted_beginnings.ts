@@ -1,3 +1,4 @@
+import { greater } from "../packet/bytes.ts";
 import type { Packet } from "../packet/packet.ts";
 import { match } from "../protocols/match.ts";
 import type { BlockRhythm } from "./block_rhythm.ts";
@@ -94,7 +95,8 @@ export class EncryptedBeginnings {
     const { blocks, chunks, isAmongFirst } = this.#blocks;
     const bits = bitsOf(this.#flow, blocks, chunks, isAmongFirst);
     const isGranted = isAskedAndGranted(this.#flow.lengths);
-    const kinBits = kinBitsOf(this.#flow, blocks, chunks, isAmongFirst);
+    const ofKin = this.#blocks.endsBehindGrant ? greater(blocks, 1) : blocks;
+    const kinBits = kinBitsOf(this.#flow, ofKin, chunks, isAmongFirst);
     this.#bits = bits;
     this.#kinBits = kinBits;
     if (bits < LEAST && kinBits < LEAST && !isGranted) return WAIT;
@@ -107,7 +109,7 @@ export class EncryptedBeginnings {
       const outcome = this.#decideByInitiator(packet, initiator, bits, isEnoughInSwarm);
       if (outcome !== WAIT) return outcome;
       const hasKin = isEnoughOfKin(kinBits, this.#flow) &&
-        this.#suspects.hasKin(packet, initiator, lacksHandshake(this.#flow, blocks));
+        this.#suspects.hasKin(packet, initiator, lacksHandshake(this.#flow, ofKin));
       if (hasKin) return this.#finding.setOf(initiator, FAN_OUT, packet);
     }
     return isEnoughInSwarm ? this.#decideByCalls(direction, packet, 4 - initiator) : WAIT;
@@ -174,8 +176,8 @@ export class EncryptedBeginnings {
   /**
    * Whether the flow, with its first data, lacks no more than what others of its initiator's may add. What is
    * enough beside several is so rare that they need not be known: on a busy machine their first packets wait
-   * for another worker. Else they are several, and it would be enough of kin; or it has told of extensions right
-   * before what another was told, and two have shown a handshake behind paddings.
+   * for another worker. Else it would be enough of kin, and they are several, or a proxy has led to this one
+   * before it was asked for the others; or it has told of extensions right before what another was told.
    */
   #mayBeForemost(direction: number, packet: Packet): boolean {
     const flow = this.#flow;
@@ -185,12 +187,10 @@ export class EncryptedBeginnings {
     if (this.#isNear()) return true;
     const { address, timeMs } = packet;
     if (isEnoughOfKin(this.#kinBits, flow)) {
-      const handshakes = lacksHandshake(flow, this.#blocks.blocks) ? 1 : 0;
-      return this.#evidence.hasSeveral(address, initiator, timeMs, handshakes);
+      return flow.targetPort !== 0 || this.#evidence.hasSeveral(address, initiator, timeMs);
     }
     const mayHaveTold = flow.toldBack !== 0 && flow.toldBack <= LONGEST_TOLD_BACK;
     return mayHaveTold && flow.turn === TURN_OF_FIRST_DATA &&
-      this.#evidence.hasPair(address, initiator, timeMs) &&
       this.#suspects.hasToldAlike(packet, initiator);
   }
 

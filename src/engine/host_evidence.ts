@@ -2,7 +2,7 @@ import { MAPPED } from "../packet/packet.ts";
 import { DecayingTable } from "./decaying_table.ts";
 import { TICK_MS, tickOf } from "./flow_table.ts";
 import { MOST_REMOTES, RemoteCounts } from "./remote_counts.ts";
-import { LENGTH_BITS, LENGTH_MASK } from "./turns.ts";
+import { isLonger, LENGTH_BITS, LENGTH_MASK } from "./turns.ts";
 
 /** A torrent client announces, pings and connects far more often than this. */
 export const EVIDENCE_MS = 600_000;
@@ -56,6 +56,8 @@ const ofPieces = [new Spread(), new Spread()] as const;
 
 /** A bit above the three lengths of a flow: its beginning came in pieces, and no handshake is to be seen. */
 export const IN_PIECES: number = 1 << (3 * LENGTH_BITS);
+/** Of what initiators had sent before they told as much of extensions, in units of {@link PADDED_UNIT}. */
+const padded = new Spread();
 
 /**
  * Why a flow counts among its host's: its first message may be MSE's, or the lengths of its segments
@@ -69,10 +71,15 @@ export const BY_CALL = 2;
 /** An end has told in it what may be its extensions: kept in rows of their own. */
 export const BY_TOLD = 3;
 /** A bit above the length of what was told: behind a handshake by itself. */
-export const TOLD_WITH_HANDSHAKE = 1 << 12;
+const TOLD_WITH_HANDSHAKE = 1 << 12;
 /** And above that how long was what the initiator told in turn, a digit more or less. */
-export const TOLD_BACK_SHIFT = 13;
+const TOLD_BACK_SHIFT = 13;
+const TOLD_BACK_MASK = (1 << 11) - 1;
+/** And above that how much it had sent before, padding most of it. */
+const PADDED_SHIFT = 24;
+const PADDED_UNIT = 8;
 const TOLD_MASK = TOLD_WITH_HANDSHAKE - 1;
+const BARE_MESSAGE = 5;
 export type FlowKind = typeof BY_OPENING | typeof BY_LENGTHS | typeof BY_CALL | typeof BY_TOLD;
 
 const PROVEN_ROWS = 1024;
@@ -231,8 +238,10 @@ export class HostEvidence {
   /**
    * With how many endpoints but `remote:port` the host had flows within a minute that told as many bytes,
    * all of them or those that told it behind a handshake by itself, or in which it told as many back.
+   * What {@link hasFanOutOfKin} says afterwards is of them.
    *
-   * @param told 0 for none, as `toldBack`
+   * @param told 0 for none, as `toldBack`; then those that told a little more than was told back are as good
+   *   as those with a handshake
    */
   countTold(
     host: Int32Array,
@@ -248,16 +257,21 @@ export class HostEvidence {
     const openings = this.#openings;
     const words = this.#words;
     let count = 0;
+    padded.clear();
     this.#lock();
     const row = this.#setFlow(host, hostAt, remote, remoteAt, port, BY_TOLD);
     let entry = openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
     for (; entry >= 0; entry = openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)) {
       if (words[entry + 8] >> 16 !== BY_TOLD) continue;
       const value = openings.valueOf(entry);
-      if (withHandshake && (value & TOLD_WITH_HANDSHAKE) === 0) continue;
-      const isTold = told !== 0 && (value & TOLD_MASK) === told;
-      const isToldBack = toldBack !== 0 && Math.abs((value >> TOLD_BACK_SHIFT) - toldBack) <= 1;
+      const back = (value >> TOLD_BACK_SHIFT) & TOLD_BACK_MASK;
+      const isShown = (value & TOLD_WITH_HANDSHAKE) !== 0 ||
+        (told === 0 && isLonger(value & TOLD_MASK, back));
+      if (withHandshake && !isShown) continue;
+      const isTold = told !== 0 && areAsLong(value & TOLD_MASK, told);
+      const isToldBack = toldBack !== 0 && Math.abs(back - toldBack) <= 1;
       if (!isTold && !isToldBack) continue;
+      padded.add(value >>> PADDED_SHIFT);
       let isOwn = true;
       for (let word = 4; word < OPENING_KEY; word++) {
         isOwn &&= words[entry + word] === this.#key[word];
@@ -278,17 +292,21 @@ export class HostEvidence {
   hasFanOut(host: Int32Array, hostAt: number, timeMs: number, kind: FlowKind): boolean {
     const handshakes = this.#survey(host, hostAt, timeMs, kind);
     if (handshakes < 0) return false;
-    return kind === BY_LENGTHS || isFirstSpread() ||
-      (handshakes >= PAIR && isFurtherSpread());
+    return kind === BY_LENGTHS || areSpread(handshakes);
   }
 
-  /**
-   * Whether `host` had flows that may be MSE's with several endpoints, as above, of whatever lengths.
-   *
-   * @param handshakes how many of them must have shown a handshake's length
-   */
-  hasSeveral(host: Int32Array, hostAt: number, timeMs: number, handshakes: number): boolean {
-    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= handshakes;
+  /** The same beside those that {@link countTold} has counted, whose paddings may be spread together. */
+  hasFanOutOfKin(host: Int32Array, hostAt: number, timeMs: number): boolean {
+    const handshakes = this.#survey(host, hostAt, timeMs, BY_OPENING);
+    if (handshakes < 0) return false;
+    return areSpread(handshakes) ||
+      (first.longest >= MIN_LONGEST && first.width >= MIN_SPREAD / 2 &&
+        padded.width * PADDED_UNIT >= MIN_SPREAD);
+  }
+
+  /** Whether `host` had flows that may be MSE's with several endpoints, as above, of whatever lengths. */
+  hasSeveral(host: Int32Array, hostAt: number, timeMs: number): boolean {
+    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= 0;
   }
 
   /** Whether three of several flows began in pieces, of further lengths as paddings are. */
@@ -436,6 +454,21 @@ export class HostEvidence {
   }
 }
 
+/**
+ * What a flow has told of extensions, as {@link HostEvidence.addFlow} takes it.
+ *
+ * @param before bytes that the initiator had sent before it told that back
+ */
+export function toldOf(told: number, hasHandshake: boolean, back: number, before: number): number {
+  return told | (hasHandshake ? TOLD_WITH_HANDSHAKE : 0) | (back << TOLD_BACK_SHIFT) |
+    (Math.min(before / PADDED_UNIT, 255) << PADDED_SHIFT);
+}
+
+/** Whether two have told as much; `unchoke` or `interested` may stand behind one of them. */
+function areAsLong(told: number, other: number): boolean {
+  return told === other || Math.abs(told - other) === BARE_MESSAGE;
+}
+
 const OPENING_SEED = 2;
 const TOLD_SEED = 5;
 
@@ -448,6 +481,11 @@ function rowOf(host: Int32Array, hostAt: number, port: number, kind: FlowKind): 
 /** Whether the first messages of the last survey are as differently long as MSE's padding makes them. */
 function isFirstSpread(): boolean {
   return first.longest >= MIN_LONGEST && first.width >= MIN_SPREAD;
+}
+
+/** Either the first ones, or the further ones of two that have shown a handshake's length. */
+function areSpread(handshakes: number): boolean {
+  return isFirstSpread() || (handshakes >= PAIR && isFurtherSpread());
 }
 
 /** The same of the further ones, both together: one of them may have no padding. */

@@ -18,8 +18,7 @@ import {
   type FlowKind,
   type HostEvidence,
   IN_PIECES,
-  TOLD_BACK_SHIFT,
-  TOLD_WITH_HANDSHAKE,
+  toldOf,
 } from "./host_evidence.ts";
 import type { Senders } from "./sender.ts";
 import { streamEnd } from "./stream_space.ts";
@@ -107,8 +106,10 @@ export class Suspects {
     const flow = this.#flow;
     if (!flow.hasFact(COUNTED)) return;
     const host = direction === 0 ? SOURCE : DESTINATION;
-    const handshake = flow.has(FIFTH | THIRD_APART) ? TOLD_WITH_HANDSHAKE : 0;
-    this.#add(packet, host, BY_TOLD, flow.told | handshake | (flow.toldBack << TOLD_BACK_SHIFT));
+    const { told, toldBack } = flow;
+    const before = streamEnd(flow, 0) - toldBack;
+    const hasHandshake = flow.has(FIFTH | THIRD_APART);
+    this.#add(packet, host, BY_TOLD, toldOf(told, hasHandshake, toldBack, before));
   }
 
   /**
@@ -122,25 +123,25 @@ export class Suspects {
   hasKin(packet: Packet, initiator: number, lacksHandshake: boolean): boolean {
     const { address, timeMs } = packet;
     const evidence = this.#evidence;
-    const kin = this.#countKin(packet, initiator, lacksHandshake);
+    const { told } = this.#flow;
+    const toldBack = lacksHandshake ? 0 : this.#flow.toldBack;
+    const kin = this.#countKin(packet, initiator, told, toldBack, lacksHandshake);
     if (kin >= 1 && evidence.hasPair(address, initiator, timeMs)) return true;
     return kin >= 2 && !lacksHandshake &&
-      (evidence.hasFanOut(address, initiator, timeMs, BY_OPENING) ||
+      (evidence.hasFanOutOfKin(address, initiator, timeMs) ||
         (this.#flow.has(CUT) && evidence.hasSeveralInPieces(address, initiator, timeMs)));
   }
 
-  /** Whether the initiator has told as many bytes in turn to another place, behind a handshake by itself. */
+  /**
+   * Whether the initiator has told as many bytes in turn to another place, a digit more or less, behind a
+   * handshake by itself or where it was told a little more.
+   */
   hasToldAlike(packet: Packet, initiator: number): boolean {
-    return this.#countAlike(packet, initiator, 0, this.#flow.toldBack, true) > 0;
+    return this.#countKin(packet, initiator, 0, this.#flow.toldBack, true) > 0;
   }
 
-  /** Such flows to other places, all of them or those that told it behind a handshake by itself. */
-  #countKin(packet: Packet, initiator: number, withHandshake: boolean): number {
-    const { told, toldBack } = this.#flow;
-    return this.#countAlike(packet, initiator, told, withHandshake ? 0 : toldBack, withHandshake);
-  }
-
-  #countAlike(
+  /** Flows to other places that told as much, or told it back, all of them or those behind a handshake. */
+  #countKin(
     packet: Packet,
     initiator: number,
     told: number,

@@ -256,7 +256,7 @@ function noteToldBack(flow: FlowRecord, before: number, length: number): void {
 }
 
 /** Whether who seeds, with a handshake before it, says a little more than the other. */
-function isLonger(length: number, other: number): boolean {
+export function isLonger(length: number, other: number): boolean {
   const longer = length - other;
   return length >= LEAST_OF_BOTH && longer >= LEAST_LONGER && longer <= MOST_DIFFERENCE;
 }
@@ -407,9 +407,11 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
     (isAnswer(kind) && isAskedByOther(last, lastIsMine)) ||
     (lastIsMine && (last & IS_ASKED) !== 0 && !isAnswer(lastKind) &&
       (hasBoth || isHaves(length)));
-  // And what was granted stays so through the requests it lets through.
+  // And what was granted stays so through the requests it lets through, and what the asker has.
+  const isAsking = kind === ASKING || isHaves(length);
   const isGranted = (kind === HEADING && lastIsMine && lastKind === GRANTING) ||
-    (kind === ASKING && !lastIsMine && lastKind === GRANTING) ||
+    (isAsking && !lastIsMine && lastKind === GRANTING) ||
+    (isAsking && lastIsMine && (last & IS_GRANTED) !== 0) ||
     (kind === HEADING && (last & IS_GRANTED) !== 0);
   // Who is unchoked may say `interested` and what it has before it asks.
   const isUnchoked = (!lastIsMine && lastKind === FIVE) ||

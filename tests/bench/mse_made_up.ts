@@ -58,6 +58,20 @@ function alike(): () => Messages {
   ];
 }
 
+/** Both sides say what is the program's, each its own, then there are bodies; to each server alike. */
+function constantHellos(): () => Messages {
+  const [told, back] = [between(128, 600), between(64, 600)];
+  return () => [
+    ...padded(),
+    -told,
+    back,
+    ...times(between(2, 8), () => [
+      -between(1500, 90_000),
+      random() < 0.5 ? 17 * between(1, 16) : inTheClear(),
+    ]),
+  ];
+}
+
 const acknowledgement = () => between(4, 20);
 
 /** Not both lengths of `request` and `have`: with blocks of 16 KiB that is a bound, a kind by itself. */
@@ -412,5 +426,11 @@ export const MADE_UP: readonly Program[] = [
       const turns = script()().slice(4);
       return cut(() => [-told, ...turns])();
     },
+  },
+  {
+    name: "what each says of itself, then bodies and 17 n, padded keys, list",
+    isBound: true, // one program in forty says what is nearly as long, and bodies end anywhere
+    servers: list,
+    start: constantHellos,
   },
 ];

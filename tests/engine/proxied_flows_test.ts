@@ -315,7 +315,9 @@ Deno.test("held back: until it is sent again, once, and small messages not at al
 
 Deno.test("held back: nothing of what was sent before the others are several", () => {
   const test = new TestEngine({ holds: true });
-  const flow = says(calls(test, HOST, "203.0.113.9:51413"), RELAYED.split(" <10136")[0]);
+  // No proxy's, which may have led to the others later.
+  const flow = new Conversation(test, "tcp", HOST, "203.0.113.9:51413").open();
+  says(flow, RELAYED.split(" <10136")[0]);
   const data = random(10_136);
   assert.equal(flow.sayAndForget(1, data).lastVerdict, INSPECT);
   for (const [i, kin] of KIN.entries()) {
@@ -343,7 +345,7 @@ Deno.test("held back: with the end of its stream it is sent again as it was", ()
   assert.equal(flow.sayAndForget(1, data, FIN).lastVerdict, BITTORRENT);
 });
 
-Deno.test("held back: with a handshake among several places, or without one beside two that have it", () => {
+Deno.test("held back: with a handshake among several places, or without one beside another that has it", () => {
   const hidden = ">361 <467 >371 <721 >286 <10136w";
   const held = (
     own: string,
@@ -361,10 +363,11 @@ Deno.test("held back: with a handshake among several places, or without one besi
   };
   assert.equal(held(RELAYED, 0), true);
   assert.equal(held(RELAYED, 0, { policy: { holds: false } }), false, "what judges captures");
-  assert.equal(held(RELAYED, 0, { places: 1 }), false, "two places");
+  assert.equal(held(RELAYED, 0, { places: 0 }), true, "the proxy has led to the others later");
   assert.equal(held(RELAYED.replace(">276", ">250"), 0), false, "not alike");
   assert.equal(held(hidden, 2), true);
-  assert.equal(held(hidden, 1), false);
+  assert.equal(held(hidden, 1), true);
+  assert.equal(held(hidden, 0), false);
   assert.equal(held(hidden, 2, { toldBack: 288 }), false, "other words than the others'");
   assert.equal(held(hidden.replace(">286", ">90"), 2, { toldBack: 90 }), false, "too short");
   assert.equal(held(hidden.replace(">286", ">543"), 2, { toldBack: 543 }), false, "as obfs4's");
@@ -406,6 +409,78 @@ Deno.test("proxied: what is allowed fast, right before data, is as good as a han
     ]
   ) assert.deepEqual(playsKin(ALL_HIDDEN, own).found, [], own);
   assert.deepEqual(playsKin(ALL_HIDDEN.slice(2), GRANTED_APART).found, [], "two places");
+});
+
+/** None has shown a handshake by itself; the first of them, with its data; first messages hardly spread. */
+const HARDLY_SPREAD = [
+  ">344 <285 >585 <78 <293 >285",
+  ">328 <185 >559 >68 <99 <293 >285",
+  ">218 <262 >604 <57 <293 >285",
+];
+const FIRST_BLOCKS = ">344 <179 >424 <92 <293 >286 <65638w >34";
+
+Deno.test("proxied: kin without a handshake are one torrent's when the first blocks have come and more is asked for", () => {
+  assert.deepEqual(playsKin(HARDLY_SPREAD, FIRST_BLOCKS).found, ["mse strong"]);
+  // `unchoke` behind what one has told.
+  const joined = HARDLY_SPREAD.map((text) => text.replace("<293 >285", "<298 >299"));
+  assert.deepEqual(playsKin(joined, FIRST_BLOCKS).found, ["mse strong"]);
+  for (
+    const [i, test] of [
+      playsKin(HARDLY_SPREAD, FIRST_BLOCKS.replace("65638", "65637")),
+      playsKin(HARDLY_SPREAD.map((text) => text.replace("<293 >285", "<295 >299")), FIRST_BLOCKS),
+      // As much padding in sum, for each.
+      playsKin([">344 <285 >424 <78 <293 >285", ">328 <185 >440 <99 <293 >285"], FIRST_BLOCKS),
+      playsKin(HARDLY_SPREAD.slice(2), FIRST_BLOCKS),
+    ].entries()
+  ) assert.deepEqual(test.found, [], String(i));
+});
+
+Deno.test("proxied: of such kin the first block's end is enough, behind what is allowed fast", () => {
+  const own = FIRST_BLOCKS.replace("<65638w >34", "<16447w");
+  assert.deepEqual(playsKin(HARDLY_SPREAD, own).found, ["mse strong"]);
+  for (
+    const [i, test] of [
+      playsKin(HARDLY_SPREAD, own.replace("16447", "16446")),
+      playsKin(HARDLY_SPREAD, own.replace(">286", ">290")), // hardly longer
+      playsKin(HARDLY_SPREAD.slice(2), own),
+      playsKin([], own),
+    ].entries()
+  ) assert.deepEqual(test.found, [], String(i));
+});
+
+Deno.test("proxied: what is allowed fast stays so through what the other has", () => {
+  const own = GRANTED_APART.replace("<50", "<50 >9 >162 >9");
+  assert.deepEqual(playsKin(ALL_HIDDEN, own).found, ["mse strong"]);
+  assert.deepEqual(playsKin(ALL_HIDDEN, own.replace(">162", ">164")).found, []);
+});
+
+/** Whether the first data of one is held back, beside others whose data has not come. */
+function isHeld(others: readonly string[], own: string, negotiate = NEGOTIATIONS.SOCKS5): boolean {
+  const test = new TestEngine({ holds: true });
+  for (const [i, other] of others.entries()) {
+    says(calls(test, `10.0.0.1:4000${i}`, ADDRESSES[i]), other);
+  }
+  const flow = new Conversation(test, "tcp", HOST, PROXY).open();
+  negotiate(flow, "203.0.113.9:51413");
+  return says(flow, own).say(1, random(10_136)).lastVerdict === DROP;
+}
+
+Deno.test("held back: a handshake that none has shown, where both have said nearly the same of themselves", () => {
+  const openings = [">432 <488", ">481 <160", ">207 <268"];
+  const hidden = ">157 <556 >435 <474 <293 >286";
+  assert.equal(isHeld(openings, hidden), true);
+  assert.equal(isHeld(openings, hidden.replace(">286", ">290")), false, "hardly longer");
+  assert.equal(isHeld(openings, hidden, () => {}), true, "without a proxy for this one");
+  assert.equal(isHeld([], hidden, () => {}), false, "one place, without a proxy");
+});
+
+Deno.test("held back: what was told back may be extensions where another was told as much", () => {
+  const hidden = ">361 <467 >371 <721 >286";
+  assert.equal(isHeld([">473 <509 >198 <428 <293 >285"], hidden), true);
+  assert.equal(isHeld([">473 <509 >198 <428 <293 >284"], hidden), false);
+  assert.equal(isHeld([">473 <509 >198 <428 <303 >284"], hidden), false);
+  assert.equal(isHeld([">473 <509 >98 <721 >285"], hidden), false, "as one's requests are");
+  assert.equal(isHeld([], hidden), false);
 });
 
 /** A lone libtorrent peer: the relay reads what is allowed fast with the first four blocks behind it. */
