@@ -210,7 +210,7 @@ export const FIVE_B = 0x0020;
 export const IN_STEP = 0x0040;
 /** Requests, with `interested` or without, that data answered. */
 export const REQUESTED = 0x0080;
-/** A message of 5 bytes, the other side's turn with requests at its end, and data: `unchoke`. */
+/** A message of 5 bytes, the other side's turn with requests at its end, in either order, and data: `unchoke`. */
 export const UNCHOKED = 0x0400;
 /** `unchoke` and some of the Fast extension's messages, right before data. */
 export const GRANTED = 0x0100;

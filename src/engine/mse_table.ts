@@ -351,11 +351,11 @@ function ofStepsApart(flow: FlowRecord): number {
 
 /**
  * Whether a short message stood right before data that has not counted yet, as a header or as `unchoke`
- * with `allowed fast`. Where both sides say 5 bytes they may do so again and again, as who types and who
- * echoes it.
+ * with `allowed fast`, or between requests and data. Where both sides say 5 bytes they may do so again and
+ * again, as who types and who echoes it.
  */
 function isShortBeforeData(lengths: number): boolean {
-  return (lengths & (BARE_BEFORE_DATA | HEADED | GRANTED)) === BARE_BEFORE_DATA &&
+  return (lengths & (BARE_BEFORE_DATA | HEADED | GRANTED | UNCHOKED)) === BARE_BEFORE_DATA &&
     (lengths & ECHO) !== ECHO;
 }
 

@@ -120,6 +120,8 @@ const ASKING = 2;
 const GRANTING = 3;
 const HEADING = 4;
 const REPEATING = 5;
+/** 5 bytes of the other side's, right behind requests: what was allowed fast is asked for before `unchoke`. */
+const UNCHOKING = 6;
 const KIND = 7;
 const OF_B = 8;
 /** Requests asked for before the last segments, not yet answered by data. */
@@ -367,7 +369,8 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
     if (!isGrantedAtOnce) flow.lengths &= ~ASKED_AND_GRANTED;
     flow.noteLength(
       (isInStep ? IN_STEP : 0) | DATA_SEEN | (isHeaded ? HEADED : 0) | (isGranted ? GRANTED : 0) |
-        (isAsked ? REQUESTED : 0) | (isAsked && (last & IS_UNCHOKED) !== 0 ? UNCHOKED : 0),
+        (isAsked ? REQUESTED : 0) |
+        (isAsked && ((last & IS_UNCHOKED) !== 0 || lastKind === UNCHOKING) ? UNCHOKED : 0),
     );
     flow.lengths &= ~(LAST_MASK << LAST);
     return;
@@ -395,7 +398,14 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
   if (length === BARE_MESSAGE) flow.noteLength(side === 0 ? FIVE_A : FIVE_B);
   // Of two programs that are alike who asks says in one message what the other one says next,
   // `interested`, and requests.
-  const kind = isTold ? REPEATING : asksBehindPeers(flow, length) ? ASKING : kindOf(length);
+  const isUnchoking = length === BARE_MESSAGE && !lastIsMine && (last & IS_ASKED) !== 0;
+  const kind = isTold
+    ? REPEATING
+    : isUnchoking
+    ? UNCHOKING
+    : asksBehindPeers(flow, length)
+    ? ASKING
+    : kindOf(length);
   // Further ones change nothing.
   const asksFurther = lastIsMine && (last & IS_ASKED) !== 0;
   if (kind === ASKING && !asksFurther) noteFirstRequests(flow, length);
@@ -414,7 +424,7 @@ function noteMessage(flow: FlowRecord, side: number, before: number, length: num
     (isAsking && lastIsMine && (last & IS_GRANTED) !== 0) ||
     (kind === HEADING && (last & IS_GRANTED) !== 0);
   // Who is unchoked may say `interested` and what it has before it asks.
-  const isUnchoked = (!lastIsMine && lastKind === FIVE) ||
+  const isUnchoked = (!lastIsMine && (lastKind === FIVE || lastKind === UNCHOKING)) ||
     ((lastIsMine || kind === HEADING) && (last & IS_UNCHOKED) !== 0);
   const next = kind | (side === 1 ? OF_B : 0) | (isAsked ? IS_ASKED : 0) |
     (isGranted ? IS_GRANTED : 0) | (isUnchoked ? IS_UNCHOKED : 0);
@@ -449,7 +459,7 @@ function noteNearlyAlike(flow: FlowRecord, before: number, length: number): void
 
 /** What the side that answers says before its data. */
 function isAnswer(kind: number): boolean {
-  return kind === HEADING || kind === GRANTING || kind === REPEATING;
+  return kind === HEADING || kind === GRANTING || kind === REPEATING || kind === UNCHOKING;
 }
 
 /** Whether the other side's requests are unanswered: they were last, or what announces data is mine. */

@@ -764,3 +764,27 @@ Deno.test("encrypted: of several in pieces the foremost's first data is held bac
   flow.say(1, data);
   assert.deepEqual(test.found, ["mse strong"]);
 });
+
+Deno.test("encrypted: requests before `unchoke` decide in a swarm with the first data", () => {
+  const swarm = [">431 <413 >124 <378", ">387 <574 >124 <335", ">207 <362 >124 <49"];
+  for (
+    const [text, isFound] of [
+      // rtorrent asks qBittorrent and libtorrent, recorded.
+      [">128 <479 >124 <437 <310 >121 >39 <5 <32794w", true],
+      [">231 <126 >124 <386 <311 >121 >39 <5 <32794w", true],
+      [">231 <126 >124 <386 <311 >121 >39 <6 <32794w", false],
+      [">231 <126 >124 <386 <311 >121 >40 <5 <32794w", false],
+      [">231 <126 >124 <386 <311 >121 >39 <5 >9 <32794w", false],
+      [">231 <126 >125 <386 <311 >121 >39 <5 <32794w", false],
+      [">231 <126 >124 <386 <311 >121 <5 >39 <5 <32794w", true],
+      [">231 <126 >124 <386 <311 >121 >39 >5 <32794w", false],
+    ] as const
+  ) {
+    for (const others of [swarm, swarm.map((other) => other.replace("124", "125"))]) {
+      const test = new TestEngine();
+      areSuspectsAlike(test, others);
+      const isNone = new Play(test).say(text).passed === 0;
+      assert.equal(isNone, isFound && others === swarm, `${text} beside ${others.join(", ")}`);
+    }
+  }
+});
