@@ -22,6 +22,19 @@ const ALONE = [
   "tests/report/page_test.ts",
   "tests/report/analysis/page_test.ts",
 ];
+/** Those that take minutes come first, so that the end is not one of them by itself. */
+const FIRST = [
+  "tests/e2e/matrix_test.ts",
+  "tests/ship/release_test.ts",
+  "tests/soak",
+  "tests/robustness",
+  "tests/e2e",
+  "tests/fleet",
+  "tests/gateway",
+];
+/** Files at once: the long ones wait for clients and for packets most of the time, also on two cores. */
+const FILES = 4;
+
 /** Such processes at once: each mostly waits for the kernel, for packets or for a page. */
 const PROCESSES = 3;
 
@@ -61,7 +74,7 @@ async function tests(
   const child = new Deno.Command(Deno.execPath(), {
     args: ["test", "--quiet", "-A", ...args],
     cwd: ROOT,
-    env: { NO_COLOR: "1", DENO_JOBS: "3" },
+    env: { NO_COLOR: "1", DENO_JOBS: `${FILES}` },
     stdin: "null",
     stdout: "piped",
     signal: timeout,
@@ -142,7 +155,7 @@ if (canRun("clang")) {
   ]);
 } else skip("committed BPF objects", "needs clang");
 say("tests");
-const beside = ["--parallel", `--ignore=${ALONE.join(",")}`, "tests/"];
+const beside = ["--parallel", `--ignore=${ALONE.join(",")}`, ...FIRST, "tests/"];
 await tests("tests", beside, (bytes) => Deno.stdout.write(bytes));
 say("tests that run alone");
 await testsAlone(ALONE);

@@ -18,7 +18,7 @@ Deno.test({
     await bed.torrent(blocker);
     const printed = await blocker.command("bans", "remove", bed.client.ipv4);
     assert.match(printed, /was not banned; 1 flow judged anew/);
-    assert(await bed.arrives("hello again"), blocker.log);
+    await until(() => bed.arrives("hello again"), () => blocker.log);
     assert.equal(await bed.arrives(QUERY), false); // and it is judged
   },
 });
@@ -45,14 +45,14 @@ Deno.test({
     await Deno.writeTextFile(config, `whitelist_ports = [${PORT}]\n`);
     first.program.kill("SIGHUP");
     await first.program.printedMatch(/Reloaded: /);
-    assert(await bed.arrives("hello again"), first.log);
-    assert(await bed.arrives(QUERY), "a whitelisted service");
+    await until(() => bed.arrives("hello again"), () => first.log);
+    await until(() => bed.arrives(QUERY), () => `a whitelisted service: ${first.log}`);
     await Deno.writeTextFile(config, "");
     first.program.kill("SIGHUP");
     await until(() => (first.log.match(/Reloaded: /g) ?? []).length === 2);
     assert.equal(await bed.arrives(QUERY), false);
     await first.stop();
     const second = await bed.start({ BAN_TARGET: "none" });
-    assert(await bed.arrives("hello once more"), second.log);
+    await until(() => bed.arrives("hello once more"), () => second.log);
   },
 });
