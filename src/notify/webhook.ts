@@ -6,6 +6,7 @@
  */
 import { Backoff } from "../backoff.ts";
 import type { LogLine } from "../log_line.ts";
+import { formatCount } from "../text.ts";
 import { VERSION } from "../version.ts";
 
 /** A batch waits so long for more. */
@@ -45,6 +46,8 @@ export class Webhook implements AsyncDisposable {
   readonly #backoff: Backoff;
   readonly #waiting: Notice[] = [];
   readonly #stopped = new AbortController();
+  /** The stop waits no longer. */
+  readonly #late = new AbortController();
   #leftOut = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #sending: Promise<void> | null = null;
@@ -110,7 +113,7 @@ export class Webhook implements AsyncDisposable {
       const response = await (this.#options.fetch ?? fetch)(this.#options.url, {
         method: "POST",
         redirect: "error", // the address is a secret of the operator's
-        signal: timeout,
+        signal: AbortSignal.any([timeout, this.#late.signal]),
         headers: { "Content-Type": "application/json", "User-Agent": `btblocker/${VERSION}` },
         body: JSON.stringify(message),
       });
@@ -119,19 +122,27 @@ export class Webhook implements AsyncDisposable {
     } catch (error) {
       const problem = timeout.aborted
         ? `no answer within ${timeoutMs / 1000} seconds`
+        : this.#late.signal.aborted
+        ? "no answer before the stop"
         : causeOf(error);
       return { problem, trouble: "away", retryAfterMs: 0 };
     }
   }
 
-  /** Sends what waits, once and briefly. */
+  /** Sends what waits, once and briefly; not where it does not answer as it is. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped.abort();
     clearTimeout(this.#timer);
+    const late = setTimeout(() => this.#late.abort(), LAST_MS);
     await this.#sending;
-    if (this.#waiting.length > 0) await this.#send(LAST_MS);
+    const isLate = this.#late.signal.aborted;
+    if (this.#waiting.length > 0 && !isLate) await this.#send(LAST_MS);
+    clearTimeout(late);
     if (this.#waiting.length > 0) {
-      this.#options.log("warn", `The webhook was not told of ${this.#waiting.length} detections`);
+      this.#options.log(
+        "warn",
+        `The webhook was not told of ${formatCount(this.#waiting.length, "detection")}`,
+      );
     }
   }
 }

@@ -98,7 +98,28 @@ Deno.test("Webhook: nobody there: a warning without the address, and the stop do
   await until(() => lines.length > 0);
   assert(!lines.join().includes("secret-path"), lines.join());
   await webhook[Symbol.asyncDispose]();
-  assert.match(lines.at(-1)!, /was not told of 1 detections/);
+  assert.match(lines.at(-1)!, /was not told of 1 detection$/);
+});
+
+Deno.test("Webhook: a stop does not wait for one that hangs, nor asks it once more", async () => {
+  const lines: string[] = [];
+  let asked = 0;
+  const webhook = new Webhook({
+    ...{ url: "http://192.0.2.1/", host: "here", gatherMs: 1 },
+    log: (_, line) => void lines.push(line),
+    fetch: (_, init) => {
+      asked++;
+      const { signal } = init!;
+      return new Promise((_, reject) =>
+        signal!.addEventListener("abort", () => reject(signal!.reason))
+      );
+    },
+  });
+  webhook.add(notice(1));
+  await until(() => asked === 1);
+  await webhook[Symbol.asyncDispose]();
+  assert.equal(asked, 1);
+  assert.match(lines.join("\n"), /no answer before the stop.*\n.*was not told of 1 detection$/);
 });
 
 Deno.test("Webhook: a name of a stranger calls nobody", async () => {
