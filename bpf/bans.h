@@ -6,6 +6,9 @@
  *
  *   struct cursor           where the next header begins; `pos` can be added to
  *   read(cursor, &header)   copies what stands there; false where the packet is too short
+ *   READS_AHEAD             whether ports that follow the IP header at once are read with it: where a
+ *                           reading is a call. Where it is none the verifier would only walk all that
+ *                           follows once more
  */
 #ifndef BTBLOCKER_BANS_H
 #define BTBLOCKER_BANS_H
@@ -16,6 +19,8 @@
 
 #define VLAN_TAGS_MAX 2	     /* 802.1ad (QinQ): service and customer tag */
 #define EXTENSIONS_MAX 6     /* each at most once, RFC 8200 section 4.1; real packets have 0 to 2 */
+/* What the compiler knows of a number and the verifier does not: a mask behind it stays. */
+#define bound(number) asm volatile("" : "+r"(number))
 #define FRAGMENT_OFFSET 0x1fff
 #define FRAGMENT_OFFSET6 0xfff8
 #define ROUTER_SOLICITATION 133 /* types of ICMPv6 */
@@ -122,9 +127,7 @@ struct arrival {
 	__u64 bytes;
 };
 
-/* Each returns the type of the header that follows, or -1 when truncated. */
-
-/* `protocol` and the type that is returned are in network order. */
+/* Gives the type of the header that follows, or -1 when truncated; both types in network order. */
 static __always_inline int parse_vlans(struct cursor *cursor, __be16 protocol)
 {
 	struct vlan_tag tag;
@@ -150,25 +153,82 @@ static __always_inline void map_ipv4(struct in6_addr *to, __be32 address)
 	to->in6_u.u6_addr32[3] = address;
 }
 
-/* Fills the source. -1 also where no ports follow: a later fragment. */
-static __always_inline int parse_ipv4(struct cursor *cursor, struct endpoint *from, bool *cut,
-				      bool wants_ports)
-{
-	struct iphdr ip;
+/* What of a packet's headers a ban may depend on. */
+struct ends {
+	struct endpoint from, to;
+	__u32 length; /* of the network header */
+	__u8 next;    /* type of the header behind it; IPPROTO_NONE where none is: a later fragment */
+	__u8 is_ipv6;
+	__u8 is_of_link; /* the hop limit shows that it comes from this link */
+	__u8 has_ports;	 /* they were found */
+};
 
-	*cut = !read(cursor, &ip) || ip.ihl * 4 < sizeof(ip);
-	if (*cut)
-		return -1;
-	map_ipv4(&from->address, ip.saddr);
-	if (!wants_ports || ip.frag_off & bpf_htons(FRAGMENT_OFFSET))
-		return -1;
-	cursor->pos += ip.ihl * 4;
-	return ip.protocol;
+static __always_inline bool has_ports(int transport)
+{
+	return transport == IPPROTO_TCP || transport == IPPROTO_UDP;
 }
 
+static __always_inline void set_ports(struct ends *ends, __u8 transport, const struct ports *ports)
+{
+	ends->from.port = ports->source;
+	ends->from.protocol = transport;
+	ends->from.pad = 0;
+	ends->to.port = ports->destination;
+	ends->has_ports = 1;
+}
+
+/* Both give false where the header is cut. */
+static __always_inline bool parse_ipv4(struct cursor *cursor, struct ends *ends)
+{
+	struct {
+		struct iphdr ip;
+		struct ports ports;
+	} head;
+	bool is_more;
+
+	head.ports = (struct ports){}; /* the compiler may ask once more whether they were read */
+	is_more = READS_AHEAD && read(cursor, &head);
+	if ((!is_more && !read(cursor, &head.ip)) || head.ip.ihl * 4 < sizeof(head.ip))
+		return false;
+	map_ipv4(&ends->from.address, head.ip.saddr);
+	map_ipv4(&ends->to.address, head.ip.daddr);
+	ends->length = head.ip.ihl * 4;
+	ends->next = head.ip.frag_off & bpf_htons(FRAGMENT_OFFSET) ? IPPROTO_NONE : head.ip.protocol;
+	ends->is_ipv6 = ends->is_of_link = ends->has_ports = 0;
+	if (is_more && ends->length == sizeof(head.ip) && has_ports(ends->next))
+		set_ports(ends, ends->next, &head.ports);
+	return true;
+}
+
+static __always_inline bool parse_ipv6(struct cursor *cursor, struct ends *ends)
+{
+	struct {
+		struct ipv6hdr ip;
+		struct ports ports;
+	} head;
+	bool is_more;
+
+	head.ports = (struct ports){}; /* the compiler may ask once more whether they were read */
+	is_more = READS_AHEAD && read(cursor, &head);
+	if (!is_more && !read(cursor, &head.ip))
+		return false;
+	ends->from.address = head.ip.saddr;
+	ends->to.address = head.ip.daddr;
+	ends->length = sizeof(head.ip);
+	ends->next = head.ip.nexthdr;
+	ends->is_ipv6 = 1;
+	ends->is_of_link = head.ip.hop_limit == 255;
+	ends->has_ports = 0;
+	if (is_more && has_ports(ends->next))
+		set_ports(ends, ends->next, &head.ports);
+	return true;
+}
+
+/* The type of the header behind them, at the cursor; -1 where it is cut, or none follows. */
 static __always_inline int skip_extensions(struct cursor *cursor, __u8 next)
 {
 	struct extension extension;
+	__u32 length;
 	int i;
 
 #pragma unroll
@@ -178,46 +238,38 @@ static __always_inline int skip_extensions(struct cursor *cursor, __u8 next)
 			break;
 		if (!read(cursor, &extension))
 			return -1;
+		length = (extension.length + 1) * 8;
 		if (next == IPPROTO_FRAGMENT) {
 			if (extension.fragment & bpf_htons(FRAGMENT_OFFSET6))
 				return -1;
-			cursor->pos += sizeof(extension);
+			length = sizeof(extension);
 		} else if (next == IPPROTO_AH) {
-			cursor->pos += (extension.length + 2) * 4;
-		} else {
-			cursor->pos += (extension.length + 1) * 8;
+			length = (extension.length + 2) * 4;
 		}
+		/* One range for all of them: the verifier looks at what follows once, not for each. */
+		bound(length);
+		cursor->pos += length & 0xffc;
 		next = extension.next;
 	}
 	return next;
 }
 
-static __always_inline int parse_ipv6(struct cursor *cursor, struct endpoint *from, bool *cut,
-				      bool wants_ports)
+/* @cursor: at the network header */
+static __always_inline bool find_ports(struct cursor *cursor, struct ends *ends)
 {
-	struct ipv6hdr ip;
-
-	*cut = !read(cursor, &ip);
-	if (*cut)
-		return -1;
-	from->address = ip.saddr;
-	if (!wants_ports)
-		return -1;
-	cursor->pos += sizeof(ip);
-	return skip_extensions(cursor, ip.nexthdr);
-}
-
-static __always_inline bool parse_ports(struct cursor *cursor, int protocol, struct endpoint *from)
-{
+	int transport = ends->next;
+	__u32 length = ends->length;
 	struct ports ports;
 
-	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+	if (ends->has_ports)
+		return true;
+	bound(length);
+	cursor->pos += length & 0x3c;
+	if (ends->is_ipv6)
+		transport = skip_extensions(cursor, ends->next);
+	if (!has_ports(transport) || !read(cursor, &ports))
 		return false;
-	if (!read(cursor, &ports))
-		return false;
-	from->port = ports.source;
-	from->protocol = protocol;
-	from->pad = 0;
+	set_ports(ends, transport, &ports);
 	return true;
 }
 
@@ -264,62 +316,28 @@ static __always_inline bool is_open(__u32 port)
 	return bits && *bits >> port % 32 & 1;
 }
 
-/* Where a packet goes; false where no ports follow. */
-static __always_inline bool parse_target(struct cursor *cursor, int network, struct endpoint *to)
-{
-	struct ipv6hdr ip6;
-	struct ports ports;
-	struct iphdr ip;
-	int transport;
-
-	if (network == bpf_htons(ETH_P_IP)) {
-		if (!read(cursor, &ip) || ip.frag_off & bpf_htons(FRAGMENT_OFFSET))
-			return false;
-		map_ipv4(&to->address, ip.daddr);
-		cursor->pos += ip.ihl * 4;
-		transport = ip.protocol;
-	} else {
-		if (!read(cursor, &ip6))
-			return false;
-		to->address = ip6.daddr;
-		cursor->pos += sizeof(ip6);
-		transport = skip_extensions(cursor, ip6.nexthdr);
-	}
-	if (transport != IPPROTO_TCP && transport != IPPROTO_UDP)
-		return false;
-	if (!read(cursor, &ports))
-		return false;
-	to->port = ports.destination;
-	return true;
-}
-
 /*
- * RFC 4861 section 6 and 7: how a neighbour says where it is. Without it a banned one could not be answered;
- * the hop limit shows that it comes from this link.
+ * RFC 4861 section 6 and 7: how a neighbour says where it is. Without it a banned one could not be
+ * answered.
+ *
+ * @cursor: at the network header
  */
-static __always_inline bool is_neighbour_discovery(struct cursor cursor, int network)
+static __always_inline bool is_neighbour_discovery(struct cursor cursor, const struct ends *ends)
 {
-	struct ipv6hdr ip;
 	__u8 type;
 
-	if (network != bpf_htons(ETH_P_IPV6) || !read(&cursor, &ip))
+	if (!ends->is_ipv6 || ends->next != IPPROTO_ICMPV6 || !ends->is_of_link)
 		return false;
-	if (ip.nexthdr != IPPROTO_ICMPV6 || ip.hop_limit != 255)
-		return false;
-	cursor.pos += sizeof(ip);
+	cursor.pos += sizeof(struct ipv6hdr);
 	return read(&cursor, &type) && type >= ROUTER_SOLICITATION && type <= REDIRECT;
 }
 
-/* Who is banned may still log in: WHITELIST_PORTS of this machine itself. Asked of banned senders only. */
-static __always_inline bool stays_open(struct cursor *cursor, int network)
+/* Who is banned may still log in: WHITELIST_PORTS of this machine itself. */
+static __always_inline bool is_for_open_port(const struct ends *ends)
 {
-	struct endpoint to = {};
-
-	if (is_neighbour_discovery(*cursor, network))
-		return true;
 	/* Few ports are open, and an array is cheaper than a hash: the address is asked for last. */
-	return parse_target(cursor, network, &to) && is_open(bpf_ntohs(to.port)) &&
-	       bpf_map_lookup_elem(&own_addresses, &to.address) != NULL;
+	return is_open(bpf_ntohs(ends->to.port)) &&
+	       bpf_map_lookup_elem(&own_addresses, &ends->to.address) != NULL;
 }
 
 static __always_inline void count(const struct arrival *arrival, struct ban *ban)
@@ -386,28 +404,34 @@ static __always_inline bool is_from_banned(const struct arrival *arrival, struct
 	bool endpoints = may_have(ENDPOINTS);
 	bool networks = may_have(NETWORKS);
 	struct cursor start = *cursor;
+	bool is_banned, found;
 	struct ban *ban = NULL;
-	struct endpoint from;
-	int transport;
-	bool cut;
+	struct ends ends;
 
 	if (!addresses && !endpoints && !networks)
 		return false;
-	if (network == bpf_htons(ETH_P_IP))
-		transport = parse_ipv4(cursor, &from, &cut, endpoints);
-	else if (network == bpf_htons(ETH_P_IPV6))
-		transport = parse_ipv6(cursor, &from, &cut, endpoints);
-	else
+	if (network == bpf_htons(ETH_P_IP)) {
+		if (!parse_ipv4(cursor, &ends))
+			return false;
+	} else if (network != bpf_htons(ETH_P_IPV6) || !parse_ipv6(cursor, &ends)) {
 		return false;
-	if (cut)
-		return false;
+	}
 	if (addresses)
-		ban = ban_of_address(&from.address);
-	if (endpoints && !in_force(ban) && parse_ports(cursor, transport, &from))
-		ban = bpf_map_lookup_elem(&blocked_endpoints, &from);
+		ban = ban_of_address(&ends.from.address);
 	if (networks && !in_force(ban))
-		ban = ban_of_network(&from.address);
-	if (!in_force(ban) || stays_open(&start, network))
+		ban = ban_of_network(&ends.from.address);
+	is_banned = in_force(ban);
+	if (!is_banned && !endpoints)
+		return false;
+	found = find_ports(cursor, &ends);
+	if (!is_banned) {
+		if (!found)
+			return false;
+		ban = bpf_map_lookup_elem(&blocked_endpoints, &ends.from);
+		if (!in_force(ban))
+			return false;
+	}
+	if (is_neighbour_discovery(start, &ends) || (found && is_for_open_port(&ends)))
 		return false;
 	count(arrival, ban);
 	return true;

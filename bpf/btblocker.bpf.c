@@ -30,6 +30,8 @@ struct cursor {
 		whole;                                                                  \
 	})
 
+#define READS_AHEAD false
+
 #include "bans.h"
 
 static __always_inline int parse_ethernet(struct cursor *cursor)

@@ -32,6 +32,7 @@ struct cursor {
 };
 
 #define read(cursor, to) (bpf_skb_load_bytes((cursor)->skb, (cursor)->pos, to, sizeof(*(to))) == 0)
+#define READS_AHEAD true
 
 #include "bans.h"
 

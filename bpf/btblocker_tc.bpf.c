@@ -23,6 +23,7 @@ struct cursor {
 #define read(cursor, to)                                                                \
 	(bpf_skb_load_bytes_relative((cursor)->skb, (cursor)->pos, to, sizeof(*(to)),   \
 				     BPF_HDR_START_NET) == 0)
+#define READS_AHEAD true
 
 #include "bans.h"
 
