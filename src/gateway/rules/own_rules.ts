@@ -15,6 +15,8 @@ export const QUEUE_CHAIN = "BTBLOCKER_QUEUE";
 export const FORGET_CHAIN = "BTBLOCKER_FORGET";
 /** Packets without a connection, and of connections that another one announced. */
 export const RARE_CHAIN = "BTBLOCKER_RARE";
+/** Packets of which either end has a whitelisted port: is it the service called? */
+export const PORTS_CHAIN = "BTBLOCKER_PORTS";
 /** Connections to whitelisted services: clean from their first packet on. */
 export const SERVICE_CHAIN = "BTBLOCKER_SERVICE";
 /** Calls packets of released flows back to the queue (RECHECK). */
@@ -27,6 +29,7 @@ export const JUDGING_CHAINS: readonly string[] = [
   QUEUE_CHAIN,
   FORGET_CHAIN,
   RARE_CHAIN,
+  PORTS_CHAIN,
   SERVICE_CHAIN,
   RECHECK_CHAIN,
   LOOKED_CHAIN,

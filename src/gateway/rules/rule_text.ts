@@ -8,9 +8,10 @@
  *                                              it was born with
  *     connection clean, nothing of ours in the packet's mark → past our chain    the fast path
  *     something of ours in the packet's mark → BTBLOCKER_MARKED
- *     the service called is whitelisted      → BTBLOCKER_SERVICE: save that it is clean
+ *     either end has a whitelisted port      → BTBLOCKER_PORTS: it is the service called →
+ *                                              BTBLOCKER_SERVICE: save that it is clean; else as below
  *     connection BitTorrent                  → DROP         MONITOR_ONLY: RETURN
- *     anything else                          → BTBLOCKER_QUEUE: noted by the first look, or no payload:
+ *     anything else                          → BTBLOCKER_QUEUE: no payload, or noted by the first look:
  *                                              RETURN; settled by it → BTBLOCKER_LOOKED: save that
  *                                              it is clean; NFQUEUE
  *
@@ -36,6 +37,7 @@ import {
   JUDGING_CHAINS,
   LOOKED_CHAIN,
   MARKED_CHAIN,
+  PORTS_CHAIN,
   QUEUE_CHAIN,
   RARE_CHAIN,
   RECHECK_CHAIN,
@@ -123,12 +125,12 @@ export function chainRules(
   const services = matches.services ? serviceRules(traffic) : [];
   const known = recheck > 0 ? `-g ${RECHECK_CHAIN}` : "-j RETURN";
   const clean = goesPast(traffic, matches) ? [] : [`${connection(clear)} ${unmarked} ${known}`];
+  const judged = [...believed(dropped), `-g ${QUEUE_CHAIN}`];
   const main = [
     ...believed(...clean),
     `-m mark ! --mark 0x0/${hex(marks.sealMask)} -g ${MARKED_CHAIN}`,
-    ...services,
-    ...believed(dropped),
-    `-g ${QUEUE_CHAIN}`,
+    ...matches.services ? portRules(traffic) : [],
+    ...judged,
   ];
   const foreign = `-m mark --mark 0x0/${hex(mask)}`;
   const marked = [
@@ -139,15 +141,16 @@ export function chainRules(
   ];
   const looks = matches.bpf ? traffic.firstLook ?? null : null;
   const queue = [
-    ...looks === null ? [] : lookRules(looks, unmarked),
     ...(matches.u32 ? emptySegments(family) : []).map((match) =>
-      `-p tcp -m tcp --tcp-flags FIN,SYN,RST NONE ${match} -j RETURN`
+      `-p tcp -m tcp --tcp-flags FIN,SYN,RST,PSH NONE ${match} -j RETURN`
     ),
+    ...looks === null ? [] : lookRules(looks, unmarked),
     ...queueRules(traffic, family, matches.u32),
   ];
   return [
     ...inChain(CHAIN, main),
     ...inChain(MARKED_CHAIN, marked),
+    ...services.length > 0 ? inChain(PORTS_CHAIN, [...services, ...judged]) : [],
     ...inChain(QUEUE_CHAIN, queue),
     ...inChain(FORGET_CHAIN, [
       `-m connmark ! --mark 0x0/${hex(mask)} -j CONNMARK --set-xmark 0x0/${hex(mask)}`,
@@ -232,26 +235,38 @@ function verdictRules({ marks, monitorOnly }: GuardedTraffic): string[] {
 /** xt_multiport takes so many ports. */
 const PORTS_A_RULE = 15;
 
+/** Lists of ports as xt_multiport takes them. */
+function portLists(ports: readonly number[]): string[] {
+  const lists: string[] = [];
+  for (let at = 0; at < ports.length; at += PORTS_A_RULE) {
+    lists.push(ports.slice(at, at + PORTS_A_RULE).join(","));
+  }
+  return lists;
+}
+
+/** Whether either end has such a port: one match for all the packets that have none. */
+function portRules({ whitelistPorts }: GuardedTraffic): string[] {
+  return portLists(whitelistPorts).flatMap((ports) =>
+    PORT_PROTOCOLS.map(([protocol]) =>
+      `-p ${protocol} -m multiport --ports ${ports} -g ${PORTS_CHAIN}`
+    )
+  );
+}
+
 /**
  * Connections to these ports are clean. Conntrack knows who called whom: in the direction of the first
  * packet the service is the destination, in the other the source. A caller's own port counts for
  * nothing: what listens on 443 to hide is judged in the connections that it opens.
  */
 function serviceRules(traffic: GuardedTraffic): string[] {
-  const { whitelistPorts: ports } = traffic;
   const target = marksServices(traffic) ? `-g ${SERVICE_CHAIN}` : "-j RETURN";
-  const rules: string[] = [];
-  for (let at = 0; at < ports.length; at += PORTS_A_RULE) {
-    const some = ports.slice(at, at + PORTS_A_RULE).join(",");
-    for (const [protocol] of PORT_PROTOCOLS) {
-      for (const [direction, end] of [["ORIGINAL", "dports"], ["REPLY", "sports"]]) {
-        rules.push(
-          `-p ${protocol} -m multiport --${end} ${some} -m conntrack --ctdir ${direction} ${target}`,
-        );
-      }
-    }
-  }
-  return rules;
+  return portLists(traffic.whitelistPorts).flatMap((ports) =>
+    PORT_PROTOCOLS.flatMap(([protocol]) =>
+      [["ORIGINAL", "dports"], ["REPLY", "sports"]].map(([direction, end]) =>
+        `-p ${protocol} -m multiport --${end} ${ports} -m conntrack --ctdir ${direction} ${target}`
+      )
+    )
+  );
 }
 
 /** Packets of released flows that are judged again; the seal tells the worker why they come. */
@@ -271,6 +286,9 @@ function recheckRules(traffic: GuardedTraffic, family: 4 | 6, { u32 }: Matches):
  * timestamps (RFC 7323), where only a data offset of 8 words leaves no byte over. Acknowledgements
  * tell the engine nothing. What ends a connection must not overtake its last bytes, so FIN and RST
  * take the same way as these; SYN says where the stream begins.
+ *
+ * The first look, which comes behind them, notes nothing of such. PSH, which stands in the last segment
+ * of what a program has written, spares a flow's first messages both matches.
  */
 function emptySegments(family: 4 | 6): string[] {
   return family === 4
@@ -347,6 +365,7 @@ export function installText(
     ...traffic.recheck > 0 ? [] : [RECHECK_CHAIN],
     ...matches.bpf && traffic.firstLook ? [] : [LOOKED_CHAIN],
     ...goesPast(traffic, matches) ? [] : [RARE_CHAIN],
+    ...matches.services && traffic.whitelistPorts.length > 0 ? [] : [PORTS_CHAIN],
     ...matches.services && marksServices(traffic) ? [] : [SERVICE_CHAIN],
   ]);
   const chains = JUDGING_CHAINS.filter((chain) => !unused.has(chain));

@@ -60,8 +60,8 @@ Deno.test("chainRules() for one queue", () => {
       "-g BTBLOCKER_QUEUE",
     ].map((rule) => `-A BTBLOCKER_MARKED ${rule}`),
     ...[
-      "-p tcp -m tcp --tcp-flags FIN,SYN,RST NONE -m length --length 40 -j RETURN",
-      "-p tcp -m tcp --tcp-flags FIN,SYN,RST NONE " +
+      "-p tcp -m tcp --tcp-flags FIN,SYN,RST,PSH NONE -m length --length 40 -j RETURN",
+      "-p tcp -m tcp --tcp-flags FIN,SYN,RST,PSH NONE " +
       '-m length --length 52 -m u32 --u32 "0>>22&0x3C@12>>28=8" -j RETURN',
       ...["tcp", "udp", "4", "41", "47"].map((protocol) =>
         `-p ${protocol} -j NFQUEUE --queue-num 0 --queue-bypass`
@@ -75,14 +75,16 @@ Deno.test("chainRules() for one queue", () => {
   ]);
 });
 
-Deno.test("chainRules() asks what is settled only of packets that the first look does not let pass", () => {
+Deno.test("chainRules() asks the first look of what may carry something, and what is settled of what that does not let pass", () => {
   const firstLook = { look: "/l", settled: "/s", sparesBridged: false };
   const rules = chainRules({ ...TRAFFIC, firstLook }, 4);
   const asking = (protocol: string, program: string, target: string) =>
     `-A BTBLOCKER_QUEUE -p ${protocol} -m mark --mark 0x0/0x3ff00000 ` +
     `-m bpf --object-pinned ${program} ${target}`;
-  const first = rules.findIndex((rule) => rule.startsWith("-A BTBLOCKER_QUEUE"));
-  assert.deepEqual(rules.slice(first, first + 4), [
+  const queue = rules.filter((rule) => rule.startsWith("-A BTBLOCKER_QUEUE"));
+  assert.match(queue[0], /-m length --length 40 -j RETURN$/);
+  assert.match(queue[1], /-m length --length 52 .* -j RETURN$/);
+  assert.deepEqual(queue.slice(2, 6), [
     ...["tcp", "udp"].map((protocol) => asking(protocol, "/l", "-j RETURN")),
     ...["tcp", "udp"].map((protocol) => asking(protocol, "/s", "-g BTBLOCKER_LOOKED")),
   ]);
@@ -139,7 +141,24 @@ Deno.test("chainRules() let connections to whitelisted services pass, whoever ha
       `-p ${protocol} -m multiport --sports ${some} -m conntrack --ctdir REPLY ${clean}`,
     ])
   );
-  for (const chain of ["BTBLOCKER", "BTBLOCKER_MARKED"]) {
+  // Of a packet that has none of the ports each list is asked for once.
+  const asked = [first, "16,17"].flatMap((some) =>
+    ["tcp", "udp"].map((protocol) =>
+      `-A BTBLOCKER -p ${protocol} -m multiport --ports ${some} -g BTBLOCKER_PORTS`
+    )
+  );
+  const main = rules.filter((rule) => rule.startsWith("-A BTBLOCKER "));
+  assert.deepEqual(main.filter((rule) => rule.includes("multiport")), asked);
+  const behind = (chain: string) =>
+    rules.filter((rule) => rule.startsWith(`-A ${chain} `))
+      .map((rule) => rule.replace(`-A ${chain} `, ""));
+  // A caller's own port is none: what has one goes the way of all others.
+  assert.deepEqual(behind("BTBLOCKER_PORTS").slice(services.length), [
+    "-m connmark --mark 0x20000000/0x30000000 -j DROP",
+    "-g BTBLOCKER_QUEUE",
+  ]);
+  assert.deepEqual(behind("BTBLOCKER").slice(-2), behind("BTBLOCKER_PORTS").slice(-2));
+  for (const chain of ["BTBLOCKER_PORTS", "BTBLOCKER_MARKED"]) {
     const found = rules.filter((rule) => rule.startsWith(`-A ${chain} `) && / --ctdir /.test(rule));
     assert.deepEqual(found, services.map((rule) => `-A ${chain} ${rule}`));
   }
@@ -149,15 +168,9 @@ Deno.test("chainRules() let connections to whitelisted services pass, whoever ha
   );
   const rechecked = chainRules({ ...TRAFFIC, whitelistPorts: ports, recheck: 1 << 20 }, 6);
   assert.equal(rechecked.filter((rule) => / --ctdir \w+ -j RETURN$/.test(rule)).length, 16);
-  const main = rules.filter((rule) => rule.startsWith("-A BTBLOCKER "));
   // Behind the verdicts that come back, before what is dropped.
-  assert(
-    main.findIndex((rule) => rule.includes("--ctdir")) > main.indexOf(`-A BTBLOCKER ${MARKED}`),
-  );
-  assert(
-    main.findIndex((rule) => / -j DROP$/.test(rule)) >
-      main.findLastIndex((rule) => rule.includes("--ctdir")),
-  );
+  assert(main.indexOf(asked[0]) > main.indexOf(`-A BTBLOCKER ${MARKED}`));
+  assert(main.findIndex((rule) => / -j DROP$/.test(rule)) > main.indexOf(asked.at(-1)!));
 });
 
 Deno.test("chainRules() without xt_u32 queues segments without payload too", () => {
@@ -173,7 +186,7 @@ Deno.test("chainRules() without xt_u32 queues segments without payload too", () 
 Deno.test("chainRules() without xt_conntrack and xt_multiport know no services", () => {
   const matches = { u32: true, services: false, bpf: true };
   const rules = chainRules({ ...TRAFFIC, whitelistPorts: [443] }, 4, matches).join("\n");
-  assert.doesNotMatch(rules, /conntrack|multiport|SERVICE/);
+  assert.doesNotMatch(rules, /conntrack|multiport|SERVICE|PORTS/);
   // Nor who has no connection: all enter, and a clean one's leave first.
   const [first] = chainRules(TRAFFIC, 4, matches);
   assert.match(first, /^-A BTBLOCKER -m connmark --mark 0x10000000\/0x30000000 .* -j RETURN$/);
