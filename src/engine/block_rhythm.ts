@@ -10,6 +10,7 @@ import {
   BLOCKS_MASK,
   CHUNKS,
   CHUNKS_MASK,
+  CUT,
   DATA_SEEN,
   FIVE_A,
   FIVE_B,
@@ -226,7 +227,9 @@ export class BlockRhythm {
 
   /** Whether something before the data says that blocks may follow. */
   #mayServe(): boolean {
-    return this.#flow.hasLength(HELLO_A | HELLO_B | GRANTED) || this.#flow.has(TOLD_ALIKE);
+    const flow = this.#flow;
+    return flow.hasLength(HELLO_A | HELLO_B | GRANTED) || flow.has(TOLD_ALIKE) ||
+      (flow.has(CUT) && flow.told !== 0);
   }
 
   /**

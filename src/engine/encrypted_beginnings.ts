@@ -108,7 +108,7 @@ export class EncryptedBeginnings {
     if (this.#senders.isReal(direction, packet, initiator)) {
       const outcome = this.#decideByInitiator(packet, initiator, bits, isEnoughInSwarm);
       if (outcome !== WAIT) return outcome;
-      const hasKin = isEnoughOfKin(kinBits, this.#flow) &&
+      const hasKin = isEnoughOfKin(kinBits, this.#flow, blocks) &&
         this.#suspects.hasKin(packet, initiator, lacksHandshake(this.#flow, ofKin));
       if (hasKin) return this.#finding.setOf(initiator, FAN_OUT, packet);
     }
@@ -186,7 +186,7 @@ export class EncryptedBeginnings {
     if (!this.#senders.isReal(direction, packet, initiator)) return false;
     if (this.#isNear()) return true;
     const { address, timeMs } = packet;
-    if (isEnoughOfKin(this.#kinBits, flow)) {
+    if (isEnoughOfKin(this.#kinBits, flow, this.#blocks.blocks)) {
       return flow.targetPort !== 0 || this.#evidence.hasSeveral(address, initiator, timeMs);
     }
     const mayHaveTold = flow.toldBack !== 0 && flow.toldBack <= LONGEST_TOLD_BACK;

@@ -261,7 +261,9 @@ export function kinBitsOf(
   isAmongFirst: boolean,
 ): number {
   if (flow.told === 0 || !flow.hasLength(DATA_SEEN)) return 0;
-  if (!isAlike(flow)) return isCutKin(flow) ? cutKinBitsOf(flow, blocks, chunks, isAmongFirst) : 0;
+  if (!isAlike(flow)) {
+    return isCutKin(flow, blocks) ? cutKinBitsOf(flow, blocks, chunks, isAmongFirst) : 0;
+  }
   const isHidden = lacksHandshake(flow, blocks);
   // A third message of 124 may be padded so.
   if (isHidden && flow.hasLength(HELLO_A)) return 0;
@@ -270,14 +272,14 @@ export function kinBitsOf(
 }
 
 /**
- * Whether a beginning in pieces is followed by `unchoke` with what is allowed fast, where a seed of
- * libtorrent's says it or before a header by itself. A program that always writes so, in constant lengths
+ * Whether a beginning in pieces is followed by a block, or by `unchoke` with what is allowed fast, where a
+ * seed of libtorrent's says it or before a header by itself. A program that always writes so, in constant lengths
  * behind random ones, has pieces and kin for nothing; and 82 as the fourth turn is padding once in 513.
  */
-function isCutKin(flow: FlowRecord): boolean {
+function isCutKin(flow: FlowRecord, blocks: number): boolean {
   const { lengths } = flow;
   if (!flow.has(CUT) || (lengths & HELLO_A) !== 0) return false;
-  return (lengths & GRANTED_AND_HEADED) === GRANTED_AND_HEADED ||
+  return areBlocksOfPieces(flow, blocks) || (lengths & GRANTED_AND_HEADED) === GRANTED_AND_HEADED ||
     (lengths & GRANTED_IN_STEP) === GRANTED_IN_STEP;
 }
 
@@ -287,7 +289,7 @@ function cutKinBitsOf(
   chunks: number,
   isAmongFirst: boolean,
 ): number {
-  const ofCut = isCutHello(flow) ? 0 : CUT_BITS;
+  const ofCut = isCutHello(flow) || areBlocksOfPieces(flow, blocks) ? 0 : CUT_BITS;
   return KIN_BITS + ofCut + sumOf(flow, blocks, chunks, isAmongFirst, true);
 }
 
@@ -298,14 +300,14 @@ function cutKinBitsOf(
  * a block the next requests must follow it.
  */
 export function lacksHandshake(flow: FlowRecord, blocks: number): boolean {
-  if (flow.has(FIFTH | THIRD_APART) || isCutKin(flow)) return false;
+  if (flow.has(FIFTH | THIRD_APART) || isCutKin(flow, blocks)) return false;
   if (blocks > 0) return !flow.has(LONGER | SERVED);
   return !(flow.hasLength(GRANTED) && flow.hasAll(TOLD_ALIKE | LONGER));
 }
 
 /** Whether those bits are enough beside such flows, as in a swarm. */
-export function isEnoughOfKin(bits: number, flow: FlowRecord): boolean {
-  return bits >= (isCutKin(flow) ? LOOSE_BESIDE : flow.has(FIFTH) ? FIFTH_OF_KIN : LEAST);
+export function isEnoughOfKin(bits: number, flow: FlowRecord, blocks: number): boolean {
+  return bits >= (isCutKin(flow, blocks) ? LOOSE_BESIDE : flow.has(FIFTH) ? FIFTH_OF_KIN : LEAST);
 }
 
 /** All facts together; two that are nearly alike only where more than that stands beside them. */
@@ -329,12 +331,13 @@ function sumOf(
     ? NEARLY_ALIKE_BITS + (flow.has(LONGER) ? LONGER_BITS : 0)
     : 0;
   const isCut = isCutHello(flow);
+  const ofCut = isCut || areBlocksOfPieces(flow, blocks) ? CUT_BITS : 0;
   const ofLone = (lengths & (HELLO_A | HELLO_B)) === HELLO_B && !isCut
     ? LONE_ANSWER
     : flow.has(B_FIRST)
     ? ANSWER_FIRST
     : 0;
-  return WORTH_OF[lengths & 2047] + (isCut ? CUT_BITS : 0) + ofLone + ofBlocks + ofOne +
+  return WORTH_OF[lengths & 2047] + ofCut + ofLone + ofBlocks + ofOne +
     CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
     ((lengths & DATA_SEEN) !== 0 && isAlike(flow) ? ofAlike : 0) +
     ofStepsApart(flow) +
@@ -374,7 +377,18 @@ function isCutHello(flow: FlowRecord): boolean {
  */
 function areBlocksAnswers(flow: FlowRecord, blocks: number): boolean {
   return (blocks >= 1 && (flow.hasLength(GRANTED) || flow.has(TOLD_ALIKE))) ||
+    areBlocksOfPieces(flow, blocks) ||
     (blocks >= 2 && flow.hasLength(REQUESTED));
+}
+
+/**
+ * Whether blocks stand behind a beginning in pieces and what B may say of its extensions, the first as the
+ * first write or two of them, and nothing else is to be seen: aria2 lets BiglyBT have pieces before it
+ * unchokes, and who asks says so with its own words.
+ */
+function areBlocksOfPieces(flow: FlowRecord, blocks: number): boolean {
+  if (!flow.has(CUT) || flow.told === 0 || flow.hasLength(HELLO_A | HELLO_B)) return false;
+  return blocks >= 2 || (blocks >= 1 && flow.has(ONE_BLOCK));
 }
 
 /** Whether both have said of themselves what is nearly as long. */

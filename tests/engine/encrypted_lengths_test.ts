@@ -788,3 +788,32 @@ Deno.test("encrypted: requests before `unchoke` decide in a swarm with the first
     }
   }
 });
+
+Deno.test("encrypted: a block behind a beginning in pieces, and what B says of itself, are enough among kin", () => {
+  // aria2 seeds to BiglyBT, recorded: allowed before it unchokes, and `unchoke` behind an empty list of peers.
+  const asked = ">97 >123 >60 <299 >62 >65 >98 >34 <296 <253 >9 >274 <16397w >17 <16397w";
+  const unchoked = ">133 >92 >86 <348 >124 >87 >115 >48 <498 <253 >9 >138 <13 >17 <16397w";
+  const others = [
+    ">90 >79 >71 <499 >141 >116 >61 >88 <238 <253",
+    ">80 >123 >23 <546 >84 >52 >59 <177 <253",
+  ];
+  const cases: readonly (readonly [string, readonly string[], number])[] = [
+    [asked, others, 1],
+    [asked, [], 2],
+    [unchoked, [], 1],
+    [
+      unchoked.replace(/>133 .* <348 /, ">311 <348 ").replace(/>124 .* <498/, ">374 <498"),
+      others,
+      3,
+    ],
+    [asked.replaceAll("16397", "16396"), others, 3],
+    [unchoked.replace("<253 ", ""), [], 3],
+  ];
+  for (const [text, beside, blocks] of cases) {
+    const test = new TestEngine();
+    areSuspectsAlike(test, beside);
+    const { passed } = new Play(test).say(text);
+    assert.equal(test.found.length > 0, blocks < 3, text);
+    if (blocks < 3) assert.ok(passed < 16_397 * blocks, `${passed} of ${text}`);
+  }
+});
