@@ -494,15 +494,15 @@ function isFurtherSpread(): boolean {
 }
 
 /**
- * Both, or all of them together: of four peers' first messages one set in sixteen is spread less, by chance,
- * and hardly one where the further ones are not spread the more.
+ * Both, or all of them together and each a little: of four peers' first messages one set in sixteen is spread
+ * less, by chance, and one in twenty of the further ones where one of those has no padding.
  */
 function areAllSpread(): boolean {
-  if (!isFurtherSpread()) return false;
+  const ofFurther = further[0].width + further[1].width;
+  if (isFirstSpread() && isFurtherSpread()) return true;
   const longest = Math.max(first.longest, further[0].longest, further[1].longest);
-  const width = first.width + further[0].width + further[1].width;
-  return isFirstSpread() || (first.width >= MIN_SPREAD / 2 && longest >= MIN_LONGEST &&
-    width >= MIN_SPREAD_OF_ALL);
+  return Math.min(first.width, ofFurther) >= MIN_SPREAD / 2 && longest >= MIN_LONGEST &&
+    first.width + ofFurther >= MIN_SPREAD_OF_ALL;
 }
 
 function hashOf(address: Int32Array, at: number, seed: number): number {

@@ -817,3 +817,21 @@ Deno.test("encrypted: a block behind a beginning in pieces, and what B says of i
     if (blocks < 3) assert.ok(passed < 16_397 * blocks, `${passed} of ${text}`);
   }
 });
+
+Deno.test("encrypted: a swarm's paddings are spread in sum, where one of two further messages has none", () => {
+  // Transmission 4 seeds to Transmission 3, recorded: its answers are of 122 bytes' spread.
+  const own = ">455 <384 >124 <264 >216 <35 <5 >73 <10136w";
+  const others = [">138 <500 >124 <264", ">367 <404 >124 <264", ">470 <378 >124 <264"];
+  for (
+    const [beside, isEnough] of [
+      [others, true],
+      [others.map((text) => text.replace(/<\d+ >124/, "<440 >124")), false],
+      [others.map((text) => text.replace(/^>\d+/, ">400")), false],
+      [others.map((text) => text.replace("124", "125")), false],
+    ] as const
+  ) {
+    const test = new TestEngine();
+    areSuspectsAlike(test, beside);
+    assert.equal(new Play(test).say(own).passed === 0, isEnough, beside.join(", "));
+  }
+});
