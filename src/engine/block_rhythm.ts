@@ -175,9 +175,10 @@ export class BlockRhythm {
     return this.#flow.hasFact(HEADER_SEEN);
   }
 
-  /** Whether the flow is no longer than what the first requests bring. */
+  /** Whether the streams are no longer than what the first requests bring, whatever was sent again. */
   get isAmongFirst(): boolean {
-    return this.#flow.allBytes < FIRST_BLOCKS;
+    const flow = this.#flow;
+    return flow.allBytes < FIRST_BLOCKS || streamEnd(flow, 0) + streamEnd(flow, 1) < FIRST_BLOCKS;
   }
 
   /** Whether something speaks for blocks so far, or may yet behind a handshake's length. */
@@ -225,11 +226,11 @@ export class BlockRhythm {
     return true;
   }
 
-  /** Whether something before the data says that blocks may follow. */
+  /** Whether something before the data says that blocks may follow; behind a proxy, what was told back. */
   #mayServe(): boolean {
     const flow = this.#flow;
     return flow.hasLength(HELLO_A | HELLO_B | GRANTED) || flow.has(TOLD_ALIKE) ||
-      (flow.has(CUT) && flow.told !== 0);
+      (flow.has(CUT) && flow.told !== 0) || (flow.toldBack !== 0 && flow.targetPort !== 0);
   }
 
   /**

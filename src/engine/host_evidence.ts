@@ -267,8 +267,8 @@ export class HostEvidence {
       const back = (value >> TOLD_BACK_SHIFT) & TOLD_BACK_MASK;
       const isShown = (value & TOLD_WITH_HANDSHAKE) !== 0 ||
         (told === 0 && isLonger(value & TOLD_MASK, back));
-      if (withHandshake && !isShown) continue;
-      const isTold = told !== 0 && areAsLong(value & TOLD_MASK, told);
+      if ((withHandshake || told === 0) && !isShown) continue;
+      const isTold = told !== 0 && areAsLong(value & TOLD_MASK, told, !withHandshake);
       const isToldBack = toldBack !== 0 && Math.abs(back - toldBack) <= 1;
       if (!isTold && !isToldBack) continue;
       padded.add(value >>> PADDED_SHIFT);
@@ -464,9 +464,9 @@ export function toldOf(told: number, hasHandshake: boolean, back: number, before
     (Math.min(before / PADDED_UNIT, 255) << PADDED_SHIFT);
 }
 
-/** Whether two have told as much; `unchoke` or `interested` may stand behind one of them. */
-function areAsLong(told: number, other: number): boolean {
-  return told === other || Math.abs(told - other) === BARE_MESSAGE;
+/** Whether two have told as much; `unchoke` or `interested` may stand behind one of them, where `isLoose`. */
+function areAsLong(told: number, other: number, isLoose: boolean): boolean {
+  return told === other || (isLoose && Math.abs(told - other) === BARE_MESSAGE);
 }
 
 const OPENING_SEED = 2;

@@ -250,7 +250,8 @@ export function bitsOf(
 /**
  * Bits of a flow that is one of kin: both sides have said what is nearly as long, behind a handshake by
  * itself, here or in kin, and what was said is as long in other flows of the host's, to other places.
- * 0 where it may not be one. Without a message too short for authenticated encryption it is none of a list
+ * 0 where it may not be one. Where a relay has joined what was told with all before it, what was told back is
+ * left, and the first blocks with requests right behind them. Without a message too short for authenticated encryption it is none of a list
  * of proxies, for their first four messages are not of many lengths where the next are of one; and of a
  * program with four random lengths and constant ones behind them one in some thousands has these.
  */
@@ -260,7 +261,11 @@ export function kinBitsOf(
   chunks: number,
   isAmongFirst: boolean,
 ): number {
-  if (flow.told === 0 || !flow.hasLength(DATA_SEEN)) return 0;
+  if (!flow.hasLength(DATA_SEEN)) return 0;
+  if (flow.told === 0) {
+    const isServed = flow.toldBack !== 0 && blocks > 0 && isAmongFirst && flow.has(SERVED);
+    return isServed ? KIN_BITS + sumOf(flow, blocks, chunks, isAmongFirst, false) : 0;
+  }
   if (!isAlike(flow)) {
     return isCutKin(flow, blocks) ? cutKinBitsOf(flow, blocks, chunks, isAmongFirst) : 0;
   }

@@ -48,6 +48,8 @@ import {
 const HANDSHAKE = 68;
 const THIRD = MIN_THIRD_MESSAGE;
 const FOURTH = 14;
+/** Padding, a handshake, extensions and a bitfield of some 80 000 pieces. */
+const MOST_OF_FOURTH = 12_288;
 const TURN_OF_THIRD = 3;
 const TURN_OF_FOURTH = 4;
 /** BiglyBT writes what it begins with in pieces of such lengths, each of which another one follows. */
@@ -286,8 +288,11 @@ function endTurn(flow: FlowRecord, speaker: number, acknowledged: number): boole
     if (turnBytes < THIRD) flow.noteFact(RULED_OUT);
     flow.requestMark = turnBytes <= THIRD + MAX_PADDING ? turnBytes : 0;
   } else if (turn === TURN_OF_FOURTH) {
-    // Shorter than what it begins with: neither this nor the third was padding, or a handshake.
-    if (turnBytes < FOURTH) flow.lengths &= ~(THIRD_FITS | HELLO_A | SPLIT);
+    // Shorter than what it begins with, or with blocks before anybody has asked: neither this nor the third
+    // was padding, or a handshake.
+    if (turnBytes < FOURTH || turnBytes > MOST_OF_FOURTH) {
+      flow.lengths &= ~(THIRD_FITS | HELLO_A | SPLIT);
+    }
     const fits = turnBytes >= FOURTH && turnBytes <= FOURTH + MAX_PADDING;
     // What stands apart behind the fourth message is compared with what answers it.
     if (!flow.has(APART)) {

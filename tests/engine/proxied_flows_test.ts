@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { BITTORRENT, DROP, INSPECT } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
-import { FIN } from "../../src/packet/packet.ts";
+import { FIN, PSH } from "../../src/packet/packet.ts";
 import { Conversation, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
 import { asksTracker, HOST, isOneOfSeveral, PEER, Play, random } from "./play.ts";
 
@@ -411,6 +411,13 @@ Deno.test("proxied: what is allowed fast, right before data, is as good as a han
   assert.deepEqual(playsKin(ALL_HIDDEN.slice(2), GRANTED_APART).found, [], "two places");
 });
 
+Deno.test("proxied: a constant script is no kin of a swarm beside it that told 5 bytes more", () => {
+  const swarm = [">201 <333 >80 <147 >68 <294 >277", ">388 <590 >280 <502 >68 <294 >277"];
+  const script = "<289 >289 <359 >314 <417 >19633w <3465w >42 <35229w >109 <414";
+  const beside = [...swarm, `>316 <486 >203 <359 ${script}`];
+  assert.deepEqual(playsKin(beside, `>482 <250 >253 <418 ${script} ${script}`).found, []);
+});
+
 /** None has shown a handshake by itself; the first of them, with its data; first messages hardly spread. */
 const HARDLY_SPREAD = [
   ">344 <285 >585 <78 <293 >285",
@@ -446,6 +453,34 @@ Deno.test("proxied: of such kin the first block's end is enough, behind what is 
       playsKin([], own),
     ].entries()
   ) assert.deepEqual(test.found, [], String(i));
+});
+
+Deno.test("proxied: where all is joined that was told, what was told back and the first blocks are left", () => {
+  const own = ">410 <325 >251 <655 >285 <65638w >136";
+  assert.deepEqual(playsKin(HARDLY_SPREAD, own).found, ["mse strong"]);
+  for (
+    const [i, test] of [
+      playsKin(HARDLY_SPREAD, own.replace("65638", "65637")),
+      playsKin(HARDLY_SPREAD, own.replace(">136", ">133")),
+      playsKin(HARDLY_SPREAD, own.replace(">285", ">288")),
+      playsKin(HARDLY_SPREAD, own.replace("<655", "<205")), // no room for a handshake and what is told
+      playsKin(HARDLY_SPREAD.map((text) => text.replace("<293", "<330")), own), // others told much more
+      playsKin(HARDLY_SPREAD.slice(2), own),
+    ].entries()
+  ) assert.deepEqual(test.found, [], String(i));
+});
+
+Deno.test("proxied: what is sent again does not count where the first blocks end", () => {
+  const test = playsKin(HARDLY_SPREAD, "");
+  const flow = says(
+    calls(test, "10.0.0.1:50001", "203.0.113.9:51413"),
+    FIRST_BLOCKS.split(" <65638")[0],
+  );
+  const data = random(65_638);
+  for (const end of [20_000, 20_000, 40_000, 65_638]) {
+    flow.sayAndForget(1, data.subarray(0, end), PSH);
+  }
+  assert.deepEqual(test.found, ["mse strong"]);
 });
 
 Deno.test("proxied: what is allowed fast stays so through what the other has", () => {

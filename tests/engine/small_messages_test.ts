@@ -62,3 +62,12 @@ for (const [name, beginnings] of Object.entries(BEGINNINGS)) {
     });
   }
 }
+
+Deno.test("small messages: a fourth message as long as a block is none, whatever stands behind it", () => {
+  // MTProxy's, padded: an answer of that length, and a question of 68.
+  const test = new TestEngine();
+  torrents(test);
+  test.detections.length = 0;
+  new Play(test).say(">416 <246 >360 <16397w >68 <37763w >81 <166 >318 <47761w");
+  assert.deepEqual(test.found, []);
+});
