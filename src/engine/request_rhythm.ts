@@ -5,6 +5,7 @@ import {
   DATA_SEEN,
   type FlowRecord,
   HAVE_SEEN,
+  HEADER_SEEN,
   MID_STREAM,
   REQUEST_MARKED,
   REQUESTER,
@@ -145,14 +146,27 @@ export class RequestRhythm {
     const counts = flow.rhythm(direction);
     const other = (counts >>> OTHER) & OTHER_MASK;
     const conforming = (counts >>> CONFORMING) & CONFORMING_MASK;
-    if (other * MOST_TO_OTHER <= conforming) return true;
-    if (!flow.has(MID_STREAM)) return false;
+    if (!flow.has(MID_STREAM)) return other * MOST_TO_OTHER <= conforming;
+    if (other * MOST_TO_OTHER <= conforming) return this.#isNoConstant(counts);
     const refused = flow.refusedKinds;
     const kinds = countKinds(flow.sumKinds) + KINDS_OF_REFUSED * countKinds(refused);
     const isBare = refused !== 0 || ((counts >>> BARE) & BARE_MASK) !== 0;
     if (kinds < MIN_KINDS || (!isBare && !(isBeside && kinds > MIN_KINDS))) return false;
     const { otherSums: sums, ambiguous } = flow;
     return (other - sums - ambiguous) * MOST_SUMS_TO_OTHER <= conforming + sums;
+  }
+
+  /**
+   * Whether more speaks for blocks than one size of data that is whole blocks by chance, and what a program
+   * answers to it: a message too short for authenticated encryption, many kinds, a block's header, or blocks
+   * that nobody has answered.
+   */
+  #isNoConstant(counts: number): boolean {
+    const flow = this.#flow;
+    const isAnswered = ((counts >>> CONFORMING) & CONFORMING_MASK) !== 0;
+    const isBare = ((counts >>> BARE) & BARE_MASK) !== 0;
+    return !isAnswered || isBare || flow.hasFact(HEADER_SEEN) ||
+      countKinds(flow.sumKinds) >= MIN_KINDS;
   }
 
   /** Whether a message had `have`'s length. */

@@ -66,6 +66,11 @@ const INNOCENTS: readonly (readonly [string, string])[] = [
   ["answers of 32, one to three blocks", "<49191 >32 <98382 >64 <49191 >32 <49191 >32 <8349 >66"],
   ["answers of 58, one to a block", "<40687 >67 <16397 >58 <16397 >58 <36585 >80 <32794 >116"],
   [
+    "answers of 60 to three blocks, two such at once too",
+    "<98382 >120 <49191 >60 <49191 >60 <44938 >51 <70956 >196 <35478 >98 <44938 >51",
+  ],
+  ["answers of 51 to three blocks, as many as asked for", "<49191 >51 <49191 >51 <38000 >77"],
+  [
     "answers of 9, 34 and 71, nearly a block",
     "<15337 >71 <7247 >9 <16243 >34 <32486 >68 <16243 >34 <16243 >34 <7247 >9 <16243 >34",
   ],
