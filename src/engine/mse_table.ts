@@ -272,6 +272,8 @@ export function kinBitsOf(
   const isHidden = lacksHandshake(flow, blocks);
   // A third message of 124 may be padded so.
   if (isHidden && flow.hasLength(HELLO_A)) return 0;
+  // One constant length of both sides may be that of a swarm's words, and what is counted a request.
+  if (isHidden && blocks === 0 && !isBare(flow.lengths) && !flow.has(LONGER)) return 0;
   const ofKin = isHidden ? KIN_BITS + HANDSHAKE_OF_KIN : KIN_BITS;
   return ofKin + sumOf(flow, blocks, chunks, isAmongFirst, true);
 }

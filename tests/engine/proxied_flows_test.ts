@@ -232,6 +232,13 @@ Deno.test("proxied: a handshake within the third message is made up for by two o
   ) assert.deepEqual(test.found, i === 1 ? test.found : [], String(i));
 });
 
+Deno.test("proxied: what both say alike, as long as others' words, and what may be a request are not enough", () => {
+  const others = [KIN_APART[0], SHOWN_APART, ">271 <162"];
+  const script = ">97 <451 >523 <508 <293 >293 <10136w >34 <451";
+  assert.deepEqual(playsKin(others, script).found, []);
+  assert.deepEqual(playsKin(others, script.replace(">293", ">286")).found, ["mse strong"]);
+});
+
 Deno.test("proxied: aria2's requests behind an empty list of peers, with what both say before them", () => {
   const own = ">414 <348 >230 <239 >68 <68 >185 <185 >115 <10136w";
   const several = [">220 <90", ">550 <90", ">130 <90"];
