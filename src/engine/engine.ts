@@ -32,7 +32,7 @@ import type { EnginePolicy } from "./policy.ts";
 import { PrefixPool } from "./prefix_pool.ts";
 import { DESTINATION_END, type Paths, Senders, SOURCE_END } from "./sender.ts";
 import { TcpInspector } from "./tcp_inspector.ts";
-import { noteSyn } from "./stream_space.ts";
+import { acknowledges, noteSyn } from "./stream_space.ts";
 import { TrackerFlows } from "./tracker_flow.ts";
 import { UdpInspector } from "./udp_inspector.ts";
 import { UtpFlows } from "./utp_flow.ts";
@@ -393,7 +393,7 @@ export class Engine {
       flow.state = BITTORRENT_FLOW;
       this.#detect(direction, packet, real);
       if (packet.protocol === PROTOCOL_TCP) this.#tcp.release(flow.slot);
-      else flow.lower(DOUBTED);
+      flow.lower(DOUBTED);
       return BITTORRENT;
     }
     if (outcome === RELEASE) {
@@ -415,13 +415,16 @@ export class Engine {
   }
 
   /**
-   * Whether anybody may have sent the datagram in another's name, to end what the two have with each
-   * other. Not where both sides speak uTP. In a capture it is told of the flow all the same: nothing is
-   * dropped there.
+   * Whether anybody may have sent the packet in another's name, to end what the two have with each
+   * other. Not where both sides speak uTP, nor where a segment acknowledges what the other end sent. In a
+   * capture it is told of the flow all the same: nothing is dropped there.
    */
   #mayBeForged(direction: number, packet: Packet, real: number): boolean {
-    if (packet.protocol === PROTOCOL_TCP || packet.tunnelled) return false;
-    if ((real & SOURCE_END) !== 0 || !this.#senders.knowsPaths(packet)) return false;
+    if (packet.tunnelled || (real & SOURCE_END) !== 0) return false;
+    if (!this.#senders.knowsPaths(packet)) return false;
+    if (packet.protocol === PROTOCOL_TCP) {
+      return this.#isAlone && !acknowledges(this.#table.flow, direction, packet);
+    }
     return this.#isAlone || this.#udp.isOneSided(direction);
   }
 
@@ -436,14 +439,15 @@ export class Engine {
     return this.#udp.isOneSided(direction);
   }
 
-  /** Whether one datagram says all that was found. */
+  /** Whether one packet says all that was found. */
   get #isAlone(): boolean {
     return kindRow(this.#finding.match!).alone === true;
   }
 
   /**
-   * A find that may be forged. What one datagram says, or one side beside another that speaks otherwise,
-   * is dropped alone. Where only one side has been heard all of it is dropped, until the other speaks.
+   * A find that may be forged. What one packet says, or one side beside another that speaks otherwise,
+   * is dropped alone: of a stream nothing behind it arrives, and it is found each time that it is sent.
+   * Where only one side of datagrams has been heard all of it is dropped, until the other speaks.
    */
   #doubt(direction: number, packet: Packet, real: number): Verdict {
     const { flow } = this.#table;

@@ -56,8 +56,8 @@ export const PLACED = 0x4_0000;
 /** TCP, by direction: payload acknowledged what the other end sent. Stream space; flow. */
 export const ACKNOWLEDGED = 0x10_0000;
 /**
- * UDP: BitTorrent came in it from a sender who is not known to be real: it may be another's than the rest.
- * Engine; until the flow is silent for long.
+ * BitTorrent came in it from a sender who is not known to be real: it may be another's than the rest.
+ * Engine; UDP: until the flow is silent for long; TCP: flow.
  */
 export const DOUBTED = 0x0004;
 

@@ -170,6 +170,7 @@ export class TcpInspector {
       !isMatch(judgeOpening(bytes, payloadStart, payloadEnd, false, false, this.#head))
     ) return offset;
     setBeginning(flow, direction, sequence);
+    flow.setReadings(direction, 0); // what stood elsewhere, perhaps another's
     return 0;
   }
 

@@ -46,7 +46,7 @@ export type BanCondition = "always" | "answered" | "client" | "evidence" | "neve
 export interface KindRow {
   readonly doer: Doer;
   readonly bans: BanCondition;
-  /** Whether one datagram shows all of it: it needs nothing that its flow has said before. */
+  /** Whether one packet may show all of it: it needs nothing that its flow has said before. */
   readonly alone?: boolean;
 }
 
@@ -79,6 +79,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
   "peer-wire": {
     doer: "sender",
     bans: "always",
+    alone: true,
     peers: null,
     client: handshakeClient,
     infoHash: handshakeInfoHash,
@@ -120,6 +121,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
   "http-tracker": {
     doer: "sender",
     bans: "always",
+    alone: true,
     peers: readHttpTrackerPeers,
     client: httpClient,
     infoHash: httpInfoHash,
@@ -134,6 +136,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
   "web-seed": {
     doer: "sender",
     bans: "always",
+    alone: true,
     peers: null,
     client: httpClient,
     infoHash: httpInfoHash,

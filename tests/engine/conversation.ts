@@ -84,6 +84,11 @@ export class Conversation {
     return this;
   }
 
+  /** A SYN with data in it (TCP Fast Open), of other numbers than this side's: perhaps another's. */
+  knock(side: 0 | 1, payload: Uint8Array, sequence = 12_345): this {
+    return this.#send(side, SYN, payload, sequence);
+  }
+
   /** An empty segment. */
   ack(side: 0 | 1): this {
     return this.#send(side, ACK, new Uint8Array(0), this.#sequence[side]);

@@ -1,5 +1,6 @@
 /** Who is real in a flow: by interfaces and routes, as a gateway knows them, and as a capture does not. */
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { BITTORRENT, CLEAN, DROP, INSPECT } from "../../src/engine/engine.ts";
 import type { EnginePolicy } from "../../src/engine/policy.ts";
 import { BOTH_ENDS, DESTINATION_END, type Paths, SOURCE_END } from "../../src/engine/sender.ts";
@@ -334,4 +335,53 @@ Deno.test("uTP that is called from outside is dropped with its flow", () => {
   const { calling } = tunnel(test);
   assert.equal(calling.say(0, UTP_SYN).say(1, UTP_STATE).lastVerdict, BITTORRENT);
   assert.equal(calling.say(0, WORD).lastVerdict, BITTORRENT);
+});
+
+const LINE = latin1("a line of text, and more of it\n");
+const ANNOUNCE = latin1(
+  `GET /announce?info_hash=${
+    "%aa".repeat(20)
+  }&peer_id=-TR3000-abcdefghijkl&port=6881 HTTP/1.1\r\n` +
+    "Host: a\r\nUser-Agent: Transmission/3.00\r\n\r\n",
+);
+
+Deno.test("what a stranger says in another's name ends no connection, whose ports he knows", () => {
+  for (const said of [HANDSHAKE, ANNOUNCE]) {
+    for (const side of [0, 1] as const) {
+      const test = new Gateway();
+      const flow = new Conversation(test, "tcp", OUTSIDE, INSIDE);
+      flow.open().say(0, LINE).say(1, LINE);
+      test.from = () => UPLINK;
+      assert.equal(flow.knock(side, said).lastVerdict, DROP);
+      const forged = new Conversation(test, "tcp", OUTSIDE, INSIDE).skipSyns([12_344, 4_711]);
+      assert.equal(forged.say(side, said).lastVerdict, DROP); // behind the forged SYN
+      test.from = homeOf;
+      for (let i = 0; i < 40; i++) {
+        const verdict = flow.say((i & 1) as 0 | 1, LINE).lastVerdict;
+        assert(verdict === INSPECT || verdict === CLEAN, `${i}: ${verdict}`);
+      }
+      assert.deepEqual(test.detections.map(({ ban }) => ban), [false]);
+    }
+  }
+});
+
+Deno.test("property: of a handshake whose sender may be another nothing arrives, however it comes", () => {
+  const points = fc.uniqueArray(fc.integer({ min: 1, max: 67 }), { maxLength: 67 });
+  fc.assert(fc.property(points, (cuts) => {
+    const test = new Gateway();
+    test.from = () => UPLINK;
+    const edges = [0, ...cuts.toSorted((a, b) => a - b), HANDSHAKE.length];
+    const segment = (from: number) => {
+      const end = edges.find((edge) => edge > from)!;
+      const flow = new Conversation(test, "tcp", OUTSIDE, INSIDE).skipSyns([99 + from, 4_711]);
+      return flow.say(0, HANDSHAKE.subarray(from, end)).lastVerdict;
+    };
+    new Conversation(test, "tcp", OUTSIDE, INSIDE).knock(0, new Uint8Array(0), 99);
+    const dropped = edges.findIndex((from) => segment(from) !== INSPECT);
+    assert(edges[dropped] < 20);
+    for (let again = 0; again < 10; again++) {
+      assert.equal(segment(edges[dropped]), DROP);
+      if (dropped + 2 < edges.length) segment(edges[dropped + 1]);
+    }
+  }));
 });
