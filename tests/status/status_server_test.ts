@@ -248,7 +248,7 @@ Deno.test("the token can be in a file", async () => {
       });
     await assert.rejects(start, /expected 16 or more printable characters/);
     await Deno.remove(path);
-    await assert.rejects(start, /Cannot read the status token: No such file/);
+    await assert.rejects(start, /Cannot read the status token: no such file/);
   } finally {
     await Deno.remove(path).catch(() => {});
   }

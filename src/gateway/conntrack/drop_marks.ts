@@ -161,14 +161,15 @@ export class DropMarks implements Disposable {
     // The worker first: a packet that comes between is judged by an engine that has forgotten.
     const ends = connections.flatMap((connection) => connection.ends);
     this.#options.onForgotten(Int32Array.from(ends.flatMap(({ words }) => [...words])), pardons);
-    const clear = () =>
-      connections.filter((connection) => this.#conntrack.clear(connection, mask)).length;
+    const clear = (some: readonly Connection[]) =>
+      some.filter((connection) => this.#conntrack.clear(connection, mask)).length;
     const again = setTimeout(() => {
       this.#again.delete(again);
-      clear();
+      // Where somebody has been banned since, it was found anew.
+      clear(connections.filter((one) => this.#options.isSpared(one) || !this.#isBanned(one)));
     }, AGAIN_MS);
     this.#again.add(again);
-    return clear();
+    return clear(connections);
   }
 
   [Symbol.dispose](): void {

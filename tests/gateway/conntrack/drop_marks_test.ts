@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { Connection } from "../../../src/gateway/conntrack/ctnetlink.ts";
 import { type Conntrack, DropMarks } from "../../../src/gateway/conntrack/drop_marks.ts";
 import { formatNetwork, parseNetwork } from "../../../src/gateway/network/networks.ts";
+import { until } from "../../until.ts";
 import { MARKS } from "../rules/traffic.ts";
 
 const LIFETIME = 600_000;
@@ -107,6 +108,16 @@ Deno.test("lift() forgets the flows of an address, but those with somebody who i
   assert.deepEqual(bed.pardons, [true, false], "a policy that changes pardons nobody");
   assert.equal(bed.marks.liftAll(), 0);
   assert.equal(bed.pardoned.at(-1), "::/0");
+});
+
+Deno.test("a mark that comes back is taken again, unless its flow was found anew", async () => {
+  using bed = new Bed();
+  bed.connections = [connection(1, 7), connection(2, 8)];
+  assert.equal(bed.marks.liftAll(), 2);
+  bed.connections = [connection(1, 7), connection(2, 8)];
+  bed.banned = new Set([8]);
+  await until(() => bed.ids.length < 2);
+  assert.deepEqual(bed.ids, [2]);
 });
 
 Deno.test("connections to what is no whitelisted service any more are judged like all others", () => {
