@@ -198,6 +198,8 @@ export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: num
  * that for nothing.
  */
 const LOOSE_BESIDE = 22;
+/** And where hardly anything stands for a handshake, as much as a flow needs that is alone. */
+const SLIGHT_BESIDE = 24;
 /** Below this nobody need be asked. */
 export const LEAST = 18;
 
@@ -215,8 +217,19 @@ export function isAskedAndGranted(lengths: number): boolean {
 export function isEnough(bits: number, flow: FlowRecord, besides: Besides): boolean {
   if (besides === "pair" && (flow.lengths & IN_STEP) === 0) return false;
   const needed = NEEDED[besides][isBare(flow.lengths) ? 0 : 1];
+  if (isSlight(flow)) return bits >= greater(needed, SLIGHT_BESIDE);
   const isLoose = (flow.has(FIFTH) && !flow.hasLength(IN_STEP)) || isCutHello(flow);
   return bits >= (isLoose ? greater(needed, LOOSE_BESIDE) : needed);
+}
+
+/**
+ * Whether the flow's handshakes hang on one length of small messages: the fifth turn is 68 bytes, and the sixth
+ * has no room for the other side's; or none is to be seen, and neither pieces nor what is told stand for it.
+ */
+function isSlight(flow: FlowRecord): boolean {
+  if (flow.hasLength(HELLO_B)) return false;
+  if (flow.has(FIFTH)) return !flow.hasFact(HELLO_ALONE);
+  return !flow.hasLength(HELLO_A) && !flow.has(CUT) && flow.told === 0;
 }
 
 /**
@@ -273,7 +286,8 @@ export function kinBitsOf(
   // A third message of 124 may be padded so.
   if (isHidden && flow.hasLength(HELLO_A)) return 0;
   // One constant length of both sides may be that of a swarm's words, and what is counted a request.
-  if (isHidden && blocks === 0 && !isBare(flow.lengths) && !flow.has(LONGER)) return 0;
+  const isShown = blocks > 0 || isBare(flow.lengths) || flow.has(LONGER) || flow.hasLength(HELLO_B);
+  if (!isShown) return 0;
   const ofKin = isHidden ? KIN_BITS + HANDSHAKE_OF_KIN : KIN_BITS;
   return ofKin + sumOf(flow, blocks, chunks, isAmongFirst, true);
 }

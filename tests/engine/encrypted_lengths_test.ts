@@ -835,3 +835,20 @@ Deno.test("encrypted: a swarm's paddings are spread in sum, where one of two fur
     assert.equal(new Play(test).say(own).passed === 0, isEnough, beside.join(", "));
   }
 });
+
+Deno.test("encrypted: one length of small messages and a block behind it are not enough beside others", () => {
+  for (
+    const text of [
+      ">576 <267 >339 <432 >68 <19 >70 <16397w >5 <6", // PostgreSQL over a stream cipher
+      ">482 <103 >434 <208 >171 <17 >71 <17 <91 >17 >92 <17 >14 <14 <10152 >17 <39039w >17 >17", // messenger
+    ]
+  ) {
+    for (const [name, happens] of Object.entries(BESIDES)) {
+      const test = new TestEngine();
+      happens(test);
+      test.detections.length = 0;
+      new Play(test).say(text);
+      assert.deepEqual(test.found, [], `${name}: ${text}`);
+    }
+  }
+});

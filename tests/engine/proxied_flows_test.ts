@@ -239,6 +239,12 @@ Deno.test("proxied: what both say alike, as long as others' words, and what may 
   assert.deepEqual(playsKin(others, script.replace(">293", ">286")).found, ["mse strong"]);
 });
 
+Deno.test("proxied: a handshake's length, others' words and what may be requests are not enough", () => {
+  const kin = KIN.map((text) => text.replace("<294", "<132"));
+  assert.deepEqual(playsKin(kin, ">397 <233 >330 <230 >68 <132 >153 <4535w").found, []);
+  assert.deepEqual(playsKin(KIN, RELAYED).found, ["mse strong"]);
+});
+
 Deno.test("proxied: aria2's requests behind an empty list of peers, with what both say before them", () => {
   const own = ">414 <348 >230 <239 >68 <68 >185 <185 >115 <10136w";
   const several = [">220 <90", ">550 <90", ">130 <90"];
