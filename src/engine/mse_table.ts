@@ -263,10 +263,11 @@ export function bitsOf(
 /**
  * Bits of a flow that is one of kin: both sides have said what is nearly as long, behind a handshake by
  * itself, here or in kin, and what was said is as long in other flows of the host's, to other places.
- * 0 where it may not be one. Where a relay has joined what was told with all before it, what was told back is
- * left, and the first blocks with requests right behind them. Without a message too short for authenticated encryption it is none of a list
- * of proxies, for their first four messages are not of many lengths where the next are of one; and of a
- * program with four random lengths and constant ones behind them one in some thousands has these.
+ * 0 where it may not be one. Where a relay has joined what was told with all before it, what was told back
+ * is left, and the first blocks with requests right behind them. Without a message too short for
+ * authenticated encryption it is none of a list of proxies, for their first four messages are not of many
+ * lengths where the next are of one; and of a program with four random lengths and constant ones behind
+ * them one in some thousands has these.
  */
 export function kinBitsOf(
   flow: FlowRecord,
@@ -310,7 +311,7 @@ function cutKinBitsOf(
   chunks: number,
   isAmongFirst: boolean,
 ): number {
-  const ofCut = isCutHello(flow) || areBlocksOfPieces(flow, blocks) ? 0 : CUT_BITS;
+  const ofCut = isOfPieces(flow, blocks) ? 0 : CUT_BITS; // the sum has it already
   return KIN_BITS + ofCut + sumOf(flow, blocks, chunks, isAmongFirst, true);
 }
 
@@ -351,9 +352,8 @@ function sumOf(
     : countsNearlyAlike
     ? NEARLY_ALIKE_BITS + (flow.has(LONGER) ? LONGER_BITS : 0)
     : 0;
-  const isCut = isCutHello(flow);
-  const ofCut = isCut || areBlocksOfPieces(flow, blocks) ? CUT_BITS : 0;
-  const ofLone = (lengths & (HELLO_A | HELLO_B)) === HELLO_B && !isCut
+  const ofCut = isOfPieces(flow, blocks) ? CUT_BITS : 0;
+  const ofLone = (lengths & (HELLO_A | HELLO_B)) === HELLO_B && !isCutHello(flow)
     ? LONE_ANSWER
     : flow.has(B_FIRST)
     ? ANSWER_FIRST
@@ -388,6 +388,11 @@ function isCutHello(flow: FlowRecord): boolean {
   const { lengths } = flow;
   if (!flow.has(CUT) || (lengths & HELLO_A) !== 0) return false;
   return (lengths & HELLO_B) !== 0 || (lengths & GRANTED_AND_HEADED) === GRANTED_AND_HEADED;
+}
+
+/** Whether a beginning in pieces stands for a handshake: by what follows it, or by blocks. */
+function isOfPieces(flow: FlowRecord, blocks: number): boolean {
+  return isCutHello(flow) || areBlocksOfPieces(flow, blocks);
 }
 
 /**

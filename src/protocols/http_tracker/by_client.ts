@@ -3,8 +3,8 @@
  * server by whoever posts an address that it shows a preview of, a load balancer or a proxy by whom it
  * asks for. The first two choose neither their headers nor their name, and half of the libraries that
  * servers fetch with tell none. So a name must be told, and be a client's: one that is nothing else, or
- * the one that made the peer ID; and nothing may say that it is another's: no header, nor HTTP/1.0, which nginx speaks to
- * the servers behind it.
+ * the one that made the peer ID; and nothing may say that it is another's: no header, nor HTTP/1.0, which
+ * nginx speaks to the servers behind it.
  */
 import { clientFromPeerId, latin1, PEER_ID_LENGTH } from "../client_name.ts";
 import { type HttpHead, percentDecode, USER_AGENT } from "../http.ts";
