@@ -168,7 +168,7 @@ export class Convictions {
 /** Hands the endpoints that an answer names to the evidence of the host that has asked. */
 class NamedPeers implements PeerSink {
   readonly #evidence: HostEvidence;
-  readonly #peer = new Int32Array(4);
+  readonly #peer = { address: new Int32Array(4), at: 0, port: 0 };
   #packet: Packet | null = null;
 
   constructor(evidence: HostEvidence) {
@@ -181,11 +181,12 @@ class NamedPeers implements PeerSink {
 
   peer(w0: number, w1: number, w2: number, w3: number, port: number): void {
     const peer = this.#peer;
-    peer[0] = w0;
-    peer[1] = w1;
-    peer[2] = w2;
-    peer[3] = w3;
+    peer.address[0] = w0;
+    peer.address[1] = w1;
+    peer.address[2] = w2;
+    peer.address[3] = w3;
+    peer.port = port;
     const { address, timeMs } = this.#packet!;
-    this.#evidence.name(address, 4, peer, 0, port, timeMs);
+    this.#evidence.name(address, 4, peer, timeMs);
   }
 }

@@ -28,6 +28,13 @@ const PAIR = 2;
 /** So many with a handshake's length make a swarm: no list of servers has it by chance. */
 const SWARM = 3;
 
+/** Whom a host speaks with: an address, four words of an array from `at`, and a port. */
+export interface Endpoint {
+  readonly address: Int32Array;
+  readonly at: number;
+  readonly port: number;
+}
+
 /** How differently long some messages are. */
 class Spread {
   shortest = Infinity;
@@ -165,32 +172,18 @@ export class HostEvidence {
     return found;
   }
 
-  /** Remembers that an answer named the endpoint `peer:port` as a peer to `host`, which had asked. */
-  name(
-    host: Int32Array,
-    hostAt: number,
-    peer: Int32Array,
-    peerAt: number,
-    port: number,
-    timeMs: number,
-  ): void {
+  /** Remembers that an answer named the endpoint as a peer to `host`, which had asked. */
+  name(host: Int32Array, hostAt: number, peer: Endpoint, timeMs: number): void {
     this.#lock();
-    const row = this.#setNamed(host, hostAt, peer, peerAt, port);
+    const row = this.#setNamed(host, hostAt, peer);
     this.#named.touch(row, this.#key, timeMs);
     this.#unlock();
   }
 
-  /** Whether `peer:port` was named as a peer to `host` within {@link EVIDENCE_MS}. */
-  isNamed(
-    host: Int32Array,
-    hostAt: number,
-    peer: Int32Array,
-    peerAt: number,
-    port: number,
-    timeMs: number,
-  ): boolean {
+  /** Whether the endpoint was named as a peer to `host` within {@link EVIDENCE_MS}. */
+  isNamed(host: Int32Array, hostAt: number, peer: Endpoint, timeMs: number): boolean {
     this.#lock();
-    const row = this.#setNamed(host, hostAt, peer, peerAt, port);
+    const row = this.#setNamed(host, hostAt, peer);
     const found = this.#named.has(row, this.#key, timeMs, EVIDENCE_MS);
     this.#unlock();
     return found;
@@ -199,7 +192,7 @@ export class HostEvidence {
   /**
    * Remembers that `host` has a flow with `remote` that may be MSE's.
    *
-   * @param port that was called: the remote's, of {@link BY_CALL} the host's own
+   * @param remote with the port that was called: its own, of {@link BY_CALL} the host's
    * @param length of its first message, and in one that has shown a handshake's length, or began
    *   {@link IN_PIECES}, those of two further messages that MSE pads, {@link LENGTH_BITS} each; of
    *   {@link BY_TOLD} of what was told
@@ -207,36 +200,27 @@ export class HostEvidence {
   addFlow(
     host: Int32Array,
     hostAt: number,
-    remote: Int32Array,
-    remoteAt: number,
-    port: number,
+    remote: Endpoint,
     timeMs: number,
     kind: FlowKind,
     length = 1,
   ): void {
     this.#lock();
-    const row = this.#setFlow(host, hostAt, remote, remoteAt, port, kind);
+    const row = this.#setFlow(host, hostAt, remote, kind);
     this.#openings.touch(row, this.#key, timeMs, length);
     this.#unlock();
   }
 
   /** Takes back a flow that has turned out to be another protocol's. */
-  removeFlow(
-    host: Int32Array,
-    hostAt: number,
-    remote: Int32Array,
-    remoteAt: number,
-    port: number,
-    kind: FlowKind,
-  ): void {
+  removeFlow(host: Int32Array, hostAt: number, remote: Endpoint, kind: FlowKind): void {
     this.#lock();
-    const row = this.#setFlow(host, hostAt, remote, remoteAt, port, kind);
+    const row = this.#setFlow(host, hostAt, remote, kind);
     this.#openings.forget(row, this.#key);
     this.#unlock();
   }
 
   /**
-   * With how many endpoints but `remote:port` the host had flows within a minute that told as many bytes,
+   * With how many endpoints but `remote` the host had flows within a minute that told as many bytes,
    * all of them or those that told it behind a handshake by itself, or in which it told as many back.
    * What {@link hasFanOutOfKin} says afterwards is of them.
    *
@@ -246,9 +230,7 @@ export class HostEvidence {
   countTold(
     host: Int32Array,
     hostAt: number,
-    remote: Int32Array,
-    remoteAt: number,
-    port: number,
+    remote: Endpoint,
     timeMs: number,
     told: number,
     toldBack: number,
@@ -259,7 +241,7 @@ export class HostEvidence {
     let count = 0;
     padded.clear();
     this.#lock();
-    const row = this.#setFlow(host, hostAt, remote, remoteAt, port, BY_TOLD);
+    const row = this.#setFlow(host, hostAt, remote, BY_TOLD);
     let entry = openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
     for (; entry >= 0; entry = openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)) {
       if (words[entry + 8] >> 16 !== BY_TOLD) continue;
@@ -410,18 +392,11 @@ export class HostEvidence {
   }
 
   /** Sets the key and returns the row. */
-  #setFlow(
-    host: Int32Array,
-    hostAt: number,
-    remote: Int32Array,
-    remoteAt: number,
-    port: number,
-    kind: FlowKind,
-  ): number {
+  #setFlow(host: Int32Array, hostAt: number, remote: Endpoint, kind: FlowKind): number {
     this.#setAddress(0, host, hostAt);
-    this.#setAddress(4, remote, remoteAt);
-    this.#key[8] = port | (kind << 16);
-    return rowOf(host, hostAt, port, kind);
+    this.#setAddress(4, remote.address, remote.at);
+    this.#key[8] = remote.port | (kind << 16);
+    return rowOf(host, hostAt, remote.port, kind);
   }
 
   #setAddress(word: number, address: Int32Array, at: number): void {
@@ -429,16 +404,10 @@ export class HostEvidence {
   }
 
   /** Sets the key and returns the row, one of the host's eight. */
-  #setNamed(
-    host: Int32Array,
-    hostAt: number,
-    peer: Int32Array,
-    peerAt: number,
-    port: number,
-  ): number {
-    const hash = hashOf(peer, peerAt, port);
+  #setNamed(host: Int32Array, hostAt: number, { address, at, port }: Endpoint): number {
+    const hash = hashOf(address, at, port);
     this.#key[0] = hash;
-    this.#key[1] = hashOf(peer, peerAt, hashOf(host, hostAt, ~port));
+    this.#key[1] = hashOf(address, at, hashOf(host, hostAt, ~port));
     return hashOf(host, hostAt, 1) * NAMED_ROWS_OF_HOST + ((hash >>> 5) & (NAMED_ROWS_OF_HOST - 1));
   }
 

@@ -146,8 +146,7 @@ export class JoinedFlows {
     // A server has flows with many at many ports, whatever it serves.
     const isClient = ownPort >= FIRST_CLIENT_PORT;
     if (isClient) {
-      const port = host === 0 ? packet.destinationPort : packet.sourcePort;
-      evidence.addFlow(address, host, address, 4 - host, port, timeMs, BY_LENGTHS);
+      this.#suspects.countLengths(packet, host);
       if (evidence.hasFanOut(address, host, timeMs, BY_LENGTHS)) return true;
     }
     return isNotChance &&

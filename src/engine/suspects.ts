@@ -13,8 +13,10 @@ import {
 } from "./flow_record.ts";
 import {
   BY_CALL,
+  BY_LENGTHS,
   BY_OPENING,
   BY_TOLD,
+  type Endpoint,
   type FlowKind,
   type HostEvidence,
   IN_PIECES,
@@ -28,6 +30,8 @@ import { isOpening, LENGTH_BITS, LENGTH_MASK, paddedTurns } from "./turns.ts";
 export const SOURCE = 0;
 export const DESTINATION = 4;
 
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
 /**
  * What a flow that may be encrypted BitTorrent says of its host to the host's other flows, and what they
  * have said: the flow at hand between its record and the evidence of hosts.
@@ -36,10 +40,8 @@ export class Suspects {
   readonly #flow: FlowRecord;
   readonly #senders: Senders;
   readonly #evidence: HostEvidence;
-  /** The end that the host speaks with, see {@link #placeRemote}. */
-  #remote: Int32Array = new Int32Array(0);
-  #remoteAt = 0;
-  #remotePort = 0;
+  /** Whom the host at hand speaks with; written anew for each question. */
+  readonly #remote: Writable<Endpoint> = { address: new Int32Array(0), at: 0, port: 0 };
 
   constructor(flow: FlowRecord, senders: Senders, evidence: HostEvidence) {
     this.#flow = flow;
@@ -148,13 +150,11 @@ export class Suspects {
     toldBack: number,
     withHandshake: boolean,
   ): number {
-    this.#placeRemote(packet, initiator);
+    const remote = this.#remoteOf(packet, initiator);
     return this.#evidence.countTold(
       packet.address,
       initiator,
-      this.#remote,
-      this.#remoteAt,
-      this.#remotePort,
+      remote,
       packet.timeMs,
       told,
       toldBack,
@@ -165,15 +165,7 @@ export class Suspects {
   /** Whether whom the host, at `host` in `packet.address`, speaks with was named to it as a peer. */
   isNamed(packet: Packet, host: number): boolean {
     const { address, timeMs } = packet;
-    this.#placeRemote(packet, host);
-    return this.#evidence.isNamed(
-      address,
-      host,
-      this.#remote,
-      this.#remoteAt,
-      this.#remotePort,
-      timeMs,
-    );
+    return this.#evidence.isNamed(address, host, this.#remoteOf(packet, host), timeMs);
   }
 
   /** A flow that is ruled out or let go no longer counts among its host's openings. */
@@ -183,45 +175,31 @@ export class Suspects {
     const host = direction === 0 ? SOURCE : DESTINATION;
     this.#remove(packet, host, BY_OPENING);
     if ((this.#flow.told | this.#flow.toldBack) !== 0) this.#remove(packet, host, BY_TOLD);
-    const port = direction === 0 ? packet.destinationPort : packet.sourcePort;
-    const { address } = packet;
-    this.#evidence.removeFlow(address, 4 - host, address, host, port, BY_CALL);
+    const called = 4 - host;
+    this.#evidence.removeFlow(packet.address, called, this.#callerOf(packet, called), BY_CALL);
+  }
+
+  /** A joined flow of the host, the packet's end `host`, has lengths of blocks or requests. */
+  countLengths(packet: Packet, host: number): void {
+    const { address, timeMs } = packet;
+    this.#evidence.addFlow(address, host, this.#otherEnd(packet, host), timeMs, BY_LENGTHS);
   }
 
   /** Says of the initiator, the packet's end `host`, that it has such a flow. */
   #add(packet: Packet, host: number, kind: FlowKind, length: number): void {
     const { address, timeMs } = packet;
-    this.#placeRemote(packet, host);
-    this.#evidence.addFlow(
-      address,
-      host,
-      this.#remote,
-      this.#remoteAt,
-      this.#remotePort,
-      timeMs,
-      kind,
-      length,
-    );
+    this.#evidence.addFlow(address, host, this.#remoteOf(packet, host), timeMs, kind, length);
   }
 
   #remove(packet: Packet, host: number, kind: FlowKind): void {
-    this.#placeRemote(packet, host);
-    this.#evidence.removeFlow(
-      packet.address,
-      host,
-      this.#remote,
-      this.#remoteAt,
-      this.#remotePort,
-      kind,
-    );
+    this.#evidence.removeFlow(packet.address, host, this.#remoteOf(packet, host), kind);
   }
 
   /** Says of the end that is called, the packet's `host`, and of its port; a proxy's is everybody's. */
   #addCall(packet: Packet, host: number, lengths: number): void {
     if (this.#flow.targetPort !== 0) return;
     const { address, timeMs } = packet;
-    const port = host === SOURCE ? packet.sourcePort : packet.destinationPort;
-    this.#evidence.addFlow(address, host, address, 4 - host, port, timeMs, BY_CALL, lengths);
+    this.#evidence.addFlow(address, host, this.#callerOf(packet, host), timeMs, BY_CALL, lengths);
   }
 
   /**
@@ -229,14 +207,28 @@ export class Suspects {
    * a proxy, the target that was named to it. All of a host's peers behind one proxy are one
    * endpoint otherwise.
    */
-  #placeRemote(packet: Packet, host: number): void {
+  #remoteOf(packet: Packet, host: number): Endpoint {
     const flow = this.#flow;
-    this.#remote = packet.address;
-    this.#remoteAt = 4 - host;
-    this.#remotePort = host === SOURCE ? packet.destinationPort : packet.sourcePort;
-    if (flow.targetPort === 0) return;
-    this.#remote = flow.words;
-    this.#remoteAt = flow.targetAt;
-    this.#remotePort = flow.targetPort;
+    if (flow.targetPort === 0) return this.#otherEnd(packet, host);
+    const remote = this.#remote;
+    remote.address = flow.words;
+    remote.at = flow.targetAt;
+    remote.port = flow.targetPort;
+    return remote;
+  }
+
+  #otherEnd(packet: Packet, host: number): Endpoint {
+    const remote = this.#remote;
+    remote.address = packet.address;
+    remote.at = 4 - host;
+    remote.port = host === SOURCE ? packet.destinationPort : packet.sourcePort;
+    return remote;
+  }
+
+  /** Who has called the host, with the port that was called. */
+  #callerOf(packet: Packet, host: number): Endpoint {
+    const remote = this.#otherEnd(packet, host);
+    this.#remote.port = host === SOURCE ? packet.sourcePort : packet.destinationPort;
+    return remote;
   }
 }

@@ -47,8 +47,10 @@ export function isNamed(wire: Wire, host: number, peers: readonly End[]): void {
   const own = { address: host, port: 6882 };
   wire.datagram(own, TRACKER, announce);
   wire.datagram(TRACKER, own, answer);
-  const isKnown = ({ address, port }: End) =>
-    wire.evidence.isNamed(addressOf(host), 0, addressOf(address), 0, port, wire.timeMs);
+  const isKnown = ({ address, port }: End) => {
+    const peer = { address: addressOf(address), at: 0, port };
+    return wire.evidence.isNamed(addressOf(host), 0, peer, wire.timeMs);
+  };
   // Rows of eight that others have too: not each of fifty has a place.
   expect(peers.some(isKnown), "who is named is known");
 }

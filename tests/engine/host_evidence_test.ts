@@ -1,10 +1,20 @@
 import assert from "node:assert/strict";
-import { BY_CALL, BY_OPENING, EVIDENCE_MS, HostEvidence } from "../../src/engine/host_evidence.ts";
+import {
+  BY_CALL,
+  BY_OPENING,
+  type Endpoint,
+  EVIDENCE_MS,
+  HostEvidence,
+} from "../../src/engine/host_evidence.ts";
 import { parseAddress } from "../../src/packet/address.ts";
 
 const host = parseAddress("10.0.0.1")!;
 const other = parseAddress("2001:db8::1")!;
 const now = 1_700_000_000_000;
+
+function endpoint(address: string, port: number): Endpoint {
+  return { address: parseAddress(address)!, at: 0, port };
+}
 
 Deno.test("HostEvidence: proof holds for ten minutes, for that address only", () => {
   const evidence = new HostEvidence();
@@ -22,22 +32,23 @@ Deno.test("HostEvidence is seen through the same buffer by another worker", () =
 
 Deno.test("HostEvidence: a named endpoint is one address, one port, told to one host", () => {
   const evidence = new HostEvidence();
-  const peer = parseAddress("198.51.100.7")!;
-  evidence.name(host, 0, peer, 0, 6881, now);
-  assert.equal(evidence.isNamed(host, 0, peer, 0, 6881, now), true);
-  assert.equal(evidence.isNamed(host, 0, peer, 0, 6882, now), false);
-  assert.equal(evidence.isNamed(other, 0, peer, 0, 6881, now), false);
-  assert.equal(evidence.isNamed(host, 0, other, 0, 6881, now), false);
+  const peer = endpoint("198.51.100.7", 6881);
+  evidence.name(host, 0, peer, now);
+  assert.equal(evidence.isNamed(host, 0, peer, now), true);
+  assert.equal(evidence.isNamed(host, 0, endpoint("198.51.100.7", 6882), now), false);
+  assert.equal(evidence.isNamed(other, 0, peer, now), false);
+  assert.equal(evidence.isNamed(host, 0, endpoint("198.51.100.8", 6881), now), false);
 });
 
 Deno.test("HostEvidence: what a hostile answer names uses up its own host's room only", () => {
   const evidence = new HostEvidence();
-  const peer = parseAddress("198.51.100.7")!;
-  evidence.name(other, 0, peer, 0, 6881, now);
+  const peer = endpoint("198.51.100.7", 6881);
+  evidence.name(other, 0, peer, now);
   for (let i = 0; i < 100_000; i++) {
-    evidence.name(host, 0, Int32Array.of(0, 0, 0xffff, i), 0, 1, now + 1000);
+    const named = { address: Int32Array.of(0, 0, 0xffff, i), at: 0, port: 1 };
+    evidence.name(host, 0, named, now + 1000);
   }
-  assert.equal(evidence.isNamed(other, 0, peer, 0, 6881, now + 1000), true);
+  assert.equal(evidence.isNamed(other, 0, peer, now + 1000), true);
 });
 
 const fanOut = [
@@ -53,10 +64,10 @@ const fanOut = [
 for (const [name, endpoints, expected] of fanOut) {
   Deno.test(`HostEvidence.hasFanOut() ${name}: ${expected}`, () => {
     const evidence = new HostEvidence();
-    for (const endpoint of endpoints) {
-      const [address, port, length] = endpoint.split(/[: ]/);
-      const peer = parseAddress(address)!;
-      evidence.addFlow(host, 0, peer, 0, Number(port), now, BY_OPENING, Number(length));
+    for (const flow of endpoints) {
+      const [address, port, length] = flow.split(/[: ]/);
+      const peer = endpoint(address, Number(port));
+      evidence.addFlow(host, 0, peer, now, BY_OPENING, Number(length));
     }
     assert.equal(evidence.hasFanOut(host, 0, now, BY_OPENING), expected);
     assert.equal(evidence.hasFanOut(host, 0, now + 61_000, BY_OPENING), false, "a minute later");
@@ -85,9 +96,9 @@ for (const [name, flows, expected] of swarms) {
   Deno.test(`HostEvidence.hasSwarm() and isCalled() ${name}: ${expected}`, () => {
     const evidence = new HostEvidence();
     flows.forEach((flow, i) => {
-      const peer = parseAddress(`1.1.${i}.1`)!;
-      evidence.addFlow(host, 0, peer, 0, 5000 + i, now, BY_OPENING, lengthsOf(flow));
-      evidence.addFlow(host, 0, peer, 0, 51_413, now, BY_CALL, lengthsOf(flow));
+      const address = `1.1.${i}.1`;
+      evidence.addFlow(host, 0, endpoint(address, 5000 + i), now, BY_OPENING, lengthsOf(flow));
+      evidence.addFlow(host, 0, endpoint(address, 51_413), now, BY_CALL, lengthsOf(flow));
     });
     assert.equal(evidence.hasSwarm(host, 0, now), expected);
     assert.equal(evidence.isCalled(host, 0, 51_413, now), expected);
@@ -98,13 +109,13 @@ for (const [name, flows, expected] of swarms) {
 
 Deno.test("HostEvidence.isCalled(): most callers must have a handshake, and be of several networks", () => {
   const call = (evidence: HostEvidence, address: string, lengths: string) =>
-    evidence.addFlow(host, 0, parseAddress(address)!, 0, 443, now, BY_CALL, lengthsOf(lengths));
+    evidence.addFlow(host, 0, endpoint(address, 443), now, BY_CALL, lengthsOf(lengths));
   const swarm = ["300 124 200", "110 124 420", "500 124 330"];
   const busy = new HostEvidence();
   swarm.forEach((lengths, i) => call(busy, `1.1.${i}.1`, lengths));
   for (const i of [4, 5, 6]) call(busy, `1.1.${i}.1`, "250");
   assert.equal(busy.isCalled(host, 0, 443, now), false, "three of six");
-  busy.removeFlow(host, 0, parseAddress("1.1.4.1")!, 0, 443, BY_CALL);
+  busy.removeFlow(host, 0, endpoint("1.1.4.1", 443), BY_CALL);
   assert.equal(busy.isCalled(host, 0, 443, now), true, "three of five");
   const office = new HostEvidence();
   swarm.forEach((lengths, i) => call(office, `1.1.1.${i}`, lengths));
@@ -121,11 +132,10 @@ Deno.test("HostEvidence goes on when a worker died holding the lock", () => {
 
 Deno.test("HostEvidence: an opening that turned out to be another protocol's no longer counts", () => {
   const evidence = new HostEvidence();
-  const peers = ["1.1.1.1", "2.2.2.2", "3.3.3.3"].map((text) => parseAddress(text)!);
-  peers.forEach((peer, i) =>
-    evidence.addFlow(host, 0, peer, 0, 5000 + i, now, BY_OPENING, 120 + 150 * i)
-  );
+  const addresses = ["1.1.1.1", "2.2.2.2", "3.3.3.3"];
+  const peers = addresses.map((address, i) => endpoint(address, 5000 + i));
+  peers.forEach((peer, i) => evidence.addFlow(host, 0, peer, now, BY_OPENING, 120 + 150 * i));
   assert.equal(evidence.hasFanOut(host, 0, now, BY_OPENING), true);
-  evidence.removeFlow(host, 0, peers[1], 0, 5001, BY_OPENING);
+  evidence.removeFlow(host, 0, peers[1], BY_OPENING);
   assert.equal(evidence.hasFanOut(host, 0, now, BY_OPENING), false);
 });
