@@ -1,8 +1,9 @@
 import { MAPPED } from "../packet/packet.ts";
 import { DecayingTable } from "./decaying_table.ts";
 import { TICK_MS, tickOf } from "./flow_table.ts";
+import { PaddingSpread, Spread } from "./padding_spread.ts";
 import { MOST_REMOTES, RemoteCounts } from "./remote_counts.ts";
-import { isLonger, LENGTH_BITS, LENGTH_MASK } from "./turns.ts";
+import { hasTold, sentBeforeTold } from "./told.ts";
 
 /** A torrent client announces, pings and connects far more often than this. */
 export const EVIDENCE_MS = 600_000;
@@ -13,18 +14,6 @@ const FAN_OUT_MS = 60_000;
  * have sent a piece before the third does.
  */
 const FAN_OUT = 3;
-/**
- * First messages with MSE's padding are spread over 512 bytes; those of a list of proxies are of one
- * length or nearly, and NTCP2's stay below 288.
- */
-const MIN_SPREAD = 128;
-const MIN_LONGEST = 288;
-/** And of all that a few flows pad, added up; paddings are spread over 307 of 512 bytes, of four flows. */
-const MIN_SPREAD_OF_ALL = 384;
-/** Of two further messages of three flows and more, added up: hardly one of twenty is spread less, by chance. */
-const MIN_SPREAD_OF_PIECES = 256;
-/** Of them so many with a handshake's length, behind further paddings that are spread, need none here. */
-const PAIR = 2;
 /** So many with a handshake's length make a swarm: no list of servers has it by chance. */
 const SWARM = 3;
 
@@ -34,37 +23,6 @@ export interface Endpoint {
   readonly at: number;
   readonly port: number;
 }
-
-/** How differently long some messages are. */
-class Spread {
-  shortest = Infinity;
-  longest = 0;
-
-  clear(): void {
-    this.shortest = Infinity;
-    this.longest = 0;
-  }
-
-  add(length: number): void {
-    this.shortest = Math.min(this.shortest, length);
-    this.longest = Math.max(this.longest, length);
-  }
-
-  get width(): number {
-    return this.longest - this.shortest;
-  }
-}
-
-/** Of first messages and of two further ones that MSE pads; cleared before each use. */
-const first = new Spread();
-const further = [new Spread(), new Spread()] as const;
-/** Of two further ones where the first and third were written in pieces, and no handshake shows. */
-const ofPieces = [new Spread(), new Spread()] as const;
-
-/** A bit above the three lengths of a flow: its beginning came in pieces, and no handshake is to be seen. */
-export const IN_PIECES: number = 1 << (3 * LENGTH_BITS);
-/** Of what initiators had sent before they told as much of extensions, in units of {@link PADDED_UNIT}. */
-const padded = new Spread();
 
 /**
  * Why a flow counts among its host's: its first message may be MSE's, or the lengths of its segments
@@ -77,16 +35,6 @@ export const BY_LENGTHS = 1;
 export const BY_CALL = 2;
 /** An end has told in it what may be its extensions: kept in rows of their own. */
 export const BY_TOLD = 3;
-/** A bit above the length of what was told: behind a handshake by itself. */
-const TOLD_WITH_HANDSHAKE = 1 << 12;
-/** And above that how long was what the initiator told in turn, a digit more or less. */
-const TOLD_BACK_SHIFT = 13;
-const TOLD_BACK_MASK = (1 << 11) - 1;
-/** And above that how much it had sent before, padding most of it. */
-const PADDED_SHIFT = 24;
-const PADDED_UNIT = 8;
-const TOLD_MASK = TOLD_WITH_HANDSHAKE - 1;
-const BARE_MESSAGE = 5;
 export type FlowKind = typeof BY_OPENING | typeof BY_LENGTHS | typeof BY_CALL | typeof BY_TOLD;
 
 const PROVEN_ROWS = 1024;
@@ -97,6 +45,8 @@ const NAMED_ROWS_OF_HOST = 8;
 const NAMED_KEY = 2; // two independent hashes of host, endpoint
 const OPENING_ROWS = 1024;
 const OPENING_KEY = 9; // host 4, remote 4, the remote's port (of a call the host's) and above it the kind
+const REMOTE = 4;
+const PORT_AND_KIND = 8;
 
 const LOCK = 0;
 const PROVEN = 16;
@@ -136,9 +86,10 @@ export class HostEvidence {
   readonly #openings: DecayingTable;
   readonly #remotes: RemoteCounts;
   readonly #key = new Int32Array(OPENING_KEY);
-  /** Flows that the last survey has counted, and those {@link IN_PIECES}. */
-  #counted = 0;
-  #inPieces = 0;
+  /** Of the flows that were surveyed last. */
+  readonly #paddings = new PaddingSpread();
+  /** Of those that {@link countTold} has counted last: what initiators had sent before, padding most of it. */
+  readonly #beforeTold = new Spread();
 
   /** @param buffer of {@link BYTE_LENGTH} bytes, shared between workers or an engine's own */
   constructor(buffer: ArrayBufferLike = new ArrayBuffer(HostEvidence.BYTE_LENGTH)) {
@@ -220,42 +171,32 @@ export class HostEvidence {
   }
 
   /**
-   * With how many endpoints but `remote` the host had flows within a minute that told as many bytes,
-   * all of them or those that told it behind a handshake by itself, or in which it told as many back.
-   * What {@link hasFanOutOfKin} says afterwards is of them.
+   * With how many endpoints but `remote` the host had flows within a minute that told as many bytes, or in
+   * which it told as many back, see {@link hasTold}. What {@link hasFanOutOfKin} says afterwards is of them.
    *
-   * @param told 0 for none, as `toldBack`; then those that told a little more than was told back are as good
-   *   as those with a handshake
+   * @param sought what `toldOf` says of the flow at hand
    */
   countTold(
     host: Int32Array,
     hostAt: number,
     remote: Endpoint,
     timeMs: number,
-    told: number,
-    toldBack: number,
-    withHandshake: boolean,
+    sought: number,
   ): number {
     const openings = this.#openings;
     const words = this.#words;
     let count = 0;
-    padded.clear();
+    this.#beforeTold.clear();
     this.#lock();
     const row = this.#setFlow(host, hostAt, remote, BY_TOLD);
     let entry = openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
     for (; entry >= 0; entry = openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)) {
-      if (words[entry + 8] >> 16 !== BY_TOLD) continue;
-      const value = openings.valueOf(entry);
-      const back = (value >> TOLD_BACK_SHIFT) & TOLD_BACK_MASK;
-      const isShown = (value & TOLD_WITH_HANDSHAKE) !== 0 ||
-        (told === 0 && isLonger(value & TOLD_MASK, back));
-      if ((withHandshake || told === 0) && !isShown) continue;
-      const isTold = told !== 0 && areAsLong(value & TOLD_MASK, told, !withHandshake);
-      const isToldBack = toldBack !== 0 && Math.abs(back - toldBack) <= 1;
-      if (!isTold && !isToldBack) continue;
-      padded.add(value >>> PADDED_SHIFT);
+      if (words[entry + PORT_AND_KIND] >> 16 !== BY_TOLD) continue;
+      const flow = openings.valueOf(entry);
+      if (!hasTold(flow, sought)) continue;
+      this.#beforeTold.add(sentBeforeTold(flow));
       let isOwn = true;
-      for (let word = 4; word < OPENING_KEY; word++) {
+      for (let word = REMOTE; word < OPENING_KEY; word++) {
         isOwn &&= words[entry + word] === this.#key[word];
       }
       if (!isOwn) count++;
@@ -272,34 +213,32 @@ export class HostEvidence {
    * alike; nodes of one other peer-to-peer network answer on their network's port.
    */
   hasFanOut(host: Int32Array, hostAt: number, timeMs: number, kind: FlowKind): boolean {
-    const handshakes = this.#survey(host, hostAt, timeMs, kind);
-    if (handshakes < 0) return false;
-    return kind === BY_LENGTHS || areSpread(handshakes);
+    return this.#survey(host, hostAt, timeMs, kind) &&
+      (kind === BY_LENGTHS || this.#paddings.isWide());
   }
 
   /** The same beside those that {@link countTold} has counted, whose paddings may be spread together. */
   hasFanOutOfKin(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    const handshakes = this.#survey(host, hostAt, timeMs, BY_OPENING);
-    if (handshakes < 0) return false;
-    return areSpread(handshakes) ||
-      (first.longest >= MIN_LONGEST && first.width >= MIN_SPREAD / 2 &&
-        padded.width * PADDED_UNIT >= MIN_SPREAD);
+    const paddings = this.#paddings;
+    return this.#survey(host, hostAt, timeMs, BY_OPENING) &&
+      (paddings.isWide() || paddings.isWideBeside(this.#beforeTold));
   }
 
   /** Whether `host` had flows that may be MSE's with several endpoints, as above, of whatever lengths. */
   hasSeveral(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= 0;
+    return this.#survey(host, hostAt, timeMs, BY_OPENING);
   }
 
   /** Whether three of several flows began in pieces, of further lengths as paddings are. */
   hasSeveralInPieces(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= 0 && this.#inPieces >= FAN_OUT &&
-      ofPieces[0].width + ofPieces[1].width >= MIN_SPREAD_OF_PIECES;
+    const paddings = this.#paddings;
+    return this.#survey(host, hostAt, timeMs, BY_OPENING) && paddings.inPieces >= FAN_OUT &&
+      paddings.isWideInPieces();
   }
 
   /** Whether `host` has several flows, and two of them a handshake's length behind further paddings. */
   hasPair(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= PAIR && isFurtherSpread();
+    return this.#survey(host, hostAt, timeMs, BY_OPENING) && this.#paddings.isPairWide();
   }
 
   /**
@@ -307,7 +246,7 @@ export class HostEvidence {
    * turn, behind further messages that are differently long too: padding, and then one length.
    */
   hasSwarm(host: Int32Array, hostAt: number, timeMs: number): boolean {
-    return this.#survey(host, hostAt, timeMs, BY_OPENING) >= SWARM && areAllSpread();
+    return this.#survey(host, hostAt, timeMs, BY_OPENING) && this.#isSwarm();
   }
 
   /**
@@ -315,17 +254,21 @@ export class HostEvidence {
    * without a handshake's length: where a torrent client listens.
    */
   isCalled(host: Int32Array, hostAt: number, port: number, timeMs: number): boolean {
-    const handshakes = this.#survey(host, hostAt, timeMs, BY_CALL, port);
-    const isMost = handshakes * 2 > this.#counted;
-    return handshakes >= SWARM && isMost && areAllSpread();
+    if (!this.#survey(host, hostAt, timeMs, BY_CALL, port)) return false;
+    const isMost = this.#paddings.handshakes * 2 > this.#paddings.flows;
+    return isMost && this.#isSwarm();
+  }
+
+  #isSwarm(): boolean {
+    return this.#paddings.handshakes >= SWARM && this.#paddings.isAllWide();
   }
 
   /**
    * Looks through a host's flows of one kind, and measures how their messages' lengths are spread.
    *
    * @param port of the host that was called, -1 of flows that it has opened
-   * @returns how many have shown a handshake's length; -1 where they are too few, all in one network,
-   *   or, of those the host has opened, all to one port
+   * @returns whether they are several: not too few, all in one network, or, of those the host has opened,
+   *   all to one port
    */
   #survey(
     host: Int32Array,
@@ -333,15 +276,11 @@ export class HostEvidence {
     timeMs: number,
     kind: FlowKind,
     port = -1,
-  ): number {
+  ): boolean {
     const words = this.#words;
     const openings = this.#openings;
-    first.clear();
-    for (const spread of further) spread.clear();
-    for (const spread of ofPieces) spread.clear();
-    let count = 0;
-    let handshakes = 0;
-    let inPieces = 0;
+    const paddings = this.#paddings;
+    paddings.clear();
     let isOneNetwork = true;
     let isOnePort = port < 0;
     let one = -1;
@@ -349,26 +288,16 @@ export class HostEvidence {
     const row = rowOf(host, hostAt, port, kind);
     let entry = openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
     for (; entry >= 0; entry = openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)) {
-      if (words[entry + 8] >> 16 !== kind) continue;
-      if (port >= 0 && (words[entry + 8] & 0xffff) !== port) continue;
+      const portAndKind = words[entry + PORT_AND_KIND];
+      if (portAndKind >> 16 !== kind) continue;
+      if (port >= 0 && (portAndKind & 0xffff) !== port) continue;
       if (one < 0) one = entry;
-      count++;
-      isOneNetwork &&= sameNetwork(words, one + 4, entry + 4);
-      isOnePort &&= words[one + 8] === words[entry + 8];
-      const lengths = openings.valueOf(entry);
-      first.add(lengths & LENGTH_MASK);
-      if (lengths >> LENGTH_BITS === 0) continue;
-      const isInPieces = (lengths & IN_PIECES) !== 0;
-      if (isInPieces) inPieces++;
-      else handshakes++;
-      const spreads = isInPieces ? ofPieces : further;
-      spreads[0].add((lengths >> LENGTH_BITS) & LENGTH_MASK);
-      spreads[1].add((lengths >> (2 * LENGTH_BITS)) & LENGTH_MASK);
+      isOneNetwork &&= sameNetwork(words, one + REMOTE, entry + REMOTE);
+      isOnePort &&= words[one + PORT_AND_KIND] === portAndKind;
+      paddings.add(openings.valueOf(entry));
     }
     this.#unlock();
-    this.#counted = count;
-    this.#inPieces = inPieces;
-    return count < FAN_OUT || isOneNetwork || isOnePort ? -1 : handshakes;
+    return paddings.flows >= FAN_OUT && !isOneNetwork && !isOnePort;
   }
 
   /**
@@ -394,8 +323,8 @@ export class HostEvidence {
   /** Sets the key and returns the row. */
   #setFlow(host: Int32Array, hostAt: number, remote: Endpoint, kind: FlowKind): number {
     this.#setAddress(0, host, hostAt);
-    this.#setAddress(4, remote.address, remote.at);
-    this.#key[8] = remote.port | (kind << 16);
+    this.#setAddress(REMOTE, remote.address, remote.at);
+    this.#key[PORT_AND_KIND] = remote.port | (kind << 16);
     return rowOf(host, hostAt, remote.port, kind);
   }
 
@@ -423,21 +352,6 @@ export class HostEvidence {
   }
 }
 
-/**
- * What a flow has told of extensions, as {@link HostEvidence.addFlow} takes it.
- *
- * @param before bytes that the initiator had sent before it told that back
- */
-export function toldOf(told: number, hasHandshake: boolean, back: number, before: number): number {
-  return told | (hasHandshake ? TOLD_WITH_HANDSHAKE : 0) | (back << TOLD_BACK_SHIFT) |
-    (Math.min(before / PADDED_UNIT, 255) << PADDED_SHIFT);
-}
-
-/** Whether two have told as much; `unchoke` or `interested` may stand behind one of them, where `isLoose`. */
-function areAsLong(told: number, other: number, isLoose: boolean): boolean {
-  return told === other || (isLoose && Math.abs(told - other) === BARE_MESSAGE);
-}
-
 const OPENING_SEED = 2;
 const TOLD_SEED = 5;
 
@@ -445,33 +359,6 @@ const TOLD_SEED = 5;
 function rowOf(host: Int32Array, hostAt: number, port: number, kind: FlowKind): number {
   const seed = kind === BY_CALL ? ~port : kind === BY_TOLD ? TOLD_SEED : OPENING_SEED;
   return hashOf(host, hostAt, seed);
-}
-
-/** Whether the first messages of the last survey are as differently long as MSE's padding makes them. */
-function isFirstSpread(): boolean {
-  return first.longest >= MIN_LONGEST && first.width >= MIN_SPREAD;
-}
-
-/** Either the first ones, or the further ones of two that have shown a handshake's length. */
-function areSpread(handshakes: number): boolean {
-  return isFirstSpread() || (handshakes >= PAIR && isFurtherSpread());
-}
-
-/** The same of the further ones, both together: one of them may have no padding. */
-function isFurtherSpread(): boolean {
-  return further[0].width + further[1].width >= MIN_SPREAD;
-}
-
-/**
- * Both, or all of them together and each a little: of four peers' first messages one set in sixteen is spread
- * less, by chance, and one in twenty of the further ones where one of those has no padding.
- */
-function areAllSpread(): boolean {
-  const ofFurther = further[0].width + further[1].width;
-  if (isFirstSpread() && isFurtherSpread()) return true;
-  const longest = Math.max(first.longest, further[0].longest, further[1].longest);
-  return Math.min(first.width, ofFurther) >= MIN_SPREAD / 2 && longest >= MIN_LONGEST &&
-    first.width + ofFurther >= MIN_SPREAD_OF_ALL;
 }
 
 function hashOf(address: Int32Array, at: number, seed: number): number {

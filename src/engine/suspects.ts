@@ -19,11 +19,11 @@ import {
   type Endpoint,
   type FlowKind,
   type HostEvidence,
-  IN_PIECES,
-  toldOf,
 } from "./host_evidence.ts";
+import { IN_PIECES } from "./padding_spread.ts";
 import type { Senders } from "./sender.ts";
 import { streamEnd } from "./stream_space.ts";
+import { toldOf } from "./told.ts";
 import { isOpening, LENGTH_BITS, LENGTH_MASK, paddedTurns } from "./turns.ts";
 
 /** Ends of a packet, as places in `Packet.address`. */
@@ -111,7 +111,7 @@ export class Suspects {
     const { told, toldBack } = flow;
     const before = streamEnd(flow, 0) - toldBack;
     const hasHandshake = flow.has(FIFTH | THIRD_APART);
-    this.#add(packet, host, BY_TOLD, toldOf(told, hasHandshake, toldBack, before));
+    this.#add(packet, host, BY_TOLD, toldOf(told, toldBack, hasHandshake, before));
   }
 
   /**
@@ -125,9 +125,9 @@ export class Suspects {
   hasKin(packet: Packet, initiator: number, lacksHandshake: boolean): boolean {
     const { address, timeMs } = packet;
     const evidence = this.#evidence;
-    const { told } = this.#flow;
-    const toldBack = lacksHandshake ? 0 : this.#flow.toldBack;
-    const kin = this.#countKin(packet, initiator, told, toldBack, lacksHandshake);
+    const { told, toldBack } = this.#flow;
+    const sought = toldOf(told, lacksHandshake ? 0 : toldBack, lacksHandshake, 0);
+    const kin = this.#countTold(packet, initiator, sought);
     if (kin >= 1 && evidence.hasPair(address, initiator, timeMs)) return true;
     return kin >= 2 && !lacksHandshake &&
       (evidence.hasFanOutOfKin(address, initiator, timeMs) ||
@@ -139,27 +139,14 @@ export class Suspects {
    * handshake by itself or where it was told a little more.
    */
   hasToldAlike(packet: Packet, initiator: number): boolean {
-    return this.#countKin(packet, initiator, 0, this.#flow.toldBack, true) > 0;
+    return this.#countTold(packet, initiator, toldOf(0, this.#flow.toldBack, true, 0)) > 0;
   }
 
-  /** Flows to other places that told as much, or told it back, all of them or those behind a handshake. */
-  #countKin(
-    packet: Packet,
-    initiator: number,
-    told: number,
-    toldBack: number,
-    withHandshake: boolean,
-  ): number {
+  /** Flows of the initiator's to other places that told as much, see {@link HostEvidence.countTold}. */
+  #countTold(packet: Packet, initiator: number, sought: number): number {
+    const { address, timeMs } = packet;
     const remote = this.#remoteOf(packet, initiator);
-    return this.#evidence.countTold(
-      packet.address,
-      initiator,
-      remote,
-      packet.timeMs,
-      told,
-      toldBack,
-      withHandshake,
-    );
+    return this.#evidence.countTold(address, initiator, remote, timeMs, sought);
   }
 
   /** Whether whom the host, at `host` in `packet.address`, speaks with was named to it as a peer. */
