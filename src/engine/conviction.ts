@@ -71,20 +71,20 @@ export class Convictions {
    *
    * @param direction the packet's, 0 from the flow's initiator
    * @param real ends of the packet that are real
-   * @param isPardoned nobody is to be banned for this flow
+   * @param isSpared nobody is to be banned for it
    */
   convict(
     finding: FoundMatch,
     packet: Packet,
     direction: number,
     real: number,
-    isPardoned: boolean,
+    isSpared: boolean,
   ): Detection {
     const { acted, offenders, bytes, start, end } = finding;
     const match = finding.match!;
     const client = describeClient(match, bytes, start, end);
     const { bans } = kindRow(match);
-    const mayBan = !packet.tunnelled && !isPardoned &&
+    const mayBan = !packet.tunnelled && !isSpared &&
       this.#mayBan(bans, packet, direction, finding, client, real);
     if (mayBan) this.prove(packet, offenders & real);
     // Endpoints are believed from an answer alone, and belong to the host that asked.

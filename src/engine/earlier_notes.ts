@@ -10,7 +10,7 @@ import {
   EMBRYONIC,
   type FlowRecord,
   OPENING_JUDGED,
-  SEEN,
+  SYN_SEEN,
 } from "./flow_record.ts";
 import { setBeginning } from "./stream_space.ts";
 
@@ -62,12 +62,12 @@ export function answeredBefore(flow: FlowRecord, { isKnown, begin }: FlowNotes):
 export function adoptStream(flow: FlowRecord, notes: FlowNotes, answer: number | null): void {
   if (answer !== null) {
     setBeginning(flow, 1, answer);
-    flow.raise((BASE_KNOWN | SEEN) << 1);
+    flow.raise((BASE_KNOWN | SYN_SEEN) << 1);
   }
   for (const direction of [0, 1] as const) {
     if (!notes.isKnown[direction]) continue;
     setBeginning(flow, direction, notes.begin[direction]);
-    flow.raise((BASE_KNOWN | SEEN) << direction);
+    flow.raise((BASE_KNOWN | SYN_SEEN) << direction);
     const length = notes.length[direction];
     if (length === 0) continue;
     flow.setNext(direction, (notes.begin[direction] + length) | 0);

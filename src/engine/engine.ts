@@ -20,6 +20,7 @@ import {
   OWED,
   PARDONED,
   PAYLOAD_COUNTED,
+  SYN_SEEN,
   UNDECIDED,
 } from "./flow_record.ts";
 import { FlowTable, tickOf, UDP_IDLE_TICKS } from "./flow_table.ts";
@@ -462,13 +463,25 @@ export class Engine {
   #detect(direction: number, packet: Packet, real: number): void {
     const finding = this.#finding;
     this.counters.detections++;
-    const isPardoned = packet.protocol === PROTOCOL_TCP && this.#table.flow.has(PARDONED);
-    const detection = this.#convictions.convict(finding, packet, direction, real, isPardoned);
+    const isSpared = packet.protocol === PROTOCOL_TCP &&
+      (this.#table.flow.has(PARDONED) ||
+        (this.#isAlone && !this.#isCallersBeginning(direction, packet)));
+    const detection = this.#convictions.convict(finding, packet, direction, real, isSpared);
     this.detection = detection;
     // The answer that shows a datagram's sender to be real may come yet, where nothing is dropped.
     const isUnanswered = packet.protocol !== PROTOCOL_TCP && !packet.tunnelled &&
       (finding.offenders & SOURCE_END) !== 0 && (real & SOURCE_END) === 0;
     if (detection.mayBan && isUnanswered) this.#table.flow.raise(OWED << direction);
+  }
+
+  /**
+   * Whether the stream is the caller's and begins where he says himself. Anywhere else stands what
+   * somebody had him send: a page's upload, whose server can send a SYN in the middle of it; a file that
+   * a server was given. His SYN came by the same way as the packet, or another may have sent it.
+   */
+  #isCallersBeginning(direction: number, packet: Packet): boolean {
+    return direction === 0 && this.#table.flow.has(SYN_SEEN) &&
+      this.#senders.isInPlace(direction, packet);
   }
 
   /** A datagram of a flow known as BitTorrent: it may answer the one that proved it. */

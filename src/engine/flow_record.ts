@@ -43,8 +43,11 @@ export const MEASURING = 0x2000;
 export const FIFTH = 0x1000;
 /** Encrypted: and B's stood in the fourth, before it. Turns; flow. */
 export const B_FIRST = 0x0008;
-/** TCP, by direction: a packet was seen, so its numbers are known and not concluded. Stream space; flow. */
-export const SEEN = 0x1_0000;
+/**
+ * TCP, by direction: its own SYN was seen, so nobody else has said where its stream begins. Stream space;
+ * flow.
+ */
+export const SYN_SEEN = 0x1_0000;
 /** UDP: uTP's, and the trackers', state of the slot is this flow's. UDP inspector; flow. */
 export const UTP_USED = 0x0010;
 export const TRACKER_USED = 0x0020;

@@ -77,6 +77,13 @@ export class Senders {
     this.#words[at + LINK] = inputLink;
   }
 
+  /** Whether the packet came in by the interface that the direction's first packet came in by, if known. */
+  isInPlace(direction: number, { inputInterface }: Packet): boolean {
+    const flow = this.#flow;
+    return !flow.has(PLACED << direction) ||
+      this.#words[flow.slot * WORDS + INTERFACE + direction] === inputInterface;
+  }
+
   /** Whether it is known by which interface the packet came, and where addresses are. */
   knowsPaths({ inputInterface }: Packet): boolean {
     return this.#paths !== null && inputInterface !== UNKNOWN_INTERFACE;

@@ -8,8 +8,8 @@ import {
   BASE_KNOWN,
   type FlowRecord,
   MID_STREAM,
-  SEEN,
   SIMULTANEOUS,
+  SYN_SEEN,
 } from "./flow_record.ts";
 
 /** Bytes by which a segment may have overtaken the first one of its stream. */
@@ -30,9 +30,9 @@ export function noteSyn(
   packet: Packet,
   isAnswer: boolean,
 ): void {
-  if (!isAnswer && direction === 1 && flow.has(SEEN)) flow.raise(SIMULTANEOUS);
+  if (!isAnswer && direction === 1 && flow.has(SYN_SEEN)) flow.raise(SIMULTANEOUS);
   setBeginning(flow, direction, (packet.sequence + 1) | 0);
-  flow.raise((BASE_KNOWN | SEEN) << direction);
+  flow.raise((BASE_KNOWN | SYN_SEEN) << direction);
   const other = 1 - direction;
   if (!isAnswer || flow.has(BASE_KNOWN << other)) return;
   setBeginning(flow, other, packet.acknowledgement);
@@ -79,9 +79,8 @@ export function advance(flow: FlowRecord, direction: number, end: number): numbe
   return more;
 }
 
-/** Notes a packet with payload, and whether its sender has got what the other end sent. */
+/** Notes whether the sender of a packet with payload has got what the other end sent. */
 export function noteSender(flow: FlowRecord, direction: number, packet: Packet): void {
-  flow.raise(SEEN << direction);
   if (acknowledges(flow, direction, packet)) flow.raise(ACKNOWLEDGED << direction);
 }
 
@@ -91,7 +90,7 @@ export function noteSender(flow: FlowRecord, direction: number, packet: Packet):
  */
 export function acknowledges(flow: FlowRecord, direction: number, packet: Packet): boolean {
   const other = 1 - direction;
-  if (!flow.has(SEEN << other)) return false;
+  if (!flow.has(SYN_SEEN << other) && flow.packets(other) === 0) return false;
   const acknowledged = (packet.acknowledgement - flow.base(other)) | 0;
   const sent = (flow.next(other) - flow.base(other)) | 0;
   return (packet.flags & ACK) !== 0 && acknowledged >= 0 && acknowledged <= sent;

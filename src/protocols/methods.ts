@@ -91,9 +91,11 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
       "unasked-handshake": NEVER,
     },
   },
+  // Of these three connections are known that were joined in the middle: a page's script can have its
+  // visitor upload such messages, to a server that answers in kind.
   extension: {
     doer: "sender",
-    bans: "always",
+    bans: "evidence",
     peers: readPexPeers,
     client: extensionClient,
     infoHash: null,
@@ -104,7 +106,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
   },
   fast: {
     doer: "sender",
-    bans: "always",
+    bans: "evidence",
     peers: null,
     client: extensionClient,
     infoHash: null,
@@ -112,7 +114,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
   },
   "mid-stream": {
     doer: "sender",
-    bans: "always",
+    bans: "evidence",
     peers: null,
     client: extensionClient,
     infoHash: null,

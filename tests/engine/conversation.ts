@@ -177,3 +177,13 @@ export function torrents(test: TestEngine): void {
   new Conversation(test, "udp", "10.0.0.1:6881", "203.0.113.5:6881")
     .say(0, DHT_PING).say(1, latin1("d1:rd2:id20:jihgfedcba9876543210e1:t2:aa1:y1:re"));
 }
+
+/** Peer wire in the middle of a connection (BEP 3): blocks of two pieces are asked for, one is had. */
+export const REQUESTS = Uint8Array.from([
+  ...[[7, 0x80], [7, 0xc0], [0x431, 0], [0x431, 0x40]].flatMap(([index, begin]) => [
+    ...[0, 0, 0, 13, 6, 0, 0, index >> 8, index & 0xff, 0, 0, begin, 0, 0, 0, 0x40, 0],
+  ]),
+  ...[0, 0, 0, 5, 4, 0, 0, 1, 0x17],
+]);
+
+export const UNCHOKE = Uint8Array.of(0, 0, 0, 1, 1);

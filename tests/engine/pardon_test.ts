@@ -1,7 +1,7 @@
 /** A ban that is lifted does not come back for what was there before. */
 import assert from "node:assert/strict";
 import { BITTORRENT } from "../../src/engine/engine.ts";
-import { Conversation, latin1, TestEngine } from "./conversation.ts";
+import { Conversation, latin1, REQUESTS, TestEngine, UNCHOKE } from "./conversation.ts";
 
 const HANDSHAKE = latin1(
   "\x13BitTorrent protocol\0\0\0\0\0\x10\0\x05aaaaaaaaaaaaaaaaaaaa-qB4520-bbbbbbbbbbbb",
@@ -32,14 +32,15 @@ Deno.test("a connection of before the lift is dropped when found, and bans nobod
 
 Deno.test("what is forgotten for another policy may ban, unless it was pardoned before", () => {
   const test = new TestEngine();
-  const flow = new Conversation(test, "tcp").open().say(0, HANDSHAKE);
+  const flow = new Conversation(test, "tcp").open().say(0, HANDSHAKE).ack(1);
+  const goesOn = () => flow.say(1, UNCHOKE).say(0, REQUESTS);
   test.engine.forget(isOf(CLIENT), false);
-  flow.say(0, HANDSHAKE);
+  goesOn();
   test.engine.forget(isOf(CLIENT), true);
-  flow.say(0, HANDSHAKE);
+  goesOn();
   test.engine.forget(isOf(OTHER), false);
   test.engine.forget(isOf(CLIENT), false);
-  flow.say(0, HANDSHAKE);
+  goesOn();
   assert.deepEqual(test.detections.map(({ mayBan }) => mayBan), [true, true, false, false]);
 });
 

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { ACK, RST, SYN } from "../../src/packet/packet.ts";
 import { HANDSHAKE } from "../engine/conversation.ts";
 import { Bed, impossible } from "./bed.ts";
+import { until } from "../until.ts";
 import { ip, TCP, tcp } from "./packets.ts";
 
 const NONE = new Uint8Array(0);
@@ -62,6 +63,61 @@ Deno.test({
       await talk();
     }
     assert((await bed.status()).counters.detections > 0, "nothing of it was seen");
+    assert.deepEqual(await bed.banned(), []);
+    assert.equal((await bed.blocker.stop()).code, 0);
+  },
+});
+
+const ANNOUNCE =
+  `GET /announce?info_hash=${"%AA".repeat(20)}&peer_id=-qB4520-abcdefghijkl&port=6881` +
+  " HTTP/1.1\r\nHost: tracker\r\nUser-Agent: qBittorrent/4.5.2\r\n\r\n";
+/** Takes whatever comes. */
+const SINK = `import socket
+s=socket.create_server(("0.0.0.0",9000))
+print("ready",flush=True)
+c,_=s.accept()
+while c.recv(65536): pass
+`;
+/** A browser's upload: text first, and once a file is there what a page's script has made. */
+const UPLOAD = `import os,socket,sys,time
+s=socket.create_connection((sys.argv[1],9000),source_address=("",45000))
+s.setsockopt(socket.IPPROTO_TCP,socket.TCP_NODELAY,1)
+s.sendall(b"POST /up HTTP/1.1\\r\\nHost: page\\r\\nUser-Agent: Mozilla/5.0\\r\\nContent-Length: 9999999\\r\\n\\r\\n")
+for i in range(20):
+    s.sendall(b"x"*1000)
+    time.sleep(0.02)
+print("text",flush=True)
+while not os.path.exists(sys.argv[2]): time.sleep(0.02)
+s.sendall(sys.argv[3].encode())
+print("made",flush=True)
+time.sleep(60)
+`;
+
+Deno.test({
+  name:
+    "attack: a page's server sends a SYN in the middle of an upload, and its visitor is not banned",
+  ignore: impossible !== null,
+  async fn() {
+    await using bed = await Bed.create();
+    const { router, attacker, user } = bed;
+    await router.run(["ip", "route", "add", "default", "via", attacker.ipv4]);
+    await bed.start();
+    await attacker.spawn(["python3", "-c", SINK]).printedMatch(/ready/);
+    const made = `${bed.network.directory}/made`;
+    const visitor = user.spawn(["python3", "-c", UPLOAD, attacker.ipv4, made, ANNOUNCE]);
+    await visitor.printedMatch(/text/);
+    const ends = { source: attacker.ipv4, destination: user.ipv4 };
+    const ports = { sourcePort: 9_000, destinationPort: 45_000 };
+    await bed.sendPackets(
+      ip({ ...ends, protocol: TCP }, tcp({ ...ports, sequence: 12_345, flags: SYN }, NONE, ends)),
+    );
+    await bed.accounted();
+    await Deno.writeTextFile(made, "");
+    await visitor.printedMatch(/made/);
+    await until(
+      async () => (await bed.status()).counters.detections > 0,
+      () => "what was uploaded is not seen",
+    );
     assert.deepEqual(await bed.banned(), []);
     assert.equal((await bed.blocker.stop()).code, 0);
   },
