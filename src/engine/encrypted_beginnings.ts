@@ -1,19 +1,11 @@
-import { greater } from "../packet/bytes.ts";
 import type { Packet } from "../packet/packet.ts";
 import { match } from "../protocols/match.ts";
 import type { BlockRhythm } from "./block_rhythm.ts";
 import { DATA_SEEN, type FlowRecord, MID_STREAM } from "./flow_record.ts";
 import { tickOf } from "./flow_table.ts";
 import { BY_OPENING, type HostEvidence } from "./host_evidence.ts";
-import {
-  bitsOf,
-  isAskedAndGranted,
-  isEnough,
-  isEnoughOfKin,
-  kinBitsOf,
-  lacksHandshake,
-  LEAST,
-} from "./mse_table.ts";
+import { isEnoughOfKin, kinBitsOf, lacksHandshake } from "./kin_table.ts";
+import { bitsOf, isAskedAndGranted, isEnough, LEAST } from "./mse_table.ts";
 import { type FoundMatch, HOLD, type Outcome, WAIT } from "./outcome.ts";
 import type { Senders } from "./sender.ts";
 import { DESTINATION, SOURCE, type Suspects } from "./suspects.ts";
@@ -92,11 +84,9 @@ export class EncryptedBeginnings {
 
   /** The table: what the beginning and the first blocks show, and what the host did besides. */
   decide(direction: number, packet: Packet): Outcome {
-    const { blocks, chunks, isAmongFirst } = this.#blocks;
-    const bits = bitsOf(this.#flow, blocks, chunks, isAmongFirst);
+    const bits = bitsOf(this.#flow, this.#blocks);
     const isGranted = isAskedAndGranted(this.#flow.lengths);
-    const ofKin = this.#blocks.endsBehindGrant ? greater(blocks, 1) : blocks;
-    const kinBits = kinBitsOf(this.#flow, ofKin, chunks, isAmongFirst);
+    const kinBits = kinBitsOf(this.#flow, this.#blocks);
     this.#bits = bits;
     this.#kinBits = kinBits;
     if (bits < LEAST && kinBits < LEAST && !isGranted) return WAIT;
@@ -108,8 +98,8 @@ export class EncryptedBeginnings {
     if (this.#senders.isReal(direction, packet, initiator)) {
       const outcome = this.#decideByInitiator(packet, initiator, bits, isEnoughInSwarm);
       if (outcome !== WAIT) return outcome;
-      const hasKin = isEnoughOfKin(kinBits, this.#flow, blocks) &&
-        this.#suspects.hasKin(packet, initiator, lacksHandshake(this.#flow, ofKin));
+      const hasKin = isEnoughOfKin(kinBits, this.#flow, this.#blocks) &&
+        this.#suspects.hasKin(packet, initiator, lacksHandshake(this.#flow, this.#blocks));
       if (hasKin) return this.#finding.setOf(initiator, FAN_OUT, packet);
     }
     return isEnoughInSwarm ? this.#decideByCalls(direction, packet, 4 - initiator) : WAIT;
@@ -186,7 +176,7 @@ export class EncryptedBeginnings {
     if (!this.#senders.isReal(direction, packet, initiator)) return false;
     if (this.#isNear()) return true;
     const { address, timeMs } = packet;
-    if (isEnoughOfKin(this.#kinBits, flow, this.#blocks.blocks)) {
+    if (isEnoughOfKin(this.#kinBits, flow, this.#blocks)) {
       return flow.targetPort !== 0 || this.#evidence.hasSeveral(address, initiator, timeMs);
     }
     const mayHaveTold = flow.toldBack !== 0 && flow.toldBack <= LONGEST_TOLD_BACK;

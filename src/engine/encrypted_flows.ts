@@ -37,7 +37,7 @@ import {
 } from "./flow_record.ts";
 import type { HostEvidence } from "./host_evidence.ts";
 import { JoinedFlows, REQUESTS_AND_PIECES } from "./joined_flows.ts";
-import { areBlocks } from "./mse_table.ts";
+import { areBlocks } from "./joined_table.ts";
 import { type FoundMatch, type Outcome, WAIT } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { encryptedMayWait } from "./release.ts";

@@ -8,7 +8,7 @@ import {
   isPace,
   isPaceOfHost,
   isPaceOfSwarm,
-} from "./mse_table.ts";
+} from "./joined_table.ts";
 import { type FoundMatch, type Outcome, WAIT } from "./outcome.ts";
 import type { RequestPace } from "./request_pace.ts";
 import { NO_RHYTHM, type RequestRhythm, type Rhythm } from "./request_rhythm.ts";

@@ -35,7 +35,6 @@ import {
   SIMULTANEOUS,
   SPLIT,
   SPLIT_ANSWER,
-  THIRD_APART,
   TOLD_ALIKE,
   TOLD_APART,
   UNCHOKED,
@@ -67,7 +66,7 @@ const LONE_ANSWER = -7;
  * in every flow: it stands for A's handshake where none is to be seen, beside B's, which then counts by
  * itself, or `unchoke` with what is allowed fast and a header, and beside nothing else.
  */
-const CUT_BITS = 6;
+export const CUT_BITS = 6;
 /**
  * B's before A's, which then stands by itself as the fifth turn: Transmission 3 with aria2. Both lengths
  * occur by chance, without what has room for a handshake between them.
@@ -86,7 +85,7 @@ const ONE_BLOCK_MORE = 2;
 const APART_BITS = 2;
 /** libtransmission's writes of 3000 bytes, each above those in hand, up to five; the first counts as three. */
 const CHUNK = 2;
-const MOST_CHUNKS = 5;
+export const MOST_CHUNKS = 5;
 
 /** A connection that both ends have opened: peers that know of one another, no proxy's client. */
 const SIMULTANEOUS_OPEN = 15;
@@ -114,19 +113,6 @@ const NEARLY_ALIKE_BITS = 4;
 const LONGER_BITS = 2;
 const SHORT_BITS = 3;
 
-/**
- * What extensions say is as long in another flow of the same host's, to another place: one torrent's peers
- * of one program say the same. One length of some five hundred, by chance of up to eight.
- */
-const KIN_BITS = 7;
-/**
- * And the handshake that such another has shown by itself, where here it went out within the third message:
- * one of several flows has it, not this one.
- */
-const HANDSHAKE_OF_KIN = 6;
-/** Small messages are none of kin, so that a handshake alone as the fifth turn needs less here than elsewhere. */
-const FIFTH_OF_KIN = 20;
-
 /** What authenticated encryption cannot show. */
 const BARE = FIVE_A | FIVE_B | HEADED | SPLIT_ANSWER;
 
@@ -134,8 +120,7 @@ const BARE = FIVE_A | FIVE_B | HEADED | SPLIT_ANSWER;
 const ECHO = FIVE_A | FIVE_B;
 
 /** `unchoke` with what is allowed fast, and a header. */
-const GRANTED_AND_HEADED = GRANTED | HEADED;
-const GRANTED_IN_STEP = GRANTED | IN_STEP;
+export const GRANTED_AND_HEADED = GRANTED | HEADED;
 
 /** The same, once there is data behind it. */
 const BARE_BEFORE_DATA = SHORT | DATA_SEEN;
@@ -159,7 +144,7 @@ const ASKED_APART_BITS = 1;
 const TOLD_APART_BITS = 2;
 
 /** Whether the flow has shown a message too short for authenticated encryption. */
-function isBare(lengths: number): boolean {
+export function isBare(lengths: number): boolean {
   return (lengths & BARE) !== 0 || (lengths & BARE_BEFORE_DATA) === BARE_BEFORE_DATA;
 }
 
@@ -197,7 +182,7 @@ export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: num
  * 124 one of some 500 among padded ones. So does a beginning in pieces: a program that always writes so has
  * that for nothing.
  */
-const LOOSE_BESIDE = 22;
+export const LOOSE_BESIDE = 22;
 /** And where hardly anything stands for a handshake, as much as a flow needs that is alone. */
 const SLIGHT_BESIDE = 24;
 /** Below this nobody need be asked. */
@@ -232,112 +217,43 @@ function isSlight(flow: FlowRecord): boolean {
   return !flow.hasLength(HELLO_A) && !flow.has(CUT) && flow.told === 0;
 }
 
+/** Where the writes of a flow's data have ended so far (`block_rhythm.ts`). */
+export interface Writes {
+  /** Ends whole blocks apart, less those elsewhere. */
+  readonly blocks: number;
+  /** Writes of 3000 bytes, above those in hand. */
+  readonly chunks: number;
+  /** Whether the flow is no longer than what the first requests bring. */
+  readonly isAmongFirst: boolean;
+  /** Whether the last one ended the first blocks, joined with what stands before them. */
+  readonly endsBehindGrant: boolean;
+}
+
 /**
  * Bits that a flow shows by itself, 0 while it has nothing that authenticated encryption could not
  * show too.
- *
- * @param blocks ends of writes whole blocks apart, less those elsewhere
- * @param chunks writes of 3000 bytes, above those in hand
- * @param isAmongFirst whether the flow is no longer than what the first requests bring
  */
-export function bitsOf(
-  flow: FlowRecord,
-  blocks: number,
-  chunks: number,
-  isAmongFirst: boolean,
-): number {
+export function bitsOf(flow: FlowRecord, writes: Writes): number {
   const { lengths } = flow;
+  const { blocks, chunks } = writes;
   const isSimultaneous = flow.has(SIMULTANEOUS);
   const isBegun = (lengths & (HELLO_A | HELLO_B)) !== 0 || isCutHello(flow);
-  if (!isBegun && !areBlocksAnswers(flow, blocks)) {
-    return 0;
-  }
+  if (!isBegun && !areBlocksAnswers(flow, blocks)) return 0;
   const isInSteps = (lengths & STEPS) === STEPS || (lengths & EVEN_STEPS) === EVEN_STEPS ||
     ofStepsApart(flow) > 0;
-  if (!isBare(lengths) && blocks === 0 && chunks <= 2 && !isSimultaneous && !isInSteps) {
-    return 0;
-  }
-  return sumOf(flow, blocks, chunks, isAmongFirst, (lengths & IN_STEP) !== 0 || blocks > 0);
+  if (!isBare(lengths) && blocks === 0 && chunks <= 2 && !isSimultaneous && !isInSteps) return 0;
+  return sumOf(flow, writes, blocks, (lengths & IN_STEP) !== 0 || blocks > 0);
 }
 
 /**
- * Bits of a flow that is one of kin: both sides have said what is nearly as long, behind a handshake by
- * itself, here or in kin, and what was said is as long in other flows of the host's, to other places.
- * 0 where it may not be one. Where a relay has joined what was told with all before it, what was told back
- * is left, and the first blocks with requests right behind them. Without a message too short for
- * authenticated encryption it is none of a list of proxies, for their first four messages are not of many
- * lengths where the next are of one; and of a program with four random lengths and constant ones behind
- * them one in some thousands has these.
+ * All facts together; two that are nearly alike only where more than that stands beside them.
+ *
+ * @param blocks those of the writes, or more where kin tells where they began
  */
-export function kinBitsOf(
+export function sumOf(
   flow: FlowRecord,
+  { chunks, isAmongFirst }: Writes,
   blocks: number,
-  chunks: number,
-  isAmongFirst: boolean,
-): number {
-  if (!flow.hasLength(DATA_SEEN)) return 0;
-  if (flow.told === 0) {
-    const isServed = flow.toldBack !== 0 && blocks > 0 && isAmongFirst && flow.has(SERVED);
-    return isServed ? KIN_BITS + sumOf(flow, blocks, chunks, isAmongFirst, false) : 0;
-  }
-  if (!isAlike(flow)) {
-    return isCutKin(flow, blocks) ? cutKinBitsOf(flow, blocks, chunks, isAmongFirst) : 0;
-  }
-  const isHidden = lacksHandshake(flow, blocks);
-  // A third message of 124 may be padded so.
-  if (isHidden && flow.hasLength(HELLO_A)) return 0;
-  // One constant length of both sides may be that of a swarm's words, and what is counted a request.
-  const isShown = blocks > 0 || isBare(flow.lengths) || flow.has(LONGER) || flow.hasLength(HELLO_B);
-  if (!isShown) return 0;
-  const ofKin = isHidden ? KIN_BITS + HANDSHAKE_OF_KIN : KIN_BITS;
-  return ofKin + sumOf(flow, blocks, chunks, isAmongFirst, true);
-}
-
-/**
- * Whether a beginning in pieces is followed by a block, or by `unchoke` with what is allowed fast, where a
- * seed of libtorrent's says it or before a header by itself. A program that always writes so, in constant lengths
- * behind random ones, has pieces and kin for nothing; and 82 as the fourth turn is padding once in 513.
- */
-function isCutKin(flow: FlowRecord, blocks: number): boolean {
-  const { lengths } = flow;
-  if (!flow.has(CUT) || (lengths & HELLO_A) !== 0) return false;
-  return areBlocksOfPieces(flow, blocks) || (lengths & GRANTED_AND_HEADED) === GRANTED_AND_HEADED ||
-    (lengths & GRANTED_IN_STEP) === GRANTED_IN_STEP;
-}
-
-function cutKinBitsOf(
-  flow: FlowRecord,
-  blocks: number,
-  chunks: number,
-  isAmongFirst: boolean,
-): number {
-  const ofCut = isOfPieces(flow, blocks) ? 0 : CUT_BITS; // the sum has it already
-  return KIN_BITS + ofCut + sumOf(flow, blocks, chunks, isAmongFirst, true);
-}
-
-/**
- * Whether a flow has shown no handshake by itself, so that kin must have. A block's end is as rare, and so is
- * `unchoke` with what is allowed fast, right before data; but of a program that says the same in each of its
- * flows either may be a constant. So who is asked must have said a little more of itself than who asks, or of
- * a block the next requests must follow it.
- */
-export function lacksHandshake(flow: FlowRecord, blocks: number): boolean {
-  if (flow.has(FIFTH | THIRD_APART) || isCutKin(flow, blocks)) return false;
-  if (blocks > 0) return !flow.has(LONGER | SERVED);
-  return !(flow.hasLength(GRANTED) && flow.hasAll(TOLD_ALIKE | LONGER));
-}
-
-/** Whether those bits are enough beside such flows, as in a swarm. */
-export function isEnoughOfKin(bits: number, flow: FlowRecord, blocks: number): boolean {
-  return bits >= (isCutKin(flow, blocks) ? LOOSE_BESIDE : flow.has(FIFTH) ? FIFTH_OF_KIN : LEAST);
-}
-
-/** All facts together; two that are nearly alike only where more than that stands beside them. */
-function sumOf(
-  flow: FlowRecord,
-  blocks: number,
-  chunks: number,
-  isAmongFirst: boolean,
   countsNearlyAlike: boolean,
 ): number {
   const { lengths } = flow;
@@ -391,7 +307,7 @@ function isCutHello(flow: FlowRecord): boolean {
 }
 
 /** Whether a beginning in pieces stands for a handshake: by what follows it, or by blocks. */
-function isOfPieces(flow: FlowRecord, blocks: number): boolean {
+export function isOfPieces(flow: FlowRecord, blocks: number): boolean {
   return isCutHello(flow) || areBlocksOfPieces(flow, blocks);
 }
 
@@ -412,13 +328,13 @@ function areBlocksAnswers(flow: FlowRecord, blocks: number): boolean {
  * first write or two of them, and nothing else is to be seen: aria2 lets BiglyBT have pieces before it
  * unchokes, and who asks says so with its own words.
  */
-function areBlocksOfPieces(flow: FlowRecord, blocks: number): boolean {
+export function areBlocksOfPieces(flow: FlowRecord, blocks: number): boolean {
   if (!flow.has(CUT) || flow.told === 0 || flow.hasLength(HELLO_A | HELLO_B)) return false;
   return blocks >= 2 || (blocks >= 1 && flow.has(ONE_BLOCK));
 }
 
 /** Whether both have said of themselves what is nearly as long. */
-function isAlike(flow: FlowRecord): boolean {
+export function isAlike(flow: FlowRecord): boolean {
   return flow.hasLength(ALIKE) || flow.has(TOLD_ALIKE);
 }
 
@@ -431,67 +347,4 @@ function ofRequests(flow: FlowRecord): number {
     ? SERVED_BITS + (flow.hasFact(HELLO_ALONE) ? SERVED_IN_TURN : 0)
     : 0;
   return served + (flow.has(ASKED_32) && flow.hasLength(REQUESTED) ? ASKED_32_BITS : 0);
-}
-
-/**
- * Flows whose beginning tells nothing, those older than the blocker above all: ends of writes whole
- * blocks apart, less those elsewhere. Another write ends there once in 16 397 times, and one that ends
- * elsewhere takes one back.
- */
-const BLOCKS_ALONE = 4;
-const BLOCKS_WITH_HEADER = 3;
-
-/** Whether ends of writes decide by themselves. */
-export function areBlocks(blocks: number, hasHeader: boolean): boolean {
-  return blocks >= BLOCKS_ALONE || (hasHeader && blocks >= BLOCKS_WITH_HEADER);
-}
-
-/**
- * Whether they do beside evidence of the host. Of writes of 3000 bytes a constant size may be made, so
- * the other side must have sent what has the length of `have`.
- */
-export function areBlocksOfHost(
-  blocks: number,
-  hasHeader: boolean,
-  chunks: number,
-  hasHaves: boolean,
-): boolean {
-  return blocks >= BLOCKS_ALONE - 1 || (hasHeader && blocks >= 1) ||
-    (chunks >= MOST_CHUNKS && hasHaves);
-}
-
-/**
- * Flows that were joined in the middle, by requests that keep pace with blocks: messages in pace less
- * others, and kinds of them (`request_pace.ts`). Of small messages of any length, with as many blocks
- * behind them as one likes, one in eight is in pace by chance; a program of three constant lengths has
- * three kinds.
- */
-interface Pace {
-  readonly inPace: number;
-  readonly kinds: number;
-  /** One was too short for authenticated encryption. */
-  readonly isBare: boolean;
-}
-
-/** Whether requests decide by themselves. */
-export function isPace({ inPace, kinds, isBare }: Pace): boolean {
-  return inPace >= 10 && kinds >= (isBare ? 5 : 6);
-}
-
-/** Whether they do beside evidence of the host. */
-export function isPaceOfHost({ inPace, kinds, isBare }: Pace): boolean {
-  return inPace >= 8 && kinds >= (isBare ? 4 : 5);
-}
-
-/** Whether they do where several flows of a host have as much. */
-export function isPaceOfSwarm({ inPace, kinds }: Pace): boolean {
-  return inPace >= 5 && kinds >= 4;
-}
-
-/**
- * Whether they do where several flows of a host have as much. Screens of 12 000 bytes are chunks too:
- * a `have`'s length, or chunks by themselves, must have been seen.
- */
-export function areBlocksOfSwarm(blocks: number, chunks: number, areChunks: boolean): boolean {
-  return blocks >= BLOCKS_ALONE - 2 || (chunks >= MOST_CHUNKS && areChunks);
 }

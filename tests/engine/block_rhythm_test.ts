@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { BlockRhythm } from "../../src/engine/block_rhythm.ts";
-import { areBlocks, areBlocksOfHost, areBlocksOfSwarm } from "../../src/engine/mse_table.ts";
+import { areBlocks, areBlocksOfHost, areBlocksOfSwarm } from "../../src/engine/joined_table.ts";
 import { FlowRecord, HELLO_A } from "../../src/engine/flow_record.ts";
 import { ACK, Packet, PSH } from "../../src/packet/packet.ts";
 

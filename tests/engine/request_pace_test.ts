@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isPace, isPaceOfHost, isPaceOfSwarm } from "../../src/engine/mse_table.ts";
+import { isPace, isPaceOfHost, isPaceOfSwarm } from "../../src/engine/joined_table.ts";
 import { FlowRecord } from "../../src/engine/flow_record.ts";
 import { RequestPace } from "../../src/engine/request_pace.ts";
 import { ACK, Packet } from "../../src/packet/packet.ts";
