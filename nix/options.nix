@@ -142,7 +142,7 @@ lib: with lib.types; {
     type = bool;
     default = false;
     example = "true";
-    description = "Treat magnet links and .torrent downloads in plaintext HTTP as BitTorrent: true, false, 1 or 0.";
+    description = "Also drop magnet links and .torrent downloads in plaintext HTTP; bans nobody: true, false, 1 or 0.";
   };
   xdpMode = {
     variable = "XDP_MODE";

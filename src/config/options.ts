@@ -212,7 +212,7 @@ export const OPTIONS = {
     variable: "BLOCK_MENTIONS",
     kind: yesNo(),
     default: false,
-    help: "Treat magnet links and .torrent downloads in plaintext HTTP as BitTorrent",
+    help: "Also drop magnet links and .torrent downloads in plaintext HTTP; bans nobody",
     example: "true",
     live: true,
   }),

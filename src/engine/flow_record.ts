@@ -130,7 +130,10 @@ const NEXT = 19;
 const PREFIX = 21;
 /** TCP, by direction: bytes of proxy negotiation before the tunnelled stream. TCP inspector; flow. */
 const PEELED = 23;
-/** TCP: port of the target that a peeled negotiation names, or 0. TCP inspector; flow. */
+/**
+ * Port of the target that a proxy is told, or 0: by a peeled negotiation, by the header of a datagram that was
+ * found. Inspectors; flow.
+ */
 const TARGET_PORT = 25;
 /** Encrypted: number of the present turn (1: who speaks first speaks). Turns; flow. */
 const TURN = 26;

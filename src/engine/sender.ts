@@ -114,7 +114,7 @@ export class Senders {
     const { address } = packet;
     if (packet.tunnelled || !isHost(address, end)) return false;
     const own = end === 0 ? direction : 1 - direction;
-    if (own === 1 && this.#isProxied(packet)) return false;
+    if (own === 1 && this.#isProxied) return false;
     const isAnswered = !isBlind && this.#isAnswered(own, packet, end);
     const paths = this.#paths;
     if (paths === null || !this.knowsPaths(packet)) return isAnswered;
@@ -126,9 +126,9 @@ export class Senders {
     return isInside || this.#isOtherInPlace(own, packet, end, paths);
   }
 
-  /** Whether the initiator's stream goes on to a target that it named to a proxy. */
-  #isProxied({ protocol }: Packet): boolean {
-    return protocol === PROTOCOL_TCP && this.#flow.targetPort !== 0;
+  /** Whether the initiator speaks with a target that it named to a proxy. */
+  get #isProxied(): boolean {
+    return this.#flow.targetPort !== 0;
   }
 
   /** Whether this end has shown that it gets what is sent to it. */

@@ -1,3 +1,4 @@
+import { u16be } from "../packet/bytes.ts";
 import type { Packet } from "../packet/packet.ts";
 import { detectCutDatagram } from "../protocols/cut_datagram.ts";
 import { detectDht } from "../protocols/dht/detect.ts";
@@ -38,7 +39,10 @@ export class UdpInspector {
     if (this.#judge(slot, direction, packet, payloadStart) === FOUND) return FOUND;
     // A datagram of a SOCKS5 association: the same questions about what it carries (RFC 1928, 7).
     const inner = innerDatagram(bytes, payloadStart, payloadEnd);
-    if (inner >= 0 && this.#judge(slot, direction, packet, inner) === FOUND) return FOUND;
+    if (inner >= 0 && this.#judge(slot, direction, packet, inner) === FOUND) {
+      this.#flow.targetPort = u16be(bytes, inner - 2);
+      return FOUND;
+    }
     const isYoung = this.#flow.has(UTP_USED) && this.#utp.isYoung(slot, packet.timeMs);
     return isUdpSpent(this.#flow, isYoung) ? RELEASE : WAIT;
   }

@@ -132,7 +132,8 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
       // A browser may have been made to fetch it, or the headers that tell are missing.
       ...{ failure: NEVER, "cut-request": NEVER, "path-by-client": {} },
       ...{ "announce-by-anyone": NEVER, "scrape-by-anyone": NEVER },
-      ...{ "torrent-mention": {}, "torrent-file-mention": {}, "magnet-mention": {} },
+      // A page has its visitor fetch it, a stranger writes it into a page.
+      ...{ "torrent-mention": NEVER, "torrent-file-mention": NEVER, "magnet-mention": NEVER },
     },
   },
   "web-seed": {

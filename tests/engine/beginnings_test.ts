@@ -92,3 +92,20 @@ Deno.test("messages between peers in the middle, with eight in a minute, ban", (
   }
   assert.deepEqual(many.detections.map(({ ban }) => ban), [...Array(7).fill(false), true, true]);
 });
+
+Deno.test("what a SOCKS server relays to its user is a stranger's, what he has it send is his own", () => {
+  // RFC 1928, section 7: 198.51.100.9:6881.
+  const header = Uint8Array.of(0, 0, 0, 1, 198, 51, 100, 9, 0x1a, 0xe1);
+  const wrapped = Uint8Array.of(...header, ...DHT_PING);
+  const word = Uint8Array.of(...header, ...latin1("something of a game"));
+  const relay = "10.1.0.1:1080";
+  const told = new Gateway();
+  new Conversation(told, "udp", INSIDE, relay).say(0, word).say(1, word).say(1, wrapped);
+  assert.deepEqual(told.detections.map(({ ban, source }) => [ban, source]), [[false, "10.1.0.1"]]);
+  const telling = new Gateway();
+  new Conversation(telling, "udp", INSIDE, relay).say(0, word).say(1, word).say(0, wrapped);
+  assert.deepEqual(telling.detections.map(({ ban, source }) => [ban, source]), [[
+    true,
+    "10.0.0.1",
+  ]]);
+});

@@ -111,6 +111,7 @@ Deno.test("kindRow() takes what a kind says before what its method says", () => 
   const row = (method: Method, kind: Kind) => kindRow(match(method, kind as never, "proof", ""));
   assert.deepEqual(row("dht", "ping"), { doer: "sender", bans: "client", alone: true });
   assert.deepEqual(row("dht", "get_peers"), { doer: "sender", bans: "always", alone: true });
+  assert.equal(row("http-tracker", "magnet-mention").bans, "never");
   assert.deepEqual(row("utp", "opened"), { doer: "both", bans: "evidence", alone: false });
   assert.deepEqual(row("mid-stream", "chain"), { doer: "sender", bans: "evidence", alone: false });
 });

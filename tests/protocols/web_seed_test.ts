@@ -57,6 +57,15 @@ testTable("detectWebSeed", detectWebSeed, [
     expected: "no",
   },
   {
+    name:
+      "rejects a client's range by HTTP/1.0: nginx asks the servers behind it so, in its visitors' words",
+    bytes: latin1(
+      "GET /a.iso HTTP/1.0\r\nHost: app\r\nConnection: close\r\nRange: bytes=0-16383\r\n" +
+        "User-Agent: qBittorrent/4.5.2\r\n\r\n",
+    ),
+    expected: "no",
+  },
+  {
     name: "rejects a client's fetch of a .torrent that a proxy forwards",
     bytes: request("/a.torrent", "User-Agent: qBittorrent/4.5.2", "Via: 1.1 squid (squid/5.7)"),
     expected: "no",

@@ -34,7 +34,7 @@ export function isByClient(
 }
 
 /** Whether the request line that ends before `headersStart` says HTTP/1.0. */
-function isHttp10(bytes: Uint8Array, headersStart: number): boolean {
+export function isHttp10(bytes: Uint8Array, headersStart: number): boolean {
   const lineEnd = headersStart - (bytes[headersStart - 2] === CR ? 2 : 1);
   return bytes[lineEnd - 1] === ZERO && bytes[lineEnd - 2] === DOT;
 }

@@ -19,7 +19,7 @@ import {
   readHead,
   USER_AGENT,
 } from "../http.ts";
-import { isByClient } from "../http_tracker/by_client.ts";
+import { isByClient, isHttp10 } from "../http_tracker/by_client.ts";
 import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
 import { Query } from "../query.ts";
 import { wordsAt } from "../signatures.ts";
@@ -88,8 +88,8 @@ export function detectWebSeed(
     return isByClient(bytes, head, -1, -1) ? PIECE_BY_HASH : PIECE_BY_ANYONE;
   }
   // All of it hangs on the client's name, which a page can choose in some browsers, and which is not the
-  // name of who forwards it.
-  if (head.hasBrowserHeader || head.isForwarded) return null;
+  // name of who forwards it: nginx speaks HTTP/1.0 to the servers behind it, and says nothing else.
+  if (head.hasBrowserHeader || head.isForwarded || isHttp10(bytes, head.headersStart)) return null;
   const agent = head.values[USER_AGENT];
   const byClient = agent >= 0 && USER_AGENTS.indexOf(bytes, agent, headersEnd) >= 0;
   if (agent >= 0 && !byClient) return null;
