@@ -28,6 +28,17 @@ import {
   TOLD_ALIKE,
   UNEVEN,
 } from "./flow_record.ts";
+import {
+  BARE_MESSAGE,
+  BARE_MESSAGE_BEHIND_PEERS,
+  FULL_SEGMENT,
+  GRANT,
+  HAVE,
+  KEEP_ALIVE,
+  PIECE,
+  PIECE_HEADER,
+  REQUEST,
+} from "./message_lengths.ts";
 import { streamEnd } from "./stream_space.ts";
 
 /**
@@ -37,24 +48,15 @@ import { streamEnd } from "./stream_space.ts";
  * right behind a block. Nothing else writes in this step: TLS records, Shadowsocks chunks and SSH
  * packets of 16 KiB have other headers, and what authenticates every packet has none of 13 bytes.
  */
-const BLOCK = 16_397;
-const HEADER = 13;
+
 /** Blocks of other protocols, 16 KiB behind a header of another length; a have or two may be in it. */
-const BLOCK_DATA = BLOCK - HEADER;
+const BLOCK_DATA = PIECE - PIECE_HEADER;
 const LONGEST_OTHER_HEADER = 64;
 const MAX_BLOCKS_APART = 8;
-/** `unchoke`, by itself and with five times `allowed fast` (BEP 6), as libtorrent says it. */
-const UNCHOKE = 5;
-const GRANT = 50;
-/** The same behind an empty list of peers (BEP 11), as aria2 says it. */
-const UNCHOKE_BEHIND_PEERS = 13;
-/** `request`s of one message, with a `have` or two (BEP 3). */
-const REQUEST = 17;
-const HAVE = 9;
+/** `request`s of one message, with a `have` or two. */
 const MOST_REQUESTS = 16;
 const MOST_HAVES = 2;
 const MOST_SAID_BEHIND = 20;
-const KEEP_ALIVE = 4;
 /** A place in the stream that is never reached. */
 const NOWHERE = 1 << 30;
 /** What the side that sends pieces has said at most before its first data. */
@@ -65,7 +67,6 @@ const TURN_OF_FIRST_DATA = 6;
  * Sizes of a path's full segments, and multiples of them where several are joined. Any other segment
  * is the end of a write.
  */
-const SHORT = 1200;
 const LONGEST = 1460;
 
 /** libtransmission hands its peers 3000 bytes at a time, whatever is in them. */
@@ -78,9 +79,9 @@ const MIN_ALONE = 4;
 const CONSTANT = 500;
 
 /** What the first requests bring, and the beginning before it. */
-const FIRST_BLOCKS = 4 * BLOCK + 8192;
+const FIRST_BLOCKS = 4 * PIECE + 8192;
 /** Writes that pile up at the sender hide where they end: behind two facts they are waited for longer. */
-const FIRST_BLOCKS_BEHIND_TWO = 16 * BLOCK;
+const FIRST_BLOCKS_BEHIND_TWO = 16 * PIECE;
 
 const OF_SENDER = SENDER | HEADER_SEEN | (BLOCKS_MASK << BLOCKS) | (CHUNKS_MASK << CHUNKS) |
   (BEGUN_MASK << BEGUN);
@@ -114,7 +115,7 @@ export class BlockRhythm {
     const length = packet.payloadLength;
     // A header by itself may come before the sender has sent more than the other side.
     const isSender = this.#hasSentMore(direction) && !this.#isAnnounced(1 - direction);
-    if (!isSender && length !== HEADER) {
+    if (!isSender && length !== PIECE_HEADER) {
       flow.encryption |= ANSWERED;
       return this.#isServed(1 - direction, length);
     }
@@ -216,8 +217,8 @@ export class BlockRhythm {
     }
     const sent = (end - flow.firstData) | 0;
     const isServed = isBlocks(sent) || (!flow.hasLength(GRANTED) &&
-      (isBlocks(sent - UNCHOKE) || isBlocks(sent - GRANT) ||
-        (flow.hasLength(HELLO_B) && isBlocks(sent - UNCHOKE_BEHIND_PEERS))));
+      (isBlocks(sent - BARE_MESSAGE) || isBlocks(sent - GRANT) ||
+        (flow.hasLength(HELLO_B) && isBlocks(sent - BARE_MESSAGE_BEHIND_PEERS))));
     if (!isServed) return false;
     flow.raise(SERVED);
     this.#add(BLOCKS, BLOCKS_MASK, 1);
@@ -247,14 +248,14 @@ export class BlockRhythm {
     const blocks = (end - flow.firstData - GRANT) | 0;
     if (flow.hasLength(HELLO_A)) return isBlocks(blocks);
     this.endsBehindGrant = flow.has(TOLD_ALIKE) && isBlocks(blocks);
-    return this.endsBehindGrant && blocks === BLOCK;
+    return this.endsBehindGrant && blocks === PIECE;
   }
 
   /** Whether nothing but the beginning stands before the write that begins at the reference mark. */
   #isFirstWrite(): boolean {
     const flow = this.#flow;
     const sent = flow.hasFact(SENDER) ? flow.bytes(1) : flow.bytes(0);
-    return this.blocks === 0 && sent <= BLOCK + MAX_BEFORE_DATA &&
+    return this.blocks === 0 && sent <= PIECE + MAX_BEFORE_DATA &&
       ((flow.endMark - flow.referenceMark) | 0) <= 0;
   }
 
@@ -278,7 +279,7 @@ export class BlockRhythm {
     if (flow.has(MID_STREAM) || flow.hasLength(DATA_SEEN)) return false;
     const marked = MARKED | (direction === 0 ? 0 : SENDER);
     return (flow.encryption & (MARKED | SENDER)) === marked &&
-      flow.endMark === ((flow.next(direction) - HEADER) | 0);
+      flow.endMark === ((flow.next(direction) - PIECE_HEADER) | 0);
   }
 
   /** Whether the segment ends whole blocks after one of the two marks, or is a header behind them. */
@@ -290,13 +291,13 @@ export class BlockRhythm {
       isWriteEnd && (isBlocks(fromReference) || isBlocks((end - flow.endMark) | 0) ||
         this.#isBehindGrant(end))
     ) {
-      if (fromReference === BLOCK && this.#isFirstWrite()) this.#noteOneBlock();
+      if (fromReference === PIECE && this.#isFirstWrite()) this.#noteOneBlock();
       this.#add(BLOCKS, BLOCKS_MASK, 1);
       flow.referenceMark = end;
       flow.endMark = end;
       return true;
     }
-    if (length === HEADER) {
+    if (length === PIECE_HEADER) {
       // The next block is counted from where its header begins.
       const isBehindBlock = flow.referenceMark === start && this.blocks > 0;
       flow.endMark = start;
@@ -305,7 +306,7 @@ export class BlockRhythm {
       return true;
     }
     if (isFull(length) && !(isWriteEnd && length < flow.longestSegment)) {
-      if (fromReference <= BLOCK * MAX_BLOCKS_APART) return false;
+      if (fromReference <= PIECE * MAX_BLOCKS_APART) return false;
       // Out of sight of the last block: the more ends are asked about, the more fit by chance.
       flow.referenceMark = start;
       this.#add(BLOCKS, BLOCKS_MASK, -1);
@@ -314,18 +315,18 @@ export class BlockRhythm {
     // A header that went out with the end of the block before it. It is no fact by itself: buffers of
     // 16 KiB behind a message of some times 13 bytes end there as well as at a block's end. Once they
     // have ended on a block, they don't.
-    if (isBlocks(fromReference - HEADER)) {
+    if (isBlocks(fromReference - PIECE_HEADER)) {
       if (!isWriteEnd || this.blocks === 0 || flow.has(MID_STREAM)) {
         this.isOtherBlock = isWriteEnd;
         return false;
       }
       this.#add(BLOCKS, BLOCKS_MASK, 1);
-      flow.referenceMark = (end - HEADER) | 0;
+      flow.referenceMark = (end - PIECE_HEADER) | 0;
       flow.endMark = end;
       return true;
     }
     if (flow.has(MID_STREAM) && isWriteEnd && isSaidBehindBlocks(fromReference)) {
-      flow.refusedKinds |= kindOfSaid(fromReference % BLOCK / REQUEST);
+      flow.refusedKinds |= kindOfSaid(fromReference % PIECE / REQUEST);
     } else this.#add(BLOCKS, BLOCKS_MASK, -1);
     this.isOtherBlock = isWriteEnd && areOtherBlocks((end - flow.endMark) | 0);
     flow.endMark = end;
@@ -354,7 +355,7 @@ export class BlockRhythm {
       this.#add(CHUNKS, CHUNKS_MASK, -CONSTANT_PENALTY);
       return false;
     }
-    if (length >= SHORT) {
+    if (length >= FULL_SEGMENT) {
       flow.encryption |= rest << BEGUN;
       return false;
     }
@@ -382,7 +383,7 @@ export class BlockRhythm {
 
 /** Whether a segment may be full, or be several full ones joined. */
 function isFull(length: number): boolean {
-  const most = Math.floor(length / SHORT);
+  const most = Math.floor(length / FULL_SEGMENT);
   for (let count = Math.ceil(length / LONGEST); count <= most; count++) {
     if (length % count === 0) return true;
   }
@@ -394,7 +395,7 @@ function areOtherBlocks(distance: number): boolean {
   const count = Math.floor(distance / BLOCK_DATA);
   const headers = distance - count * BLOCK_DATA;
   return count > 0 && count <= MAX_BLOCKS_APART &&
-    headers <= count * LONGEST_OTHER_HEADER && headers !== count * HEADER;
+    headers <= count * LONGEST_OTHER_HEADER && headers !== count * PIECE_HEADER;
 }
 
 /** Whether a message may be of some requests, and hardly of anything else. */
@@ -408,7 +409,7 @@ function areRequests(length: number): boolean {
 
 /** Whether a message may stand between requests: `have`s, `interested`, what keeps alive. */
 function isBetweenRequests(length: number): boolean {
-  return length % HAVE === 0 || length === UNCHOKE || length === KEEP_ALIVE;
+  return length % HAVE === 0 || length === BARE_MESSAGE || length === KEEP_ALIVE;
 }
 
 /**
@@ -416,9 +417,9 @@ function isBetweenRequests(length: number): boolean {
  * what a peer asks for itself, or refuses (`reject`, BEP 6), goes out with the last block before a pause.
  */
 function isSaidBehindBlocks(distance: number): boolean {
-  const said = distance % BLOCK;
+  const said = distance % PIECE;
   return said > 0 && said <= MOST_SAID_BEHIND * REQUEST && said % REQUEST === 0 &&
-    distance < BLOCK * MAX_BLOCKS_APART;
+    distance < PIECE * MAX_BLOCKS_APART;
 }
 
 /** A bit for how many messages of 17 bytes it was: one, two, or more. */
@@ -428,5 +429,5 @@ function kindOfSaid(messages: number): number {
 
 /** Whether the distance is that of some whole blocks. */
 function isBlocks(distance: number): boolean {
-  return distance >= BLOCK && distance <= BLOCK * MAX_BLOCKS_APART && distance % BLOCK === 0;
+  return distance >= PIECE && distance <= PIECE * MAX_BLOCKS_APART && distance % PIECE === 0;
 }

@@ -5,6 +5,7 @@ import { DATA_SEEN, type FlowRecord, MID_STREAM } from "./flow_record.ts";
 import { tickOf } from "./flow_table.ts";
 import { BY_OPENING, type HostEvidence } from "./host_evidence.ts";
 import { isEnoughOfKin, kinBitsOf, lacksHandshake } from "./kin_table.ts";
+import { FULL_SEGMENT } from "./message_lengths.ts";
 import { bitsOf, isAskedAndGranted, isEnough, LEAST } from "./mse_table.ts";
 import { type FoundMatch, HOLD, type Outcome, WAIT } from "./outcome.ts";
 import type { Senders } from "./sender.ts";
@@ -43,8 +44,6 @@ const CALLED = match(
 const HOLD_TICKS = 2;
 /** What of it has passed at most when that begins: a block. */
 const MOST_UNHELD = 24_576;
-/** A segment that carries data: a path's full one, or several joined. */
-const LEAST_OF_DATA = 1200;
 
 /** What clients say of their extensions, names and all, is no longer: obfs4 says 543 bytes or twice as many. */
 const LONGEST_TOLD_BACK = 420;
@@ -150,7 +149,7 @@ export class EncryptedBeginnings {
   holdBack(direction: number, packet: Packet, newBytes: number): Outcome {
     const flow = this.#flow;
     if (!flow.hasLength(DATA_SEEN) || flow.has(MID_STREAM)) return WAIT;
-    if (packet.payloadLength < LEAST_OF_DATA) return WAIT;
+    if (packet.payloadLength < FULL_SEGMENT) return WAIT;
     const tick = tickOf(packet.timeMs);
     if (newBytes > 0) {
       if (flow.heldUntil === 0 && this.#mayBeForemost(direction, packet)) {

@@ -9,6 +9,7 @@
  * Then no list of Shadowsocks, VMess, obfs4 or NTCP2 servers, and no constant size of one, is enough.
  */
 import { greater } from "../packet/bytes.ts";
+import { requestsCounted } from "./first_messages.ts";
 import {
   ALIKE,
   APART,
@@ -39,7 +40,6 @@ import {
   TOLD_APART,
   UNCHOKED,
 } from "./flow_record.ts";
-import { requestsCounted } from "./turns.ts";
 
 const WORTH: readonly (readonly [fact: number, bits: number])[] = [
   [HELLO_A, 7],

@@ -1,4 +1,4 @@
-import { LENGTH_BITS, LENGTH_MASK } from "./turns.ts";
+import { LENGTH_BITS, LENGTH_MASK } from "./turn_lengths.ts";
 
 /**
  * First messages with MSE's padding are spread over 512 bytes; those of a list of proxies are of one

@@ -1,12 +1,7 @@
 import { ACK, type Packet } from "../packet/packet.ts";
 import type { FlowRecord } from "./flow_record.ts";
-import {
-  AMBIGUOUS,
-  countKinds,
-  greatestDivisor,
-  HAVE_LENGTH,
-  REQUEST_LENGTH,
-} from "./request_sums.ts";
+import { BARE_MESSAGE, HAVE, KEEP_ALIVE, PIECE, REQUEST } from "./message_lengths.ts";
+import { AMBIGUOUS, countKinds, greatestDivisor } from "./request_sums.ts";
 
 /**
  * What joined flows show however slow the path is. Where a seeder's writes pile up in front of it,
@@ -20,16 +15,13 @@ import {
  * rather than any, so kinds count besides: the proportion of r to h, which is the same for some
  * messages of one size that were joined on the way.
  */
+
+/** Haves of one message. */
 const MOST_HAVES = 6;
 /** Longer ones are no requests but data, or a handshake. */
 const MAX_MESSAGE = 600;
-/** `keep-alive`, and `interested` or `unchoke`: they say nothing of blocks. */
-const KEEP_ALIVE = 4;
-const BARE_MESSAGE = 5;
-/** 4 length, 1 id, 4 index, 4 begin, 16 384 of the block. */
-const PIECE_LENGTH = 16_397;
 /** A block is asked for when the one before it has been read, which may be late or early by some. */
-const MOST_APART = PIECE_LENGTH + PIECE_LENGTH / 2;
+const MOST_APART = PIECE + PIECE / 2;
 /** What authenticates every message sends none of 9 or 17 bytes. */
 const BARE_LENGTH = 18;
 
@@ -65,11 +57,11 @@ const KIND_OF = new Int32Array(AMBIGUOUS);
 const REQUESTS_ALONE = kindOf(1, 0);
 
 for (let length = 1; length < AMBIGUOUS; length++) {
-  for (let haves = 0; haves <= MOST_HAVES && haves * HAVE_LENGTH <= length; haves++) {
-    const rest = length - haves * HAVE_LENGTH;
-    if (rest % REQUEST_LENGTH !== 0) continue;
-    REQUESTS_IN[length] = rest / REQUEST_LENGTH;
-    KIND_OF[length] = kindOf(rest / REQUEST_LENGTH, haves);
+  for (let haves = 0; haves <= MOST_HAVES && haves * HAVE <= length; haves++) {
+    const rest = length - haves * HAVE;
+    if (rest % REQUEST !== 0) continue;
+    REQUESTS_IN[length] = rest / REQUEST;
+    KIND_OF[length] = kindOf(rest / REQUEST, haves);
     break;
   }
 }
@@ -154,7 +146,7 @@ export class RequestPace {
     const inIt = REQUESTS_IN[length];
     const requests = Math.min((flow.paceCounts & REQUESTS_MASK) + inIt, REQUESTS_MASK);
     flow.paceCounts = (flow.paceCounts & ~REQUESTS_MASK) | requests;
-    const ahead = ((packet.acknowledgement - flow.paceMark) | 0) - PIECE_LENGTH * requests;
+    const ahead = ((packet.acknowledgement - flow.paceMark) | 0) - PIECE * requests;
     if (!this.#widen(ahead)) {
       this.#takeBack(OUT_OF_PACE);
       this.#mark(packet);

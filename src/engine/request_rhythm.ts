@@ -10,7 +10,8 @@ import {
   REQUEST_MARKED,
   REQUESTER,
 } from "./flow_record.ts";
-import { AMBIGUOUS, countKinds, HAVE_LENGTH, kindOfSum, REQUEST_LENGTH } from "./request_sums.ts";
+import { BARE_MESSAGE, HAVE, PIECE, REQUEST } from "./message_lengths.ts";
+import { AMBIGUOUS, countKinds, kindOfSum } from "./request_sums.ts";
 
 /**
  * What encryption does not hide of the side that asks: RC4 keeps lengths. A downloading peer sends
@@ -22,18 +23,14 @@ import { AMBIGUOUS, countKinds, HAVE_LENGTH, kindOfSum, REQUEST_LENGTH } from ".
  * One of these agreements is not enough: remote control over a bare stream cipher answers 17 bytes
  * with anything, and a count of bytes agrees with a count of messages now and then.
  */
+
 /** Haves that go along with requests in one segment; in a longer one almost any length is some of each. */
 const MAX_HAVES = 3;
 const ANY_HAVES_BELOW = 128;
-/** 4 length, 1 id, 4 index, 4 begin, 16 384 of the block. */
-const PIECE_LENGTH = 16_397;
 /** Longer segments are no requests but data, or a handshake. */
 const MAX_SEGMENT = 600;
 /** A block's end arrives somewhere in a segment, which is acknowledged whole. */
 const MAX_BEHIND_BLOCK = 1460;
-
-/** `interested` and the like, and what keeps alive. */
-const BARE_MESSAGE = 5;
 
 /** Segments, and requests in them, that make a rhythm. */
 const MIN_SEGMENTS = 12;
@@ -117,9 +114,9 @@ export class RequestRhythm {
     flow.setRhythm(direction, counts);
     // Who asks for pieces gets more than it sends; the rest of this side's own writes is no request.
     if (flow.bytes(direction) >= flow.bytes(1 - direction)) return NO_RHYTHM;
-    if (length === HAVE_LENGTH) flow.noteLength(HAVE_SEEN);
+    if (length === HAVE) flow.noteLength(HAVE_SEEN);
     if (requests > 0) this.#align(direction, packet);
-    return judge(counts, flow.bytes(1 - direction) / PIECE_LENGTH);
+    return judge(counts, flow.bytes(1 - direction) / PIECE);
   }
 
   /** Whether requests were sent just when blocks had arrived, often enough to decide alone. */
@@ -186,7 +183,7 @@ export class RequestRhythm {
   areAskedFor(direction: number): boolean {
     const flow = this.#flow;
     const requests = (flow.rhythm(direction) >>> REQUESTS) & REQUESTS_MASK;
-    return flow.bytes(1 - direction) / PIECE_LENGTH <= MOST_AHEAD + requests * MOST_TO_A_REQUEST;
+    return flow.bytes(1 - direction) / PIECE <= MOST_AHEAD + requests * MOST_TO_A_REQUEST;
   }
 
   /** Whether the flow may still turn out to have the rhythm, by the side that sends less. */
@@ -222,11 +219,11 @@ export class RequestRhythm {
     const requester = direction === 0 ? 0 : REQUESTER;
     const isMarked = (flow.lengths & (REQUEST_MARKED | REQUESTER)) === (REQUEST_MARKED | requester);
     const distance = (packet.acknowledgement - flow.requestMark) | 0;
-    const pieces = Math.round(distance / PIECE_LENGTH);
-    if (isMarked && Math.abs(distance - pieces * PIECE_LENGTH) <= MAX_BEHIND_BLOCK) {
+    const pieces = Math.round(distance / PIECE);
+    if (isMarked && Math.abs(distance - pieces * PIECE) <= MAX_BEHIND_BLOCK) {
       // Asked ahead, without a block in between: a shell's lines, with answers of a few bytes, are too.
       if (pieces <= 0) return;
-      flow.requestMark = (flow.requestMark + pieces * PIECE_LENGTH) | 0;
+      flow.requestMark = (flow.requestMark + pieces * PIECE) | 0;
       this.#setAligned(this.#aligned + 1);
       return;
     }
@@ -268,10 +265,10 @@ function add(counts: number, shift: number, mask: number, by: number): number {
 
 /** Most requests in a segment that is made of requests and haves, or -1. */
 function requestsIn(length: number): number {
-  if (length < ANY_HAVES_BELOW && length % HAVE_LENGTH === 0) return 0;
+  if (length < ANY_HAVES_BELOW && length % HAVE === 0) return 0;
   for (let haves = 0; haves <= MAX_HAVES; haves++) {
-    const rest = length - haves * HAVE_LENGTH;
-    if (rest >= 0 && rest % REQUEST_LENGTH === 0) return rest / REQUEST_LENGTH;
+    const rest = length - haves * HAVE;
+    if (rest >= 0 && rest % REQUEST === 0) return rest / REQUEST;
   }
   return -1;
 }

@@ -2,10 +2,10 @@
  * What who downloads says between its blocks are sums: `request`s of 17 bytes and `have`s of 9 (BEP 3),
  * some in one segment. Up to 17 times 9 bytes a length is one such sum or none.
  */
-export const REQUEST_LENGTH = 17;
-export const HAVE_LENGTH = 9;
+import { HAVE, REQUEST } from "./message_lengths.ts";
+
 /** From here on a length may be two different sums. */
-export const AMBIGUOUS = REQUEST_LENGTH * HAVE_LENGTH;
+export const AMBIGUOUS = REQUEST * HAVE;
 /** Haves of one segment: of pieces as small as two blocks some come at once. */
 const MOST_HAVES = 8;
 
@@ -13,8 +13,8 @@ const MOST_HAVES = 8;
 const KIND_OF = new Int32Array(AMBIGUOUS);
 
 for (let haves = 0; haves <= MOST_HAVES; haves++) {
-  for (let requests = haves === 0 ? 1 : 0; requests < HAVE_LENGTH; requests++) {
-    const length = requests * REQUEST_LENGTH + haves * HAVE_LENGTH;
+  for (let requests = haves === 0 ? 1 : 0; requests < HAVE; requests++) {
+    const length = requests * REQUEST + haves * HAVE;
     if (length >= AMBIGUOUS) break;
     const divisor = greatestDivisor(requests, haves);
     KIND_OF[length] = 1 << ((requests / divisor * 11 + haves / divisor) & 31);

@@ -24,7 +24,8 @@ import { IN_PIECES } from "./padding_spread.ts";
 import type { Senders } from "./sender.ts";
 import { streamEnd } from "./stream_space.ts";
 import { toldOf } from "./told.ts";
-import { isOpening, LENGTH_BITS, LENGTH_MASK, paddedTurns } from "./turns.ts";
+import { isOpening, LENGTH_BITS, LENGTH_MASK } from "./turn_lengths.ts";
+import { paddedTurns } from "./turns.ts";
 
 /** Ends of a packet, as places in `Packet.address`. */
 export const SOURCE = 0;

@@ -1,4 +1,46 @@
-import { isLonger } from "./turns.ts";
+/**
+ * What two programs say of themselves by extensions (BEP 10), behind their handshakes: how long that is tells
+ * one torrent's peers of one program from others.
+ */
+import {
+  ALIKE,
+  B_FIRST,
+  CUT,
+  type FlowRecord,
+  HELLO_ALONE,
+  HELLO_B,
+  LONGER,
+  TOLD_ALIKE,
+  TOLD_APART,
+} from "./flow_record.ts";
+import { BARE_MESSAGE, FULL_SEGMENT } from "./message_lengths.ts";
+import {
+  FOURTH,
+  HANDSHAKE,
+  isPaddedFourth,
+  LENGTH_BITS,
+  SHORTEST_SEVENTH,
+  SHORTEST_SIXTH,
+  TURN_OF_ANSWER,
+  TURN_OF_EXTENSIONS,
+  TURN_OF_FOURTH,
+  TURN_OF_HANDSHAKE,
+} from "./turn_lengths.ts";
+
+/**
+ * They say the same of themselves, one with a handshake before it, the other with four requests of 17
+ * behind it, which is as long: what differs are digits, what only one of them knows, and the port that
+ * who calls through a proxy does not tell.
+ */
+const MOST_DIFFERENCE = 18;
+/** And their names, where the one handshake is a turn by itself. */
+const MOST_WITH_NAMES = 24;
+/** Of one program with itself who seeds says more: that it seeds, and for how many seconds. */
+const LEAST_LONGER = 4;
+/** Then extensions take so much behind the handshake that few other messages are as long. */
+const LEAST_OF_BOTH = 192;
+/** Data begins right behind what extensions say, requests and `unchoke` by themselves between them at most. */
+const LAST_TURN_OF_FIRST_DATA = 10;
 
 /** What was told, below it; the bit says that a handshake by itself stood before it. */
 const BEHIND_HANDSHAKE = 1 << 12;
@@ -11,8 +53,73 @@ const DIGIT = 1;
 const BEFORE_SHIFT = 24;
 const BEFORE_UNIT = 8;
 const MOST_BEFORE = 255;
-/** `unchoke` or `interested` (BEP 3). */
-const BARE_MESSAGE = 5;
+
+/**
+ * What may be what an end says of its extensions: a write of its own behind the fourth message, with a
+ * handshake before it; the sixth turn where the fifth was a handshake, or the rest of a beginning in pieces;
+ * the seventh where the sixth was a handshake too.
+ */
+export function noteTold(flow: FlowRecord, before: number, length: number): void {
+  if (length >= FULL_SEGMENT) {
+    if (flow.turn > LAST_TURN_OF_FIRST_DATA) flow.told = flow.toldBack = 0;
+    return;
+  }
+  noteToldBack(flow, before, length);
+  if (flow.turn === TURN_OF_FOURTH) {
+    if (flow.told === 0 && isPaddedFourth(before) && length >= SHORTEST_SIXTH) flow.told = length;
+  } else if (flow.turn === TURN_OF_HANDSHAKE) {
+    // A handshake by itself says that the fourth turn was padding, in two segments.
+    if (length === HANDSHAKE) flow.told = 0;
+    if (before === 0 && flow.told !== 0 && isNearly(length, flow.told)) flow.raise(TOLD_ALIKE);
+    else flow.lower(TOLD_ALIKE);
+    if (flow.has(TOLD_ALIKE) && isLonger(flow.told, length)) flow.raise(LONGER);
+    else flow.lower(LONGER);
+  } else if (before === 0 && flow.hasFact(HELLO_ALONE)) {
+    const isBehindBoth = flow.hasLength(HELLO_B) && !flow.has(B_FIRST);
+    const shortest = isBehindBoth ? SHORTEST_SEVENTH : SHORTEST_SIXTH;
+    const turn = isBehindBoth ? TURN_OF_EXTENSIONS : TURN_OF_ANSWER;
+    if (flow.turn === turn && length >= shortest) flow.told = length;
+  } else if (before === 0 && flow.turn === TURN_OF_ANSWER && flow.has(CUT)) {
+    // B answers as soon as it can, between pieces of the third message, of which the fifth turn is the rest.
+    if (flow.told === 0 && length >= SHORTEST_SIXTH) flow.told = length;
+  }
+}
+
+/**
+ * What who called may say of its extensions: the fifth turn where handshakes went out with the messages
+ * before it, the seventh behind one by itself.
+ */
+function noteToldBack(flow: FlowRecord, before: number, length: number): void {
+  if (flow.turn === TURN_OF_HANDSHAKE) {
+    // It answers the same of the other side's, behind its handshake; a longer fourth turn is not known here.
+    const fourth = flow.requestMark >> LENGTH_BITS;
+    const mayAnswer = fourth === 0 || fourth >= FOURTH + HANDSHAKE + SHORTEST_SIXTH;
+    flow.toldBack = mayAnswer && before === 0 && length >= SHORTEST_SIXTH ? length : 0;
+  } else if (flow.turn === TURN_OF_EXTENSIONS && flow.hasFact(HELLO_ALONE)) {
+    flow.toldBack = before === 0 && length >= SHORTEST_SEVENTH ? length : 0;
+  }
+}
+
+/** Whether who seeds, with a handshake before it, says a little more than the other. */
+function isLonger(length: number, other: number): boolean {
+  const longer = length - other;
+  return length >= LEAST_OF_BOTH && longer >= LEAST_LONGER && longer <= MOST_DIFFERENCE;
+}
+
+function isNearly(length: number, other: number): boolean {
+  return Math.abs(length - other) <= MOST_DIFFERENCE;
+}
+
+/** The seventh turn beside the sixth: one message each, as long but for digits and names; or more of them. */
+export function noteNearlyAlike(flow: FlowRecord, before: number, length: number): void {
+  const isAlike = before === 0 && flow.requestMark >= SHORTEST_SIXTH &&
+    Math.abs(length - flow.requestMark) <= MOST_WITH_NAMES;
+  if (isAlike) flow.noteLength(ALIKE);
+  else flow.lengths &= ~ALIKE;
+  if (isAlike && isLonger(flow.requestMark, length)) flow.raise(LONGER);
+  else flow.lower(LONGER);
+  if (before > 0 && flow.hasFact(HELLO_ALONE)) flow.raise(TOLD_APART);
+}
 
 /**
  * What a flow has told of extensions, in one word, as {@link HostEvidence.addFlow} keeps it.
