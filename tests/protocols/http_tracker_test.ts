@@ -57,6 +57,17 @@ const AGENTS = [
   ["-TR3000-abcdefghijkl", "curl/8.5.0", BY_ANYONE],
   ["abcdefghijklmnopqrst", "aria2/1.36.0", BY_ANYONE],
   ["A2-1-36-0-abcdefghij", "aria2/1.36.0", "announce request"],
+  ["-WS1000-abcdefghijkl", "http.rb/5.1.1 (Mastodon/4.1.2; +https://a.example/)", BY_ANYONE],
+  ["-WS1000-abcdefghijkl", "HTTPie/3.2.1", BY_ANYONE],
+  ["-NX1000-abcdefghijkl", "NetNewsWire (RSS Reader; https://netnewswire.com/)", BY_ANYONE],
+  ["S3-1-0-0--abcdefghij", "Amazon Simple Notification Service Agent", BY_ANYONE],
+  [
+    "-BN1000-abcdefghijkl",
+    "Baiduspider-image+(+http://www.baidu.com/search/spider.htm)",
+    BY_ANYONE,
+  ],
+  ["-FD39A0-abcdefghijkl", "FreeWebMonitoring SiteChecker/0.2", BY_ANYONE],
+  ["-FD39A0-abcdefghijkl", "Free Download Manager 3.9", "announce request"],
   ["abcdefghijklmnopqrst", "qBittorrent/4.5.2", "announce request"],
 ] as const;
 testTable(

@@ -15,6 +15,15 @@ const CR = 0x0d;
 const DOT = 0x2e;
 const ZERO = 0x30;
 const USER_AGENTS = new PrefixSet(wordsAt("user agent"));
+/**
+ * The name in a User-Agent, whole, up to its version or comment: who chooses the peer ID must not find one
+ * that begins as the name of a server does that fetches for him (`HTTP seed` and http.rb, `Net Transport`
+ * and NetNewsWire, `Amazon S3` and what Amazon sends).
+ */
+const PRODUCT = /^[^/(\r\n]*?(?=\s*(?:[/(\r\n]|\sv?\d))/;
+const LONGEST_PRODUCT = 64;
+/** What {@link clientFromPeerId} says behind the name. */
+const VERSION = /^$|^ (?:\d|build)/;
 const decodedId = new Uint8Array(PEER_ID_LENGTH);
 
 /** @param peerId first byte of the request's peer ID, or -1  @param peerIdEnd behind it */
@@ -29,8 +38,9 @@ export function isByClient(
   if (agent < 0 || isHttp10(bytes, head.headersStart)) return false;
   if (USER_AGENTS.indexOf(bytes, agent, head.bodyStart) >= 0) return true;
   if (peerId < 0 || !percentDecode(bytes, peerId, peerIdEnd, decodedId)) return false;
-  const name = clientFromPeerId(decodedId, 0)?.split(" ")[0].toLowerCase() ?? "";
-  return name !== "" && latin1(bytes, agent, name.length).toLowerCase() === name;
+  const client = clientFromPeerId(decodedId, 0)?.toLowerCase() ?? "";
+  const product = PRODUCT.exec(latin1(bytes, agent, LONGEST_PRODUCT).toLowerCase())?.[0] ?? "";
+  return product !== "" && client.startsWith(product) && VERSION.test(client.slice(product.length));
 }
 
 /** Whether the request line that ends before `headersStart` says HTTP/1.0. */
