@@ -1,5 +1,6 @@
 /** Firewall, queues, marks, interfaces, and the settings of the network stack. */
-import { attachedProgram, programName } from "../../ffi/bpf.ts";
+import { programName } from "../../ffi/bpf.ts";
+import { attachedProgram } from "../../ffi/bpf_links.ts";
 import { interfaceIndex } from "../../ffi/libc.ts";
 import { hardwareType, interfaceDriver, interfaceMtu } from "../../ffi/libc_net.ts";
 import { queueOwner } from "../../ffi/netfilter_queue.ts";

@@ -1,5 +1,6 @@
 /** As many programs of others at an interface's tcx ingress as the kernel takes, until killed. Argument: the interface. */
-import { attachTcx, BpfError, BpfObject } from "../../ffi/bpf.ts";
+import { BpfError, BpfObject } from "../../ffi/bpf.ts";
+import { attachTcx } from "../../ffi/bpf_links.ts";
 import { interfaceIndex } from "../../ffi/libc.ts";
 
 const ERANGE = 34;

@@ -2,7 +2,7 @@
  * Another program's XDP on an interface, held by a link (as a load balancer or libxdp would), until
  * killed. Argument: the interface.
  */
-import { attachXdp, XDP_GENERIC } from "../../ffi/bpf.ts";
+import { attachXdp, XDP_GENERIC } from "../../ffi/bpf_links.ts";
 import { interfaceIndex } from "../../ffi/libc.ts";
 import { loadProgram } from "./program.ts";
 

@@ -4,7 +4,8 @@
  * own, run inside the namespace, it prints one line each.
  */
 import { fileURLToPath } from "node:url";
-import { attachedProgram, clsactProgram, programName } from "../../ffi/bpf.ts";
+import { programName } from "../../ffi/bpf.ts";
+import { attachedProgram, clsactProgram } from "../../ffi/bpf_links.ts";
 import { check, EINVAL, ENOENT } from "../../ffi/errno.ts";
 import { interfaceIndex } from "../../ffi/libc.ts";
 

@@ -3,19 +3,18 @@
  * attaching there. A link ends with the process; only the filter of tc before Linux 6.6 stays, and the
  * bans in its map end by themselves.
  */
+import { BpfError, programName } from "../../../ffi/bpf.ts";
 import {
   attachClsact,
   attachTcx,
   attachXdp,
-  BpfError,
   clsactProgram,
   detachClsact,
   linkInterface,
-  programName,
   XDP_GENERIC,
   XDP_NATIVE,
   XDP_OFFLOAD,
-} from "../../../ffi/bpf.ts";
+} from "../../../ffi/bpf_links.ts";
 import { EINVAL } from "../../../ffi/errno.ts";
 import { close } from "../../../ffi/libc.ts";
 import { hardwareType } from "../../../ffi/libc_net.ts";

@@ -6,7 +6,8 @@
  * is banned: each interface is tried once as it appears, and attached again with the next ban.
  */
 import type { LogLine } from "../../log_line.ts";
-import { attachedProgram, BpfError, programName } from "../../../ffi/bpf.ts";
+import { BpfError, programName } from "../../../ffi/bpf.ts";
+import { attachedProgram } from "../../../ffi/bpf_links.ts";
 import { EBUSY, EEXIST } from "../../../ffi/errno.ts";
 import { interfaceIndex } from "../../../ffi/libc.ts";
 import { interfaceDriver } from "../../../ffi/libc_net.ts";
