@@ -6,7 +6,7 @@
  */
 
 import { askNetlink, dumpNetlink } from "../../../ffi/libc_net.ts";
-import { type Cidr, formatNetwork, Networks } from "../network/networks.ts";
+import { type Cidr, isInNetwork } from "../network/networks.ts";
 import type { Marks } from "../rules/marks.ts";
 import {
   clearRequest,
@@ -120,8 +120,7 @@ export class DropMarks implements Disposable {
   /** A ban is lifted: forgets the flows with an end in it, unless the other end is banned. */
   lift(network: Cidr): number {
     this.#options.onPardoned(network);
-    const meant = Networks.of(formatNetwork(network));
-    const isMeant = ({ words }: End) => meant.contains(words, 0);
+    const isMeant = ({ words }: End) => isInNetwork(network, words, 0);
     return this.#forget(
       this.#list().filter((one) => one.ends.some(isMeant) && !this.#isBanned(one)),
       true,

@@ -40,6 +40,14 @@ export function maskWord(bits: number, word: number): number {
   return ones === 0 ? 0 : -1 << (32 - ones);
 }
 
+/** Whether the address in `address[at … at + 3]` lies in the network. */
+export function isInNetwork({ words, bits }: Cidr, address: Int32Array, at: number): boolean {
+  for (let word = 0; word < 4; word++) {
+    if (((address[at + word] ^ words[word]) & maskWord(bits, word)) !== 0) return false;
+  }
+  return true;
+}
+
 // Two halves, so that a reader never sees a set half replaced: the writer fills the idle one, then
 // switches. Replaced at most once a second, read in microseconds.
 const ACTIVE = 0;
@@ -175,13 +183,9 @@ export const PRIVATE_NETWORKS: readonly Cidr[] = all(
 
 /** Whether any of its addresses is of private use, and so somebody else's in another network. */
 export function isPrivate({ words, bits }: Cidr): boolean {
-  return PRIVATE_NETWORKS.some((network) => {
-    const common = Math.min(bits, network.bits);
-    for (let word = 0; word < 4; word++) {
-      if (((words[word] ^ network.words[word]) & maskWord(common, word)) !== 0) return false;
-    }
-    return true;
-  });
+  return PRIVATE_NETWORKS.some((network) =>
+    isInNetwork({ words: network.words, bits: Math.min(bits, network.bits) }, words, 0)
+  );
 }
 
 function all(...texts: string[]): Cidr[] {

@@ -20,7 +20,7 @@ import { type FlowJudge, QueueJudge } from "./queue_judge.ts";
 import { QueueLoop } from "./queue_loop.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import type { QueueMessage } from "./queue_message.ts";
-import { formatNetwork, Networks } from "../network/networks.ts";
+import { isInNetwork } from "../network/networks.ts";
 import { SourceRoutes } from "../network/source_routes.ts";
 import { WorkerBans } from "../bans/worker_bans.ts";
 import {
@@ -160,8 +160,8 @@ async function serve(
           continue;
         }
         if (message.type === "pardon") {
-          const meant = Networks.of(formatNetwork(message.network));
-          engine.pardon((words, at) => meant.contains(words, at));
+          const { network } = message;
+          engine.pardon((words, at) => isInNetwork(network, words, at));
           continue;
         }
         if (message.type !== "settings") continue;

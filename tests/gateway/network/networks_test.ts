@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { formatNetwork, Networks, parseNetwork } from "../../../src/gateway/network/networks.ts";
+import {
+  formatNetwork,
+  isInNetwork,
+  Networks,
+  parseNetwork,
+} from "../../../src/gateway/network/networks.ts";
 import { NewlyNever } from "../../../src/gateway/bans/newly_never.ts";
 import { address } from "../bytes.ts";
 
@@ -28,6 +33,7 @@ const cases = [
 for (const [network, host, wanted] of cases) {
   Deno.test(`${network} ${wanted ? "contains" : "does not contain"} ${host}`, () => {
     assert.equal(Networks.of(network).contains(address(host), 0), wanted);
+    assert.equal(isInNetwork(parseNetwork(network)!, address(host), 0), wanted);
   });
 }
 
