@@ -20,7 +20,7 @@ import {
   TRANSFER_ENCODING,
   WHOLE_HEAD,
 } from "../http.ts";
-import { isByClient } from "./by_client.ts";
+import { isByClient } from "../by_client.ts";
 import { type Match, match, NEED_MORE, type StreamAnswer } from "../match.ts";
 import { Query } from "../query.ts";
 import { wordsAt } from "../signatures.ts";

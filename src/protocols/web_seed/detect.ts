@@ -19,7 +19,7 @@ import {
   readHead,
   USER_AGENT,
 } from "../http.ts";
-import { isByClient, isHttp10 } from "../http_tracker/by_client.ts";
+import { isByClient, isHttp10 } from "../by_client.ts";
 import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
 import { Query } from "../query.ts";
 import { wordsAt } from "../signatures.ts";

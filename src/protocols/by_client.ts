@@ -6,10 +6,10 @@
  * the one that made the peer ID; and nothing may say that it is another's: no header, nor HTTP/1.0, which
  * nginx speaks to the servers behind it.
  */
-import { clientFromPeerId, latin1, PEER_ID_LENGTH } from "../client_name.ts";
-import { type HttpHead, percentDecode, USER_AGENT } from "../http.ts";
-import { wordsAt } from "../signatures.ts";
-import { PrefixSet } from "../word_set.ts";
+import { clientFromPeerId, latin1, PEER_ID_LENGTH } from "./client_name.ts";
+import { type HttpHead, percentDecode, USER_AGENT } from "./http.ts";
+import { wordsAt } from "./signatures.ts";
+import { PrefixSet } from "./word_set.ts";
 
 const CR = 0x0d;
 const DOT = 0x2e;
