@@ -6,7 +6,14 @@ import { tickOf } from "./flow_table.ts";
 import { BY_OPENING, type HostEvidence } from "./host_evidence.ts";
 import { isEnoughOfKin, kinBitsOf, lacksHandshake } from "./kin_table.ts";
 import { FULL_SEGMENT } from "./message_lengths.ts";
-import { bitsOf, isAskedAndGranted, isEnough, LEAST } from "./mse_table.ts";
+import {
+  bitsOf,
+  GRANTED_AND_HEADED,
+  isAskedAndGranted,
+  isBare,
+  isEnough,
+  LEAST,
+} from "./mse_table.ts";
 import { type FoundMatch, HOLD, type Outcome, WAIT } from "./outcome.ts";
 import type { Senders } from "./sender.ts";
 import { DESTINATION, SOURCE, type Suspects } from "./suspects.ts";
@@ -179,8 +186,24 @@ export class EncryptedBeginnings {
       return flow.targetPort !== 0 || this.#evidence.hasSeveral(address, initiator, timeMs);
     }
     const mayHaveTold = flow.toldBack !== 0 && flow.toldBack <= LONGEST_TOLD_BACK;
-    return mayHaveTold && flow.turn === TURN_OF_FIRST_DATA &&
-      this.#suspects.hasToldAlike(packet, initiator);
+    if (
+      mayHaveTold && flow.turn === TURN_OF_FIRST_DATA &&
+      this.#suspects.hasToldAlike(packet, initiator)
+    ) return true;
+    return this.#mayHideBeginning(packet, initiator);
+  }
+
+  /**
+   * Whether one of several shows no beginning and what may follow one: `unchoke` with what is allowed fast and
+   * a header, or something as short beside what another was told too. BiglyBT cuts one beginning in eight in
+   * too few pieces to be seen.
+   */
+  #mayHideBeginning(packet: Packet, initiator: number): boolean {
+    const { lengths } = this.#flow;
+    if (!isBare(lengths)) return false;
+    if (!this.#evidence.hasSeveral(packet.address, initiator, packet.timeMs)) return false;
+    return (lengths & GRANTED_AND_HEADED) === GRANTED_AND_HEADED ||
+      this.#suspects.wasToldAlike(packet, initiator);
   }
 
   /** Whether what the flow shows by itself is enough once others of its initiator's have shown what they may. */

@@ -143,6 +143,12 @@ export class Suspects {
     return this.#countTold(packet, initiator, toldOf(0, this.#flow.toldBack, true, 0)) > 0;
   }
 
+  /** Whether another place has told the initiator as many bytes. */
+  wasToldAlike(packet: Packet, initiator: number): boolean {
+    const { told } = this.#flow;
+    return told !== 0 && this.#countTold(packet, initiator, toldOf(told, 0, false, 0)) > 0;
+  }
+
   /** Flows of the initiator's to other places that told as much, see {@link HostEvidence.countTold}. */
   #countTold(packet: Packet, initiator: number, sought: number): number {
     const { address, timeMs } = packet;

@@ -7,6 +7,8 @@ import { HANDSHAKE_LENGTH } from "../protocols/peer_wire/detect.ts";
 
 export const HANDSHAKE: number = HANDSHAKE_LENGTH;
 export const THIRD: number = MIN_THIRD_MESSAGE;
+/** What of it B may answer at once: all but the length of what is sent with it, two bytes. */
+export const ANSWERED_THIRD: number = THIRD - 2;
 export const FOURTH = 14;
 export const MAX_PADDING = 512;
 /** Bits that the length of a padded message takes, 608 at most, where several stand in one word. */

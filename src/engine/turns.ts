@@ -31,6 +31,7 @@ import {
 import { FULL_SEGMENT } from "./message_lengths.ts";
 import { noteTold } from "./told.ts";
 import {
+  ANSWERED_THIRD,
   FOURTH,
   HANDSHAKE,
   isOpening,
@@ -126,7 +127,7 @@ function countPieces(flow: FlowRecord, length: number): void {
 
 /** Whether the third message has MSE's shape, is cut as KTorrent does, or has a handshake written behind it. */
 function noteThird(flow: FlowRecord, before: number, length: number, isOnePiece: boolean): void {
-  if (flow.turnBytes >= THIRD) flow.noteFact(SHAPED);
+  if (flow.turnBytes >= ANSWERED_THIRD) flow.noteFact(SHAPED);
   if (before === 0 && length === HASH) flow.noteLength(SPLIT);
   const isBehindPadding = isOnePiece && before >= THIRD && before <= THIRD + MAX_PADDING;
   if (isBehindPadding && length === HANDSHAKE) {
@@ -162,10 +163,11 @@ function endTurn(flow: FlowRecord, speaker: number, acknowledged: number): boole
   }
   if (turn === TURN_OF_THIRD) {
     if (flow.requestMark >> LENGTH_BITS >= LEAST_PIECES) flow.raise(CUT);
-    if (turnBytes >= THIRD && turnBytes <= THIRD + 2 * MAX_PADDING) flow.noteLength(THIRD_FITS);
+    const fits = turnBytes >= ANSWERED_THIRD && turnBytes <= THIRD + 2 * MAX_PADDING;
+    if (fits) flow.noteLength(THIRD_FITS);
     if (turnBytes === THIRD + HANDSHAKE) flow.noteLength(HELLO_A);
     else if (turnBytes > HASH * 2) flow.lengths &= ~SPLIT;
-    if (turnBytes < THIRD) flow.noteFact(RULED_OUT);
+    if (turnBytes < ANSWERED_THIRD) flow.noteFact(RULED_OUT);
     flow.requestMark = turnBytes <= THIRD + MAX_PADDING ? turnBytes : 0;
   } else if (turn === TURN_OF_FOURTH) {
     // Shorter than what it begins with, or with blocks before anybody has asked: neither this nor the third

@@ -852,3 +852,41 @@ Deno.test("encrypted: one length of small messages and a block behind it are not
     }
   }
 });
+
+Deno.test("encrypted: a third message is answered before the length of what is sent with it", () => {
+  // BiglyBT asks libtorrent: the first piece of its third message is all that is answered.
+  const text = ">120 <282 >54 <59 >129 >138 >4 <294 >9 >138 <50 >17 <13 >119 <10136 <6248";
+  for (const [third, isFound] of [[56, true], [55, true], [54, true], [53, false]] as const) {
+    const test = new TestEngine();
+    new Play(test).say(text.replace(">54", `>${third}`));
+    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], `${third}`);
+  }
+});
+
+Deno.test("encrypted: of several whose beginning hides in few pieces the first data is held back", () => {
+  const others = [">428 <316 >523 <217 <159", ">402", ">598"];
+  // libtorrent and Transmission seed to BiglyBT, recorded.
+  const granted = ">103 >32 <138 >128 <104 >95 >76 >136 <294 >9 >138 <50 >17 <13";
+  const told = ">113 <592 >119 >139 >69 <82 <159 >9 >138 <35 <5";
+  for (
+    const [text, beside, isHeld] of [
+      [granted, others, true],
+      [granted, [], false],
+      [granted.replace("<50 ", "<51 "), others, false],
+      [granted.replace(/<13$/, "<14"), others, false],
+      [told, others, true],
+      [told, others.map((other) => other.replace("<159", "<160")), false],
+      [told.replace("<82", "<83").replace(/<5$/, "<17"), others, false],
+    ] as const
+  ) {
+    const test = new TestEngine({ holds: true });
+    areSuspectsAlike(test, beside);
+    const flow = new Conversation(test, "tcp", HOST, PEER).open();
+    for (const [, side, digits] of text.matchAll(/([<>])(\d+)/g)) {
+      flow.say(side === ">" ? 0 : 1, random(Number(digits)));
+    }
+    flow.sayAndForget(1, random(3000));
+    assert.equal(flow.lastVerdict === DROP, isHeld, `${text} beside ${beside.join(", ")}`);
+    assert.deepEqual(test.found, []);
+  }
+});
