@@ -150,7 +150,13 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     const counters = workerCounters(workers.counters, 0);
     const onServices = (count: number) => counters[COUNTER_INDEX.serviceConnections] = count;
     const { rulesCheckMs: checkMs } = options;
-    const kept = { log: logLine, onServices, ...checkMs === undefined ? {} : { checkMs } };
+    const onMarksLeft = () => dropMarks?.forgetClean();
+    const kept = {
+      log: logLine,
+      onServices,
+      onMarksLeft,
+      ...checkMs === undefined ? {} : { checkMs },
+    };
     rules = undo.use(await KeptRules.install(firewall, traffic, kept));
   }
   undo.use(watchOverload(workers.counters, config.queueCount, logLine));

@@ -7,7 +7,7 @@ import { queueOwner } from "../../ffi/netfilter_queue.ts";
 import type { Config } from "../config/options.ts";
 import { Firewall } from "../gateway/rules/firewall.ts";
 import { chooseMask, type MarkUser } from "../gateway/rules/mark_users.ts";
-import { overwriters } from "../gateway/rules/agreed_marks.ts";
+import { overwriters, wholeAskers } from "../gateway/rules/agreed_marks.ts";
 import { hex, type Marks, marksOf } from "../gateway/rules/marks.ts";
 import { NFT_TABLE } from "../gateway/rules/nft_text.ts";
 import { CHAIN } from "../gateway/rules/own_rules.ts";
@@ -119,6 +119,14 @@ async function marks({ markMask, manageRules }: Config, isRunning: boolean): Pro
       ? "MARK_MASK=auto takes two free bits"
       : "a restart takes other bits";
     return problem("marks", (error as Error).message, advice);
+  }
+  const asking = wholeAskers(users, marksOf(mask)).map(({ who }) => who);
+  if (asking.length > 0) {
+    return warning(
+      "marks",
+      `other rules ask for whole marks of connections: ${asking.join("; ")}`,
+      "every packet is judged, which is slow: give these rules a mask, such as 0x1/0xff",
+    );
   }
   const wiping = overwriters(users, marksOf(mask)).map(({ who }) => who);
   if (wiping.length === 0) return ok("marks", `nobody else uses the bits ${hex(mask)}`);

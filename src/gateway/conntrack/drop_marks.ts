@@ -141,6 +141,14 @@ export class DropMarks implements Disposable {
     }).length;
   }
 
+  /** Takes our bits out of the marks of clean connections: others ask for these as a whole. */
+  forgetClean(): void {
+    const { mask, clear } = this.#options.marks;
+    for (const connection of this.#conntrack.list(clear, mask)) {
+      this.#conntrack.clear(connection, mask);
+    }
+  }
+
   #list(): Connection[] {
     const { mask, drop } = this.#options.marks;
     return this.#conntrack.list(drop, mask);

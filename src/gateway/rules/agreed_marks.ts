@@ -9,6 +9,8 @@ export interface AgreedMarks {
   readonly marks: Marks;
   /** Somebody copies our bits from connections' marks into packets'. */
   readonly stripsCopies: boolean;
+  /** Somebody asks for connections' marks as a whole: a clean one's is left as it is. */
+  readonly leavesMarks: boolean;
 }
 
 /**
@@ -32,7 +34,9 @@ export async function agreeOnMarks(
         `and again: ${who}`,
     );
   }
-  return { marks, stripsCopies: copiesOurs(users, marks) };
+  const asking = wholeAskers(users, marks);
+  if (asking.length > 0) log("warn", describeAskers(asking));
+  return { marks, stripsCopies: copiesOurs(users, marks), leavesMarks: asking.length > 0 };
 }
 
 /**
@@ -46,7 +50,7 @@ export async function marksOfInstalled(
   const installed = await firewall?.installedMarks() ?? null;
   const isAsked = installed !== null && (asked === "auto" || (asked | 0) === installed.mask);
   const marks = isAsked ? installed : marksOf(asked === "auto" ? chooseMask(asked, []) : asked);
-  return { marks, stripsCopies: false };
+  return { marks, stripsCopies: false, leavesMarks: false };
 }
 
 /** Who overwrites our bits in connections' marks: no other bits help where it is all of them. */
@@ -57,6 +61,21 @@ export function overwriters(users: readonly MarkUser[], { mask }: Marks): MarkUs
 /** Who says of connections what our bits say, whatever they are. */
 export function stateSetters(users: readonly MarkUser[], { mask }: Marks): MarkUser[] {
   return users.filter(({ states }) => (states & mask) !== 0);
+}
+
+/**
+ * Whose rules would find another mark than they look for where ours is in it. Who asks for bits of ours
+ * and no other wants to know what we know.
+ */
+export function wholeAskers(users: readonly MarkUser[], { mask }: Marks): MarkUser[] {
+  return users.filter(({ asks }) => (asks & mask) !== 0 && (asks & ~mask) !== 0);
+}
+
+export function describeAskers(asking: readonly MarkUser[]): string {
+  const whose = new Set(asking.map(({ who }) => who)); // both families' are alike
+  return `A rule asks for connections' marks as a whole: ${[...whose].join("; ")}: ` +
+    "so clean connections get none of ours, and every packet is judged, which is slow (a mask in " +
+    "that rule, such as 0x1/0xff, helps)";
 }
 
 export function copiesOurs(users: readonly MarkUser[], { mask }: Marks): boolean {

@@ -15,8 +15,8 @@ import { hex, type Marks } from "./marks.ts";
 export const COPIES_TABLE = "btblocker_copies";
 export const COPIES_CHAIN = "BTBLOCKER_COPIES";
 
-/** Hooks where marks choose a route. */
-export const MARKING_HOOKS = ["PREROUTING", "OUTPUT"] as const;
+/** Wherever marks are copied: before a route is chosen by them, or before qdiscs of tc ask for them. */
+export const MARKING_HOOKS = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"] as const;
 
 /** Behind what marks (-150 to 0 is usual), before our own chain (50). */
 const PRIORITY = 40;

@@ -4,7 +4,13 @@
  */
 import { NetlinkEvents } from "../../../ffi/libc_net.ts";
 import type { LogLine } from "../../log_line.ts";
-import { copiesOurs, describeForeignMark, stateSetters } from "./agreed_marks.ts";
+import {
+  copiesOurs,
+  describeAskers,
+  describeForeignMark,
+  stateSetters,
+  wholeAskers,
+} from "./agreed_marks.ts";
 import { EnvironmentError } from "../../errors.ts";
 import type { Firewall } from "./firewall.ts";
 import type { MarkUser } from "./mark_users.ts";
@@ -34,6 +40,8 @@ export interface KeptOptions {
   readonly log: LogLine;
   /** Told now and then how many connections the rules for whitelisted services released. */
   readonly onServices?: (packets: number) => void;
+  /** Told when clean connections' marks are left alone from now on: those that have ours lose it. */
+  readonly onMarksLeft?: () => void;
   /** For tests. */
   readonly checkMs?: number;
 }
@@ -44,6 +52,7 @@ export class KeptRules implements AsyncDisposable {
   readonly #installed: AsyncDisposable;
   readonly #log: LogLine;
   readonly #onServices: (packets: number) => void;
+  readonly #onMarksLeft: () => void;
   /** Opened before the rules are installed, to miss nothing. */
   readonly #events: NetlinkEvents;
   readonly #timers: readonly ReturnType<typeof setInterval>[];
@@ -69,7 +78,7 @@ export class KeptRules implements AsyncDisposable {
     installed: AsyncDisposable,
     events: NetlinkEvents,
     traffic: GuardedTraffic,
-    { log, onServices, checkMs }: Required<KeptOptions>,
+    { log, onServices, onMarksLeft, checkMs }: Required<KeptOptions>,
   ) {
     this.#firewall = firewall;
     this.#installed = installed;
@@ -77,6 +86,8 @@ export class KeptRules implements AsyncDisposable {
     this.#traffic = traffic;
     this.#log = log;
     this.#onServices = onServices;
+    this.#onMarksLeft = onMarksLeft;
+    if (traffic.leavesMarks) onMarksLeft(); // an earlier run's
     this.#timers = [
       setInterval(() => this.#lookSoon(), checkMs),
       setInterval(() => this.#readEvents(), EVENTS_MS),
@@ -94,8 +105,9 @@ export class KeptRules implements AsyncDisposable {
     const events = undo.use(NetlinkEvents.ofNftRules());
     const installed = await firewall.install(traffic);
     undo.move();
-    const { log, onServices = () => {}, checkMs = CHECK_MS } = options;
-    return new KeptRules(firewall, installed, events, traffic, { log, onServices, checkMs });
+    const { log, onServices = () => {}, onMarksLeft = () => {}, checkMs = CHECK_MS } = options;
+    const all = { log, onServices, onMarksLeft, checkMs };
+    return new KeptRules(firewall, installed, events, traffic, all);
   }
 
   /** Puts the rules for changed settings in place; where that fails in a family, all are as they were. */
@@ -208,6 +220,7 @@ export class KeptRules implements AsyncDisposable {
     const users = await this.#firewall.markUsers();
     const { marks, stripsCopies } = this.#traffic;
     await this.#mendStates(stateSetters(users, marks));
+    await this.#leaveMarks(wholeAskers(users, marks));
     const areCopied = copiesOurs(users, marks);
     if (areCopied !== stripsCopies) {
       await this.#replace({ stripsCopies: areCopied });
@@ -241,6 +254,18 @@ export class KeptRules implements AsyncDisposable {
         }: what they say of connections is not believed, ` +
         "and every packet is judged, which is slow (a restart with MARK_MASK=auto takes other bits)",
     );
+  }
+
+  /** Where others ask for connections' marks as a whole, clean ones get none of ours. */
+  async #leaveMarks(asking: readonly MarkUser[]): Promise<void> {
+    const leavesMarks = asking.length > 0;
+    if (leavesMarks === (this.#traffic.leavesMarks ?? false)) return;
+    await this.#replace({ leavesMarks });
+    if (!leavesMarks) {
+      return this.#log("info", "No rule asks for connections' whole marks: clean ones are marked");
+    }
+    this.#onMarksLeft();
+    this.#log("warn", describeAskers(asking));
   }
 
   /**

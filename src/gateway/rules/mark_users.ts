@@ -19,6 +19,8 @@ export interface MarkUser {
   readonly states: number;
   /** Bits that it copies from connections' marks into packets'. */
   readonly copies: number;
+  /** Bits of connections' marks that it asks for: `-m connmark --mark 1` asks for all of them. */
+  readonly asks: number;
 }
 
 /** Listings by tool; what is not there is empty. */
@@ -60,17 +62,18 @@ export function findMarkUsers(listings: MarkListings): MarkUser[] {
 }
 
 function userOf(who: string, bits: Partial<Omit<MarkUser, "who">>): MarkUser {
-  const { packets = 0, connections = 0, states = 0, copies = 0 } = bits;
+  const { packets = 0, connections = 0, states = 0, copies = 0, asks = 0 } = bits;
   return {
     ...{ who, packets: packets | 0, copies: copies | 0 },
-    ...{ connections: connections | 0, states: states | 0 },
+    ...{ connections: connections | 0, states: states | 0, asks: asks | 0 },
   };
 }
 
 /** One user, or none where no bit is used. */
 function user(who: string, bits: Partial<Omit<MarkUser, "who">>): MarkUser[] {
   const one = userOf(who.trim(), bits);
-  return (one.packets | one.connections | one.states | one.copies) === 0 ? [] : [one];
+  const { packets, connections, states, copies, asks } = one;
+  return (packets | connections | states | copies | asks) === 0 ? [] : [one];
 }
 
 /** The bits of `VALUE` or `VALUE/MASK` as something asked for: a mask is somebody's field. */
@@ -91,6 +94,7 @@ function readIptablesRule(line: string): MarkUser[] {
   const [, direction, nfMask = ALL, ctMask = ALL] = copied ?? [];
   return user(line, {
     packets,
+    asks: direction === "restore" && SPARES_UNMARKED.test(line) ? 0 : askedByIptables(line),
     connections: overwritten !== null
       ? Number(overwritten[1]) | Number(overwritten[2])
       : direction === "save"
@@ -99,6 +103,17 @@ function readIptablesRule(line: string): MarkUser[] {
     states: Number(overwritten?.[1] ?? 0),
     copies: direction === "restore" ? Number(nfMask) & Number(ctMask) : 0,
   });
+}
+
+/** Of a connection that has bits of ours alone it restores those, which are taken out of packets. */
+const SPARES_UNMARKED = / -m connmark ! --mark 0x0(?: |\/0xffffffff )/;
+
+function askedByIptables(line: string): number {
+  let bits = 0;
+  for (const [, field] of line.matchAll(/ -m connmark (?:! )?--mark (\S+)/g)) {
+    bits |= Number(field.split("/")[1] ?? ALL);
+  }
+  return bits;
 }
 
 /** nft's rules, those of our own chains and tables left out, and these tables. */
@@ -137,11 +152,33 @@ function readNftRule(line: string, table: string): MarkUser[] {
   for (const [, mask, value] of tests.matchAll(match)) packets |= Number(mask ?? value);
   return user(`nft, table ${table}: ${line}`, {
     packets,
+    asks: askedByNft(line),
     connections: connectionSet === "" ? 0 : overwrittenBy(connectionSet),
     states: connectionSet === "" ? 0 : valueOf(connectionSet),
     copies: /^ct mark\b/.test(packetSet) ? copiedBy(packetSet) : 0,
   });
 }
+
+/** Bits of `ct mark` as something looked for: in a comparison, a set, or as the key of a map. */
+function askedByNft(line: string): number {
+  const looked = line
+    .replaceAll(SET_MARK, (all, map: string | undefined) => map === undefined ? "" : all)
+    .replaceAll(/\bmark set ct mark\b/g, "ct mark");
+  let bits = 0;
+  for (
+    const [, mask] of looked.matchAll(new RegExp(`\\bct mark\\b(?: ${AND} (${NUMBER}))?`, "g"))
+  ) {
+    bits |= Number(mask ?? ALL);
+  }
+  return bits;
+}
+
+/** A mark set to a mark, whole or changed by numbers; what is looked up by that is a map. */
+const SET_MARK = new RegExp(
+  `(?:ct |meta )?\\bmark set (?:ct |meta )?mark(?: (?:and|or|xor|[&|^]) ${NUMBER})*( map\\b)?|` +
+    `\\bct mark set`,
+  "g",
+);
 
 /** Bits that an expression may bring into a mark: what remains of the old one brings none. */
 function valueOf(expression: string): number {
@@ -229,7 +266,10 @@ export function chooseMask(asked: number | "auto", users: readonly MarkUser[]): 
 }
 
 function freeMask(users: readonly MarkUser[]): number {
-  const taken = users.reduce((bits, { packets, states }) => bits | packets | states, 0);
+  const taken = users.reduce(
+    (bits, { packets, states, asks }) => bits | packets | states | (asks === ALL ? 0 : asks),
+    0,
+  );
   const timesKnown = (bit: number) => WELL_KNOWN.filter((bits) => (bits >>> bit & 1) === 1).length;
   const free = Array.from({ length: 32 }, (_, bit) => bit)
     .filter((bit) => (taken >>> bit & 1) === 0)

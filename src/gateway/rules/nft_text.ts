@@ -17,6 +17,7 @@ import {
   HEADERS_ONLY,
   marksServices,
   recheckBits,
+  savedStates,
 } from "./rule_text.ts";
 
 export const NFT_TABLE = "btblocker";
@@ -63,14 +64,15 @@ function mainChains(traffic: GuardedTraffic): string[] {
   const connection = (state: number) => `ct mark & ${hex(mask)} == ${hex(state)}`;
   const packet = (state: number) => `meta mark & ${hex(sealMask)} == ${hex(state)}`;
   const save = (state: number) => saveState(marks, state);
+  const saved = savedStates(traffic);
   const forget = `ct mark & ${hex(mask)} != 0 ${save(0)}`;
   const dropped = `${connection(drop)} ${monitorOnly ? "return" : "drop"}`;
   const services = serviceRules(traffic);
   const foreign = `meta mark & ${hex(mask)} == 0`;
   return [
     chain(MARKED_CHAIN, [
-      `${packet(sealedClear)} ${save(clear)}`,
-      `${packet(sealedDrop)} ${save(drop)}`,
+      `${packet(sealedClear)} ${save(saved.clear)}`,
+      `${packet(sealedDrop)} ${save(saved.drop)}`,
       ...monitorOnly ? [] : [`${packet(sealedDrop)} drop`],
       `meta mark & ${hex(seal.bits)} == ${hex(seal.value)} ` +
       `meta mark set meta mark & ${hex(~sealMask)}`,

@@ -77,6 +77,11 @@ export interface GuardedTraffic {
    * judged.
    */
   readonly distrustsStates?: boolean;
+  /**
+   * Another program asks for connections' marks as a whole, and would not find what it looks for beside
+   * bits of ours: a clean connection gets none, and each of its packets is judged.
+   */
+  readonly leavesMarks?: boolean;
   /** The kernel's first look; without, user space sees each flow's first packets. */
   readonly firstLook?: FirstLookRules | null;
 }
@@ -165,7 +170,7 @@ export function chainRules(
       ? inChain(SERVICE_CHAIN, [`-j CONNMARK --set-xmark ${hex(clear)}/${hex(mask)}`])
       : [],
     ...looks === null ? [] : inChain(LOOKED_CHAIN, [
-      `-j CONNMARK --set-xmark ${hex(clear)}/${hex(mask)}`,
+      `-j CONNMARK --set-xmark ${hex(savedStates(traffic).clear)}/${hex(mask)}`,
     ]),
     ...recheck > 0 ? inChain(RECHECK_CHAIN, recheckRules(traffic, family, matches)) : [],
   ];
@@ -192,9 +197,22 @@ function goesPast(traffic: Parameters<typeof sparesClean>[0], { services }: Matc
 
 /** Whether no packet of a clean connection is judged. */
 function sparesClean(
-  { recheck, distrustsStates = false }: Pick<GuardedTraffic, "recheck" | "distrustsStates">,
+  { recheck, distrustsStates = false, leavesMarks = false }: Pick<
+    GuardedTraffic,
+    "recheck" | "distrustsStates" | "leavesMarks"
+  >,
 ): boolean {
-  return recheck === 0 && !distrustsStates;
+  return recheck === 0 && !distrustsStates && !leavesMarks;
+}
+
+/** What is written into connections' marks for a state; a flow that dies anyway may show it. */
+export function savedStates(
+  { marks: { clear, drop }, monitorOnly, leavesMarks = false }: Pick<
+    GuardedTraffic,
+    "marks" | "monitorOnly" | "leavesMarks"
+  >,
+): { clear: number; drop: number } {
+  return leavesMarks ? { clear: 0, drop: monitorOnly ? 0 : drop } : { clear, drop };
 }
 
 /**
@@ -219,8 +237,10 @@ function inChain(chain: string, rules: readonly string[]): string[] {
 }
 
 /** A packet that comes back with a verdict leaves these without its seal. */
-function verdictRules({ marks, monitorOnly }: GuardedTraffic): string[] {
-  const { mask, clear, drop, seal, sealMask, sealedClear, sealedDrop } = marks;
+function verdictRules(traffic: GuardedTraffic): string[] {
+  const { marks, monitorOnly } = traffic;
+  const { mask, seal, sealMask, sealedClear, sealedDrop } = marks;
+  const { clear, drop } = savedStates(traffic);
   const sealed = (state: number) => `-m mark --mark ${hex(state)}/${hex(sealMask)}`;
   const save = (state: number) => `-j CONNMARK --set-xmark ${hex(state)}/${hex(mask)}`;
   return [

@@ -216,3 +216,87 @@ Deno.test({
     assert(counters.foreignMarks > 0);
   },
 });
+
+/** Rules that look for a connection's mark as a whole, or copy it where it is asked for at once. */
+const ASKERS: readonly [string, (bed: Bed) => Promise<void>][] = [
+  [
+    "iptables: -m connmark --mark 0x1",
+    (bed) =>
+      restore(bed, [
+        "*mangle",
+        "-A PREROUTING -m conntrack --ctstate NEW -j CONNMARK --set-xmark 0x1/0xff",
+        "COMMIT",
+        "*filter",
+        "-P FORWARD DROP",
+        "-A FORWARD -m connmark --mark 0x1 -j ACCEPT",
+        "COMMIT",
+      ]),
+  ],
+  [
+    "nft: ct mark vmap",
+    (bed) =>
+      nft(
+        bed,
+        `table inet other {
+          chain forward {
+            type filter hook forward priority filter; policy drop;
+            ct state new ct mark set ct mark or 1
+            ct mark vmap { 1 : accept }
+          }
+        }`,
+      ),
+  ],
+];
+
+for (const [name, begin] of ASKERS) {
+  Deno.test({
+    name:
+      `a rule asks for a connection's whole mark, before and later (${name}): served, torrents die`,
+    ignore,
+    async fn() {
+      await using bed = await Bed.create();
+      const blocker = await bed.start();
+      await bed.isGuardedBy(blocker, "without the rule", GUARDED);
+      await begin(bed);
+      const theirs = /WARN +A rule asks for connections' marks as a whole: .*mark/;
+      await blocker.program.printedMatch(theirs);
+      await bed.isGuardedBy(blocker, "with the rule, later", GUARDED);
+      assert.match((await bed.doctor()).get("marks")!.detail, /ask for whole marks of connections/);
+      assert.equal((await blocker.stop()).code, 0, blocker.log);
+      const again = await bed.start();
+      await bed.isGuardedBy(again, "with the rule, before", GUARDED);
+      assert.match(again.log, theirs);
+      assert.doesNotMatch(again.log, /installed again/);
+      assert.equal((await again.stop()).code, 0, again.log);
+    },
+  });
+}
+
+Deno.test({
+  name: "marks of connections copied behind the routing, for tc's filters: without ours",
+  ignore,
+  async fn() {
+    await using bed = await Bed.create();
+    await restore(bed, [
+      "*mangle",
+      "-A PREROUTING -m conntrack --ctstate NEW -j CONNMARK --set-xmark 0x1/0xff",
+      "-A POSTROUTING -j CONNMARK --restore-mark",
+      "COMMIT",
+    ]);
+    // In place of the qdisc's filter `fw`, which takes a mark as a whole.
+    await nft(
+      bed,
+      `table inet other {
+        chain last {
+          type filter hook postrouting priority 300; policy accept;
+          meta l4proto { tcp, udp } meta mark != 1 drop
+        }
+      }`,
+    );
+    const theirs = await bed.rules();
+    const blocker = await bed.start();
+    await bed.isGuardedBy(blocker, "beside the filter", GUARDED);
+    assert.equal((await blocker.stop()).code, 0, blocker.log);
+    assert.equal(await bed.rules(), theirs);
+  },
+});

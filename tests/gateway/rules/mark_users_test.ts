@@ -2,13 +2,14 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { EnvironmentError, UsageError } from "../../../src/errors.ts";
-import { describeForeignMark } from "../../../src/gateway/rules/agreed_marks.ts";
+import { describeForeignMark, wholeAskers } from "../../../src/gateway/rules/agreed_marks.ts";
 import {
   chooseMask,
   findMarkUsers,
   type MarkListings,
   type MarkUser,
 } from "../../../src/gateway/rules/mark_users.ts";
+import { marksOf } from "../../../src/gateway/rules/marks.ts";
 import { MARKS } from "./traffic.ts";
 
 const NOTHING: MarkListings = {
@@ -108,7 +109,7 @@ for (const [tool, line, packets, connections, copies] of rows) {
     const users = findMarkUsers({ ...NOTHING, [tool]: text });
     const found = users.map((one) =>
       [one.packets, one.connections, one.copies].map((bits) => bits >>> 0)
-    );
+    ).filter((bits) => bits.some((word) => word !== 0));
     const expected = [packets, connections, copies];
     assert.deepEqual(found, expected.every((bits) => bits === 0) ? [] : [expected]);
     for (const { who } of users) {
@@ -116,6 +117,47 @@ for (const [tool, line, packets, connections, copies] of rows) {
     }
   });
 }
+
+/** Tool, a line as it lists it, bits of connections' marks that it asks for. */
+const askers: readonly ["iptables" | "nft", string, number][] = [
+  ["iptables", "-A FORWARD -m connmark --mark 0x1 -j ACCEPT", ALL],
+  ["iptables", "-A FORWARD -m connmark ! --mark 0x0 -j ACCEPT", ALL],
+  ["iptables", "-A FORWARD -m connmark --mark 0x1/0xff -j ACCEPT", 0xff],
+  ["iptables", "-A FORWARD -m mark --mark 0x1 -j ACCEPT", 0],
+  ["iptables", "-A PREROUTING -m connmark ! --mark 0x0 -j CONNMARK --restore-mark", 0],
+  ["iptables", "-A PREROUTING -m connmark --mark 0x1 -j CONNMARK --restore-mark", ALL],
+  ["nft", "ct mark 0x00000001 accept", ALL],
+  ["nft", "ct mark != 0x00000000 accept", ALL],
+  ["nft", "ct mark { 0x00000001, 0x00000002 } accept", ALL],
+  ["nft", "ct mark vmap { 0x00000001 : accept, 0x00000002 : jump other }", ALL],
+  ["nft", "meta mark set ct mark map { 0x00000001 : 0x00000100 }", ALL],
+  ["nft", "meta mark set ct mark & 0x000000ff map { 0x00000001 : 0x00000100 }", 0xff],
+  ["nft", "ct mark & 0x000000ff == 0x00000001 accept", 0xff],
+  ["nft", "ct mark 0x00000001 ct mark set ct mark | 0x00000002", ALL],
+  ["nft", "ct mark set 0x00000001", 0],
+  ["nft", "ct mark set ct mark & 0xffffff00 | 0x00000001", 0],
+  ["nft", "ct mark set meta mark", 0],
+  ["nft", "meta mark set ct mark", 0],
+  ["nft", "meta mark set ct mark & 0x0000ff00", 0],
+];
+for (const [tool, line, asks] of askers) {
+  Deno.test(`findMarkUsers() reads what ${tool} asks of connections: ${line}`, () => {
+    const text = tool === "nft"
+      ? `table inet other {\n\tchain pre {\n\t\t${line}\n\t}\n}\n`
+      : `${line}\n`;
+    const users = findMarkUsers({ ...NOTHING, [tool]: text });
+    assert.equal(users.reduce((bits, one) => bits | one.asks, 0) >>> 0, asks);
+    const isWhole = asks === ALL;
+    assert.equal(wholeAskers(users, marksOf(0x8200_0000)).length, isWhole ? 1 : 0);
+  });
+}
+
+Deno.test("who asks for our bits alone reads what we know; auto takes bits that nobody asks for", () => {
+  const line = "-A FORWARD -m connmark --mark 0x2000000/0x82000000 -j FLOWOFFLOAD\n";
+  const users = findMarkUsers({ ...NOTHING, iptables: line });
+  assert.deepEqual(wholeAskers(users, marksOf(0x8200_0000)), []);
+  assert.equal(chooseMask("auto", users) & 0x8200_0000, 0);
+});
 
 Deno.test("findMarkUsers() leaves out our own table, and knows Cilium by its devices", () => {
   const own = "table inet btblocker {\n\tchain X {\n\t\tmeta mark set 0x1\n\t}\n}\n";
@@ -186,6 +228,7 @@ function userOf(packets: number): MarkUser {
     connections: 0,
     states: 0,
     copies: 0,
+    asks: 0,
   };
 }
 

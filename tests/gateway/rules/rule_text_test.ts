@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { MARKING_HOOKS } from "../../../src/gateway/rules/copy_strip.ts";
 import {
   findOwnRules,
   isEmptyTable,
@@ -110,7 +111,7 @@ Deno.test("jumps() take a clean connection's packet past our chains, where none 
     "-A BTBLOCKER_RARE -m conntrack --ctstate INVALID,UNTRACKED -g BTBLOCKER",
   ]);
   // Where every packet enters, nothing is asked for the sake of those that would not.
-  for (const all of [{ recheck: 1 << 20 }, { distrustsStates: true }]) {
+  for (const all of [{ recheck: 1 << 20 }, { distrustsStates: true }, { leavesMarks: true }]) {
     assert.deepEqual(jumps("FORWARD", { ...TRAFFIC, ...all }), [
       forget,
       `FORWARD ${inherited} -j BTBLOCKER_FORGET`,
@@ -120,6 +121,18 @@ Deno.test("jumps() take a clean connection's packet past our chains, where none 
   }
   const without = { u32: true, services: false, bpf: true };
   assert.deepEqual(jumps("FORWARD", TRAFFIC, without), [forget, "FORWARD -j BTBLOCKER"]);
+});
+
+Deno.test("chainRules() that leave connections' marks write down no clean one, and of a monitor none", () => {
+  const written = (monitorOnly: boolean) => {
+    const firstLook = { look: "/l", settled: "/s", sparesBridged: false };
+    const all = { leavesMarks: true, monitorOnly, firstLook, whitelistPorts: [443] };
+    const rules = chainRules({ ...TRAFFIC, ...all }, 4).join("\n");
+    assert.doesNotMatch(rules, /SERVICE/);
+    return [...rules.matchAll(/CONNMARK --set-xmark (\w+)\//g)].map(([, state]) => state);
+  };
+  assert.deepEqual(written(false), ["0x0", "0x20000000", "0x0", "0x0"]);
+  assert.deepEqual(written(true), ["0x0", "0x0", "0x0", "0x0"]);
 });
 
 Deno.test("chainRules() of a monitor drop nothing, and keep what is known", () => {
@@ -335,7 +348,7 @@ Deno.test("installText() takes copied marks out behind all other rules of mangle
     text.endsWith(
       "*mangle\n:BTBLOCKER_COPIES - [0:0]\n" +
         `-A BTBLOCKER_COPIES -m connmark ${is} -m mark ${is} -j MARK --set-xmark 0x0/0x30000000\n` +
-        "-A PREROUTING -j BTBLOCKER_COPIES\n-A OUTPUT -j BTBLOCKER_COPIES\nCOMMIT\n",
+        MARKING_HOOKS.map((hook) => `-A ${hook} -j BTBLOCKER_COPIES\n`).join("") + "COMMIT\n",
     ),
     text,
   );
