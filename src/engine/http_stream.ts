@@ -6,11 +6,11 @@
 import {
   CONNECTION,
   CONTENT_LENGTH,
-  decimalAt,
   hexDigit,
   type HttpHead,
   TRANSFER_ENCODING,
   UPGRADE,
+  wholeDecimalAt,
 } from "../protocols/http.ts";
 import { PrefixSet } from "../protocols/word_set.ts";
 
@@ -138,7 +138,9 @@ export class HttpStreams {
     }
     const length = head.values[CONTENT_LENGTH];
     if (length >= 0) {
-      this.#next[d] = (position + Math.max(0, decimalAt(bytes, length, head.bodyStart))) | 0;
+      const size = wholeDecimalAt(bytes, length, head.bodyStart);
+      if (size >= 0) this.#next[d] = (position + size) | 0;
+      else this.#state[d] = NOTHING;
     } else if (head.isResponse) this.#state[d] = NOTHING;
   }
 

@@ -4,10 +4,12 @@
  * asks for. The first two choose neither their headers nor their name, and half of the libraries that
  * servers fetch with tell none. So a name must be told, and be a client's: one that is nothing else, or
  * the one that made the peer ID; and nothing may say that it is another's: no header, nor HTTP/1.0, which
- * nginx speaks to the servers behind it.
+ * nginx speaks to the servers behind it. Nor may it be what no client asks of a tracker: a part of a file,
+ * as players do of the list that they are given, whose names they take over too; or anything but GET, as a
+ * webhook's POST.
  */
 import { clientFromPeerId, latin1, PEER_ID_LENGTH } from "./client_name.ts";
-import { type HttpHead, percentDecode, USER_AGENT } from "./http.ts";
+import { type HttpHead, percentDecode, RANGE, USER_AGENT } from "./http.ts";
 import { wordsAt } from "./signatures.ts";
 import { PrefixSet } from "./word_set.ts";
 
@@ -33,7 +35,8 @@ export function isByClient(
   peerId: number,
   peerIdEnd: number,
 ): boolean {
-  if (head.mayBeBrowsers || head.isForwarded) return false;
+  if (head.mayBeBrowsers || head.isForwarded || head.values[RANGE] >= 0) return false;
+  if (!endsWithGet(bytes, head.methodEnd)) return false;
   const agent = head.values[USER_AGENT];
   if (agent < 0 || isHttp10(bytes, head.headersStart)) return false;
   if (USER_AGENTS.indexOf(bytes, agent, head.bodyStart) >= 0) return true;
@@ -41,6 +44,11 @@ export function isByClient(
   const client = clientFromPeerId(decodedId, 0)?.toLowerCase() ?? "";
   const product = PRODUCT.exec(latin1(bytes, agent, LONGEST_PRODUCT).toLowerCase())?.[0] ?? "";
   return product !== "" && client.startsWith(product) && VERSION.test(client.slice(product.length));
+}
+
+function endsWithGet(bytes: Uint8Array, end: number): boolean {
+  return (bytes[end - 1] | 0x20) === 0x74 && (bytes[end - 2] | 0x20) === 0x65 &&
+    (bytes[end - 3] | 0x20) === 0x67;
 }
 
 /** Whether the request line that ends before `headersStart` says HTTP/1.0. */

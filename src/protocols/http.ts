@@ -318,6 +318,19 @@ export function decimalAt(bytes: Uint8Array, at: number, end: number): number {
   return value;
 }
 
+/**
+ * The header value at `at` as a decimal number, or -1 where it is none, or one of more than 9 digits: a
+ * part of it would be another number, and what stands there in a body be taken for a message.
+ */
+export function wholeDecimalAt(bytes: Uint8Array, at: number, end: number): number {
+  let stop = at;
+  while (stop < end && isDigit(bytes[stop])) stop++;
+  if (stop - at > 9 || (stop < end && !isBlank(bytes[stop]) && !isTargetEnd(bytes[stop]))) {
+    return -1;
+  }
+  return decimalAt(bytes, at, stop);
+}
+
 /** Bytes that `[at, end)` stands for after percent-decoding (RFC 3986, 2.1); -1 if malformed. */
 export function percentDecodedLength(bytes: Uint8Array, at: number, end: number): number {
   let length = 0;

@@ -136,9 +136,10 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
       ...{ "torrent-mention": NEVER, "torrent-file-mention": NEVER, "magnet-mention": NEVER },
     },
   },
+  // All of it hangs on a name, which the list that a player is given may choose (an M3U's user agent).
   "web-seed": {
     doer: "sender",
-    bans: "always",
+    bans: "evidence",
     alone: true,
     peers: null,
     client: httpClient,

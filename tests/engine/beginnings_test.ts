@@ -61,11 +61,21 @@ for (const [name, begin] of MIDDLES) {
 }
 
 Deno.test("what stands at the beginning of the caller's stream bans", () => {
-  for (const bytes of [HANDSHAKE, ANNOUNCE, WEB_SEED]) {
+  for (const bytes of [HANDSHAKE, ANNOUNCE]) {
     const test = new Gateway();
     new Conversation(test, "tcp", INSIDE, OUTSIDE).open().say(0, bytes);
     assert.deepEqual(test.detections.map(({ ban }) => ban), [true]);
   }
+  const test = new Gateway();
+  const asks = () => new Conversation(test, "tcp", INSIDE, OUTSIDE).open().say(0, WEB_SEED);
+  asks();
+  new Conversation(test, "udp", INSIDE, OUTSIDE).say(0, DHT_PING);
+  asks();
+  assert.deepEqual(
+    test.detections.map(({ ban }) => ban),
+    [false, true, true],
+    "a name is no proof",
+  );
 });
 
 Deno.test("who is called has asked for nothing: a server of raw files sends what it was given", () => {

@@ -55,6 +55,14 @@ for (const [what, text] of [["an announce", ANNOUNCE], ["a handshake", HANDSHAKE
     ]],
   );
 }
+// Lengths that servers read otherwise than a part of them says, or do not know.
+for (const [length, before] of [["0000000300", 30], ["+300", 0], ["0x12c", 0]] as const) {
+  const head = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`;
+  const named = "x".repeat(before) +
+    ANNOUNCE.replace("Host", "User-Agent: qBittorrent/4.5.2\r\nHost");
+  quoted.push([`an announce, behind a length of ${length}`, [head, named], []]);
+  quoted.push([`an announce, with a length of ${length}`, [head + named], []]);
+}
 for (const [name, request, response] of quoted) {
   Deno.test(`HTTP: nobody has sent what a body quotes: ${name}`, () => {
     assert.deepEqual(found(request, response), []);

@@ -94,6 +94,7 @@ const FOR_OTHERS = [
   ["1.1", "Forwarded: for=203.0.113.9\r\nUser-Agent: Transmission/3.00"],
   ["1.1", "User-Agent: Transmission/3.00\r\nvia: 1.1 squid (squid/5.7)"],
   ["1.0", "Connection: close\r\nUser-Agent: Transmission/3.00"],
+  ["1.1", "User-Agent: Transmission/3.00\r\nRange: bytes=0-\r\nIcy-MetaData: 1"], // of an M3U: mpv
 ] as const;
 testTable(
   "detectHttpTracker",
@@ -118,6 +119,14 @@ testTable(
 );
 
 testTable("detectHttpTracker", detectHttpTracker, [
+  {
+    name: "sees that another may have chosen the address and the name: a webhook",
+    bytes: latin1(
+      `POST /announce?info_hash=${HASH}&peer_id=${ID}&port=1 HTTP/1.1\r\nHost: a\r\n` +
+        "User-Agent: Transmission/3.00\r\nContent-Length: 0\r\n\r\n",
+    ),
+    expected: BY_ANYONE,
+  },
   { name: "accepts Deluge's announce", bytes: DELUGE, expected: "announce request" },
   {
     name: "accepts it before the request line ends",
@@ -143,7 +152,7 @@ testTable("detectHttpTracker", detectHttpTracker, [
   {
     name: "accepts HEAD, whose first letter is HTTP's",
     bytes: request(`/announce?info_hash=${HASH}&peer_id=${ID}&port=1`, "HEAD"),
-    expected: "announce request",
+    expected: BY_ANYONE,
   },
   {
     name: "accepts a hash in raw bytes",
