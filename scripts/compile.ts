@@ -6,9 +6,10 @@
  * Linux targets can do everything, the others `analyze`. Deno fetches a runtime (denort) for the
  * target; DENORT_BIN names one that is at hand.
  */
+import { commandLine } from "./arguments.ts";
 import { ALONE, ANALYZE_PERMISSIONS, BLOCKER_PERMISSIONS } from "./packing/permissions.ts";
 import { PROGRAM_FILES, withProgram } from "./packing/program.ts";
-import { BuildError, refuseRest, ROOT, run, script, takeFlag } from "./packing/run.ts";
+import { BuildError, ROOT, run, script, UsageError } from "./packing/run.ts";
 import { readStamp } from "./packing/stamp.ts";
 
 export const TARGETS = [
@@ -68,16 +69,18 @@ function ownTarget(): Target {
 }
 
 if (import.meta.main) {
+  const { values } = commandLine("deno task compile [--target TARGET] [--output FILE]", {
+    target: { type: "string" },
+    output: { type: "string" },
+  }, 0);
   await script(async () => {
-    const args = [...Deno.args];
-    const wanted = takeFlag(args, "target");
-    const target = wanted === null ? ownTarget() : TARGETS.find((one) => one === wanted);
+    const wanted = values.target;
+    const target = wanted === undefined ? ownTarget() : TARGETS.find((one) => one === wanted);
     if (target === undefined) {
-      throw new BuildError(`Cannot compile for ${wanted}: expected one of ${TARGETS.join(", ")}`);
+      throw new UsageError(`Cannot compile for ${wanted}: expected one of ${TARGETS.join(", ")}`);
     }
     const suffix = target.includes("windows") ? ".exe" : "";
-    const output = takeFlag(args, "output") ?? `${ROOT}dist/btblocker-${target}${suffix}`;
-    refuseRest(args, "--target TARGET, --output FILE");
+    const output = values.output ?? `${ROOT}dist/btblocker-${target}${suffix}`;
     await Deno.mkdir(`${ROOT}dist`, { recursive: true });
     console.log((await compile(target, output)).trim());
   });

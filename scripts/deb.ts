@@ -3,15 +3,16 @@
  *
  *     deno task deb [--arch amd64|arm64] [--output DIRECTORY] [--fast]
  */
+import { commandLine } from "./arguments.ts";
 import { gzip } from "./packing/archive.ts";
 import { packedPackages, thirdPartyNotices } from "./packing/packages.ts";
 import { PROGRAM_FILES, withProgram } from "./packing/program.ts";
-import { refuseRest, ROOT, runOrFail, script, takeFlag } from "./packing/run.ts";
+import { ROOT, runOrFail, script } from "./packing/run.ts";
 import {
   type Architecture,
+  architectureOf,
   denoExecutable,
   type Runtime,
-  takeArchitecture,
 } from "./packing/runtime.ts";
 import { readStamp, type Stamp } from "./packing/stamp.ts";
 import { launcher } from "./portable.ts";
@@ -166,12 +167,15 @@ async function sealTree(directory: string, seconds: number): Promise<void> {
 }
 
 if (import.meta.main) {
+  const { values } = commandLine("deno task deb [--arch ARCH] [--output DIRECTORY] [--fast]", {
+    arch: { type: "string" },
+    output: { type: "string" },
+    fast: { type: "boolean" },
+  }, 0);
   await script(async () => {
-    const args = [...Deno.args];
-    const architecture = takeArchitecture(args);
-    const output = takeFlag(args, "output") ?? `${ROOT}dist`;
-    const isFast = args.includes("--fast");
-    refuseRest(args.filter((arg) => arg !== "--fast"), "--arch ARCH, --output DIRECTORY, --fast");
+    const architecture = architectureOf(values.arch);
+    const output = values.output ?? `${ROOT}dist`;
+    const isFast = values.fast ?? false;
     const stamp = readStamp();
     await withProgram(stamp, async (program) => {
       await Deno.mkdir(output, { recursive: true });

@@ -4,16 +4,17 @@
  *
  *     deno task portable [--arch amd64|arm64] [--output FILE] [--level 1…9]
  */
+import { commandLine } from "./arguments.ts";
 import { gzip, sha256, tar } from "./packing/archive.ts";
 import { ALONE, BLOCKER_PERMISSIONS } from "./packing/permissions.ts";
 import { PROGRAM_FILES, withProgram } from "./packing/program.ts";
-import { BuildError, refuseRest, ROOT, script, takeFlag } from "./packing/run.ts";
+import { ROOT, script, UsageError } from "./packing/run.ts";
 import {
   type Architecture,
+  architectureOf,
   denoExecutable,
   NAMES,
   type Runtime,
-  takeArchitecture,
 } from "./packing/runtime.ts";
 import { readStamp, type Stamp } from "./packing/stamp.ts";
 
@@ -80,15 +81,18 @@ export async function portable(
 }
 
 if (import.meta.main) {
+  const { values } = commandLine("deno task portable [--arch ARCH] [--output FILE] [--level N]", {
+    arch: { type: "string" },
+    output: { type: "string" },
+    level: { type: "string", default: "9" },
+  }, 0);
   await script(async () => {
-    const args = [...Deno.args];
-    const architecture = takeArchitecture(args);
-    const output = takeFlag(args, "output") ?? `${ROOT}dist/btblocker-linux-${architecture}`;
-    const level = Number(takeFlag(args, "level") ?? "9");
+    const architecture = architectureOf(values.arch);
+    const output = values.output ?? `${ROOT}dist/btblocker-linux-${architecture}`;
+    const level = Number(values.level);
     if (!(level >= 1 && level <= 9)) {
-      throw new BuildError("Cannot use --level: expected a number from 1 to 9");
+      throw new UsageError(`Cannot use --level ${values.level}: expected a number from 1 to 9`);
     }
-    refuseRest(args, "--arch ARCH, --output FILE, --level N");
     const stamp = readStamp();
     await withProgram(stamp, async (program) => {
       const runtime = await denoExecutable(architecture);

@@ -6,10 +6,11 @@
  * The archives, their checksums, Debian packages, the program without Deno (for Nix), the bill of
  * materials. The same commit gives the same bytes. --fast compresses little, for tests.
  */
+import { commandLine } from "./arguments.ts";
 import { type ArchiveEntry, gzip, sha256, tar, writeWithChecksum } from "./packing/archive.ts";
 import { packedPackages, thirdPartyNotices } from "./packing/packages.ts";
 import { PROGRAM_FILES, withProgram } from "./packing/program.ts";
-import { BuildError, refuseRest, ROOT, script, takeFlag } from "./packing/run.ts";
+import { ROOT, script, UsageError } from "./packing/run.ts";
 import {
   type Architecture,
   architectureOf,
@@ -107,22 +108,21 @@ function archiveEntries(name: string, made: Record<string, Uint8Array>): Archive
 }
 
 if (import.meta.main) {
+  const usage = "deno task release VERSION [--arch LIST] [--output DIRECTORY] [--fast]";
+  const { values, words: [version] } = commandLine(usage, {
+    arch: { type: "string", default: ARCHITECTURES.join(",") },
+    output: { type: "string", default: `${ROOT}dist/release` },
+    fast: { type: "boolean", default: false },
+  }, 1);
   await script(async () => {
-    const args = [...Deno.args];
-    const wanted = takeFlag(args, "arch") ?? ARCHITECTURES.join(",");
-    const directory = takeFlag(args, "output") ?? `${ROOT}dist/release`;
-    const isFast = args.includes("--fast");
-    const words = args.filter((arg) => arg !== "--fast");
-    const [version] = words;
-    const rest = words.filter((word, place) => place > 0 || word.startsWith("-"));
-    refuseRest(rest, "VERSION, --arch LIST, --output DIRECTORY, --fast");
     const stamp = readStamp();
     if (version !== stamp.version) {
-      throw new BuildError(
+      throw new UsageError(
         `Cannot release ${version ?? "without a version"}: deno.json says ${stamp.version}`,
       );
     }
-    const architectures = wanted.split(",").map(architectureOf);
+    const architectures = values.arch.split(",").map((name) => architectureOf(name));
+    const { output: directory, fast: isFast } = values;
     await release(stamp, { architectures, directory, isFast }, console.log);
   });
 }

@@ -4,9 +4,10 @@
  *
  *     deno run -A scripts/sbom.ts [--output FILE]
  */
+import { commandLine } from "./arguments.ts";
 import { type NpmPackage, packedPackages } from "./packing/packages.ts";
 import { withProgram } from "./packing/program.ts";
-import { refuseRest, script, takeFlag } from "./packing/run.ts";
+import { script } from "./packing/run.ts";
 import { readStamp, type Stamp } from "./packing/stamp.ts";
 import { sha256 } from "./packing/archive.ts";
 
@@ -86,14 +87,14 @@ export function billOfMaterials(
 }
 
 if (import.meta.main) {
+  const { values: { output } } = commandLine("deno run -A scripts/sbom.ts [--output FILE]", {
+    output: { type: "string" },
+  }, 0);
   await script(async () => {
-    const args = [...Deno.args];
-    const output = takeFlag(args, "output");
-    refuseRest(args, "--output FILE");
     const stamp = readStamp();
     const packages = await withProgram(stamp, packedPackages);
     const text = billOfMaterials(packages, Deno.version.deno, stamp);
-    if (output === null) console.log(text.trimEnd());
+    if (output === undefined) console.log(text.trimEnd());
     else await Deno.writeTextFile(output, text);
   });
 }

@@ -9,7 +9,7 @@ export class BuildError extends Error {
   override readonly name: string = "BuildError";
 }
 
-/** Arguments that cannot be used. */
+/** An argument whose value cannot be used. */
 export class UsageError extends BuildError {
   override readonly name = "UsageError";
 }
@@ -61,25 +61,4 @@ export async function script(body: () => Promise<void>): Promise<never> {
     Deno.exit(error instanceof UsageError ? 2 : 1);
   }
   Deno.exit(0);
-}
-
-/** Value of `--name VALUE` or `--name=VALUE`, taken out of `args`; null when it is not there. */
-export function takeFlag(args: string[], name: string): string | null {
-  const at = args.findIndex((arg) => arg === `--${name}` || arg.startsWith(`--${name}=`));
-  if (at < 0) return null;
-  const [arg, next] = args.slice(at, at + 2);
-  const joined = arg.includes("=");
-  const value = joined ? arg.slice(arg.indexOf("=") + 1) : next;
-  if (value === undefined) throw new UsageError(`Cannot use --${name}: expected a value after it`);
-  args.splice(at, joined ? 1 : 2);
-  return value;
-}
-
-/** Refuses what no flag has taken; --help says what they are. */
-export function refuseRest(args: readonly string[], usage: string): void {
-  if (args.includes("--help") || args.includes("-h")) {
-    console.log(`Arguments: ${usage}`);
-    Deno.exit(0);
-  }
-  if (args.length > 0) throw new UsageError(`Cannot use ${args[0]}: expected ${usage}`);
 }

@@ -1,5 +1,5 @@
 /** The Deno executable that is packed: the one that builds, or another architecture's from npm. */
-import { BuildError, run, runOrFail, takeFlag } from "./run.ts";
+import { BuildError, run, runOrFail, UsageError } from "./run.ts";
 
 /** Debian's names; those of the release files. */
 export const ARCHITECTURES = ["amd64", "arm64"] as const;
@@ -24,17 +24,12 @@ export function ownArchitecture(): Architecture {
   return own;
 }
 
-/** Checks an architecture's name. */
-export function architectureOf(name: string): Architecture {
+/** The architecture of a name; this machine's without one. */
+export function architectureOf(name?: string): Architecture {
+  if (name === undefined) return ownArchitecture();
   const found = ARCHITECTURES.find((one) => one === name);
   if (found !== undefined) return found;
-  throw new BuildError(`Cannot build for ${name}: expected ${ARCHITECTURES.join(" or ")}`);
-}
-
-/** That of `--arch`, taken out of `args`; this machine's without. */
-export function takeArchitecture(args: string[]): Architecture {
-  const wanted = takeFlag(args, "arch");
-  return wanted === null ? ownArchitecture() : architectureOf(wanted);
+  throw new UsageError(`Cannot build for ${name}: expected ${ARCHITECTURES.join(" or ")}`);
 }
 
 export interface Runtime {

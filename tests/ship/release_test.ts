@@ -121,6 +121,6 @@ async function contents(directory: string): Promise<void> {
 
 Deno.test("a release is refused under another version than deno.json's", async () => {
   const { code, text } = await script("release.ts", ["99.0.0"]);
-  assert.equal(code, 1);
+  assert.equal(code, 2);
   assert.match(text, /^Cannot release 99\.0\.0: deno\.json says \d/);
 });
