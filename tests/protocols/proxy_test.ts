@@ -31,6 +31,19 @@ const REFUSED_FIRST = join(
   CONNECTED,
 );
 
+// As libtorrent 2.0 and i2pd write them; SAM V3 of the I2P project.
+const I2P_DESTINATION = "A-b~".repeat(129);
+const SAM_CONNECT = latin1(
+  `HELLO VERSION MIN=3.1 MAX=3.1\nSTREAM CONNECT ID=lt DESTINATION=${I2P_DESTINATION} SILENT=false\n`,
+);
+const SAM_ACCEPT = latin1("HELLO VERSION MIN=3.0 MAX=3.1\nSTREAM ACCEPT ID=lt SILENT=false\n");
+const SAM_CONNECTED = latin1("HELLO REPLY RESULT=OK VERSION=3.1\nSTREAM STATUS RESULT=OK\n");
+const SAM_CALLED = join(
+  SAM_CONNECTED,
+  latin1(`${I2P_DESTINATION} FROM_PORT=0 TO_PORT=0\n`),
+);
+const SAM_SILENT = latin1("HELLO REPLY RESULT=OK VERSION=3.1\n");
+
 const negotiations: readonly (readonly [string, Uint8Array, boolean])[] = [
   ["SOCKS5", SOCKS5_CLIENT, true],
   ["SOCKS5 reply", SOCKS5_SERVER, false],
@@ -45,6 +58,11 @@ const negotiations: readonly (readonly [string, Uint8Array, boolean])[] = [
   ["HTTP CONNECT, again after 407", CONNECT_AGAIN, true],
   ["response to CONNECT", CONNECTED, false],
   ["response after 407", REFUSED_FIRST, false],
+  ["I2P's SAM", SAM_CONNECT, true],
+  ["SAM waiting for a call", SAM_ACCEPT, true],
+  ["SAM's answer", SAM_CONNECTED, false],
+  ["SAM's call", SAM_CALLED, false],
+  ["SAM's silent answer", SAM_SILENT, false],
 ];
 
 for (const [name, negotiation, fromClient] of negotiations) {
@@ -80,6 +98,10 @@ const others: readonly (readonly [string, Uint8Array, boolean])[] = [
   ["an MQTT-like byte 4", hex("0404 4d515454"), true],
   ["TLS", hex("1603010200010001fc0303"), true],
   ["zeros", new Uint8Array(32), false],
+  ["SMTP's HELO", latin1("HELO mail.example\r\n"), true],
+  ["HEAD", latin1("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"), true],
+  ["SAM and another question", latin1("HELLO VERSION MIN=3.1\nHELP\n"), true],
+  ["SAM's refusal", latin1("HELLO REPLY RESULT=NOVERSION\n"), false],
 ];
 for (const [name, bytes, fromClient] of others) {
   Deno.test(`negotiationLength() finds none in ${name}`, () => {

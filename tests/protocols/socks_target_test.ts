@@ -31,6 +31,8 @@ const cases: readonly (readonly [string, string, string, number])[] = [
   ["CONNECT, IPv6", "CONNECT [2001:db8::7]:51413 HTTP/1.1\r\n\r\n", "2001:db8::7", 51_413],
   ["CONNECT, a name", "CONNECT peer:51413 HTTP/1.1\r\nHost: peer:51413\r\n\r\n", NAME, 51_413],
   ["VLESS, IPv4", `\0${"u".repeat(16)}\0\x01\xc8\xd5\x01\xcb\x00\x71\x09`, "203.0.113.9", 51_413],
+  ["SAM", "HELLO VERSION MIN=3.1 MAX=3.1\nSTREAM CONNECT ID=lt DESTINATION=A-b~\n", NAME, 65_535],
+  ["SAM, waiting", "HELLO VERSION MIN=3.1 MAX=3.1\nSTREAM ACCEPT ID=lt\n", NAME, 65_535],
   ["VLESS, a name", `\0${"u".repeat(16)}\0\x01\xc8\xd5\x02\x04peer`, NAME, 51_413],
 ];
 

@@ -1,6 +1,6 @@
 /**
  * Proxy negotiations that stand before a tunnelled stream: VLESS, SOCKS4 and 4a, SOCKS5 (RFC 1928) with
- * user and password (RFC 1929), HTTP CONNECT (RFC 9110, 9.3.6).
+ * user and password (RFC 1929), HTTP CONNECT (RFC 9110, 9.3.6), I2P's SAM.
  */
 
 import { ascii, i32be, u16be } from "../../packet/bytes.ts";
@@ -16,6 +16,8 @@ import {
 } from "../http.ts";
 import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
 import { PrefixSet } from "../word_set.ts";
+import { CUT, NONE } from "./reading.ts";
+import { isSam, samReply, samRequest } from "./sam.ts";
 
 /** {@link negotiationLength}: the stream does not begin with a negotiation known here. */
 const NO_NEGOTIATION = 0;
@@ -78,6 +80,8 @@ export function negotiationLength(
       ? socks4Request(bytes, start, end)
       : first === VLESS_VERSION
       ? vlessRequest(bytes, start, end)
+      : isSam(bytes, start, end)
+      ? samRequest(bytes, start, end)
       : isLetter(first)
       ? connectRequest(bytes, start, end)
       : NONE
@@ -85,6 +89,8 @@ export function negotiationLength(
     ? socks5Reply(bytes, start, end)
     : first === 0
     ? socks4Reply(bytes, start, end)
+    : isSam(bytes, start, end)
+    ? samReply(bytes, start, end)
     : isLetter(first)
     ? connectResponse(bytes, start, end)
     : NONE;
@@ -115,8 +121,6 @@ export function detectSocks(bytes: Uint8Array, start: number, end: number): Stre
 }
 
 // Each reader below answers with the position after the negotiation, NONE, or CUT.
-const NONE = -1;
-const CUT = -2;
 
 /** Where the request of a whole SOCKS5 negotiation begins, behind greeting, user and password. */
 export function socks5RequestAt(bytes: Uint8Array, start: number): number {

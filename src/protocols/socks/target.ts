@@ -14,6 +14,7 @@ import {
   VLESS_VERSION,
   vlessPort,
 } from "./negotiation.ts";
+import { isSam, samDestination } from "./sam.ts";
 
 /** VLESS numbers its addresses otherwise: 2 is a name, 3 is IPv6. */
 const VLESS_TYPES = [0, ADDRESS_IPV4, ADDRESS_NAME, ADDRESS_IPV6];
@@ -22,6 +23,8 @@ const BRACKET = 0x5b;
 /** A name stands as a multicast address that nobody can be called at, its hash behind the first byte. */
 const NAME = 0xff << 24;
 const LONGEST_ADDRESS = 45;
+/** Of destinations that have no ports, as I2P's. */
+const NO_PORT = 0xffff;
 
 const head = new HttpHead();
 
@@ -54,7 +57,9 @@ export function readTarget(
       return u16be(bytes, port);
     }
     default:
-      return readAuthority(bytes, start, end, into, at);
+      if (!isSam(bytes, start, end)) return readAuthority(bytes, start, end, into, at);
+      readText(bytes, samDestination(bytes, start, end), end, into, at);
+      return NO_PORT;
   }
 }
 
