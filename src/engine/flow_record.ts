@@ -131,7 +131,7 @@ const PREFIX = 21;
 /** TCP, by direction: bytes of proxy negotiation before the tunnelled stream. TCP inspector; flow. */
 const PEELED = 23;
 /**
- * Port of the target that a proxy is told, or 0: by a peeled negotiation, by the header of a datagram that was
+ * Port of the target that a proxy is told, 0, or ANOTHERS (target.ts): by a peeled negotiation, by the header of a datagram that was
  * found. Inspectors; flow.
  */
 const TARGET_PORT = 25;

@@ -14,11 +14,13 @@
  *   else is in it. What came in by the uplink says nothing: the whole internet is behind it.
  *
  * Never real: a proxy that is negotiated with in the flow (who speaks behind it is anybody that its user
- * has had it call, and its other users are behind its address too), what is found inside a tunnel (whoever writes the outer packet writes both directions of
+ * has had it call, and its other users are behind its address too), a load balancer that says whose words
+ * follow, what is found inside a tunnel (whoever writes the outer packet writes both directions of
  * the inner flow), this machine's own addresses (whoever uses it as a proxy acts with them), and
  * addresses of no one host. A capture tells of no interfaces: there, only *answered* can be seen.
  */
 import { MAPPED, type Packet, PROTOCOL_TCP, UNKNOWN_INTERFACE } from "../packet/packet.ts";
+import { ANOTHERS } from "../protocols/socks/target.ts";
 import { ACKNOWLEDGED, DOUBTED, type FlowRecord, PLACED } from "./flow_record.ts";
 import { acknowledges } from "./stream_space.ts";
 
@@ -114,7 +116,7 @@ export class Senders {
     const { address } = packet;
     if (packet.tunnelled || !isHost(address, end)) return false;
     const own = end === 0 ? direction : 1 - direction;
-    if (own === 1 && this.#isProxied) return false;
+    if (this.#isProxied && (own === 1 || this.#flow.targetPort === ANOTHERS)) return false;
     const isAnswered = !isBlind && this.#isAnswered(own, packet, end);
     const paths = this.#paths;
     if (paths === null || !this.knowsPaths(packet)) return isAnswered;
@@ -126,7 +128,7 @@ export class Senders {
     return isInside || this.#isOtherInPlace(own, packet, end, paths);
   }
 
-  /** Whether the initiator speaks with a target that it named to a proxy. */
+  /** Whether the initiator speaks with a target that it named to a proxy, or for another. */
   get #isProxied(): boolean {
     return this.#flow.targetPort !== 0;
   }

@@ -7,7 +7,7 @@ import { hasReserved, UNASKED_HANDSHAKE } from "../protocols/peer_wire/detect.ts
 import { HANDSHAKE } from "../protocols/signatures.ts";
 import { kindRow } from "../protocols/methods.ts";
 import { negotiationLength } from "../protocols/socks/negotiation.ts";
-import { readTarget } from "../protocols/socks/target.ts";
+import { ANOTHERS, readTarget } from "../protocols/socks/target.ts";
 import { detectWebsocketFrame, websocketFramesEnd } from "../protocols/websocket_tracker/detect.ts";
 import type { EncryptedFlows } from "./encrypted_flows.ts";
 import {
@@ -348,7 +348,7 @@ export class TcpInspector {
     // A proxy's negotiation may be followed by another (a chain of proxies): bounded by progress.
     let negotiation = this.#negotiationLength(direction, bytes, from, end);
     while (negotiation > 0) {
-      if (direction === 0) {
+      if (direction === 0 && flow.targetPort !== ANOTHERS) {
         const next = from + negotiation;
         flow.targetPort = readTarget(bytes, from, next, flow.words, flow.targetAt);
       }
@@ -402,7 +402,7 @@ export class TcpInspector {
    */
   #negotiationLength(direction: number, bytes: Uint8Array, from: number, end: number): number {
     const flow = this.#flow;
-    if (direction === 1 && flow.has(HTTP) && flow.targetPort === 0) return 0;
+    if (direction === 1 && flow.has(HTTP) && flow.targetPort <= 0) return 0;
     return negotiationLength(bytes, from, end, direction === 0);
   }
 

@@ -1,5 +1,6 @@
 /** BitTorrent behind what other programs say first on a connection, and whom it is held against. */
 import assert from "node:assert/strict";
+import { join } from "../robustness/packets.ts";
 import { Conversation, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
 
 /** Of the last find: kind, and whether it may ban. */
@@ -45,4 +46,32 @@ Deno.test("a page through SAM that quotes a handshake is a page", () => {
       .say(1, latin1(page)).say(1, HANDSHAKE)
   );
   assert.deepEqual(found, []);
+});
+
+const LOAD_BALANCER = latin1("PROXY TCP4 192.0.2.1 192.0.2.2 56324 6881\r\n");
+
+Deno.test("a peer, and a tracker, behind a load balancer that says whose words they are", () => {
+  for (const [said, kind] of [[HANDSHAKE, "handshake"], [ANNOUNCE, "announce"]] as const) {
+    const found = (run: (flow: Conversation) => unknown) => {
+      const test = new TestEngine();
+      run(new Conversation(test, "tcp").open());
+      return test.detections.map(({ match, ban }) => [match.kind, ban]);
+    };
+    assert.deepEqual(found((flow) => flow.say(0, LOAD_BALANCER).say(0, said)), [[kind, false]]);
+    assert.deepEqual(found((flow) => flow.say(0, join(LOAD_BALANCER, said))), [[kind, false]]);
+    // It is asked for others with the same connection.
+    const page = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    const later = found((flow) =>
+      flow.say(0, LOAD_BALANCER).say(0, latin1("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+        .say(1, latin1(page)).say(0, ANNOUNCE)
+    );
+    assert.deepEqual(later, [["announce", false]]);
+    // Whose proxy is behind it is not who asks that.
+    const socks = found((flow) =>
+      flow.say(0, LOAD_BALANCER).say(0, latin1("\x05\x01\0")).say(1, latin1("\x05\0"))
+        .say(0, latin1("\x05\x01\0\x01\xc0\0\x02\x01\x1a\xe1"))
+        .say(1, latin1("\x05\0\0\x01\0\0\0\0\0\0")).say(0, said)
+    );
+    assert.deepEqual(socks, [[kind, false]]);
+  }
 });

@@ -44,6 +44,11 @@ const SAM_CALLED = join(
 );
 const SAM_SILENT = latin1("HELLO REPLY RESULT=OK VERSION=3.1\n");
 
+// HAProxy, "The PROXY protocol", sections 2.1 and 2.2.
+const PROXY1 = latin1("PROXY TCP4 192.0.2.1 192.0.2.2 56324 6881\r\n");
+const PROXY2 = hex("0d0a0d0a000d0a515549540a 21 11 000c c0000201 c0000202 dc04 1ae1");
+const PROXY2_LOCAL = hex("0d0a0d0a000d0a515549540a 20 00 0000");
+
 const negotiations: readonly (readonly [string, Uint8Array, boolean])[] = [
   ["SOCKS5", SOCKS5_CLIENT, true],
   ["SOCKS5 reply", SOCKS5_SERVER, false],
@@ -58,6 +63,9 @@ const negotiations: readonly (readonly [string, Uint8Array, boolean])[] = [
   ["HTTP CONNECT, again after 407", CONNECT_AGAIN, true],
   ["response to CONNECT", CONNECTED, false],
   ["response after 407", REFUSED_FIRST, false],
+  ["the PROXY protocol's line", PROXY1, true],
+  ["its header", PROXY2, true],
+  ["its header of a health check", PROXY2_LOCAL, true],
   ["I2P's SAM", SAM_CONNECT, true],
   ["SAM waiting for a call", SAM_ACCEPT, true],
   ["SAM's answer", SAM_CONNECTED, false],
@@ -98,6 +106,11 @@ const others: readonly (readonly [string, Uint8Array, boolean])[] = [
   ["an MQTT-like byte 4", hex("0404 4d515454"), true],
   ["TLS", hex("1603010200010001fc0303"), true],
   ["zeros", new Uint8Array(32), false],
+  ["a longer line than the PROXY protocol's", latin1(`PROXY ${"x".repeat(120)}\r\n`), true],
+  ["the PROXY protocol from who was called", PROXY1, false],
+  ["another version of it", hex("0d0a0d0a000d0a515549540a 31 11 0000"), true],
+  ["POST", latin1("POST / HTTP/1.1\r\nHost: a\r\n\r\n"), true],
+  ["empty lines before a request", latin1("\r\n\r\nGET / HTTP/1.1\r\n\r\n"), true],
   ["SMTP's HELO", latin1("HELO mail.example\r\n"), true],
   ["HEAD", latin1("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"), true],
   ["SAM and another question", latin1("HELLO VERSION MIN=3.1\nHELP\n"), true],

@@ -1,6 +1,7 @@
 /**
  * Proxy negotiations that stand before a tunnelled stream: VLESS, SOCKS4 and 4a, SOCKS5 (RFC 1928) with
- * user and password (RFC 1929), HTTP CONNECT (RFC 9110, 9.3.6), I2P's SAM.
+ * user and password (RFC 1929), HTTP CONNECT (RFC 9110, 9.3.6), I2P's SAM;
+ * and what load balancers say first (PROXY protocol).
  */
 
 import { ascii, i32be, u16be } from "../../packet/bytes.ts";
@@ -16,6 +17,7 @@ import {
 } from "../http.ts";
 import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
 import { PrefixSet } from "../word_set.ts";
+import { isProxyHeader, proxyHeader } from "./proxy_protocol.ts";
 import { CUT, NONE } from "./reading.ts";
 import { isSam, samReply, samRequest } from "./sam.ts";
 
@@ -80,6 +82,8 @@ export function negotiationLength(
       ? socks4Request(bytes, start, end)
       : first === VLESS_VERSION
       ? vlessRequest(bytes, start, end)
+      : isProxyHeader(first)
+      ? proxyHeader(bytes, start, end)
       : isSam(bytes, start, end)
       ? samRequest(bytes, start, end)
       : isLetter(first)

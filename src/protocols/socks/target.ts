@@ -14,6 +14,7 @@ import {
   VLESS_VERSION,
   vlessPort,
 } from "./negotiation.ts";
+import { isProxyHeader } from "./proxy_protocol.ts";
 import { isSam, samDestination } from "./sam.ts";
 
 /** VLESS numbers its addresses otherwise: 2 is a name, 3 is IPv6. */
@@ -25,13 +26,15 @@ const NAME = 0xff << 24;
 const LONGEST_ADDRESS = 45;
 /** Of destinations that have no ports, as I2P's. */
 const NO_PORT = 0xffff;
+/** In the place of a port: what follows is another's than the sender's, a load balancer say. */
+export const ANOTHERS = -1;
 
 const head = new HttpHead();
 
 /**
  * Reads the target of a client's whole negotiation `[start, end)`, as `negotiationLength` has measured
  * it, into the four words from `at`, as in `Packet.address`; of a name its hash, whatever its letters'
- * case. Returns the port, 0 where it is written otherwise, and then there is no address either.
+ * case. Returns the port, 0 where it is written otherwise, and {@link ANOTHERS}; then there is no address.
  */
 export function readTarget(
   bytes: Uint8Array,
@@ -57,6 +60,7 @@ export function readTarget(
       return u16be(bytes, port);
     }
     default:
+      if (isProxyHeader(bytes[start])) return ANOTHERS;
       if (!isSam(bytes, start, end)) return readAuthority(bytes, start, end, into, at);
       readText(bytes, samDestination(bytes, start, end), end, into, at);
       return NO_PORT;
