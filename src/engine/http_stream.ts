@@ -17,11 +17,12 @@ import { PrefixSet } from "../protocols/word_set.ts";
 /** What stands at the next position that matters. */
 const NOTHING = 0; // nobody knows where a message begins: a body up to the end of the connection
 const MESSAGE = 1;
-const FRAMES = 2; // WebSocket frames, or a message where the upgrade was refused
+const FRAMES = 2; // WebSocket frames
 const CHUNK_SIZE = 3;
 const CHUNK_REST = 4; // of the line with the size
 const TRAILER = 5; // at the beginning of a line
 const TRAILER_REST = 6;
+const UPGRADED = 7; // the first frame, a message where the upgrade was refused, or another protocol
 
 /** Answers of {@link HttpStreams.find} that are no position. */
 const INSIDE_BODY = -1;
@@ -80,12 +81,19 @@ export class HttpStreams {
 
   /** Whether WebSocket frames may stand at the position that {@link find} gave. */
   hasFrames(slot: number, direction: number): boolean {
-    return this.#state[slot * 2 + direction] === FRAMES;
+    const state = this.#state[slot * 2 + direction];
+    return state === FRAMES || state === UPGRADED;
+  }
+
+  /** Whether nothing has come yet behind the upgrade to WebSocket frames. */
+  isUpgraded(slot: number, direction: number): boolean {
+    return this.#state[slot * 2 + direction] === UPGRADED;
   }
 
   /** Notes that the next frame begins at `position`. */
   resume(slot: number, direction: number, position: number): void {
     this.#next[slot * 2 + direction] = position;
+    this.#state[slot * 2 + direction] = FRAMES;
   }
 
   /** Whether the direction has said one whole request, up to `position`, that is answered with a body. */
@@ -102,7 +110,7 @@ export class HttpStreams {
   /** Where the next message begins, as a sequence number; only after {@link find} answered GAP. */
   beginning(slot: number, direction: number): number | null {
     const d = slot * 2 + direction;
-    return this.#state[d] === MESSAGE || this.#state[d] === FRAMES ? this.#next[d] : null;
+    return isMessage(this.#state[d]) ? this.#next[d] : null;
   }
 
   /** Takes a whole head, whose body begins at sequence number `position`. */
@@ -113,7 +121,7 @@ export class HttpStreams {
     const upgrade = head.values[UPGRADE];
     if (head.isResponse) {
       if (head.status === SWITCHING) {
-        this.#state[d] = FRAMES;
+        this.#state[d] = UPGRADED;
         return;
       }
       if (head.status < 200 || head.status === NO_CONTENT || head.status === NOT_MODIFIED) return;
@@ -125,7 +133,7 @@ export class HttpStreams {
         ? 1
         : 0;
       if (upgrade >= 0 && WEBSOCKET.indexOf(bytes, upgrade, head.bodyStart) >= 0) {
-        this.#state[d] = FRAMES;
+        this.#state[d] = UPGRADED;
       }
     }
     const encoding = head.values[TRANSFER_ENCODING];
@@ -164,7 +172,7 @@ export class HttpStreams {
       if (offset >= end - start) return INSIDE_BODY;
       if (offset < 0) return GAP;
       const at = start + offset;
-      if (state === MESSAGE || state === FRAMES) return at;
+      if (isMessage(state)) return at;
       this.#next[d] = (position + this.#readLine(d, state, bytes, at, end) - start) | 0;
     }
   }
@@ -199,4 +207,9 @@ export class HttpStreams {
     this.#state[d] = size === 0 ? TRAILER : CHUNK_SIZE;
     return size === 0 ? at : at + size + 2; // the data and its line end
   }
+}
+
+/** Whether a message of some kind is what comes next. */
+function isMessage(state: number): boolean {
+  return state === MESSAGE || state === FRAMES || state === UPGRADED;
 }

@@ -8,7 +8,11 @@ import { HANDSHAKE } from "../protocols/signatures.ts";
 import { kindRow } from "../protocols/methods.ts";
 import { negotiationLength } from "../protocols/socks/negotiation.ts";
 import { ANOTHERS, readTarget } from "../protocols/socks/target.ts";
-import { detectWebsocketFrame, websocketFramesEnd } from "../protocols/websocket_tracker/detect.ts";
+import {
+  beginsWebsocket,
+  detectWebsocketFrame,
+  websocketFramesEnd,
+} from "../protocols/websocket_tracker/detect.ts";
 import type { EncryptedFlows } from "./encrypted_flows.ts";
 import {
   BASE_KNOWN,
@@ -452,15 +456,12 @@ export class TcpInspector {
         const body = (position + head.bodyStart - from) | 0;
         this.#http.take(slot, direction, head, bytes, body);
         next = this.#http.find(slot, direction, position, bytes, from, end);
+      } else if (this.#isRaw(direction, bytes, from, end)) {
+        return this.#judgeRaw(direction, bytes, from, end, position);
       } else if (this.#http.hasFrames(slot, direction)) {
         next = websocketFramesEnd(bytes, from, end);
         if (next >= 0) this.#http.resume(slot, direction, (position + next - from) | 0);
         else this.#http.reset(slot, direction);
-      } else if (this.#negotiationLength(direction, bytes, from, end) !== 0) {
-        // A proxy whose stream is dressed up as a request's body that no header tells of.
-        this.#flow.lower(HTTP << direction);
-        this.#reopen(direction, bytes, from, end, position);
-        return this.#judge(direction, bytes, from, end);
       } else this.#http.reset(slot, direction); // another protocol
       if (next < 0 || next >= end || messages === MAX_MESSAGES) break;
       position = (position + next - from) | 0;
@@ -469,6 +470,42 @@ export class TcpInspector {
     }
     this.#setJudged(direction);
     return WAIT;
+  }
+
+  /** What begins with `[from, end)` is judged as a stream of its own. */
+  #judgeRaw(
+    direction: number,
+    bytes: Uint8Array,
+    from: number,
+    end: number,
+    position: number,
+  ): Outcome {
+    const flow = this.#flow;
+    flow.lower(HTTP << direction);
+    this.#reopen(direction, bytes, from, end, position);
+    const index = flow.prefix(direction);
+    if (index < 0 || bytes !== this.#prefixes.bytes) {
+      return this.#judge(direction, bytes, from, end);
+    }
+    // It stood in the prefix buffer, and has been moved to its beginning.
+    const start = this.#prefixes.start(index);
+    return this.#judge(direction, bytes, start, start + this.#prefixes.length(index));
+  }
+
+  /**
+   * Whether another stream begins there: a proxy's that is dressed up as a request's body that no header
+   * tells of, or behind an upgrade to WebSocket what is no frame (v2ray's "httpupgrade"). Such a request
+   * passes through load balancers, so that what follows is held against nobody.
+   */
+  #isRaw(direction: number, bytes: Uint8Array, from: number, end: number): boolean {
+    const flow = this.#flow;
+    if (!this.#http.isUpgraded(flow.slot, direction)) {
+      return !this.#http.hasFrames(flow.slot, direction) &&
+        this.#negotiationLength(direction, bytes, from, end) !== 0;
+    }
+    if (beginsWebsocket(bytes, from)) return false;
+    flow.targetPort = ANOTHERS;
+    return true;
   }
 
   /**

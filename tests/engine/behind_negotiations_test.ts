@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { join } from "../robustness/packets.ts";
 import { Conversation, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
 
-/** Of the last find: kind, and whether it may ban. */
+/** What is found: kinds, and whether they ban. */
 function finds(run: (flow: Conversation) => unknown): string[] {
   const test = new TestEngine();
   run(new Conversation(test, "tcp").open());
-  return test.detections.map(({ match, mayBan }) => `${match.kind}${mayBan ? ", bans" : ""}`);
+  return test.detections.map(({ match, ban }) => `${match.kind}${ban ? ", bans" : ""}`);
 }
 
 // libtorrent 2.0.11 with a router that speaks SAM 3.1.
@@ -52,26 +52,52 @@ const LOAD_BALANCER = latin1("PROXY TCP4 192.0.2.1 192.0.2.2 56324 6881\r\n");
 
 Deno.test("a peer, and a tracker, behind a load balancer that says whose words they are", () => {
   for (const [said, kind] of [[HANDSHAKE, "handshake"], [ANNOUNCE, "announce"]] as const) {
-    const found = (run: (flow: Conversation) => unknown) => {
-      const test = new TestEngine();
-      run(new Conversation(test, "tcp").open());
-      return test.detections.map(({ match, ban }) => [match.kind, ban]);
-    };
-    assert.deepEqual(found((flow) => flow.say(0, LOAD_BALANCER).say(0, said)), [[kind, false]]);
-    assert.deepEqual(found((flow) => flow.say(0, join(LOAD_BALANCER, said))), [[kind, false]]);
+    assert.deepEqual(finds((flow) => flow.say(0, LOAD_BALANCER).say(0, said)), [kind]);
+    assert.deepEqual(finds((flow) => flow.say(0, join(LOAD_BALANCER, said))), [kind]);
     // It is asked for others with the same connection.
     const page = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-    const later = found((flow) =>
+    const later = finds((flow) =>
       flow.say(0, LOAD_BALANCER).say(0, latin1("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
         .say(1, latin1(page)).say(0, ANNOUNCE)
     );
-    assert.deepEqual(later, [["announce", false]]);
+    assert.deepEqual(later, ["announce"]);
     // Whose proxy is behind it is not who asks that.
-    const socks = found((flow) =>
+    const socks = finds((flow) =>
       flow.say(0, LOAD_BALANCER).say(0, latin1("\x05\x01\0")).say(1, latin1("\x05\0"))
         .say(0, latin1("\x05\x01\0\x01\xc0\0\x02\x01\x1a\xe1"))
         .say(1, latin1("\x05\0\0\x01\0\0\0\0\0\0")).say(0, said)
     );
-    assert.deepEqual(socks, [[kind, false]]);
+    assert.deepEqual(socks, [kind]);
   }
+});
+
+/** As v2ray's "httpupgrade" asks, and as a browser does. */
+const UPGRADE = latin1(
+  "GET /path HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+);
+const UPGRADED = latin1(
+  "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+);
+const VLESS = latin1(`\0${"0123456789abcdef"}\0\x01\x1a\xe1\x01\xc0\0\x02\x01`);
+
+Deno.test("a stream of its own behind an upgrade to WebSocket", () => {
+  const upgraded = (flow: Conversation) => flow.say(0, UPGRADE).say(1, UPGRADED);
+  assert.deepEqual(finds((flow) => upgraded(flow).say(0, HANDSHAKE)), ["handshake"]);
+  assert.deepEqual(finds((flow) => upgraded(flow).say(0, join(VLESS, HANDSHAKE))), ["handshake"]);
+  assert.deepEqual(finds((flow) => flow.say(0, join(UPGRADE, VLESS, HANDSHAKE))), ["handshake"]);
+  assert.deepEqual(finds((flow) => upgraded(flow).say(1, HANDSHAKE)), ["unasked-handshake"]);
+  const cut = finds((flow) => {
+    upgraded(flow);
+    for (let at = 0; at < 68; at++) flow.say(0, HANDSHAKE.subarray(at, at + 1));
+  });
+  assert.deepEqual(cut, ["handshake"]);
+});
+
+Deno.test("frames behind an upgrade to WebSocket are frames, whatever they quote", () => {
+  const quoting = join(latin1("\x02\x05text:\x80\x44"), HANDSHAKE); // a message in two fragments
+  const found = finds((flow) =>
+    flow.say(0, UPGRADE).say(1, UPGRADED).say(1, quoting.subarray(0, 7)).say(1, quoting.subarray(7))
+      .say(1, HANDSHAKE)
+  );
+  assert.deepEqual(found, []);
 });

@@ -102,6 +102,10 @@ const VLESS = `\0${"u".repeat(16)}\0\x01\xc8\xd5\x01\xcb\x00\x71\x09`;
 const dressed: readonly (readonly [string, readonly string[]])[] = [
   ["VLESS", [REQUEST, VLESS + HANDSHAKE]],
   ["VLESS in one segment with it", [REQUEST + VLESS + HANDSHAKE]],
+  ["VLESS behind a head that is cut", [
+    REQUEST.slice(0, 20),
+    REQUEST.slice(20) + VLESS + HANDSHAKE,
+  ]],
   ["VLESS in pieces", [REQUEST, VLESS + "\x13Bit", HANDSHAKE.slice(4)]],
   ["SOCKS5", [REQUEST, "\x05\x01\0", "\x05\x01\0\x01\xcb\0\x71\x09\xc8\xd5", HANDSHAKE]],
 ];

@@ -118,6 +118,14 @@ export function detectWebsocketFrame(bytes: Uint8Array, start: number, end: numb
   return null;
 }
 
+/** Whether the byte at `at` may be the first of a WebSocket's: a message begins, or a control frame. */
+export function beginsWebsocket(bytes: Uint8Array, at: number): boolean {
+  const opcode = bytes[at] & OPCODE;
+  if ((bytes[at] & RESERVED) !== 0) return false;
+  return opcode === TEXT || opcode === BINARY ||
+    (opcode >= FIRST_CONTROL && opcode <= LAST_CONTROL);
+}
+
 /** What is said of a message that goes on. */
 function answerOf(answer: JsonAnswer): StreamAnswer {
   return answer === "match" ? MESSAGE : answer === "cut" ? NEED_MORE : null;
