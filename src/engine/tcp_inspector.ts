@@ -355,6 +355,8 @@ export class TcpInspector {
       if (direction === 0 && flow.targetPort !== ANOTHERS) {
         const next = from + negotiation;
         flow.targetPort = readTarget(bytes, from, next, flow.words, flow.targetAt);
+        // Its callers are many, and no suspect of theirs is one host's.
+        if (flow.targetPort === ANOTHERS) this.#encrypted.ruleOut();
       }
       from = lesser(from + negotiation, end);
       negotiation = this.#negotiationLength(direction, bytes, from, end);

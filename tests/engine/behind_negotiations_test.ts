@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "../robustness/packets.ts";
 import { Conversation, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
+import { HOST, PEER, Play } from "./play.ts";
 
 /** What is found: kinds, and whether they ban. */
 function finds(run: (flow: Conversation) => unknown): string[] {
@@ -69,6 +70,18 @@ Deno.test("a peer, and a tracker, behind a load balancer that says whose words t
     );
     assert.deepEqual(socks, [kind]);
   }
+});
+
+Deno.test("what is encrypted behind a load balancer is no host's suspect", () => {
+  // Enough by itself otherwise: Transmission's handshakes, and requests before 32 at once.
+  const text = ">220 <393 >124 <82 <123 >123 <5 >73 <1448 <1448 <104 <1448 <3000w <16397w";
+  const found = (begin: (flow: Conversation) => unknown) => {
+    const test = new TestEngine();
+    new Play(test, HOST, PEER, begin).say(text);
+    return test.found;
+  };
+  assert.deepEqual(found(() => {}), ["mse strong"]);
+  assert.deepEqual(found((flow) => flow.say(0, LOAD_BALANCER)), []);
 });
 
 /** As v2ray's "httpupgrade" asks, and as a browser does. */
