@@ -11,7 +11,6 @@ const COMMANDS = [
   ["scripts/deb.ts", "--arhc", /^Cannot use --arhc\nUsage: deno task deb \[--arch ARCH\] /],
   ["scripts/deb.ts", "--arch=i386", /^Cannot build for i386: expected amd64 or arm64\n$/],
   ["scripts/release.ts", "--fats", /^Cannot use --fats\nUsage: deno task release VERSION /],
-  ["scripts/compile.ts", "--target=vax", /^Cannot compile for vax: expected one of x86_64-/],
   ["scripts/portable.ts", "--level=x", /^Cannot use --level x: expected a number from 1 to 9\n$/],
   ["scripts/sbom.ts", "more", /^Cannot use more\nUsage: deno run -A scripts\/sbom.ts /],
   ["tests/e2e/matrix/run.ts", "--job=3", /^Cannot use --job\nUsage: deno task matrix /],

@@ -82,6 +82,6 @@ testOnLinux("a runtime that cannot be had is named, with the way round it", asyn
 
 Deno.test("an unknown target is refused with the known ones", async () => {
   const { code, text } = await compile(["--target", "amiga"], {});
-  assert.equal(code, 1);
+  assert.equal(code, 2);
   assert.match(text, /^Cannot compile for amiga: expected one of x86_64-unknown-linux-gnu, /);
 });
