@@ -15,6 +15,7 @@ import {
   FIVE_A,
   FIVE_B,
   type FlowRecord,
+  FOUR_BLOCKS,
   GRANTED,
   HEADER_SEEN,
   HELLO_A,
@@ -78,8 +79,10 @@ const MIN_ALONE = 4;
 /** Segments of a multiple of this are messages of a constant size, some of them joined on the way. */
 const CONSTANT = 500;
 
-/** What the first requests bring, and the beginning before it. */
-const FIRST_BLOCKS = 4 * PIECE + 8192;
+/** libtorrent's requests where it knows nothing yet of how fast a peer is. */
+const FIRST_ASKED = 4;
+/** What they bring, and the beginning before it. */
+const FIRST_BLOCKS = FIRST_ASKED * PIECE + 8192;
 /** Writes that pile up at the sender hide where they end: behind two facts they are waited for longer. */
 const FIRST_BLOCKS_BEHIND_TWO = 16 * PIECE;
 
@@ -237,8 +240,8 @@ export class BlockRhythm {
   /**
    * Whether the first data ends whole blocks behind what a seed of libtorrent's says before them, where a
    * relay has joined that with them: who has said a little more of itself than who asks for them. A fact
-   * behind a handshake, and at the very first block's end; else what follows would be counted from there,
-   * so it is one only beside kin ({@link endsBehindGrant}).
+   * behind a handshake, at the very first block's end, and at the end of the four that are asked for first;
+   * else what follows would be counted from there, so it is one only beside kin ({@link endsBehindGrant}).
    */
   #isBehindGrant(end: number): boolean {
     const flow = this.#flow;
@@ -248,7 +251,9 @@ export class BlockRhythm {
     const blocks = (end - flow.firstData - GRANT) | 0;
     if (flow.hasLength(HELLO_A)) return isBlocks(blocks);
     this.endsBehindGrant = flow.has(TOLD_ALIKE) && isBlocks(blocks);
-    return this.endsBehindGrant && blocks === PIECE;
+    if (!this.endsBehindGrant) return false;
+    if (blocks === PIECE * FIRST_ASKED) flow.noteLength(FOUR_BLOCKS);
+    return blocks === PIECE || blocks === PIECE * FIRST_ASKED;
   }
 
   /** Whether nothing but the beginning stands before the write that begins at the reference mark. */

@@ -21,6 +21,7 @@ import {
   LAST,
   LAST_MASK,
   REQUESTED,
+  REQUESTS_MASK,
   RESPONDER_OPENS,
   SHORT,
   THIRD_FITS,
@@ -239,14 +240,14 @@ function countRequests(flow: FlowRecord, side: number, length: number): void {
   const rest = length % REQUEST;
   const isAsking = length >= REQUEST && (rest === 0 || rest === HAVE);
   if (!isOfAsker && !isAsking) return;
-  const count = (flow.lengths >> LAST) & LAST_MASK;
+  const count = (flow.lengths >> LAST) & REQUESTS_MASK;
   const next = Math.max(0, Math.min(MOST_COUNTED, count + (isOfAsker && isAsking ? 1 : -1)));
-  flow.lengths = (flow.lengths & ~(LAST_MASK << LAST)) | (next << LAST);
+  flow.lengths = (flow.lengths & ~(REQUESTS_MASK << LAST)) | (next << LAST);
 }
 
 /** Messages that were requests, less others, since there is data. */
 export function requestsCounted(lengths: number): number {
-  return (lengths & DATA_SEEN) !== 0 ? (lengths >> LAST) & LAST_MASK : 0;
+  return (lengths & DATA_SEEN) !== 0 ? (lengths >> LAST) & REQUESTS_MASK : 0;
 }
 
 /** Requests and `interested` behind an empty list of peers, of aria2 when both have said the same. */

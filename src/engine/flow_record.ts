@@ -233,6 +233,13 @@ export const DATA_SEEN = 0x1000;
 /** Shift and mask of what the last segment's length was, and of whose it was. */
 export const LAST = 16;
 export const LAST_MASK = 0x7f;
+/** Once there is data, there: mask of a count of requests, less other messages. */
+export const REQUESTS_MASK = 7;
+/**
+ * And whether that was just the four blocks that are asked for first, behind what is allowed fast. Block
+ * rhythm.
+ */
+export const FOUR_BLOCKS = 0x10_0000;
 /**
  * Joined in the middle, there: shift and mask of a count, chunks that were a write by themselves; and
  * whether another write followed one. Block rhythm.

@@ -22,6 +22,7 @@ import {
   FIVE_A,
   FIVE_B,
   type FlowRecord,
+  FOUR_BLOCKS,
   GRANTED,
   HEADED,
   HELLO_A,
@@ -81,6 +82,8 @@ const NEXT_BLOCK = 10;
  * writes and numbers of blocks that FIRST_BLOCK counts in.
  */
 const ONE_BLOCK_MORE = 2;
+/** And where it is just the four that are asked for first, behind what is allowed fast: one of 65,638. */
+const FOUR_BLOCKS_MORE = 3;
 /** And that write answers the first words behind the handshakes, B's in a write by itself: in one of four. */
 const APART_BITS = 2;
 /** libtransmission's writes of 3000 bytes, each above those in hand, up to five; the first counts as three. */
@@ -263,6 +266,7 @@ export function sumOf(
   const ofOne = blocks === 0 || !flow.has(ONE_BLOCK)
     ? 0
     : ONE_BLOCK_MORE + (flow.has(APART) ? APART_BITS : 0);
+  const ofFour = blocks > 0 && (lengths & FOUR_BLOCKS) !== 0 ? FOUR_BLOCKS_MORE : 0;
   const ofAlike = (lengths & HELLO_B) !== 0
     ? ALIKE_BITS
     : countsNearlyAlike
@@ -274,7 +278,7 @@ export function sumOf(
     : flow.has(B_FIRST)
     ? ANSWER_FIRST
     : 0;
-  return WORTH_OF[lengths & 2047] + ofCut + ofLone + ofBlocks + ofOne +
+  return WORTH_OF[lengths & 2047] + ofCut + ofLone + ofBlocks + ofOne + ofFour +
     CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
     ((lengths & DATA_SEEN) !== 0 && isAlike(flow) ? ofAlike : 0) +
     ofStepsApart(flow) +

@@ -457,8 +457,8 @@ Deno.test("encrypted: behind a relay what both say of their extensions stands fo
         ">568 <520 >149 <61 <293 >294 <50 >9 <11584 <11584 <17376 <23168 <1824 <52 >81 >17 <16397w",
         true,
       ],
-      // Alone the first blocks are not enough, nor is one of them that is no such sum.
-      [`${opening} ${data} >136 <5000`, false],
+      // Alone three blocks are not enough, nor is what is no such sum.
+      [`${opening} <10136 <6324 <18824 <13957 >136 <5000`, false],
       [`${opening} <10136 <6324 <18824 <18824 <11531 >136 <13 <16384w`, false],
       [`${opening} ${data} >140 <5000 <16384w`, false],
       // Not alike, and not in a write by itself.
@@ -888,5 +888,24 @@ Deno.test("encrypted: of several whose beginning hides in few pieces the first d
     flow.sayAndForget(1, random(3000));
     assert.equal(flow.lastVerdict === DROP, isHeld, `${text} beside ${beside.join(", ")}`);
     assert.deepEqual(test.found, []);
+  }
+});
+
+Deno.test("encrypted: the first four blocks, joined with what stands before them, are one length of many", () => {
+  // qBittorrent by itself, through a proxy that joined all that stood before.
+  const text = ">275 <220 >489 <51 <293 >286 <65638w >154";
+  for (
+    const [other, isFound] of [
+      [text, true],
+      [text.replace("65638", "65637"), false],
+      [text.replace("65638", `${50 + 3 * 16_397}`), false],
+      [text.replace("<293", "<286"), false],
+      [text.replace("<293", "<305"), false],
+      [text.replace(">154", ">155"), false],
+    ] as const
+  ) {
+    const test = new TestEngine();
+    new Play(test).say(other);
+    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], other);
   }
 });
