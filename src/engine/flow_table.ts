@@ -1,6 +1,7 @@
 import { type Packet, PROTOCOL_TCP } from "../packet/packet.ts";
 import {
   BITTORRENT_FLOW,
+  CLEAN_FLOW,
   EMBRYONIC,
   FLAGS,
   FlowRecord,
@@ -28,6 +29,12 @@ export const TICK_MS = 100;
 const TICKS_PER_MS = 1 / TICK_MS;
 /** A UDP flow silent for longer is another: conntrack has forgotten it too. */
 export const UDP_IDLE_TICKS = 180_000 / TICK_MS;
+/**
+ * A flow silent for longer is worth no more than a clean one, whatever it was: peers say something every
+ * two minutes. What is BitTorrent and banned, or dropped by its mark, never comes again, and would fill
+ * the table for good.
+ */
+const IDLE_TICKS = 180_000 / TICK_MS;
 
 /** Time as wrapping ticks: differences are right for 6 years either way. */
 export function tickOf(timeMs: number): number {
@@ -36,7 +43,7 @@ export function tickOf(timeMs: number): number {
 
 /**
  * A bounded table of flows in typed arrays: sets of eight, the least valuable and least recently
- * used of a set makes room. Nothing grows, nothing is rehashed, an insertion looks at eight slots
+ * used of a set makes room, where silence takes its value from any. Nothing grows, nothing is rehashed, an insertion looks at eight slots
  * whatever a flood does. Both directions of a 5-tuple are one flow.
  *
  * Slots are given out in order, so memory is touched for as many flows as there are at once, not
@@ -199,8 +206,9 @@ export class FlowTable {
     let victimAge = -1;
     for (let way = first; way < first + WAYS; way++) {
       const at = index[way + WAYS] * STRIDE;
-      const state = words[at + STATE];
       const age = (tick - words[at + LAST_TICK]) | 0;
+      let state = words[at + STATE];
+      if (age > IDLE_TICKS && state > CLEAN_FLOW) state = CLEAN_FLOW;
       if (state < victimState || (state === victimState && age > victimAge)) {
         victim = way;
         victimState = state;

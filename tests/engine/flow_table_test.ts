@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { BITTORRENT_FLOW, CLEAN_FLOW, EMBRYONIC, UNDECIDED } from "../../src/engine/flow_record.ts";
-import { FlowTable } from "../../src/engine/flow_table.ts";
+import { FlowTable, UDP_IDLE_TICKS } from "../../src/engine/flow_table.ts";
 import { Packet } from "../../src/packet/packet.ts";
 
 const keep = () => {};
@@ -60,6 +60,22 @@ Deno.test("FlowTable makes room by value first, then by age, and never grows", (
   );
   assert.deepEqual(gone, [slots[5], slots[1]]);
   assert.equal(table.find(packetOf(0, 1, 99, 1)), slots[0], "BitTorrent stays");
+});
+
+Deno.test("FlowTable keeps no flow that has been silent before one that speaks, not even BitTorrent", () => {
+  const table = new FlowTable(8); // one set
+  const insert = (source: number, tick: number, state: number) => {
+    const packet = packetOf(source, 1, 99, 1);
+    assert.equal(table.find(packet), -1);
+    table.insert(packet, tick, state, keep);
+  };
+  for (let i = 0; i < 8; i++) insert(i, i, BITTORRENT_FLOW);
+  const later = UDP_IDLE_TICKS + 100;
+  for (let i = 0; i < 8; i++) insert(100 + i, later + i, i % 2 === 0 ? UNDECIDED : CLEAN_FLOW);
+  for (let i = 0; i < 8; i++) {
+    assert.equal(table.find(packetOf(i, 1, 99, 1)), -1, "what was silent is gone");
+    assert.notEqual(table.find(packetOf(100 + i, 1, 99, 1)), -1, "what speaks is there");
+  }
 });
 
 Deno.test("FlowTable gives slots out in order, so that few flows touch little memory", () => {
