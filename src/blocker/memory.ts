@@ -18,16 +18,16 @@ const HALF_OF_YOUNG = 1;
  */
 export function useLittleMemory(): Pages[] {
   setFlagsFromString(`--max-semi-space-size=${HALF_OF_YOUNG}`);
-  return executablePages(readText("/proc/self/smaps"), Deno.execPath());
+  return executablePages(readText("/proc/self/smaps"), Deno.execPath(), true);
 }
 
 /** Until all that a start brings about is done, and the code that ran once is old. */
 const SETTLING_MS = 3_000;
 const LOOK_MS = 2_000;
 /** Bytes; compilers at work, a flood or a busy status page leave as much behind. */
-const HEAPS_WORTH_IT = 5e6;
-/** More than is in use at once: less would be there again by the next look. */
-const PAGES_WORTH_IT = 9e6;
+const HEAPS_WORTH_IT = 3e6;
+/** Half of it is there again by the next look of a busy process, by some hundred page faults. */
+const PAGES_WORTH_IT = 5e6;
 
 /** Gives back what the start has left behind, in a moment, and later whenever much has come since. */
 export function giveBackMemory(pages: readonly Pages[]): Disposable {
@@ -88,11 +88,12 @@ export interface Pages {
 /**
  * Where a file stands in a process's memory as it is on disk, so that what is not in use can go and
  * is read again when it is: private, never written. V8 has a second copy of its builtins beside the
- * code of each thread, which goes with the thread: those are left out, other memory may be there by then.
+ * code of each thread, which goes with the thread: other memory may be there by then.
  *
  * @param smaps text of /proc/PID/smaps
+ * @param isAlone no thread but the main one runs yet, which stays: the only copy there is is its own
  */
-export function executablePages(smaps: string, path: string): Pages[] {
+export function executablePages(smaps: string, path: string, isAlone = false): Pages[] {
   const found: (Pages & { readonly offset: bigint })[] = [];
   for (const [, mapping] of smaps.matchAll(/^([\da-f]+-[\da-f]+ .*(?:\n[A-Z].*)*)/gm)) {
     const [, from, to, mode, at, file] =
@@ -106,7 +107,10 @@ export function executablePages(smaps: string, path: string): Pages[] {
       other.length > length && other.offset <= offset &&
       offset + length <= other.offset + other.length
     );
-  return found.filter((one) => !isCopy(one)).map(({ start, length }) => ({ start, length }));
+  return found.filter((one) => isAlone || !isCopy(one)).map(({ start, length }) => ({
+    start,
+    length,
+  }));
 }
 
 /** Empty where it cannot be read: then nothing of the file is given back. */

@@ -31,6 +31,15 @@ Deno.test("pages of the program are those that stand in memory as on disk", () =
     { start: 0x1000n, length: 0x4000n },
     { start: 0x5000n, length: 0x4000n },
   ]);
+  assert.deepEqual(
+    executablePages(smaps, EXE, true),
+    [
+      { start: 0x1000n, length: 0x4000n },
+      { start: 0x5000n, length: 0x4000n },
+      { start: 0x7f31_c7dc_0000n, length: 0x1000n },
+    ],
+    "before other threads are made",
+  );
   assert.deepEqual(executablePages("", EXE), []);
 });
 
