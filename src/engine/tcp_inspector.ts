@@ -99,6 +99,7 @@ export class TcpInspector {
     const sequence = payloadSequence(packet);
     let offset = offsetOf(flow, direction, sequence);
     if (offset !== 0 && flow.packets(direction) === 0) {
+      if (this.#isProbe(packet, offset)) return WAIT;
       offset = this.#placeFirst(direction, packet, sequence, offset);
     }
     let newBytes = advance(flow, direction, (sequence + payloadLength) | 0);
@@ -158,6 +159,16 @@ export class TcpInspector {
     }
     const end = (flow.base(0) + flow.bytes(0)) | 0;
     return flow.next(0) === end && this.#http.hasAsked(slot, 0, end);
+  }
+
+  /**
+   * Whether a segment before the first is a keep-alive probe: some systems send a byte of garbage in the
+   * place before the next one (RFC 9293, section 3.8.4), on a connection where nothing was said yet that of
+   * the SYN. Where it may begin something, the SYN was a decoy.
+   */
+  #isProbe({ bytes, payloadStart, payloadEnd, payloadLength }: Packet, offset: number): boolean {
+    return offset === -1 && payloadLength === 1 && !this.#flow.has(MID_STREAM) &&
+      judgeOpening(bytes, payloadStart, payloadEnd, false, false, this.#head) === null;
   }
 
   /**

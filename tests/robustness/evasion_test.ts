@@ -77,6 +77,20 @@ const rows: readonly Row[] = [
     },
   },
   {
+    name: "a keep-alive probe with a byte of garbage before the handshake",
+    found: PEER_WIRE,
+    run(test) {
+      tcpWire(test).segment(0, -1, new Uint8Array(1)).segment(0, 0, HANDSHAKE);
+    },
+  },
+  {
+    name: "a SYN with a number one too high, then the handshake's first byte by itself",
+    found: PEER_WIRE,
+    run(test) {
+      tcpWire(test).segment(0, -1, HANDSHAKE.subarray(0, 1)).segment(0, 0, HANDSHAKE.subarray(1));
+    },
+  },
+  {
     name: "a decoy with a low TTL before the handshake",
     found: PEER_WIRE,
     run(test) {
