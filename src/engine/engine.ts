@@ -27,13 +27,14 @@ import { FlowTable, tickOf, UDP_IDLE_TICKS } from "./flow_table.ts";
 import { kindRow } from "../protocols/methods.ts";
 import { HostEvidence } from "./host_evidence.ts";
 import { HttpStreams } from "./http_stream.ts";
+import { Knocks } from "./knocks.ts";
 import { MessageChains } from "./message_chain.ts";
 import { FOUND, FoundMatch, HOLD, type Outcome, RELEASE } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { PrefixPool } from "./prefix_pool.ts";
 import { DESTINATION_END, type Paths, Senders, SOURCE_END } from "./sender.ts";
 import { TcpInspector } from "./tcp_inspector.ts";
-import { acknowledges, noteSyn } from "./stream_space.ts";
+import { acknowledges, isHeard, noteSyn, setBeginning } from "./stream_space.ts";
 import { TrackerFlows } from "./tracker_flow.ts";
 import { UdpInspector } from "./udp_inspector.ts";
 import { UtpFlows } from "./utp_flow.ts";
@@ -121,6 +122,7 @@ export class Engine {
   #beganMs = 0;
   readonly #finding = new FoundMatch();
   readonly #prefixes: PrefixPool;
+  readonly #knocks: Knocks;
   readonly #release: (slot: number) => void;
   readonly #whitelist: WhitelistedServices;
   readonly #notes: EarlierNotes | null;
@@ -136,6 +138,7 @@ export class Engine {
     this.#convictions = new Convictions(this.#evidence);
     this.#table = new FlowTable(flows, options.seed, options.flowWords);
     this.#senders = new Senders(this.#table.flow, flows, options.paths ?? null);
+    this.#knocks = new Knocks(flows);
     this.#prefixes = new PrefixPool(Math.max(16, flows / FLOWS_PER_PREFIX));
     this.#encrypted = new EncryptedFlows(
       this.#table.flow,
@@ -229,10 +232,8 @@ export class Engine {
         slot = this.#insert(packet, tick, EMBRYONIC);
         // Only the answer was seen: the initiator is the other end.
         if (isAnswer) this.#turnRound();
-      } else if (!isAnswer && flow.state !== EMBRYONIC) {
-        // A new connection on an old 5-tuple.
-        this.#tcp.release(slot);
-        table.restart(slot, tick, EMBRYONIC);
+      } else if (flow.state !== EMBRYONIC && !this.#takeLaterSyn(slot, packet, isAnswer, tick)) {
+        return hasPayload ? DROP : INSPECT;
       }
       flow.lastTick = tick;
       this.#senders.note(table.direction, packet);
@@ -247,6 +248,29 @@ export class Engine {
     if (settled !== INSPECT) return settled;
     this.#senders.note(direction, packet);
     return this.#conclude(direction, packet, this.#tcp.inspect(slot, direction, packet));
+  }
+
+  /**
+   * A SYN, or the answer to one, in a flow that is known already. A new connection on its 5-tuple has
+   * begun when the other end answers; of one direction alone no answer is to be seen.
+   *
+   * @returns false of a SYN that may come to nothing: then what it carries does not pass
+   */
+  #takeLaterSyn(slot: number, packet: Packet, isAnswer: boolean, tick: number): boolean {
+    const table = this.#table;
+    const { flow, direction } = table;
+    if (!isAnswer && isHeard(flow, 1 - direction)) {
+      this.#knocks.note(slot, direction, (packet.sequence + 1) | 0);
+      return false;
+    }
+    if (isAnswer && !this.#knocks.isAnswered(slot, direction, packet)) return true;
+    this.#tcp.release(slot);
+    table.restart(slot, tick, EMBRYONIC);
+    if (!isAnswer) return true;
+    this.#turnRound();
+    setBeginning(flow, 0, packet.acknowledgement);
+    flow.raise(BASE_KNOWN | SYN_SEEN);
+    return true;
   }
 
   /** Whether the flow at hand began before the blocker: nobody saw its SYN, and it carries no mark. */
@@ -293,6 +317,11 @@ export class Engine {
     const notes = noted.take(packet);
     if (notes === null) return false;
     const { flow } = this.#table;
+    if (slot >= 0 && flow.state !== EMBRYONIC && !notes.isKnown[1]) { // a SYN alone
+      const { direction } = this.#table;
+      this.#knocks.note(slot, notes.isFromInitiator ? direction : 1 - direction, notes.begin[0]);
+      return false;
+    }
     const answer = slot < 0 ? null : answeredBefore(flow, notes);
     this.#adopt(packet, notes, slot);
     if (!isTcp) {
@@ -336,7 +365,9 @@ export class Engine {
 
   #insert(packet: Packet, tick: number, state: number): number {
     this.counters.flows++;
-    return this.#table.insert(packet, tick, state, this.#release);
+    const slot = this.#table.insert(packet, tick, state, this.#release);
+    this.#knocks.forget(slot);
+    return slot;
   }
 
   /** The packet just inserted came from the responder. */

@@ -47,12 +47,11 @@ export function setBeginning(flow: FlowRecord, direction: number, sequence: numb
 
 /**
  * Offset in its stream of a segment's first byte. A direction whose SYN nobody saw begins with this
- * segment; if that is so for both, the flow is older than the blocker.
+ * segment; the flow is older than the blocker, or what looked like its beginning was another's SYN.
  */
 export function offsetOf(flow: FlowRecord, direction: number, sequence: number): number {
   if (!flow.has(BASE_KNOWN << direction)) {
-    if (!flow.has(BASE_KNOWN << (1 - direction))) flow.raise(MID_STREAM);
-    flow.raise(BASE_KNOWN << direction);
+    flow.raise(MID_STREAM | BASE_KNOWN << direction);
     setBeginning(flow, direction, sequence);
   }
   return (sequence - flow.base(direction)) | 0;
@@ -84,13 +83,18 @@ export function noteSender(flow: FlowRecord, direction: number, packet: Packet):
   if (acknowledges(flow, direction, packet)) flow.raise(ACKNOWLEDGED << direction);
 }
 
+/** Whether a packet of the direction was seen, so that its numbers are known and not concluded. */
+export function isHeard(flow: FlowRecord, direction: number): boolean {
+  return flow.has(SYN_SEEN << direction) || flow.packets(direction) > 0;
+}
+
 /**
  * Whether the packet of `direction` acknowledges a number that the other side was seen to choose. Who
  * forges a source address does not see the answer; a SYN-ACK alone also answers a forged SYN.
  */
 export function acknowledges(flow: FlowRecord, direction: number, packet: Packet): boolean {
   const other = 1 - direction;
-  if (!flow.has(SYN_SEEN << other) && flow.packets(other) === 0) return false;
+  if (!isHeard(flow, other)) return false;
   const acknowledged = (packet.acknowledgement - flow.base(other)) | 0;
   const sent = (flow.next(other) - flow.base(other)) | 0;
   return (packet.flags & ACK) !== 0 && acknowledged >= 0 && acknowledged <= sent;

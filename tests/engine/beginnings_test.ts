@@ -1,7 +1,16 @@
 /** What is the beginning of somebody's stream, and what others had him send in the middle of it. */
 import assert from "node:assert/strict";
+import { BITTORRENT } from "../../src/engine/engine.ts";
 import { SYN } from "../../src/packet/packet.ts";
-import { Conversation, DHT_PING, HANDSHAKE, latin1, REQUESTS, UNCHOKE } from "./conversation.ts";
+import {
+  Conversation,
+  DHT_PING,
+  HANDSHAKE,
+  latin1,
+  randomBytes,
+  REQUESTS,
+  UNCHOKE,
+} from "./conversation.ts";
 import { Gateway, INSIDE, OUTSIDE, UPLINK } from "./gateway.ts";
 
 const NONE = new Uint8Array(0);
@@ -118,4 +127,68 @@ Deno.test("what a SOCKS server relays to its user is a stranger's, what he has i
     true,
     "10.0.0.1",
   ]]);
+});
+
+/** As a page's script and its server can play it in a WebSocket: any lengths, and what looks random. */
+function playEncrypted(flow: Conversation): void {
+  const said = "0:240 1:180 0:124 1:82 1:123 0:123 1:5 0:73 0:17 1:17 0:5 1:5 0:34 1:13";
+  for (const turn of said.split(" ")) {
+    const [side, length] = turn.split(":").map(Number);
+    flow.say(side as 0 | 1, randomBytes(length));
+  }
+  for (let block = 0; block < 8; block++) {
+    for (let left = 16_397; left > 0; left -= 1448) {
+      flow.say(1, randomBytes(Math.min(left, 1448)), left <= 1448);
+    }
+    flow.say(0, randomBytes(17));
+  }
+}
+
+Deno.test("what is played as an encrypted beginning is found, and not behind a SYN that nobody answers", () => {
+  const whole = new Gateway();
+  playEncrypted(new Conversation(whole, "tcp", INSIDE, OUTSIDE).open());
+  assert.equal(whole.detections.length, 1);
+  for (const answers of [false, true]) {
+    const test = new Gateway();
+    const flow = upload(test).knock(1, NONE);
+    if (answers) flow.sayAndForget(1, NONE, SYN);
+    const plain = Uint8Array.of(...randomBytes(300), ...HANDSHAKE);
+    playEncrypted(flow.say(0, plain).say(1, plain));
+    assert.deepEqual(test.found, []);
+  }
+});
+
+Deno.test("a new connection on the ports of an old one is judged from its SYN and the answer to it", () => {
+  const test = new Gateway();
+  const flow = upload(test);
+  flow.open().say(0, HANDSHAKE);
+  assert.deepEqual(test.detections.map(({ ban }) => ban), [true]);
+  const other = new Gateway();
+  upload(other);
+  new Conversation(other, "tcp", OUTSIDE, INSIDE).open().say(0, ANNOUNCE);
+  assert.deepEqual(other.detections.map(({ ban }) => ban), [true]);
+});
+
+Deno.test("where one direction alone is seen, a SYN is a new connection's", () => {
+  const test = new Gateway();
+  const flow = new Conversation(test, "tcp", INSIDE, OUTSIDE).knock(0, NONE, 1);
+  for (let i = 0; i < 70; i++) flow.say(0, latin1("line of text\n".repeat(100)));
+  const anew = new Conversation(test, "tcp", INSIDE, OUTSIDE).knock(0, NONE).skipSyns([12_345, 1]);
+  assert.equal(anew.say(0, HANDSHAKE).lastVerdict, BITTORRENT);
+});
+
+Deno.test("strict: a SYN that anybody can send does not make a beginning of the middle of an SSH session", () => {
+  for (const side of [0, 1] as const) {
+    const test = new Gateway({ strict: true });
+    const flow = new Conversation(test, "tcp", INSIDE, OUTSIDE).open()
+      .say(0, latin1("SSH-2.0-x\r\n")).say(1, latin1("SSH-2.0-y\r\n"));
+    const types = () => flow.say(0, randomBytes(400)).say(1, randomBytes(1448));
+    for (let i = 0; i < 8; i++) types();
+    const { from } = test;
+    test.from = () => UPLINK;
+    flow.knock(side, NONE);
+    test.from = from;
+    for (let i = 0; i < 8; i++) types();
+    assert.deepEqual(test.found, []);
+  }
 });

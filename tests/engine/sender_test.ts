@@ -326,13 +326,13 @@ Deno.test("what a stranger says in another's name ends no connection, whose port
       test.from = () => UPLINK;
       assert.equal(flow.knock(side, said).lastVerdict, DROP);
       const forged = new Conversation(test, "tcp", OUTSIDE, INSIDE).skipSyns([12_344, 4_711]);
-      assert.equal(forged.say(side, said).lastVerdict, DROP); // behind the forged SYN
+      forged.say(side, said); // behind the forged SYN, where nobody expects anything
       test.from = homeOf;
       for (let i = 0; i < 40; i++) {
         const verdict = flow.say((i & 1) as 0 | 1, LINE).lastVerdict;
         assert(verdict === INSPECT || verdict === CLEAN, `${i}: ${verdict}`);
       }
-      assert.deepEqual(test.detections.map(({ ban }) => ban), [false]);
+      assert.deepEqual(test.found, []);
     }
   }
 });
