@@ -25,7 +25,7 @@ export function useLittleMemory(): Pages[] {
 const SETTLING_MS = 3_000;
 const LOOK_MS = 2_000;
 /** Bytes; compilers at work, a flood or a busy status page leave as much behind. */
-const HEAPS_WORTH_IT = 3e6;
+const HEAPS_WORTH_IT = 5e6;
 /** Half of it is there again by the next look of a busy process, by some hundred page faults. */
 const PAGES_WORTH_IT = 5e6;
 
