@@ -40,6 +40,8 @@ Deno.test("pages of the program are those that stand in memory as on disk", () =
     ],
     "before other threads are made",
   );
+  const another = mapping("7f31e7dc0000-7f31e7dc1000", "r-xp", "00005000", EXE);
+  assert.equal(executablePages(smaps + another, EXE, true).length, 2, "whose is which?");
   assert.deepEqual(executablePages("", EXE), []);
 });
 
