@@ -249,7 +249,7 @@ const METAINFO_KEYS = rows("metainfo key", "http-tracker", [
   ["piece layers", "BEP 52"],
 ]);
 
-/** All rows but the peer wire's message forms (`peer_message.ts`) and the peer IDs. */
+/** All rows but the peer wire's message forms (`peer_wire/message.ts`) and the peer IDs. */
 export const SIGNATURES: readonly Signature[] = Object.freeze([
   ...STREAM_START,
   ...EXTENSION_NAMES,
