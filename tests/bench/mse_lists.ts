@@ -1,9 +1,10 @@
 /**
  * Conversations of other programs (mse_conversations.ts, mse_made_up.ts, mse_stream_ciphers.ts,
- * mse_tunnels.ts) through an engine: alone, beside a host that torrents, behind an address that others
+ * mse_tunnels.ts, mse_applications.ts) through an engine: alone, beside a host that torrents, behind an address that others
  * torrent from, older than the blocker, and behind a slow link. Run by `deno task bench:mse`.
  */
 import { INSPECT } from "../../src/engine/engine.ts";
+import { APPLICATIONS } from "./mse_applications.ts";
 import { PROGRAMS as RECORDED } from "./mse_conversations.ts";
 import { MADE_UP } from "./mse_made_up.ts";
 import type { Messages, Program } from "./mse_program.ts";
@@ -29,7 +30,13 @@ interface Place {
   readonly isSlow?: boolean;
 }
 
-const PROGRAMS: readonly Program[] = [...RECORDED, ...MADE_UP, ...STREAM_CIPHERS, ...TUNNELS];
+const PROGRAMS: readonly Program[] = [
+  ...RECORDED,
+  ...MADE_UP,
+  ...STREAM_CIPHERS,
+  ...TUNNELS,
+  ...APPLICATIONS,
+];
 
 const PLACES: readonly Place[] = [
   { name: "alone" },
