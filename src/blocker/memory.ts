@@ -107,10 +107,9 @@ export function executablePages(smaps: string, path: string, isAlone = false): P
       other.length > length && other.offset <= offset &&
       offset + length <= other.offset + other.length
     );
-  return found.filter((one) => isAlone || !isCopy(one)).map(({ start, length }) => ({
-    start,
-    length,
-  }));
+  const takesCopy = isAlone && found.filter(isCopy).length === 1; // two: another thread runs already
+  return found.filter((one) => takesCopy || !isCopy(one))
+    .map(({ start, length }) => ({ start, length }));
 }
 
 /** Empty where it cannot be read: then nothing of the file is given back. */
