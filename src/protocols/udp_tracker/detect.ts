@@ -45,7 +45,8 @@ const EVENT = 80;
 const NUM_WANT = 92;
 const PORT = 96;
 
-const EVENT_STOPPED = 3; // the last of none, completed, started, stopped
+/** The last of none, completed, started, stopped and, of partial seeds, paused (BEP 21; libtorrent). */
+const EVENT_PAUSED = 4;
 /** No client asks for more peers; -1 means the tracker's default. */
 const MAX_NUM_WANT = 10_000;
 
@@ -105,7 +106,7 @@ export function isConnectRequest(bytes: Uint8Array, start: number, end: number):
 export function isAnnounceRequest(bytes: Uint8Array, start: number, end: number): boolean {
   if (end - start < ANNOUNCE_LENGTH) return false;
   if (i32be(bytes, start + REQUEST_ACTION) !== ACTION_ANNOUNCE) return false;
-  if (u32be(bytes, start + EVENT) > EVENT_STOPPED) return false;
+  if (u32be(bytes, start + EVENT) > EVENT_PAUSED) return false;
   const wanted = i32be(bytes, start + NUM_WANT);
   if (wanted < -1 || wanted > MAX_NUM_WANT) return false;
   if (u16be(bytes, start + PORT) === 0) return false;
