@@ -370,11 +370,29 @@ export function settingChecks({ chains }: Config): Check[] {
     },
     {
       name: "bridge",
-      look() {
-        const isBridging = readText("/proc/sys/net/bridge/bridge-nf-call-iptables")?.trim();
-        if (isBridging !== "1") return [];
-        return ok("bridge", "bridged packets pass the chain too (bridge-nf-call-iptables is 1)");
-      },
+      look: () => bridged((setting) => readText(`/proc/sys/net/bridge/${setting}`)?.trim()),
     },
   ];
+}
+
+/** What else than bare IP crosses a bridge, and the setting that shows it to iptables. */
+const TAGGED = [
+  ["VLAN tags", "bridge-nf-filter-vlan-tagged"],
+  ["PPPoE", "bridge-nf-filter-pppoe-tagged"],
+] as const;
+
+/** Which bridged frames the chain sees. @param read a setting of br_netfilter's, without its line end */
+export function bridged(
+  read: (setting: string) => string | undefined,
+): Diagnosis | readonly Diagnosis[] {
+  if (read("bridge-nf-call-iptables") !== "1") return [];
+  const seen = "bridged packets pass the chain too (bridge-nf-call-iptables is 1)";
+  const unseen = TAGGED.filter(([, setting]) => read(setting) !== "1");
+  if (unseen.length === 0) return ok("bridge", seen);
+  const frames = unseen.map(([frames]) => frames).join(" or ");
+  const settings = unseen.map(([, setting]) => `net.bridge.${setting}=1`).join(" ");
+  return ok(
+    "bridge",
+    `${seen}, but for frames with ${frames} (to judge those: sysctl -w ${settings})`,
+  );
 }

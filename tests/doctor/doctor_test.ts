@@ -4,6 +4,7 @@ import { examine } from "../../src/doctor/doctor.ts";
 import { carryOut } from "../../src/doctor/diagnosis.ts";
 import { kernelCheck, partsCheck, rightsChecks } from "../../src/doctor/kernel_checks.ts";
 import {
+  bridged,
   hasFlowtable,
   hasOwnRules,
   joinsPackets,
@@ -42,6 +43,17 @@ Deno.test("a router without a default route is told whom it does not ban", () =>
   assert.equal(status, "warning");
   assert.match(detail, /no default route .* nobody of those is banned/);
   assert.equal(advice, "add one by the uplink, of any metric");
+});
+
+Deno.test("which frames of a bridge pass the chain is said, with what shows it the others", () => {
+  const of = (...on: string[]) =>
+    [bridged((setting) => on.some((word) => setting.endsWith(word)) ? "1" : "0")].flat();
+  assert.deepEqual(of(), []);
+  const [some] = of("iptables");
+  assert.match(some.detail, /but for frames with VLAN tags or PPPoE/);
+  assert.match(some.detail, /bridge-nf-filter-vlan-tagged=1 .*bridge-nf-filter-pppoe-tagged=1/);
+  assert.doesNotMatch(of("iptables", "vlan-tagged")[0].detail, /VLAN/);
+  assert.doesNotMatch(of("iptables", "-tagged")[0].detail, /but for/);
 });
 
 Deno.test("examine() says on another system that it is not Linux", async () => {
