@@ -58,26 +58,15 @@ export function loadConfig(input: ConfigInput = {}): LoadedConfig {
   for (const name of OPTION_NAMES) {
     // Every source is looked at, not only the winning one: a wrong value waits there for the day
     // when the other is taken away.
-    const given = [
-      fromFlag(name, input.flags ?? {}),
-      ...fromVariables(name, variables),
-      ...fromFile(name, values, file),
-    ].filter((one) => one !== null);
-    let chosen = false;
-    for (const { raw, origin, shown } of given) {
-      const result = v.safeParse(kindOf(name).schema, raw);
-      if (!result.success) {
-        problems.push(`Cannot use ${shown}: expected ${kindOf(name).expected}`);
-      } else if (!chosen) {
-        config[name] = result.output;
-        origins[name] = origin;
-        chosen = true;
-      }
-    }
-    if (!chosen) {
-      config[name] = OPTIONS[name].default;
-      origins[name] = "default";
-    }
+    const good = [
+      [fromFlag(name, input.flags ?? {})],
+      fromVariables(name, variables),
+      fromFile(name, values, file),
+    ].map((source) => readSource(name, source, problems));
+    warnings.push(...good.flatMap((source) => unlike(name, source)));
+    const [chosen] = good.flat();
+    config[name] = chosen === undefined ? OPTIONS[name].default : chosen.value;
+    origins[name] = chosen === undefined ? "default" : chosen.origin;
   }
   if (origins.queueCount === "default" && typeof config.queueNum === "number") {
     // The default gives way near the end of the numbers; a count that was asked for does not.
@@ -87,6 +76,27 @@ export function loadConfig(input: ConfigInput = {}): LoadedConfig {
   problems.push(...findConflicts(loaded));
   if (problems.length > 0) throw new UsageError(problems.join("\n"));
   return { config: loaded, origins: origins as Origins, file, warnings };
+}
+
+/** The values of one source that can be used, in the order in which they hold. */
+function readSource(
+  name: OptionName,
+  source: readonly (Given | null)[],
+  problems: string[],
+): Read[] {
+  const { schema, expected } = kindOf(name);
+  return source.filter((one) => one !== null).flatMap((given) => {
+    const result = v.safeParse(schema, given.raw);
+    if (result.success) return [{ ...given, value: result.output as Config[OptionName] }];
+    problems.push(`Cannot use ${given.shown}: expected ${expected}`);
+    return [];
+  });
+}
+
+/** One option twice in one source, by its present name and an older one, and not with one value. */
+function unlike(name: OptionName, [first, ...others]: readonly Read[]): string[] {
+  return others.filter(({ value }) => tomlOf(name, value) !== tomlOf(name, first.value))
+    .map(({ shown }) => `${shown} is not used: ${first.shown} says otherwise, and holds`);
 }
 
 /** The effective settings as a TOML file, with where each came from. */
@@ -128,6 +138,11 @@ interface Given {
   origin: string;
   /** The value with its source, as it stands in messages. */
   shown: string;
+}
+
+/** One that can be used. */
+interface Read extends Given {
+  value: Config[OptionName];
 }
 
 function kindOf(name: OptionName): Option<unknown>["kind"] {

@@ -192,9 +192,14 @@ Deno.test("loadConfig() prefers flag, then variable, then file, then default", (
 });
 
 Deno.test("loadConfig() prefers the present name to the original's", () => {
-  const { config, origins } = load({ CLEANUP_INTERVAL: "10", XDP_CLEANUP_INTERVAL: "20" });
-  assert.equal(config.cleanupInterval, 10);
+  const both = (other: string) => load({ CLEANUP_INTERVAL: "60", XDP_CLEANUP_INTERVAL: other });
+  const { config, origins, warnings } = both("20");
+  assert.equal(config.cleanupInterval, 60);
   assert.equal(origins.cleanupInterval, "variable CLEANUP_INTERVAL");
+  assert.deepEqual(warnings, [
+    "XDP_CLEANUP_INTERVAL=20 is not used: CLEANUP_INTERVAL=60 says otherwise, and holds",
+  ]);
+  assert.deepEqual(both("1m").warnings, [], "the same, written otherwise");
 });
 
 Deno.test("loadConfig() reads the file's own types", () => {
