@@ -5,7 +5,7 @@
 import { EnvironmentError } from "../errors.ts";
 import { formatBanKey } from "../gateway/bans/ban_key.ts";
 import { type Ban, type Bans, REASON_MANUAL } from "../gateway/bans/bans.ts";
-import type { Cidr, Networks } from "../gateway/network/networks.ts";
+import type { Cidr } from "../gateway/network/networks.ts";
 import { type BanAnswer, type BanRequest, checkBanRequest, readBanned } from "./ban_request.ts";
 
 /** The part of a fleet that the desk needs. */
@@ -36,11 +36,17 @@ export interface DeskParts {
   readonly who?: (address: string) => string | null;
 }
 
+/** Whom nobody bans; `LocalAddresses` knows. */
+export interface NeverBanned {
+  /** Who is in this network that is never banned, in words; null where nobody is. */
+  whyNever(network: Cidr): string | null;
+}
+
 const NONE = () => null;
 
 export class BanDesk {
   readonly #bans: Bans;
-  readonly #never: Networks;
+  readonly #never: NeverBanned;
   readonly #fleet: () => DeskFleet | null;
   readonly #flows: () => DeskFlows | null;
   readonly #who: (address: string) => string | null;
@@ -48,7 +54,7 @@ export class BanDesk {
   /**
    * @param never addresses that are not banned, not by hand either
    */
-  constructor(bans: Bans, never: Networks, parts: DeskParts = {}) {
+  constructor(bans: Bans, never: NeverBanned, parts: DeskParts = {}) {
     const { fleet = NONE, flows = NONE, who = NONE } = parts;
     this.#bans = bans;
     this.#never = never;
@@ -98,12 +104,14 @@ export class BanDesk {
   remove(addresses: readonly string[]): Extract<BanAnswer, { type: "removed" }>[] {
     const bans = this.#bans;
     const answers = addresses.map((text) => readBanned("unban", text)).map(({ key, isAddress }) => {
+      const prefix = isAddress ? bans.prefixOf(key.words) : null;
       const wasBanned = isAddress ? bans.liftAddress(key.words) : bans.lift(key);
       const [within] = bans.around(key);
       // Of an IPv6 address all that its ban was for.
       const flows = this.#flows()?.lift(isAddress ? bans.keyOf(key.words) : key) ?? 0;
       return {
         ...{ type: "removed" as const, address: formatBanKey(key), wasBanned, flows },
+        ...prefix === null ? {} : { network: formatBanKey(prefix) },
         ...within === undefined ? {} : { within: formatBanKey(within) },
       };
     });
@@ -124,12 +132,9 @@ export class BanDesk {
   #add({ addresses, durationSeconds }: BanRequest): BanAnswer[] {
     const keys = addresses.map((text) => {
       const { key, isAddress } = readBanned("ban", text);
-      const refused = this.#never.overlaps(key);
-      if (!refused) return isAddress ? this.#bans.keyOf(key.words) : key;
-      throw new EnvironmentError(
-        `Cannot ban ${text}: it is or has this machine's own address, its gateway, its resolver, ` +
-          "the fleet's API, no single host, or WHITELIST_IPS in it",
-      );
+      const refusal = this.#never.whyNever(key);
+      if (refusal !== null) throw new EnvironmentError(`Cannot ban ${text}: ${refusal}`);
+      return isAddress ? this.#bans.keyOf(key.words) : key;
     });
     const durationMs = durationSeconds * 1000;
     return keys.map((key) => {

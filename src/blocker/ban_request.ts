@@ -30,6 +30,8 @@ export type BanAnswer =
     readonly type: "removed";
     readonly address: string;
     readonly wasBanned: boolean;
+    /** The prefix whose ban was lifted with it, where its host was banned by that (IPv6). */
+    readonly network?: string;
     /** Flows of it that were dropped as BitTorrent, and are judged anew. */
     readonly flows: number;
     /** A wider network whose ban holds for it still, where there is one. */

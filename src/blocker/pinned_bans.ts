@@ -40,7 +40,7 @@ export async function answerFromPins(request: BanRequest): Promise<BanAnswer[]> 
     });
     bans.restore();
     using local = new LocalAddresses();
-    return await new BanDesk(bans, local.never).answer(request);
+    return await new BanDesk(bans, local).answer(request);
   } finally {
     for (const fd of maps.values()) close(fd);
   }

@@ -80,7 +80,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const who = new Who(thisMachine());
   const desk = front.desk = new BanDesk(
     bans.bans,
-    bans.local.never,
+    bans.local,
     {
       fleet: () => fleet,
       flows: () => dropMarks,

@@ -102,8 +102,10 @@ function toText(action: BanAction, answers: readonly BanAnswer[], nowMs: number)
         }`;
       case "removed":
         return `${answer.address} ${answer.wasBanned ? "is no longer banned" : "was not banned"}${
-          answer.flows === 0 ? "" : `; ${formatCount(answer.flows, "flow")} judged anew`
-        }${stillWithin(answer.within)}${inFleet(answer.decisions)}`;
+          answer.network === undefined ? "" : `, nor is ${answer.network}`
+        }${answer.flows === 0 ? "" : `; ${formatCount(answer.flows, "flow")} judged anew`}${
+          stillWithin(answer.within)
+        }${inFleet(answer.decisions)}`;
       case "cleared":
         return answer.bans === 1 ? "Lifted 1 ban" : `Lifted ${answer.bans} bans`;
       case "ban":

@@ -5,10 +5,16 @@ import { UsageError } from "../../src/errors.ts";
 import { BanTable } from "../../src/gateway/bans/ban_table.ts";
 import { Bans, REASON_FLEET } from "../../src/gateway/bans/bans.ts";
 import { networkKey } from "../../src/gateway/bans/ban_key.ts";
-import { Networks, parseNetwork } from "../../src/gateway/network/networks.ts";
+import { type Cidr, Networks, parseNetwork } from "../../src/gateway/network/networks.ts";
 
 const ignore = Deno.build.os !== "linux"; // the kernel's clock
 const HOUR = 3_600_000;
+const NOBODY = { whyNever: () => null };
+
+function never(network: string, why: string) {
+  const networks = Networks.of(network);
+  return { whyNever: (key: Cidr) => networks.overlaps(key) ? why : null };
+}
 
 function bansInUserSpace(): Bans {
   const table = BanTable.buffer(64);
@@ -21,12 +27,12 @@ const request = (action: BanAction, ...addresses: string[]) => {
 
 Deno.test("requests: all or nothing, and never what must not be banned", { ignore }, async () => {
   const bans = bansInUserSpace();
-  const desk = new BanDesk(bans, Networks.of("192.0.2.1"));
+  const desk = new BanDesk(bans, never("192.0.2.1", "192.0.2.1 is spared"));
   const answer = (...args: Parameters<typeof request>) => desk.answer(request(...args));
   await assert.rejects(answer("add", "10.0.0.1", "10.0.0.0/7"), UsageError);
   await assert.rejects(
     answer("add", "10.0.0.1", "192.0.2.1"),
-    /Cannot ban 192\.0\.2\.1: it is or has this/,
+    /^EnvironmentError: Cannot ban 192\.0\.2\.1: 192\.0\.2\.1 is spared$/,
   );
   assert.equal(bans.size, 0);
   const [added] = await answer("add", "10.0.0.1");
@@ -40,6 +46,13 @@ Deno.test("requests: all or nothing, and never what must not be banned", { ignor
     (await answer(action, ...written)).map((one) => "address" in one ? one.address : null);
   assert.deepEqual(await named("add"), ["2001:db8::/64", "9.9.9.9"], "as list has them");
   assert.deepEqual(await named("remove"), ["2001:db8::7", "9.9.9.9"]);
+  await answer("add", "2001:db8::1");
+  assert.deepEqual(await answer("remove", "2001:db8::2"), [
+    {
+      ...{ type: "removed", address: "2001:db8::2", wasBanned: true, flows: 0 },
+      network: "2001:db8::/64",
+    },
+  ], "what else was lifted is told");
   await answer("add", "10.0.0.1", "2001:db8::1");
   assert.deepEqual(await answer("clear"), [{ type: "cleared", bans: 2 }]);
   assert.deepEqual(await answer("list"), []);
@@ -54,7 +67,7 @@ Deno.test("the page lifts what list names: an address and a network, told to the
     lift: () => Promise.reject(new Error("not asked for")),
     forget: (addresses: readonly string[] | null) => forgotten.push(addresses),
   };
-  const desk = new BanDesk(bans, Networks.of(), { fleet: () => fleet });
+  const desk = new BanDesk(bans, NOBODY, { fleet: () => fleet });
   bans.add(networkKey(parseNetwork("192.0.2.0/24")!), HOUR, REASON_FLEET);
   const [listed] = desk.list();
   assert.equal(listed.address, "192.0.2.0/24");
@@ -78,13 +91,13 @@ Deno.test("in the fleet: lifted there first, refused where there is none", { ign
     forget: () => void order.push("forget"),
   };
   const everywhere = { ...request("remove", "10.0.0.1"), fleet: true };
-  const desk = new BanDesk(bans, Networks.of(), { fleet: () => fleet });
+  const desk = new BanDesk(bans, NOBODY, { fleet: () => fleet });
   await desk.answer(request("add", "10.0.0.1"));
   assert.deepEqual(await desk.answer(everywhere), [
     { type: "removed", address: "10.0.0.1", wasBanned: true, flows: 0, decisions: 3 },
   ]);
   assert.deepEqual(order, ["lift", "forget"]);
-  const alone = new BanDesk(bans, Networks.of());
+  const alone = new BanDesk(bans, NOBODY);
   await assert.rejects(alone.answer(everywhere), /no btblocker that is in one runs here/);
 });
 

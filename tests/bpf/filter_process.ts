@@ -59,7 +59,7 @@ async function main(settings: FilterSettings): Promise<void> {
   }
   const tuns = new Map<string, (packet: Uint8Array<ArrayBuffer>) => void>();
   const answer = (argument: unknown) =>
-    new BanDesk(side.bans, side.local.never).answer(readBanRequest(argument));
+    new BanDesk(side.bans, side.local).answer(readBanRequest(argument));
   await using server = new ControlServer(networkNamespaceInode(), { bans: answer });
   const log: LogLine = (level, message) => print({ level, message });
   using side = BanSide.open({ ...settings, log });

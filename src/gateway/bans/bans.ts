@@ -210,6 +210,12 @@ export class Bans {
     return this.remove(key);
   }
 
+  /** The prefix of an address's host, where a ban of that is in force; null of IPv4. */
+  prefixOf(words: Int32Array): BanKey | null {
+    const key = prefixKey(words, 0, this.#ipv6Bits);
+    return key.bits < 128 && this.find(key) !== null ? key : null;
+  }
+
   /**
    * Lifts all bans of an address: its own, that of the prefix its host has, and its endpoints'. False
    * when there was none. A wider network's ban holds on ({@link around}).

@@ -8,6 +8,7 @@ import { UsageError } from "../../errors.ts";
 import { parseAddress } from "../../packet/address.ts";
 import {
   type Cidr,
+  formatNetwork,
   maskWord,
   Networks,
   parseNetwork,
@@ -120,6 +121,28 @@ export class LocalAddresses implements Disposable {
     this.#publish();
   }
 
+  /**
+   * Which of the addresses that are never banned is in this network, and what it is: "192.0.2.1 is this
+   * machine's own address". Null where none is.
+   */
+  whyNever(network: Cidr): string | null {
+    if (!this.never.overlaps(network)) return null;
+    const hosts = (list: Iterable<Int32Array>) => [...list].map((words) => ({ words, bits: 128 }));
+    const kinds: [readonly Cidr[], string][] = [
+      [SPECIAL_NETWORKS, "of no single host"],
+      [this.#whitelist, "in WHITELIST_IPS"],
+      [hosts(this.#own), "this machine's own address"],
+      [hosts(this.#hops.values()), "a gateway of this machine's routes"],
+      [hosts(resolvers()), "this machine's resolver"],
+      [hosts(this.#protected), "the fleet's API"],
+    ];
+    for (const [networks, what] of kinds) {
+      const found = networks.find((one) => haveCommon(one, network));
+      if (found !== undefined) return `${formatNetwork(found)} is ${what}`;
+    }
+    return `a broadcast address of this machine's networks is in it`;
+  }
+
   /** Networks that are never to be banned and found no room; 0 but on machines beyond all bounds. */
   get leftOut(): number {
     return this.#leftOut;
@@ -192,6 +215,11 @@ export class LocalAddresses implements Disposable {
     this.#events?.[Symbol.dispose]();
     this.#events = null;
   }
+}
+
+function haveCommon(one: Cidr, other: Cidr): boolean {
+  const bits = Math.min(one.bits, other.bits);
+  return one.words.every((word, at) => ((word ^ other.words[at]) & maskWord(bits, at)) === 0);
 }
 
 /** Throws UsageError for a WHITELIST_IPS that cannot be used. */
