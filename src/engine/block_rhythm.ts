@@ -1,5 +1,6 @@
 import { type Packet, PSH } from "../packet/packet.ts";
 import {
+  ALIKE,
   ALONE,
   ALONE_MASK,
   ANSWERED,
@@ -191,7 +192,7 @@ export class BlockRhythm {
     if (this.blocks > 0 || this.chunks > 0) return true;
     if (!this.#mayServe()) return false;
     const hasTwo = flow.has(TOLD_ALIKE) ||
-      (flow.hasLength(HELLO_A) && flow.hasLength(HELLO_B | FIVE_A | FIVE_B | GRANTED));
+      (flow.hasLength(HELLO_A) && flow.hasLength(HELLO_B | FIVE_A | FIVE_B | GRANTED | ALIKE));
     return hasTwo ? flow.allBytes < FIRST_BLOCKS_BEHIND_TWO : this.isAmongFirst;
   }
 

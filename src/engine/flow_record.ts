@@ -84,7 +84,7 @@ export const CUT = 0x40_0000;
 export const PARDONED = 0x80_0000;
 /** Encrypted: requests before data began with 32 at once, with `interested` or without. Turns; flow. */
 export const ASKED_32 = 0x1000_0000;
-/** Encrypted: of two turns nearly alike the one with the handshake was a little longer. Turns; flow. */
+/** Encrypted: of two turns nearly alike the one with the handshake was a little longer, or by just that. Turns; flow. */
 export const LONGER = 0x2000_0000;
 /**
  * Encrypted: the fifth turn is one message, nearly as long as the write behind the fourth message's padding.

@@ -122,6 +122,9 @@ const BARE = FIVE_A | FIVE_B | HEADED | SPLIT_ANSWER;
 /** Five bytes of both sides. */
 const ECHO = FIVE_A | FIVE_B;
 
+/** `unchoke`, requests, and a header. */
+const UNCHOKED_AND_HEADED = UNCHOKED | HEADED;
+
 /** `unchoke` with what is allowed fast, and a header. */
 export const GRANTED_AND_HEADED = GRANTED | HEADED;
 
@@ -332,12 +335,13 @@ export function isOfPieces(flow: FlowRecord, blocks: number): boolean {
 /**
  * Whether blocks are what the messages before them announce. Some hide the handshake's length: BiglyBT
  * cuts its first messages anywhere, a relay may join it with the third. Then the rest must be enough
- * without it: `unchoke` with what is allowed fast, or what both say of their extensions, and an end on a
- * block; or requests and two of them.
+ * without it: `unchoke` with what is allowed fast, or with requests and a header, or what both say of their
+ * extensions, and an end on a block; or requests and two of them.
  */
 function areBlocksAnswers(flow: FlowRecord, blocks: number): boolean {
-  return (blocks >= 1 && (flow.hasLength(GRANTED) || flow.has(TOLD_ALIKE))) ||
-    areBlocksOfPieces(flow, blocks) ||
+  const isAnnounced = flow.hasLength(GRANTED) || flow.has(TOLD_ALIKE) ||
+    (flow.lengths & UNCHOKED_AND_HEADED) === UNCHOKED_AND_HEADED;
+  return (blocks >= 1 && isAnnounced) || areBlocksOfPieces(flow, blocks) ||
     (blocks >= 2 && flow.hasLength(REQUESTED));
 }
 

@@ -110,13 +110,18 @@ function isNearly(length: number, other: number): boolean {
   return Math.abs(length - other) <= MOST_DIFFERENCE;
 }
 
-/** The seventh turn beside the sixth: one message each, as long but for digits and names; or more of them. */
+/**
+ * The seventh turn beside the sixth: one message each, as long but for digits and names, or but for the handshake
+ * that a relay has joined with one; or more of them.
+ */
 export function noteNearlyAlike(flow: FlowRecord, before: number, length: number): void {
-  const isAlike = before === 0 && flow.requestMark >= SHORTEST_SIXTH &&
-    Math.abs(length - flow.requestMark) <= MOST_WITH_NAMES;
+  const sixth = flow.requestMark;
+  const isJoined = length >= SHORTEST_SEVENTH && sixth - length === HANDSHAKE;
+  const isAlike = before === 0 && sixth >= SHORTEST_SIXTH &&
+    (isJoined || Math.abs(length - sixth) <= MOST_WITH_NAMES);
   if (isAlike) flow.noteLength(ALIKE);
   else flow.lengths &= ~ALIKE;
-  if (isAlike && isLonger(flow.requestMark, length)) flow.raise(LONGER);
+  if (isAlike && (isJoined || isLonger(sixth, length))) flow.raise(LONGER);
   else flow.lower(LONGER);
   if (before > 0 && flow.hasFact(HELLO_ALONE)) flow.raise(TOLD_APART);
 }

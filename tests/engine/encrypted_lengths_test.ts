@@ -931,3 +931,37 @@ Deno.test("encrypted: a tunnel of packets is found by nothing that all of its pa
     }
   }
 });
+
+Deno.test("encrypted: of a beginning nobody can see the first block is enough behind `unchoke`, requests and a header", () => {
+  // rtorrent seeds to BiglyBT, recorded.
+  const text =
+    ">81 >63 >147 <452 >114 >139 >55 >98 >123 >113 >149 <14 <190 >9 >6 >127 >5 <5 >17 <13 <10136 <5792 >119 <456";
+  for (
+    const [other, isFound] of [
+      [text, true],
+      [text.replace("<456", "<457"), false],
+      [text.replace("<5 >17", "<6 >17"), false],
+    ] as const
+  ) {
+    const test = new TestEngine();
+    new Play(test).say(other);
+    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], other);
+  }
+});
+
+Deno.test("encrypted: what one says behind its handshake, joined with it by a relay, is what the other says", () => {
+  // aria2 through a CONNECT proxy, recorded: `unchoke` and six blocks in one stroke.
+  const text = ">484 <287 >90 <111 >68 <253 >185 <8 >115 <98387w >17";
+  for (
+    const [other, isFound] of [
+      [text, true],
+      [text.replace("253", "254"), false],
+      [text.replace("98387", "98386"), false],
+      [text.replace(">17", ">18"), false],
+    ] as const
+  ) {
+    const test = new TestEngine();
+    new Play(test).say(other);
+    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], other);
+  }
+});
