@@ -436,6 +436,8 @@ Deno.test({
       const gateway = await startGateway(lab, options);
       const status = await gateway.status;
       assert.match(gateway.text(), message, name);
+      const told = gateway.text().match(/Cannot drop banned addresses/g) ?? [];
+      assert.ok(told.length <= 1, "one error, and no warning before it");
       assert.equal(status.code, code, name);
       assert.deepEqual(await boundQueues(router), [7], name);
       assert.doesNotMatch(await savedRules(router), /BTBLOCKER/, name);

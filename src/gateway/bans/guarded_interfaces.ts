@@ -5,6 +5,7 @@
  * The way to a program costs a packet more than an empty program does, so none is attached while nobody
  * is banned: each interface is tried once as it appears, and attached again with the next ban.
  */
+import { EnvironmentError } from "../../errors.ts";
 import type { LogLine } from "../../log_line.ts";
 import { BpfError, programName } from "../../../ffi/bpf.ts";
 import { attachedProgram } from "../../../ffi/bpf_links.ts";
@@ -76,6 +77,8 @@ export class GuardedInterfaces implements Disposable {
   readonly #slots = new Map<string, Slot>();
   #lastBanMs = -Infinity;
   #isWanted = false;
+  /** A refusal ends the start by one error: no warning before it. */
+  #isStrict = false;
 
   /**
    * Attaches nothing yet ({@link refresh} does).
@@ -128,12 +131,19 @@ export class GuardedInterfaces implements Disposable {
     return true;
   }
 
-  /** Why an interface that is there refuses, where nobody else's program is in the way; null: none does. */
-  get refusal(): string | null {
-    for (const { problem, foreignProgram, index } of this.#slots.values()) {
-      if (problem !== null && foreignProgram === 0 && index !== 0) return problem;
-    }
-    return null;
+  /**
+   * The first {@link refresh}, of all. Where one mode was asked for, an interface that is there and
+   * refuses it is an EnvironmentError, unless another's program is in the way.
+   */
+  start(): void {
+    const { mode } = this.#options;
+    this.#isStrict = mode !== "auto" && mode !== "generic";
+    this.refresh([], Infinity);
+    if (!this.#isStrict) return;
+    this.#isStrict = false;
+    const refused = [...this.#slots.values()].find(isRefusal);
+    if (refused === undefined) return;
+    throw new EnvironmentError(refused.problem!, "XDP_MODE=auto takes what the interface allows");
   }
 
   /** Whether anything was attached, detached or tried. */
@@ -208,7 +218,7 @@ export class GuardedInterfaces implements Disposable {
       log("info", `Banned addresses are dropped on ${name} by ${where} (${how}; ${when})`);
       return;
     }
-    if (before?.problem === problem) return;
+    if (before?.problem === problem || this.#isStrict && isRefusal(slot)) return;
     if (isSame && before.hasWorked) {
       log("error", `${problem}; bans there hold in user space only until it can be attached again`);
       return;
@@ -224,6 +234,11 @@ export class GuardedInterfaces implements Disposable {
     for (const { attachment } of this.#slots.values()) attachment?.detach();
     this.#slots.clear();
   }
+}
+
+/** The interface itself refuses: it is there, and nobody else's program is in the way. */
+function isRefusal({ problem, foreignProgram, index }: NewSlot): boolean {
+  return problem !== null && foreignProgram === 0 && index !== 0;
 }
 
 /** Another's XDP program is on the interface; it is not replaced. */

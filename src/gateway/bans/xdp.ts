@@ -5,7 +5,6 @@
 import { BpfError, BpfObject, lookupElement, XDP_HAS_FRAGS } from "../../../ffi/bpf.ts";
 import { EINVAL } from "../../../ffi/errno.ts";
 import { close } from "../../../ffi/libc.ts";
-import { EnvironmentError } from "../../errors.ts";
 import { attach, type Attachment, type AttachMode } from "./attachment.ts";
 import { BAN_MAP_NAMES, type BanMapName, IN_FORCE, ipv6Mask } from "./ban_codec.ts";
 import { OPEN_PORT_MAPS, writeOpenPorts, writeOwnAddresses } from "./open_ports.ts";
@@ -151,12 +150,7 @@ export class XdpFilter implements Disposable {
    * that refuses is an error.
    */
   start(): void {
-    this.#guarded.refresh([], Infinity);
-    const isStrict = this.#options.mode !== "auto" && this.#options.mode !== "generic";
-    const { refusal } = this.#guarded;
-    if (isStrict && refusal !== null) {
-      throw new EnvironmentError(refusal, "XDP_MODE=auto takes what the interface allows");
-    }
+    this.#guarded.start();
     this.#hasStarted = true;
   }
 
