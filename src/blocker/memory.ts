@@ -18,7 +18,7 @@ const HALF_OF_YOUNG = 1;
  */
 export function useLittleMemory(): Pages[] {
   setFlagsFromString(`--max-semi-space-size=${HALF_OF_YOUNG}`);
-  return executablePages(readText("/proc/self/smaps"), Deno.execPath(), true);
+  return executablePages(readText("/proc/self/smaps"), Deno.execPath());
 }
 
 /** Until all that a start brings about is done, and the code that ran once is old. */
@@ -88,12 +88,11 @@ export interface Pages {
 /**
  * Where a file stands in a process's memory as it is on disk, so that what is not in use can go and
  * is read again when it is: private, never written. V8 has a second copy of its builtins beside the
- * code of each thread, which goes with the thread: other memory may be there by then.
+ * code of each thread, which goes with the thread: those are left out, other memory may be there by then.
  *
  * @param smaps text of /proc/PID/smaps
- * @param isAlone no thread but the main one runs yet, which stays: the only copy there is is its own
  */
-export function executablePages(smaps: string, path: string, isAlone = false): Pages[] {
+export function executablePages(smaps: string, path: string): Pages[] {
   const found: (Pages & { readonly offset: bigint })[] = [];
   for (const [, mapping] of smaps.matchAll(/^([\da-f]+-[\da-f]+ .*(?:\n[A-Z].*)*)/gm)) {
     const [, from, to, mode, at, file] =
@@ -107,9 +106,7 @@ export function executablePages(smaps: string, path: string, isAlone = false): P
       other.length > length && other.offset <= offset &&
       offset + length <= other.offset + other.length
     );
-  const takesCopy = isAlone && found.filter(isCopy).length === 1; // two: another thread runs already
-  return found.filter((one) => takesCopy || !isCopy(one))
-    .map(({ start, length }) => ({ start, length }));
+  return found.filter((one) => !isCopy(one)).map(({ start, length }) => ({ start, length }));
 }
 
 /** Empty where it cannot be read: then nothing of the file is given back. */

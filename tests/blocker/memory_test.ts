@@ -31,17 +31,6 @@ Deno.test("pages of the program are those that stand in memory as on disk", () =
     { start: 0x1000n, length: 0x4000n },
     { start: 0x5000n, length: 0x4000n },
   ]);
-  assert.deepEqual(
-    executablePages(smaps, EXE, true),
-    [
-      { start: 0x1000n, length: 0x4000n },
-      { start: 0x5000n, length: 0x4000n },
-      { start: 0x7f31_c7dc_0000n, length: 0x1000n },
-    ],
-    "before other threads are made",
-  );
-  const another = mapping("7f31e7dc0000-7f31e7dc1000", "r-xp", "00005000", EXE);
-  assert.equal(executablePages(smaps + another, EXE, true).length, 2, "whose is which?");
   assert.deepEqual(executablePages("", EXE), []);
 });
 
