@@ -65,10 +65,15 @@ export function stateSetters(users: readonly MarkUser[], { mask }: Marks): MarkU
 
 /**
  * Whose rules would find another mark than they look for where ours is in it. Who asks for bits of ours
- * and no other wants to know what we know.
+ * and no other wants to know what we know. Who asks for packets' whole marks in the hook in which they
+ * are copied from connections' comes before ours are taken out.
  */
 export function wholeAskers(users: readonly MarkUser[], { mask }: Marks): MarkUser[] {
-  return users.filter(({ asks }) => (asks & mask) !== 0 && (asks & ~mask) !== 0);
+  const copied = users.filter(({ copies }) => (copies & mask) !== 0)
+    .reduce((bits, { hooks }) => bits | hooks, 0);
+  return users.filter(({ asks, asksPackets, hooks }) =>
+    ((asks & mask) !== 0 && (asks & ~mask) !== 0) || (asksPackets && (hooks & copied) !== 0)
+  );
 }
 
 export function describeAskers(asking: readonly MarkUser[]): string {

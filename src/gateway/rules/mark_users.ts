@@ -5,6 +5,7 @@
 
 import { EnvironmentError, UsageError } from "../../errors.ts";
 import { hex, withMasks } from "./marks.ts";
+import { type HookedRule, iptablesRules, nftHooks } from "./mark_hooks.ts";
 import { isOwnChain, isOwnRule } from "./own_rules.ts";
 
 /** One rule, filter or device that uses marks; bits as signed words. */
@@ -21,6 +22,10 @@ export interface MarkUser {
   readonly copies: number;
   /** Bits of connections' marks that it asks for: `-m connmark --mark 1` asks for all of them. */
   readonly asks: number;
+  /** It asks for packets' marks as a whole, and for another than 0: `-m mark --mark 1`. */
+  readonly asksPackets: boolean;
+  /** The hooks by which a rule is reached (mark_hooks.ts); 0 of what is no rule. */
+  readonly hooks: number;
 }
 
 /** Listings by tool; what is not there is empty. */
@@ -49,7 +54,7 @@ const ALL = -1;
 /** Everybody of these listings who uses marks. */
 export function findMarkUsers(listings: MarkListings): MarkUser[] {
   return [
-    ...listings.iptables.split("\n").flatMap(readIptablesRule),
+    ...iptablesRules(listings.iptables).flatMap(readIptablesRule),
     ...readRuleset(listings.nft, listings.iptablesTables),
     ...listings.ipRule.split("\n").flatMap(readIpRule),
     ...listings.tc.split("\n").flatMap(readTcLine),
@@ -63,7 +68,9 @@ export function findMarkUsers(listings: MarkListings): MarkUser[] {
 
 function userOf(who: string, bits: Partial<Omit<MarkUser, "who">>): MarkUser {
   const { packets = 0, connections = 0, states = 0, copies = 0, asks = 0 } = bits;
+  const { asksPackets = false, hooks = 0 } = bits;
   return {
+    ...{ asksPackets, hooks },
     ...{ who, packets: packets | 0, copies: copies | 0 },
     ...{ connections: connections | 0, states: states | 0, asks: asks | 0 },
   };
@@ -72,8 +79,9 @@ function userOf(who: string, bits: Partial<Omit<MarkUser, "who">>): MarkUser {
 /** One user, or none where no bit is used. */
 function user(who: string, bits: Partial<Omit<MarkUser, "who">>): MarkUser[] {
   const one = userOf(who.trim(), bits);
-  const { packets, connections, states, copies, asks } = one;
-  return (packets | connections | states | copies | asks) === 0 ? [] : [one];
+  const { packets, connections, states, copies, asks, asksPackets } = one;
+  const usesNone = (packets | connections | states | copies | asks) === 0 && !asksPackets;
+  return usesNone ? [] : [one];
 }
 
 /** The bits of `VALUE` or `VALUE/MASK` as something asked for: a mask is somebody's field. */
@@ -82,8 +90,8 @@ function fieldOf(text: string): number {
   return mask === undefined || mask === 0xffff_ffff ? value : mask;
 }
 
-function readIptablesRule(line: string): MarkUser[] {
-  if (!line.startsWith("-A ") || isOwnRule(line)) return [];
+function readIptablesRule({ line, hooks }: HookedRule): MarkUser[] {
+  if (isOwnRule(line)) return [];
   let packets = 0;
   for (const [, field] of line.matchAll(/ -m mark (?:! )?--mark (\S+)/g)) packets |= fieldOf(field);
   const set = /-j MARK --set-xmark (\w+)\//.exec(line);
@@ -93,7 +101,7 @@ function readIptablesRule(line: string): MarkUser[] {
   const copied = /--(save|restore)-mark(?: --nfmask (\S+) --ctmask (\S+))?/.exec(line);
   const [, direction, nfMask = ALL, ctMask = ALL] = copied ?? [];
   return user(line, {
-    packets,
+    ...{ packets, hooks, asksPackets: WHOLE_PACKETS.test(line) },
     asks: direction === "restore" && SPARES_UNMARKED.test(line) ? 0 : askedByIptables(line),
     connections: overwritten !== null
       ? Number(overwritten[1]) | Number(overwritten[2])
@@ -104,6 +112,8 @@ function readIptablesRule(line: string): MarkUser[] {
     copies: direction === "restore" ? Number(nfMask) & Number(ctMask) : 0,
   });
 }
+
+const WHOLE_PACKETS = / -m mark (?:! )?--mark 0x[0-9a-f]*[1-9a-f][0-9a-f]*(?:\/0xffffffff)? /;
 
 /** Of a connection that has bits of ours alone it restores those, which are taken out of packets. */
 const SPARES_UNMARKED = / -m connmark ! --mark 0x0(?: |\/0xffffffff )/;
@@ -119,7 +129,9 @@ function askedByIptables(line: string): number {
 /** nft's rules, those of our own chains and tables left out, and these tables. */
 function readRuleset(listing: string, except: readonly string[]): MarkUser[] {
   const users: MarkUser[] = [];
+  const hooksOf = nftHooks(listing);
   let table = "";
+  let chain = "";
   let isTableLeftOut = false;
   let isLeftOut = false;
   for (const line of withMasks(listing).split("\n").map((line) => line.trim())) {
@@ -127,8 +139,10 @@ function readRuleset(listing: string, except: readonly string[]): MarkUser[] {
     if (kind === "table") {
       table = `${family} ${name}`;
       isLeftOut = isTableLeftOut = name.startsWith("btblocker") || except.includes(table);
-    } else if (kind === "chain") isLeftOut = isTableLeftOut || isOwnChain(name);
-    else if (!isLeftOut) users.push(...readNftRule(line, table));
+    } else if (kind === "chain") {
+      chain = name;
+      isLeftOut = isTableLeftOut || isOwnChain(name);
+    } else if (!isLeftOut) users.push(...readNftRule(line, table, hooksOf(table, chain)));
   }
   return users;
 }
@@ -136,7 +150,7 @@ function readRuleset(listing: string, except: readonly string[]): MarkUser[] {
 const NUMBER = "(?:0x[0-9a-f]+|\\d+)";
 const AND = "(?:and|&)";
 
-function readNftRule(line: string, table: string): MarkUser[] {
+function readNftRule(line: string, table: string, hooks: number): MarkUser[] {
   if (!/\bmark\b/.test(line)) return [];
   // What is set: up to the next statement, which no number or operator begins.
   const packetSet = /(?<!ct )(?:meta )?\bmark set (.*)/.exec(line)?.[1] ?? "";
@@ -150,8 +164,13 @@ function readNftRule(line: string, table: string): MarkUser[] {
   );
   const tests = line.replace(/\bmark set .*?(?=(?:ct|meta) mark|$)/g, "");
   for (const [, mask, value] of tests.matchAll(match)) packets |= Number(mask ?? value);
+  for (const [, elements] of tests.matchAll(SET_OF_MARKS)) {
+    for (const element of elements.split(",")) {
+      packets |= Number(/0x[0-9a-f]+/.exec(element)?.[0] ?? 0);
+    }
+  }
   return user(`nft, table ${table}: ${line}`, {
-    packets,
+    ...{ packets, hooks, asksPackets: WHOLE_NFT.test(withoutSetMarks(line)) },
     asks: askedByNft(line),
     connections: connectionSet === "" ? 0 : overwrittenBy(connectionSet),
     states: connectionSet === "" ? 0 : valueOf(connectionSet),
@@ -161,9 +180,7 @@ function readNftRule(line: string, table: string): MarkUser[] {
 
 /** Bits of `ct mark` as something looked for: in a comparison, a set, or as the key of a map. */
 function askedByNft(line: string): number {
-  const looked = line
-    .replaceAll(SET_MARK, (all, map: string | undefined) => map === undefined ? "" : all)
-    .replaceAll(/\bmark set ct mark\b/g, "ct mark");
+  const looked = withoutSetMarks(line).replaceAll(/\bmark set ct mark\b/g, "ct mark");
   let bits = 0;
   for (
     const [, mask] of looked.matchAll(new RegExp(`\\bct mark\\b(?: ${AND} (${NUMBER}))?`, "g"))
@@ -171,6 +188,17 @@ function askedByNft(line: string): number {
     bits |= Number(mask ?? ALL);
   }
   return bits;
+}
+
+/** A set, or a map whose keys are marks: what a key stands for is no mark. */
+const SET_OF_MARKS = /(?<!ct )(?:\bmeta )?\bmark (?:[!=]= )?(?:vmap |map )?\{([^}]*)\}/g;
+
+/** In a comparison with another number than 0, a set or a map. */
+const WHOLE_NFT =
+  /(?<!ct )(?:\bmeta )?\bmark (?:[!=]= )?(?:0x[0-9a-f]*[1-9a-f][0-9a-f]*\b(?! [|^&])|\{|@|vmap\b|map\b)/;
+
+function withoutSetMarks(line: string): string {
+  return line.replaceAll(SET_MARK, (all, map: string | undefined) => map === undefined ? "" : all);
 }
 
 /** A mark set to a mark, whole or changed by numbers; what is looked up by that is a map. */

@@ -233,6 +233,17 @@ const ASKERS: readonly [string, (bed: Bed) => Promise<void>][] = [
       ]),
   ],
   [
+    "iptables: restored in FORWARD, -m mark --mark 1 behind",
+    (bed) =>
+      restore(bed, [
+        "*mangle",
+        "-A PREROUTING -m conntrack --ctstate NEW -j CONNMARK --set-xmark 0x1/0xff",
+        "-A FORWARD -j CONNMARK --restore-mark",
+        "-A FORWARD -m mark ! --mark 1 -j DROP",
+        "COMMIT",
+      ]),
+  ],
+  [
     "nft: ct mark vmap",
     (bed) =>
       nft(

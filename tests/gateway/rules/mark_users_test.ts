@@ -81,6 +81,8 @@ const rows: readonly [keyof MarkListings, string, number, number, number][] = [
   ["nft", "ct mark & 0x30000000 == 0x10000000 flow add @f", 0, 0, 0],
   ["nft", "meta mark set ip saddr map { 10.0.0.1 : 0x00000001, 10.0.0.2 : 0x00000002 }", 3, 0, 0],
   ["nft", "meta mark 0x40000000/2 accept", 0xc0000000, 0, 0],
+  ["nft", "meta mark { 0x00000001, 0x80000000 } accept", 0x80000001, 0, 0],
+  ["nft", "meta mark vmap { 0x02000000 : jump other, 0x00000001 : accept }", 0x02000001, 0, 0],
   ["nft", "ct state established accept", 0, 0, 0],
   // iproute2
   ["ipRule", "5210:\tfrom all fwmark 0x80000/0xff0000 lookup main", 0xff0000, 0, 0],
@@ -149,6 +151,34 @@ for (const [tool, line, asks] of askers) {
     assert.equal(users.reduce((bits, one) => bits | one.asks, 0) >>> 0, asks);
     const isWhole = asks === ALL;
     assert.equal(wholeAskers(users, marksOf(0x8200_0000)).length, isWhole ? 1 : 0);
+  });
+}
+
+const COPY = "-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff";
+/** Rules of one table, and how many of them ask for what a copy in the same hook has brought. */
+const copiers: readonly ["iptables" | "nft", readonly string[], number][] = [
+  ["iptables", [COPY, "-A PREROUTING -m mark --mark 0x1 -j RETURN"], 1],
+  ["iptables", [COPY, "-A PREROUTING -j X", "-A X -g Y", "-A Y -m mark ! --mark 0x10 -j DROP"], 1],
+  ["iptables", [COPY, "-A PREROUTING -m mark --mark 0x1/0xff -j RETURN"], 0],
+  ["iptables", [COPY, "-A PREROUTING -m mark ! --mark 0x0 -j ACCEPT"], 0],
+  ["iptables", [COPY, "-A POSTROUTING -m mark --mark 0xca6c -j CONNMARK --save-mark"], 0],
+  ["iptables", [COPY, "-A X -j Y", "-A Y -j X", "-A Y -m mark --mark 0x1 -j DROP"], 0],
+  ["nft", ["meta mark set ct mark", "meta mark 0x00000001 accept"], 1],
+  ["nft", ["meta mark set ct mark", "meta mark { 0x00000001, 0x00000002 } accept"], 1],
+  ["nft", ["meta mark set ct mark", "meta mark vmap { 0x00000001 : accept }"], 1],
+  ["nft", ["meta mark set ct mark", "meta mark != 0x00000000 accept"], 0],
+  ["nft", ["meta mark set ct mark", "meta mark & 0x000000ff == 0x00000001 accept"], 0],
+  ["nft", ["meta mark set ct mark", "ct mark set meta mark"], 0],
+  ["nft", ["meta mark set ct mark & 0x000000ff", "meta mark 0x00000001 accept"], 0],
+];
+for (const [tool, rules, count] of copiers) {
+  Deno.test(`wholeAskers() beside a copy, ${tool}: ${rules.slice(1).join("; ")}`, () => {
+    const hook = "type filter hook prerouting priority mangle; policy accept;";
+    const text = tool === "nft"
+      ? `table inet other {\n\tchain pre {\n\t\t${[hook, ...rules].join("\n\t\t")}\n\t}\n}\n`
+      : `*mangle\n${rules.join("\n")}\nCOMMIT\n`;
+    const users = findMarkUsers({ ...NOTHING, [tool]: text });
+    assert.equal(wholeAskers(users, marksOf(0x8200_0000)).length, count);
   });
 }
 
@@ -229,6 +259,8 @@ function userOf(packets: number): MarkUser {
     states: 0,
     copies: 0,
     asks: 0,
+    asksPackets: false,
+    hooks: 0,
   };
 }
 
