@@ -113,7 +113,7 @@ Deno.test("kindRow() takes what a kind says before what its method says", () => 
   assert.deepEqual(row("dht", "get_peers"), { doer: "sender", bans: "always", alone: true });
   assert.equal(row("http-tracker", "magnet-mention").bans, "never");
   assert.deepEqual(row("utp", "opened"), { doer: "both", bans: "evidence", alone: false });
-  assert.deepEqual(row("mid-stream", "chain"), { doer: "sender", bans: "evidence", alone: false });
+  assert.deepEqual(row("mid-stream", "chain"), { doer: "sender", bans: "always", alone: false });
 });
 
 Deno.test("every kind has its row", async () => {
