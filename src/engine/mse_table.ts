@@ -121,6 +121,10 @@ const BARE = FIVE_A | FIVE_B | HEADED | SPLIT_ANSWER;
 
 /** Five bytes of both sides. */
 const ECHO = FIVE_A | FIVE_B;
+const ECHO_BITS = 2;
+
+/** Requests that data answers, and what is said between them and it. */
+const ANSWERS = REQUESTED | UNCHOKED | GRANTED | HEADED;
 
 /** `unchoke`, requests, and a header. */
 const UNCHOKED_AND_HEADED = UNCHOKED | HEADED;
@@ -278,6 +282,7 @@ export function sumOf(
   const ofBlocks = blocks === 0
     ? 0
     : (isAmongFirst ? FIRST_BLOCK : LATER_BLOCK) + (blocks - 1) * NEXT_BLOCK;
+  const ofChunks = CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS));
   const ofOne = blocks === 0 || !flow.has(ONE_BLOCK)
     ? 0
     : ONE_BLOCK_MORE + (flow.has(APART) ? APART_BITS : 0);
@@ -295,13 +300,24 @@ export function sumOf(
     : flow.hasLength(HELLO_B) && mayBePackets(flow)
     ? LONE_ANSWER
     : 0;
-  return WORTH_OF[lengths & 2047] + ofCut + ofLone + ofBlocks + ofOne + ofFour +
-    CHUNK * Math.max(0, Math.min(chunks, MOST_CHUNKS)) +
+  return WORTH_OF[lengths & 2047] - ofEcho(flow, ofBlocks + ofChunks) + ofCut + ofLone +
+    ofBlocks + ofOne + ofFour +
+    ofChunks +
     ((lengths & DATA_SEEN) !== 0 && isAlike(flow) ? ofAlike : 0) +
     ofStepsApart(flow) +
     (isShortBeforeData(lengths) ? SHORT_BITS : 0) +
     REQUESTS * requestsCounted(lengths) + (flow.has(SIMULTANEOUS) ? SIMULTANEOUS_OPEN : 0) +
     ofRequests(flow);
+}
+
+/**
+ * What is too much where both sides said five bytes: a shell echoes what it is told. They are one fact, not
+ * two, while nothing stands beside: no room for extensions, no requests nor what answers them, no end of a block.
+ */
+function ofEcho(flow: FlowRecord, ofEnds: number): number {
+  const { lengths, told, toldBack } = flow;
+  const isBeside = (told | toldBack | ofEnds | (lengths & ANSWERS)) !== 0;
+  return (lengths & ECHO) === ECHO && !isBeside ? ECHO_BITS : 0;
 }
 
 /** Of a flow in step, requests or anything else in a message of its own behind what extensions say. */
