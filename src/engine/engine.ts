@@ -319,8 +319,11 @@ export class Engine {
     const { flow } = this.#table;
     if (slot >= 0 && flow.state !== EMBRYONIC && !notes.isKnown[1]) { // a SYN alone
       const { direction } = this.#table;
-      this.#knocks.note(slot, notes.isFromInitiator ? direction : 1 - direction, notes.begin[0]);
-      return false;
+      const caller = notes.isFromInitiator ? direction : 1 - direction;
+      if (isHeard(flow, 1 - caller)) {
+        this.#knocks.note(slot, caller, notes.begin[0]);
+        return false;
+      }
     }
     const answer = slot < 0 ? null : answeredBefore(flow, notes);
     this.#adopt(packet, notes, slot);

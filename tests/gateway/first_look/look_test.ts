@@ -358,3 +358,20 @@ test("what was not acknowledged may be a decoy and settles nothing for the other
     }
   }
 });
+
+test("a SYN begins a connection anew of which the other end was not heard, as without the first look", (look) => {
+  const [requests, answer] = [
+    "GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n\x13BitTorrent protocol",
+  ].map((text) => new TextEncoder().encode(text));
+  const flow = new Connection();
+  const packets = [
+    flow.packet(0, ACK, 0, requests),
+    flow.packet(0, ACK | PSH, 0, requests),
+    flow.packet(0, SYN, -1),
+    flow.packet(1, ACK | PSH, 0, answer, requests.length),
+  ];
+  for (const chain of [new LookedChain(null), new LookedChain(look)]) {
+    assert.equal(packets.map((packet) => chain.take(packet, 1)).at(-1), BITTORRENT);
+  }
+});
