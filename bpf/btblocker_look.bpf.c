@@ -287,7 +287,11 @@ static __always_inline int look_syn(struct __sk_buff *skb, const struct head *he
 	if (!head->is_ack && noted && side != noted->initiator)
 		return hand_over(noted); /* both ends open at once, or the other way round */
 	if (!head->is_ack) {
-		if (!noted || noted->settled || noted->asked || noted->opening[0] || noted->opening[1])
+		bool is_begun = noted && (noted->asked || noted->opening[0] || noted->opening[1]);
+
+		if (is_begun && !noted->settled && noted->known[side ^ 1])
+			return hand_over(noted); /* it is running: the other end may not answer */
+		if (!noted || noted->settled || is_begun)
 			noted = begin(skb, head); /* also a new connection on an old 5-tuple */
 		if (!noted)
 			return JUDGE;

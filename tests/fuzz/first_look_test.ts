@@ -101,6 +101,8 @@ function judgeFlow(
     packet.timeMs = 1_000 + told.packets / 10;
     const flow = flowOf(packet);
     const wasSettled = chain.settled.has(flow);
+    // A SYN takes the mark, and the kernel looks anew; the engine alone waits for its answer.
+    if (wasSettled && packet.protocol === TCP && (packet.flags & (SYN | ACK)) === SYN) return;
     const verdict: Verdict = engine.judge(packet);
     if (verdict === BITTORRENT) alone++;
     if (chain.take(bytes, packet.timeMs) === BITTORRENT) behind++;

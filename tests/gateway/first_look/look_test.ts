@@ -375,3 +375,23 @@ test("a SYN begins a connection anew of which the other end was not heard, as wi
     assert.equal(packets.map((packet) => chain.take(packet, 1)).at(-1), BITTORRENT);
   }
 });
+
+test("a SYN in a connection that runs is the engine's, which waits for the answer to it", (look) => {
+  const text = new TextEncoder().encode("@" + "ST".repeat(50));
+  const message = Uint8Array.fromHex("000000cc1400") as Bytes;
+  const extensions = new TextEncoder().encode("d12:complete_agoi0e1:md11:upload_onlyi3eee");
+  const flow = new Connection();
+  const forged = new Connection(40_000, [77_000, 0]);
+  const packets = [
+    ...flow.opening,
+    flow.packet(0, ACK | PSH, 0, text),
+    forged.packet(0, SYN, -1),
+    flow.packet(1, ACK | PSH, 0, Uint8Array.of(...message, ...extensions), text.length),
+  ];
+  const found = (chain: LookedChain) =>
+    packets.map((packet) => chain.take(packet, 1)).includes(BITTORRENT);
+  assert.equal(found(new LookedChain(null)), false);
+  const chain = new LookedChain(look);
+  assert.equal(found(chain), false);
+  assert.equal(chain.trips, 2);
+});
