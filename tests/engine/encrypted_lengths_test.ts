@@ -976,3 +976,13 @@ Deno.test("encrypted: an echo of five bytes is one fact, in a swarm too", () => 
     assert.deepEqual(test.found, []);
   }
 });
+
+Deno.test("encrypted: what aria2 says of itself by IPv6 is short, and the same from both sides", () => {
+  // Recorded with one of four seeds.
+  const text = ">541 <249 >345 <509 >68 <68 >95 <95 >13 <13 >102 <9996 <6401 <4284";
+  const test = new TestEngine();
+  for (const other of ["198.18.2.1:20001", "198.18.3.1:20002"]) {
+    new Play(test, "10.0.0.1:40001", other).say(">479 <489 >102 <508 >68 <68 >95 <95 >5");
+  }
+  assert.deepEqual([new Play(test).say(text).passed, test.found], [0, ["mse strong"]]);
+});
