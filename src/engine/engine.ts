@@ -259,10 +259,7 @@ export class Engine {
   #takeLaterSyn(slot: number, packet: Packet, isAnswer: boolean, tick: number): boolean {
     const table = this.#table;
     const { flow, direction } = table;
-    if (!isAnswer && isHeard(flow, 1 - direction)) {
-      this.#knocks.note(slot, direction, (packet.sequence + 1) | 0);
-      return false;
-    }
+    if (!isAnswer && this.#isKnock(slot, direction, packet.sequence + 1)) return false;
     if (isAnswer && !this.#knocks.isAnswered(slot, direction, packet)) return true;
     this.#tcp.release(slot);
     table.restart(slot, tick, EMBRYONIC);
@@ -270,6 +267,13 @@ export class Engine {
     this.#turnRound();
     setBeginning(flow, 0, packet.acknowledgement);
     flow.raise(BASE_KNOWN | SYN_SEEN);
+    return true;
+  }
+
+  /** Whether a SYN of `caller`, whose first byte has the number `begin`, waits for an answer; notes it then. */
+  #isKnock(slot: number, caller: number, begin: number): boolean {
+    if (!isHeard(this.#table.flow, 1 - caller)) return false;
+    this.#knocks.note(slot, caller, begin);
     return true;
   }
 
@@ -320,10 +324,7 @@ export class Engine {
     if (slot >= 0 && flow.state !== EMBRYONIC && !notes.isKnown[1]) { // a SYN alone
       const { direction } = this.#table;
       const caller = notes.isFromInitiator ? direction : 1 - direction;
-      if (isHeard(flow, 1 - caller)) {
-        this.#knocks.note(slot, caller, notes.begin[0]);
-        return false;
-      }
+      if (this.#isKnock(slot, caller, notes.begin[0])) return false;
     }
     const answer = slot < 0 ? null : answeredBefore(flow, notes);
     this.#adopt(packet, notes, slot);

@@ -43,8 +43,8 @@ export function tickOf(timeMs: number): number {
 
 /**
  * A bounded table of flows in typed arrays: sets of eight, the least valuable and least recently
- * used of a set makes room, where silence takes its value from any. Nothing grows, nothing is rehashed, an insertion looks at eight slots
- * whatever a flood does. Both directions of a 5-tuple are one flow.
+ * used of a set makes room, where silence takes its value from any. Nothing grows, nothing is rehashed,
+ * an insertion looks at eight slots whatever a flood does. Both directions of a 5-tuple are one flow.
  *
  * Slots are given out in order, so memory is touched for as many flows as there are at once, not
  * for as many as there may be: a page touched for the first time costs more than a flow's judgement.

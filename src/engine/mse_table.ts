@@ -300,9 +300,8 @@ export function sumOf(
     : flow.hasLength(HELLO_B) && mayBePackets(flow)
     ? LONE_ANSWER
     : 0;
-  return WORTH_OF[lengths & 2047] - ofEcho(flow, ofBlocks + ofChunks) + ofCut + ofLone +
-    ofBlocks + ofOne + ofFour +
-    ofChunks +
+  return WORTH_OF[lengths & 2047] - ofEcho(flow, ofBlocks + ofChunks) +
+    ofCut + ofLone + ofBlocks + ofOne + ofFour + ofChunks +
     ((lengths & DATA_SEEN) !== 0 && isAlike(flow) ? ofAlike : 0) +
     ofStepsApart(flow) +
     (isShortBeforeData(lengths) ? SHORT_BITS : 0) +

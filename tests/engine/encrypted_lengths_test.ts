@@ -891,23 +891,26 @@ Deno.test("encrypted: of several whose beginning hides in few pieces the first d
   }
 });
 
+/** Each conversation by itself, and whether it is found. */
+function findsOf(conversations: readonly (readonly [text: string, isFound: boolean])[]): void {
+  for (const [text, isFound] of conversations) {
+    const test = new TestEngine();
+    new Play(test).say(text);
+    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], text);
+  }
+}
+
 Deno.test("encrypted: the first four blocks, joined with what stands before them, are one length of many", () => {
   // qBittorrent by itself, through a proxy that joined all that stood before.
   const text = ">275 <220 >489 <51 <293 >286 <65638w >154";
-  for (
-    const [other, isFound] of [
-      [text, true],
-      [text.replace("65638", "65637"), false],
-      [text.replace("65638", `${50 + 3 * 16_397}`), false],
-      [text.replace("<293", "<286"), false],
-      [text.replace("<293", "<305"), false],
-      [text.replace(">154", ">155"), false],
-    ] as const
-  ) {
-    const test = new TestEngine();
-    new Play(test).say(other);
-    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], other);
-  }
+  findsOf([
+    [text, true],
+    [text.replace("65638", "65637"), false],
+    [text.replace("65638", `${50 + 3 * 16_397}`), false],
+    [text.replace("<293", "<286"), false],
+    [text.replace("<293", "<305"), false],
+    [text.replace(">154", ">155"), false],
+  ]);
 });
 
 Deno.test("encrypted: a tunnel of packets is found by nothing that all of its packets share", () => {
@@ -936,34 +939,22 @@ Deno.test("encrypted: of a beginning nobody can see the first block is enough be
   // rtorrent seeds to BiglyBT, recorded.
   const text =
     ">81 >63 >147 <452 >114 >139 >55 >98 >123 >113 >149 <14 <190 >9 >6 >127 >5 <5 >17 <13 <10136 <5792 >119 <456";
-  for (
-    const [other, isFound] of [
-      [text, true],
-      [text.replace("<456", "<457"), false],
-      [text.replace("<5 >17", "<6 >17"), false],
-    ] as const
-  ) {
-    const test = new TestEngine();
-    new Play(test).say(other);
-    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], other);
-  }
+  findsOf([
+    [text, true],
+    [text.replace("<456", "<457"), false],
+    [text.replace("<5 >17", "<6 >17"), false],
+  ]);
 });
 
 Deno.test("encrypted: what one says behind its handshake, joined with it by a relay, is what the other says", () => {
   // aria2 through a CONNECT proxy, recorded: `unchoke` and six blocks in one stroke.
   const text = ">484 <287 >90 <111 >68 <253 >185 <8 >115 <98387w >17";
-  for (
-    const [other, isFound] of [
-      [text, true],
-      [text.replace("253", "254"), false],
-      [text.replace("98387", "98386"), false],
-      [text.replace(">17", ">18"), false],
-    ] as const
-  ) {
-    const test = new TestEngine();
-    new Play(test).say(other);
-    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], other);
-  }
+  findsOf([
+    [text, true],
+    [text.replace("253", "254"), false],
+    [text.replace("98387", "98386"), false],
+    [text.replace(">17", ">18"), false],
+  ]);
 });
 
 Deno.test("encrypted: an echo of five bytes is one fact, in a swarm too", () => {

@@ -9,6 +9,7 @@ import { parseAddress } from "../../packet/address.ts";
 import {
   type Cidr,
   formatNetwork,
+  haveCommon,
   maskWord,
   Networks,
   parseNetwork,
@@ -215,11 +216,6 @@ export class LocalAddresses implements Disposable {
     this.#events?.[Symbol.dispose]();
     this.#events = null;
   }
-}
-
-function haveCommon(one: Cidr, other: Cidr): boolean {
-  const bits = Math.min(one.bits, other.bits);
-  return one.words.every((word, at) => ((word ^ other.words[at]) & maskWord(bits, at)) === 0);
 }
 
 /** Throws UsageError for a WHITELIST_IPS that cannot be used. */

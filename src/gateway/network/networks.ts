@@ -181,11 +181,14 @@ export const PRIVATE_NETWORKS: readonly Cidr[] = all(
   "fe80::/10",
 );
 
+/** Whether the two have addresses in common: then one lies in the other. */
+export function haveCommon(one: Cidr, other: Cidr): boolean {
+  return isInNetwork({ words: one.words, bits: Math.min(one.bits, other.bits) }, other.words, 0);
+}
+
 /** Whether any of its addresses is of private use, and so somebody else's in another network. */
-export function isPrivate({ words, bits }: Cidr): boolean {
-  return PRIVATE_NETWORKS.some((network) =>
-    isInNetwork({ words: network.words, bits: Math.min(bits, network.bits) }, words, 0)
-  );
+export function isPrivate(one: Cidr): boolean {
+  return PRIVATE_NETWORKS.some((network) => haveCommon(network, one));
 }
 
 function all(...texts: string[]): Cidr[] {

@@ -1,9 +1,9 @@
+import { lineEnd } from "../http.ts";
+
 /** What readers of negotiations answer beside a position behind one, and what they share. */
 export const NONE = -1;
 /** It may be one, and goes on past the end. */
 export const CUT = -2;
-
-const LF = 0x0a;
 
 /** Whether `[at, end)` begins with the word, or is the beginning of it. */
 export function mayBegin(bytes: Uint8Array, at: number, end: number, word: Uint8Array): boolean {
@@ -15,11 +15,11 @@ export function mayBegin(bytes: Uint8Array, at: number, end: number, word: Uint8
 /** Position behind the line that begins with the word. */
 export function lineBehind(bytes: Uint8Array, at: number, end: number, word: Uint8Array): number {
   if (!mayBegin(bytes, at, end, word)) return NONE;
-  return lineEnd(bytes, at + word.length, end);
+  return behindLine(bytes, at + word.length, end);
 }
 
-/** Position behind the line feed. */
-export function lineEnd(bytes: Uint8Array, at: number, end: number): number {
-  while (at < end) if (bytes[at++] === LF) return at;
-  return CUT;
+/** Position behind the line feed, or CUT. */
+export function behindLine(bytes: Uint8Array, at: number, end: number): number {
+  const behind = lineEnd(bytes, at, end);
+  return behind < 0 ? CUT : behind;
 }

@@ -4,7 +4,7 @@
  * another machine's.
  */
 import { ascii, startsWith } from "../../packet/bytes.ts";
-import { CUT, lineBehind, lineEnd, NONE } from "./reading.ts";
+import { behindLine, CUT, lineBehind, NONE } from "./reading.ts";
 
 const LF = 0x0a;
 const SPACE = 0x20;
@@ -63,7 +63,7 @@ function behindDestination(bytes: Uint8Array, start: number, end: number): numbe
   while (at < end && isBase64(bytes[at])) at++;
   if (at === end) return CUT;
   if (at - start < SHORTEST_DESTINATION) return start;
-  return bytes[at] === LF || bytes[at] === SPACE ? lineEnd(bytes, at, end) : start;
+  return bytes[at] === LF || bytes[at] === SPACE ? behindLine(bytes, at, end) : start;
 }
 
 /** Where a whole request says with whom to connect, or `end` where it waits for a call. */
