@@ -16,6 +16,7 @@ const LF = 0x0a;
 const SLASH = 0x2f;
 const QUESTION = 0x3f;
 const PERCENT = 0x25;
+const ASTERISK = 0x2a;
 
 const VERSION = ascii("HTTP/");
 
@@ -66,12 +67,16 @@ const HEADERS = [
  */
 const BROWSER_HEADERS = [
   "accept-language:",
+  "sec-fetch-mode:",
   "cookie:",
   "dnt:",
   "origin:",
   "referer:",
   "sec-ch-",
-  "sec-fetch-",
+  "sec-fetch-dest:",
+  "sec-fetch-site:",
+  "sec-fetch-storage-access:",
+  "sec-fetch-user:",
   "sec-gpc:",
   "upgrade-insecure-requests:",
 ];
@@ -84,6 +89,9 @@ const FORWARDED_HEADERS = [
   "x-forwarded-",
   "x-real-ip:",
 ];
+/** Those that programs of Node and Deno send too, by `fetch`: any language, and a mode without a site. */
+const ACCEPT_LANGUAGE = HEADERS.length;
+const SEC_FETCH_MODE = HEADERS.length + 1;
 const FIRST_FORWARDED = HEADERS.length + BROWSER_HEADERS.length;
 const HEADER_NAMES = new PrefixSet([...HEADERS, ...BROWSER_HEADERS, ...FORWARDED_HEADERS]);
 const BROWSER_AGENT = new PrefixSet(["mozilla/"]);
@@ -115,8 +123,10 @@ export class HttpHead {
   readonly values: Int32Array = new Int32Array(HEADERS.length);
   /** First byte after the head's empty line. */
   bodyStart = -1;
-  /** Whether a header stands in it that browsers send. */
+  /** Whether a header stands in it that browsers send, and no program by Node's or Deno's `fetch`. */
   hasBrowserHeader = false;
+  /** Whether one does that such programs send too; a page may have its visitor's browser say as much. */
+  hasFetchHeader = false;
   /** Whether one says that the sender asks for somebody else, whose name and words the others are. */
   isForwarded = false;
 
@@ -125,7 +135,7 @@ export class HttpHead {
    * headers are a browser's, or not all there to be seen.
    */
   get mayBeBrowsers(): boolean {
-    return this.hasBrowserHeader || this.state !== WHOLE_HEAD;
+    return this.hasBrowserHeader || this.hasFetchHeader || this.state !== WHOLE_HEAD;
   }
 
   /** Reads the head of a response or, where it is none, of a request. */
@@ -229,7 +239,7 @@ export class HttpHead {
       if (next < 0) return CUT_HEAD;
       const header = HEADER_NAMES.indexOf(bytes, at, next);
       if (header >= FIRST_FORWARDED) this.isForwarded = true;
-      else if (header >= HEADERS.length) this.hasBrowserHeader = true;
+      else if (header >= HEADERS.length) this.#noteBrowser(header, bytes, at, next);
       else if (header >= 0 && this.values[header] < 0) {
         const value = valueStart(bytes, at + HEADERS[header].length, next);
         this.values[header] = value;
@@ -240,6 +250,13 @@ export class HttpHead {
       at = next;
     }
     return CUT_HEAD;
+  }
+
+  #noteBrowser(header: number, bytes: Uint8Array, at: number, end: number): void {
+    if (header === SEC_FETCH_MODE) this.hasFetchHeader = true;
+    else if (header === ACCEPT_LANGUAGE && isAny(bytes, at + "accept-language:".length, end)) {
+      this.hasFetchHeader = true;
+    } else this.hasBrowserHeader = true;
   }
 
   #clear(): void {
@@ -254,6 +271,7 @@ export class HttpHead {
     for (let header = 0; header < HEADERS.length; header++) this.values[header] = -1;
     this.bodyStart = -1;
     this.hasBrowserHeader = false;
+    this.hasFetchHeader = false;
     this.isForwarded = false;
   }
 }
@@ -301,6 +319,12 @@ function isBlank(byte: number): boolean {
 function valueStart(bytes: Uint8Array, at: number, end: number): number {
   while (at < end && (bytes[at] === SPACE || bytes[at] === TAB)) at++;
   return at;
+}
+
+/** Whether the value at `at` is `*`, with the line's end behind it. */
+function isAny(bytes: Uint8Array, at: number, end: number): boolean {
+  const value = valueStart(bytes, at, end);
+  return value < end && bytes[value] === ASTERISK && valueEnd(bytes, value, end) === value + 1;
 }
 
 /** First byte after the header value at `at`: the line's CR or LF, or `end`. */

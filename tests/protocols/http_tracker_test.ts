@@ -34,6 +34,8 @@ const BROWSER_HEADERS = [
   "Cookie: a=b",
   "Upgrade-Insecure-Requests: 1",
   "Sec-Fetch-Dest: image",
+  "Accept-Language: *", // a page may choose it
+  "Sec-Fetch-Mode: cors",
   "DNT: 1",
 ];
 

@@ -25,6 +25,13 @@ const BITCOMET = request(
   "Range: bytes=0-65535",
 );
 
+/** As WebTorrent 3.0.21 asks for a piece by `fetch`. */
+const WEBTORRENT = [
+  "cache-control: no-store",
+  "user-agent: WebTorrent/3.0.21 (https://webtorrent.io)",
+  "range: bytes=1015808-1048575",
+  "accept: */*",
+];
 const BY_CLIENT = "range requested by a client (BEP 19)";
 const BROWSER = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/115.0";
 
@@ -45,6 +52,31 @@ testTable("detectWebSeed", detectWebSeed, [
     name: "sees that a server may have been made to ask for a piece: another's name",
     bytes: request(BY_HASH, "User-Agent: curl/8.5.0"),
     expected: "piece by info-hash (BEP 17), not by its headers a client's",
+  },
+  {
+    name: "accepts WebTorrent's range by Deno's fetch",
+    bytes: request("/a.iso", ...WEBTORRENT, "accept-language: *", "accept-encoding: identity"),
+    expected: BY_CLIENT,
+  },
+  {
+    name: "accepts WebTorrent's range by Node's fetch",
+    bytes: request("/a.iso", ...WEBTORRENT, "accept-language: *", "sec-fetch-mode: cors"),
+    expected: BY_CLIENT,
+  },
+  {
+    name: "rejects a range in a client's name with languages, as a browser's page may have it sent",
+    bytes: request("/a.iso", ...WEBTORRENT, "accept-language: *, en"),
+    expected: "no",
+  },
+  {
+    name: "rejects a range in a client's name with what browsers say of where it comes from",
+    bytes: request("/a.iso", ...WEBTORRENT, "sec-fetch-mode: cors", "sec-fetch-site: same-origin"),
+    expected: "no",
+  },
+  {
+    name: "rejects a request to a tracker's path by fetch, which would ban a page's visitor",
+    bytes: request("/announce", ...WEBTORRENT, "accept-language: *"),
+    expected: "no",
   },
   {
     name: "rejects a client's range that a load balancer forwards",

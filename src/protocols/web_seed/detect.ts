@@ -96,7 +96,10 @@ export function detectWebSeed(
   if (byClient) {
     const segment = lastSegment(bytes, head);
     if (isTorrentPath(bytes, head)) return TORRENT_BY_CLIENT;
-    if (segment >= 0 && segment !== DATA_SEGMENT) return TRACKER_BY_CLIENT;
+    // It bans by itself, unlike the others, so that not even a page of the server's own may have it said.
+    if (segment >= 0 && segment !== DATA_SEGMENT) {
+      return head.hasFetchHeader ? null : TRACKER_BY_CLIENT;
+    }
     const range = head.values[RANGE];
     if (range >= 0 && BYTE_RANGE.indexOf(bytes, range, headersEnd) >= 0) {
       return found === BY_FID && segment === DATA_SEGMENT ? DATA_BY_BITCOMET : RANGE_BY_CLIENT;
