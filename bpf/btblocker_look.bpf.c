@@ -25,6 +25,7 @@
 #include "layout.h"
 #include "openings.h"
 #include "http_answer.h"
+#include "tls_name.h"
 
 struct cursor {
 	struct __sk_buff *skb;
@@ -310,8 +311,8 @@ static __always_inline int look_syn(struct __sk_buff *skb, const struct head *he
  * Where one side has ruled encryption out, the other may say what it likes that is no opening of concern;
  * not before it has acknowledged some of that: it may be a decoy that dies on the way.
  */
-static __always_inline __u8 stream_opening(const struct noted_flow *noted, const struct head *head,
-					   const __u8 *bytes)
+static __always_inline __u8 stream_opening(struct __sk_buff *skb, const struct noted_flow *noted,
+					   const struct head *head, const __u8 *bytes)
 {
 	__u32 side = head->side & 1, other = side ^ 1;
 	bool is_initiator = side == noted->initiator;
@@ -321,6 +322,8 @@ static __always_inline __u8 stream_opening(const struct noted_flow *noted, const
 	    head->acknowledgement - noted->begin[other] - 1 < noted->length[other] &&
 	    !concerns_stream(bytes, head->length, is_initiator))
 		return UNKNOWN_STREAM;
+	if (opening == TLS_CLIENT_HELLO && may_name_torrent(skb, head->payload, head->length, bytes))
+		return 0;
 	return opening;
 }
 
@@ -359,7 +362,7 @@ static __always_inline int look_stream(struct __sk_buff *skb, const struct head 
 	offset = head->sequence - noted->begin[side];
 	if (offset == 0) {
 		read_payload(skb, head, bytes);
-		opening = stream_opening(noted, head, bytes);
+		opening = stream_opening(skb, noted, head, bytes);
 		if (!opening || (noted->opening[side] && noted->opening[side] != opening))
 			return hand_over(noted);
 		noted->opening[side] = opening;

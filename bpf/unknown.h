@@ -39,10 +39,18 @@ static __always_inline bool concerns_vless(const __u8 *b, __u32 length)
 	return length >= 26 && b[17] <= 64;
 }
 
+/* Whether a record of TLS may begin so that is no opening of openings.h: cut, or an SSL torrent's (tls.ts). */
+static __always_inline bool concerns_tls(const __u8 *b, __u32 length)
+{
+	return b[0] == 22 && (length < 2 || b[1] == 3);
+}
+
 /* Whether a proxy's negotiation, BitTorrent or HTTP may begin so (tcp_opening.ts). */
 static __always_inline bool concerns_stream(const __u8 *b, __u32 length, bool is_initiator)
 {
 	if (b[0] == 19 || b[0] == 4 || b[0] == 5 || b[0] == '\r' || b[0] == '\n')
+		return true;
+	if (concerns_tls(b, length))
 		return true;
 	if (is_letter(b[0]))
 		return concerns_http(b, length);

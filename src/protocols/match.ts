@@ -15,7 +15,13 @@
  * `methods.ts`.
  */
 export const KINDS = {
-  "peer-wire": ["handshake", "hidden-handshake", "tunnelled-handshake", "unasked-handshake"],
+  "peer-wire": [
+    "handshake",
+    "hidden-handshake",
+    "tunnelled-handshake",
+    "unasked-handshake",
+    "ssl-torrent",
+  ],
   extension: [
     "handshake",
     "bare-handshake",

@@ -89,6 +89,8 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
       "tunnelled-handshake": NEVER,
       // Servers of raw files (FTP, Gopher, HTTP/0.9, DCC) send what somebody has put there.
       "unasked-handshake": NEVER,
+      // A name by itself; the peer wire is not seen in it.
+      "ssl-torrent": { bans: "evidence" },
     },
   },
   // Of these three connections are known that were joined in the middle, where a page's upload may be

@@ -18,6 +18,7 @@ import { detectMention } from "../../src/protocols/mentions/detect.ts";
 import { looksRandom } from "../../src/protocols/mse/detect.ts";
 import { describeClient, readInfoHash, readPeers } from "../../src/protocols/methods.ts";
 import { detectPeerWire } from "../../src/protocols/peer_wire/detect.ts";
+import { detectSslTorrent } from "../../src/protocols/peer_wire/tls.ts";
 import { detectSocks, negotiationLength } from "../../src/protocols/socks/negotiation.ts";
 import { innerDatagram } from "../../src/protocols/socks/datagram.ts";
 import { detectCutAnnounce, detectUdpTracker } from "../../src/protocols/udp_tracker/detect.ts";
@@ -63,6 +64,7 @@ const ID = Uint8Array.of(0x69, 0x64);
 
 export const READERS: Readonly<Record<string, Read>> = {
   detectPeerWire: detector(detectPeerWire),
+  detectSslTorrent: detector(detectSslTorrent),
   detectExtension: detector(detectExtension),
   detectHttpTracker: detector(detectHttpTracker),
   detectWebSeed: detector(detectWebSeed),

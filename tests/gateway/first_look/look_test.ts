@@ -98,6 +98,40 @@ for (const [index, { kind, transport }] of PAIRS.entries()) {
   });
 }
 
+/** A ClientHello of 140 bytes before its extensions, the name first or behind `before`. */
+function helloTo(name: string, before = ""): Bytes {
+  const length = name.length;
+  const rest = `${before} 0000 00${byte(length + 5)} 00${byte(length + 3)} 00 00${byte(length)}` +
+    new TextEncoder().encode(name).toHex() + "0023 0000 0017 0000";
+  const extensions = rest.replaceAll(" ", "");
+  const body = "0303" + "5a".repeat(32) + "20" + "33".repeat(32) + "003e" + "c02c".repeat(31) +
+    "0100" + "00" + byte(extensions.length / 2) + extensions;
+  const message = `010000${byte(body.length / 2)}${body}`;
+  return Uint8Array.fromHex(`16030100${byte(message.length / 2)}${message}`) as Bytes;
+}
+
+const byte = (number: number) => number.toString(16).padStart(2, "0");
+
+test("a ClientHello to an info-hash (SSL torrent) is handed over, any other name is not", (look) => {
+  const hash = "859599a551be0dadca539b8de766c2114defcba8";
+  const whole = helloTo("host.example");
+  const rows = [
+    [whole, 1],
+    [helloTo("host.example", "ff01 0001 00"), 1],
+    [helloTo(hash), 0],
+    [helloTo(hash, "ff01 0001 00"), 0],
+    [helloTo(hash + "00"), 1],
+    [whole.slice(0, 40), 0], // cut before the name
+    [whole.slice(0, 148), 0],
+    [whole.slice(0, 160), 1], // in it
+  ] as const;
+  for (const [index, [hello, expected]] of rows.entries()) {
+    const flow = new Connection(41_000 + index);
+    const packets = [...flow.opening, flow.packet(0, ACK, 0, hello)];
+    assert.deepEqual(looks(look, packets), [1, 1, 1, expected], `row ${index}`);
+  }
+});
+
 test("an answer with another id, cookie or index than the question's is handed over", () => {
   const linked = PAIRS.filter(({ kind, transport }) =>
     transport === "udp" && !["dtls", "unknown"].includes(kind)
