@@ -6,6 +6,7 @@
 import { EnvironmentError, UsageError } from "../../errors.ts";
 import { hex, withMasks } from "./marks.ts";
 import { type HookedRule, iptablesRules, nftHooks } from "./mark_hooks.ts";
+import { nftElements, withElements } from "./nft_elements.ts";
 import { isOwnChain, isOwnRule } from "./own_rules.ts";
 
 /** One rule, filter or device that uses marks; bits as signed words. */
@@ -130,6 +131,7 @@ function askedByIptables(line: string): number {
 function readRuleset(listing: string, except: readonly string[]): MarkUser[] {
   const users: MarkUser[] = [];
   const hooksOf = nftHooks(listing);
+  const elementsOf = nftElements(listing);
   let table = "";
   let chain = "";
   let isTableLeftOut = false;
@@ -142,7 +144,10 @@ function readRuleset(listing: string, except: readonly string[]): MarkUser[] {
     } else if (kind === "chain") {
       chain = name;
       isLeftOut = isTableLeftOut || isOwnChain(name);
-    } else if (!isLeftOut) users.push(...readNftRule(line, table, hooksOf(table, chain)));
+    } else if (!isLeftOut && USES_MARKS.test(line)) {
+      const rule = withElements(line, table, elementsOf);
+      users.push(...readNftRule(rule, `nft, table ${table}: ${line}`, hooksOf(table, chain)));
+    }
   }
   return users;
 }
@@ -150,8 +155,10 @@ function readRuleset(listing: string, except: readonly string[]): MarkUser[] {
 const NUMBER = "(?:0x[0-9a-f]+|\\d+)";
 const AND = "(?:and|&)";
 
-function readNftRule(line: string, table: string, hooks: number): MarkUser[] {
-  if (!/\bmark\b/.test(line)) return [];
+/** In a rule; a set's `type mark` and `typeof ct mark` are none. */
+const USES_MARKS = /^(?!type(?:of)? ).*\bmark\b/;
+
+function readNftRule(line: string, who: string, hooks: number): MarkUser[] {
   // What is set: up to the next statement, which no number or operator begins.
   const packetSet = /(?<!ct )(?:meta )?\bmark set (.*)/.exec(line)?.[1] ?? "";
   const connectionSet = /\bct mark set (.*)/.exec(line)?.[1] ?? "";
@@ -165,17 +172,27 @@ function readNftRule(line: string, table: string, hooks: number): MarkUser[] {
   const tests = line.replace(/\bmark set .*?(?=(?:ct|meta) mark|$)/g, "");
   for (const [, mask, value] of tests.matchAll(match)) packets |= Number(mask ?? value);
   for (const [, elements] of tests.matchAll(SET_OF_MARKS)) {
-    for (const element of elements.split(",")) {
-      packets |= Number(/0x[0-9a-f]+/.exec(element)?.[0] ?? 0);
-    }
+    for (const element of elements.split(",")) packets |= bitsOfElement(element);
   }
-  return user(`nft, table ${table}: ${line}`, {
+  return user(who, {
     ...{ packets, hooks, asksPackets: WHOLE_NFT.test(withoutSetMarks(line)) },
     asks: askedByNft(line),
     connections: connectionSet === "" ? 0 : overwrittenBy(connectionSet),
     states: connectionSet === "" ? 0 : valueOf(connectionSet),
     copies: /^ct mark\b/.test(packetSet) ? copiedBy(packetSet) : 0,
   });
+}
+
+/** Of a mark, or of those from one to another. */
+function bitsOfElement(element: string): number {
+  const [, from, to] = /(0x[0-9a-f]+)(?:-(0x[0-9a-f]+))?/.exec(element) ?? [];
+  if (to === undefined) return Number(from ?? 0);
+  return Number(from) | Number(to) | bitsUpTo(Number(from) ^ Number(to));
+}
+
+/** All bits of the numbers from 0 to this one. */
+function bitsUpTo(number: number): number {
+  return number === 0 ? 0 : ALL >>> Math.clz32(number);
 }
 
 /** Bits of `ct mark` as something looked for: in a comparison, a set, or as the key of a map. */
@@ -191,7 +208,8 @@ function askedByNft(line: string): number {
 }
 
 /** A set, or a map whose keys are marks: what a key stands for is no mark. */
-const SET_OF_MARKS = /(?<!ct )(?:\bmeta )?\bmark (?:[!=]= )?(?:vmap |map )?\{([^}]*)\}/g;
+const SET_OF_MARKS =
+  /(?<!ct )(?:\bmeta )?\bmark (?:\. [\w. ]+? )?(?:[!=]= )?(?:vmap |map )?\{([^}]*)\}/g;
 
 /** In a comparison with another number than 0, a set or a map. */
 const WHOLE_NFT =
@@ -220,6 +238,8 @@ function valueOf(expression: string): number {
   )
     .exec(expression);
   if (kept !== null) return Number(kept[1] ?? 0);
+  const [, modulus, offset] = /\bmod (\d+)(?: offset (\d+))?$/.exec(expression) ?? [];
+  if (modulus !== undefined) return bitsUpTo(Number(offset ?? 0) + Number(modulus) - 1);
   return Number(new RegExp(`^${NUMBER}`).exec(expression)?.[0] ?? 0);
 }
 
@@ -240,14 +260,25 @@ function readIpRule(line: string): MarkUser[] {
   return field === undefined ? [] : user(`ip rule ${line.trim()}`, { packets: fieldOf(field) });
 }
 
-/** fw(8), skbedit and connmark of tc. */
+/** fw(8), u32's and flower's marks, skbedit, connmark, ct and ctinfo of tc. */
 function readTcLine(line: string): MarkUser[] {
   const handle = /\bfw\b.* handle (\S+)/.exec(line)?.[1];
   const edit = /\bskbedit\b.* mark (\S+)/.exec(line)?.[1];
+  const looked = /^ *mark 0x\w+ (0x\w+) \(success/.exec(line)?.[1];
+  const connection = /^ *ct_mark (\S+)/.exec(line)?.[1];
+  const commit = /\baction order \d+: +ct commit\b.* mark (\S+)/.exec(line)?.[1];
+  const [state, mask = ALL] = commit?.split("/").map(Number) ?? [0, 0];
+  // SQM keeps a flow's DSCP in its connection's mark, if a bit beside says so.
+  const [, dscp, stored] = /^\s*index \d+ .* dscp (0x\w+) (0x\w+)/.exec(line) ?? [];
+  const copied = /^\s*index \d+ .* cpmark (0x\w+)/.exec(line)?.[1];
   return user(`tc ${line.trim()}`, {
     packets: (handle === undefined ? 0 : fieldOf(handle)) |
-      (edit === undefined ? 0 : fieldOf(edit)),
-    copies: /\baction order \d+: connmark\b/.test(line) ? ALL : 0,
+      (edit === undefined ? 0 : fieldOf(edit)) | Number(looked ?? 0),
+    connections: state | mask,
+    states: state,
+    asks: Number(dscp ?? 0) | Number(stored ?? 0) |
+      (connection === undefined ? 0 : Number(connection.split("/")[1] ?? ALL)),
+    copies: /\baction order \d+: connmark\b/.test(line) ? ALL : Number(copied ?? 0),
   });
 }
 
