@@ -25,6 +25,8 @@ export interface TorrentOptions {
   /** Web seeds (BEP 19). */
   urlList?: readonly string[];
   name?: string;
+  /** Root certificate (PEM) of an SSL torrent, whose peers speak TLS (libtorrent). */
+  sslCert?: string;
 }
 
 /** A single-file version 1 torrent (BEP 3) of random bytes. */
@@ -38,7 +40,10 @@ export function createTorrent(options: TorrentOptions): Torrent {
   }
   const joined = new Uint8Array(pieces.length * 20);
   pieces.forEach((hash, index) => joined.set(hash, index * 20));
-  const info = { length, name, "piece length": pieceLength, pieces: joined };
+  const info = {
+    ...{ length, name, "piece length": pieceLength, pieces: joined },
+    "ssl-cert": options.sslCert,
+  };
   const infoHash = sha1(bencode(info)).toHex();
   const file = bencode({
     announce: trackers[0],

@@ -33,6 +33,8 @@ export interface ClientOptions {
   localDiscovery?: boolean;
   /** Proxy for everything; only of a client that {@link Client.takesProxy takes} one. */
   proxy?: Proxy;
+  /** Certificate, key and parameters (PEM files) with which peers of an SSL torrent speak TLS; libtorrent only. */
+  tls?: readonly [certificate: string, key: string, parameters: string];
   /** Bytes a second a seeder sends; for transfers that are still running when looked at. */
   uploadLimit?: number;
 }

@@ -2,7 +2,8 @@
 
 settings: libtorrent settings; torrent: path of a .torrent, or magnet: URI; save_path;
 peers: [[address, port], ...] given directly; seed: the files are there and right;
-dht: [[address, port], ...] nodes to begin with. Without torrent and magnet: a bare DHT node.
+dht: [[address, port], ...] nodes to begin with; tls: files of an SSL torrent's certificate, key and
+parameters. Without torrent and magnet: a bare DHT node.
 """
 
 import json
@@ -40,7 +41,12 @@ if "torrent" in options or "magnet" in options:
     parameters.flags &= ~lt.torrent_flags.auto_managed
     if options.get("seed"):
         parameters.flags |= lt.torrent_flags.seed_mode
+    if "tls" in options:  # it must not begin without them
+        parameters.flags |= lt.torrent_flags.paused
     handle = session.add_torrent(parameters)
+    if "tls" in options:
+        handle.set_ssl_certificate(*options["tls"])
+        handle.resume()
 print("ready", lt.__version__, flush=True)
 last = ""
 tick = 0

@@ -46,12 +46,13 @@ export const libtorrent: Client = {
   takesPeers: true,
   takesProxy: true,
   async start(options: ClientOptions): Promise<RunningClient> {
-    const { host, directory, mode, port } = options;
+    const { host, directory, mode, port, tls } = options;
+    const socket = tls === undefined ? port : `${port}s`;
     const torrent = await prepare(options);
     const settings: Settings = {
       ...encryptionSettings(mode),
       ...transportSettings(mode),
-      listen_interfaces: `0.0.0.0:${port},[::]:${port}`,
+      listen_interfaces: `0.0.0.0:${socket},[::]:${socket}`,
       enable_dht: options.dht !== undefined,
       enable_lsd: options.localDiscovery === true,
     };
@@ -70,6 +71,7 @@ export const libtorrent: Client = {
       peers: (options.peers ?? []).map((peer) => [peer.host, peer.port]),
       dht: (options.dht ?? []).map((node) => [node.host, node.port]),
       seed: options.role === "seed",
+      tls,
     };
     const program = host.spawn([PYTHON, SCRIPT, JSON.stringify(order)], {
       log: `${directory}/log`,

@@ -4,6 +4,7 @@ import { delay, type Mode } from "../client.ts";
 import { CLIENTS, type Discovery, type Lab, startSwarm, type SwarmOptions } from "../lab.ts";
 import { startNginx } from "../programs/web.ts";
 import { createTorrent } from "../../../src/demo/torrent.ts";
+import { output } from "../../../src/demo/program.ts";
 import type { Truth } from "./labels.ts";
 import type { Scenario } from "./scenario.ts";
 
@@ -172,6 +173,38 @@ const webSeed: Scenario = {
   },
 };
 
+/** A root certificate, one of a peer for any torrent (`*`) with its key, and Diffie-Hellman parameters. */
+const CERTIFICATES = `set -e; exec >&2; cd "$0"
+openssl req -x509 -newkey rsa:2048 -nodes -keyout root.key -out root.pem -days 3650 -subj /CN=root
+openssl req -newkey rsa:2048 -nodes -keyout peer.key -out peer.csr -subj /CN=peer
+echo 'subjectAltName=DNS:*' > names
+openssl x509 -req -in peer.csr -CA root.pem -CAkey root.key -CAcreateserial -out peer.pem -days 3650 \\
+  -extfile names
+openssl dhparam -dsaparam -out parameters.pem 2048`;
+
+const sslTorrent: Scenario = {
+  name: "libtorrent-ssl-torrent",
+  source: "libtorrent to libtorrent, TLS of an SSL torrent, direct",
+  truth: { peerTcp: "peer-wire" },
+  async run(lab) {
+    const made = await lab.newDirectory("certificates");
+    await output(["sh", "-c", CERTIFICATES, made]);
+    const sslCert = await Deno.readTextFile(`${made}/root.pem`);
+    const torrent = createTorrent({ length: LENGTH, sslCert });
+    const tls = [`${made}/peer.pem`, `${made}/peer.key`, `${made}/parameters.pem`] as const;
+    const [server] = lab.outer;
+    const common = { torrent, tls, mode: "tcp" } as const;
+    const seed = { ...common, host: server, port: 51_414, role: "seed" } as const;
+    await CLIENTS.libtorrent.start({ ...seed, directory: await lab.newDirectory("seed") });
+    const leecher = await CLIENTS.libtorrent.start({
+      ...{ ...common, host: lab.inner, port: 51_413, role: "leech" },
+      directory: await lab.newDirectory("leech"),
+      peers: [{ host: server.ipv4, port: 51_414 }],
+    });
+    if (await leecher.completed(20_000) !== LENGTH) throw new Error(leecher.program.text());
+  },
+};
+
 const socks: Scenario = {
   name: "libtorrent-tcp-socks5",
   source: "libtorrent through microsocks to libtorrent, http tracker",
@@ -257,6 +290,7 @@ export const BITTORRENT: readonly Scenario[] = [
   midStream("libtorrent", "mse-rc4", { peerTcp: "mse" }),
   midStream("libtorrent", "mse-rc4", { peerTcp: "mse" }, 4),
   webSeed,
+  sslTorrent,
   socks,
   socksUdp,
   localDiscovery,
