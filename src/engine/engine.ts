@@ -35,6 +35,7 @@ import { PrefixPool } from "./prefix_pool.ts";
 import { DESTINATION_END, type Paths, Senders, SOURCE_END } from "./sender.ts";
 import { TcpInspector } from "./tcp_inspector.ts";
 import { acknowledges, isHeard, noteSyn, setBeginning } from "./stream_space.ts";
+import { StreamOpenings } from "./stream_openings.ts";
 import { TrackerFlows } from "./tracker_flow.ts";
 import { UdpInspector } from "./udp_inspector.ts";
 import { UtpFlows } from "./utp_flow.ts";
@@ -112,6 +113,7 @@ export class Engine {
   };
 
   readonly #table: FlowTable;
+  readonly #openings: StreamOpenings;
   readonly #tcp: TcpInspector;
   readonly #udp: UdpInspector;
   readonly #encrypted: EncryptedFlows;
@@ -147,14 +149,20 @@ export class Engine {
       this.#finding,
       policy,
     );
-    this.#tcp = new TcpInspector(
+    this.#openings = new StreamOpenings(
       this.#table.flow,
       this.#prefixes,
-      new MessageChains(flows),
       new HttpStreams(flows),
       this.#encrypted,
       this.#finding,
       policy,
+    );
+    this.#tcp = new TcpInspector(
+      this.#table.flow,
+      this.#openings,
+      new MessageChains(flows),
+      this.#encrypted,
+      this.#finding,
     );
     this.#udp = new UdpInspector(
       this.#table.flow,
@@ -169,7 +177,7 @@ export class Engine {
 
   /** Changes the policy; flows already judged keep their state. */
   setPolicy(policy: EnginePolicy): void {
-    this.#tcp.setPolicy(policy);
+    this.#openings.setPolicy(policy);
     this.#encrypted.setPolicy(policy);
     this.#resetsOlder = policy.resetOlder ?? false;
     this.#whitelist.set(policy.whitelistPorts);
@@ -340,7 +348,7 @@ export class Engine {
   /** Leaves the flow's answer to the kernel, where only that is missing. */
   #awaitAnswer(packet: Packet): void {
     const { flow, direction } = this.#table;
-    if (packet.protocol !== PROTOCOL_TCP || !this.#tcp.hasAskedOnce(flow.slot, direction)) return;
+    if (packet.protocol !== PROTOCOL_TCP || !this.#tcp.hasAskedOnce(direction)) return;
     flow.state = AWAITED;
     this.#notes!.awaitAnswer(packet.payloadLength);
   }

@@ -34,7 +34,7 @@ export const UDP_IDLE_TICKS = 180_000 / TICK_MS;
  * two minutes. What is BitTorrent and banned, or dropped by its mark, never comes again, and would fill
  * the table for good.
  */
-const IDLE_TICKS = 180_000 / TICK_MS;
+const DEVALUED_TICKS = 180_000 / TICK_MS;
 
 /** Time as wrapping ticks: differences are right for 6 years either way. */
 export function tickOf(timeMs: number): number {
@@ -208,7 +208,7 @@ export class FlowTable {
       const at = index[way + WAYS] * STRIDE;
       const age = (tick - words[at + LAST_TICK]) | 0;
       let state = words[at + STATE];
-      if (age > IDLE_TICKS && state > CLEAN_FLOW) state = CLEAN_FLOW;
+      if (age > DEVALUED_TICKS && state > CLEAN_FLOW) state = CLEAN_FLOW;
       if (state < victimState || (state === victimState && age > victimAge)) {
         victim = way;
         victimState = state;

@@ -33,7 +33,7 @@ export interface Opening {
   readonly lengthField?: { readonly at: number; readonly less: number };
   /**
    * Up to 8 bytes that an answer repeats: without them anybody's answer would do. For QUIC the
-   * connection id, whose place bpf/first_look.h finds.
+   * connection id, whose place bpf/btblocker_look.bpf.c finds.
    */
   readonly token?: { readonly at: number; readonly length: number };
   /** The specification. */
