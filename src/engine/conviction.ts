@@ -72,6 +72,8 @@ export class Convictions {
    * @param direction the packet's, 0 from the flow's initiator
    * @param real ends of the packet that are real
    * @param isSpared nobody is to be banned for it
+   * @param isJoined nobody saw the flow's beginning: what stands in it may be a page's upload or answer,
+   *   in both directions, and bans only who is known for more
    */
   convict(
     finding: FoundMatch,
@@ -79,13 +81,15 @@ export class Convictions {
     direction: number,
     real: number,
     isSpared: boolean,
+    isJoined: boolean,
   ): Detection {
     const { acted, offenders, bytes, start, end } = finding;
     const match = finding.match!;
     const client = describeClient(match, bytes, start, end);
     const { bans } = kindRow(match);
+    const condition = isJoined && bans === "always" ? "evidence" : bans;
     const mayBan = !packet.tunnelled && !isSpared &&
-      this.#mayBan(bans, packet, direction, finding, client, real);
+      this.#mayBan(condition, packet, direction, finding, client, real);
     if (mayBan) this.prove(packet, offenders & real);
     // Endpoints are believed from an answer alone, and belong to the host that asked.
     if (offenders === DESTINATION_END && (real & DESTINATION_END) !== 0) {

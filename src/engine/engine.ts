@@ -17,6 +17,7 @@ import {
   DOUBTED,
   EMBRYONIC,
   INITIATOR_HIGH,
+  MID_STREAM,
   OWED,
   PARDONED,
   PAYLOAD_COUNTED,
@@ -506,15 +507,24 @@ export class Engine {
   #detect(direction: number, packet: Packet, real: number): void {
     const finding = this.#finding;
     this.counters.detections++;
-    const isSpared = packet.protocol === PROTOCOL_TCP &&
-      (this.#table.flow.has(PARDONED) ||
-        (this.#isAlone && !this.#isCallersBeginning(direction, packet)));
-    const detection = this.#convictions.convict(finding, packet, direction, real, isSpared);
+    const { flow } = this.#table;
+    const isStream = packet.protocol === PROTOCOL_TCP;
+    const isSpared = isStream &&
+      (flow.has(PARDONED) || (this.#isAlone && !this.#isCallersBeginning(direction, packet)));
+    const isJoined = isStream && flow.has(MID_STREAM) && !this.#isAlone;
+    const detection = this.#convictions.convict(
+      finding,
+      packet,
+      direction,
+      real,
+      isSpared,
+      isJoined,
+    );
     this.detection = detection;
     // The answer that shows a datagram's sender to be real may come yet, where nothing is dropped.
     const isUnanswered = packet.protocol !== PROTOCOL_TCP && !packet.tunnelled &&
       (finding.offenders & SOURCE_END) !== 0 && (real & SOURCE_END) === 0;
-    if (detection.mayBan && isUnanswered) this.#table.flow.raise(OWED << direction);
+    if (detection.mayBan && isUnanswered) flow.raise(OWED << direction);
   }
 
   /**

@@ -93,8 +93,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
       "ssl-torrent": { bans: "evidence" },
     },
   },
-  // Of these three connections are known that were joined in the middle, where a page's upload may be
-  // anything too. Until the first of a swarm's is banned its others go on: 32 to 96 KiB were seen.
+  // In connections that were joined in the middle these take more evidence (`conviction.ts`).
   extension: {
     doer: "sender",
     bans: "always",

@@ -2,7 +2,16 @@
 import assert from "node:assert/strict";
 import { BITTORRENT } from "../../src/engine/engine.ts";
 import { SYN } from "../../src/packet/packet.ts";
-import { Conversation, DHT_PING, HANDSHAKE, latin1, randomBytes } from "./conversation.ts";
+import {
+  Conversation,
+  DHT_PING,
+  HANDSHAKE,
+  latin1,
+  randomBytes,
+  REQUESTS,
+  torrents,
+} from "./conversation.ts";
+import { hex } from "../protocols/datagrams.ts";
 import { Gateway, INSIDE, OUTSIDE, UPLINK } from "./gateway.ts";
 
 const NONE = new Uint8Array(0);
@@ -24,6 +33,17 @@ function upload(test: Gateway): Conversation {
   assert.deepEqual(test.found, []);
   return flow;
 }
+
+/** A connection with one of the servers of a page. */
+const withServer = (test: Gateway, number: number) =>
+  new Conversation(test, "tcp", INSIDE, `198.51.100.${number}:40000`);
+/** How a connection comes to be joined in its middle, and whose bytes may be anything then. */
+const JOINED: readonly [(test: Gateway, number: number) => Conversation, 0 | 1][] = [
+  [withServer, 0],
+  [withServer, 1],
+  // Its server sends a SYN where nobody knows the connection any more.
+  [(test, number) => withServer(test, number).knock(1, NONE), 0],
+];
 
 /** How the middle of a connection may look like a beginning; none of it is the visitor's doing. */
 const MIDDLES: readonly [string, (test: Gateway) => Conversation][] = [
@@ -59,6 +79,32 @@ for (const [name, begin] of MIDDLES) {
       assert.ok(test.detections.every(({ mayBan }) => !mayBan), test.found.join());
     });
   }
+}
+
+/** Peer exchange (BEP 11), the head of a piece that {@link REQUESTS} asks for, and rejects (BEP 6). */
+const PEX = hex("0000001f140164353a6164646564363ac6120102c8d5373a61646465642e66313a1065");
+const PIECE = Uint8Array.of(...hex("00004009070000043100004000"), ...randomBytes(900));
+const REJECTS = hex("0000000d100000043100004000000040000000000d10000004310000800000004000");
+/** In a connection that was joined in its middle a page and its server write both sides as they like. */
+for (const [what, bytes] of Object.entries({ REQUESTS, PEX, REJECTS })) {
+  Deno.test(`what both sides of a joined connection say bans nobody by itself: ${what}`, () => {
+    for (const [begin, side] of JOINED) {
+      const test = new Gateway();
+      begin(test, 1).say(side, bytes).say(1, PIECE);
+      assert.deepEqual(test.detections.map(({ ban }) => ban), [false]);
+      begin(test, 2).say(side, bytes).say(1, PIECE);
+      assert.deepEqual(test.detections.map(({ ban }) => ban), [false, false], "two are not more");
+    }
+    const known = new Gateway();
+    torrents(known);
+    new Conversation(known, "tcp", INSIDE, OUTSIDE).say(0, bytes).say(0, bytes);
+    assert.deepEqual(known.detections.map(({ ban }) => ban), [true, true], "who torrents");
+    const swarm = new Gateway();
+    for (let peer = 1; peer <= 9; peer++) {
+      withServer(swarm, peer).say(0, bytes).say(0, bytes);
+    }
+    assert.ok(swarm.detections.at(-1)!.ban, "with eight");
+  });
 }
 
 Deno.test("what stands at the beginning of the caller's stream bans", () => {
