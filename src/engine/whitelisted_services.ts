@@ -1,6 +1,6 @@
 /**
  * The white list of ports: services that are called and never touched. A flow's first packet says which
- * end is called, so a client that listens on 443, or calls from it, is no service by that.
+ * end is called, so what a client on 443 calls itself is no service by that.
  *
  * | first packet seen        | the service is                                                        |
  * | ------------------------ | --------------------------------------------------------------------- |

@@ -384,7 +384,18 @@ const rows: readonly Row[] = [
     },
   },
   {
-    name: "a client that listens on 443, or calls from it, with the default whitelist",
+    name: "a client that is called on 443, with the default whitelist",
+    found: NOTHING,
+    run(test) {
+      test.engine.setPolicy({
+        ...{ strict: false, blockSocks: false, blockMentions: false },
+        whitelistPorts: [53, 443],
+      });
+      new Conversation(test, "tcp", "198.51.100.1:50000", "10.0.0.1:443").open().say(0, HANDSHAKE);
+    },
+  },
+  {
+    name: "a client that listens on 443 and calls others from it, with the default whitelist",
     found: DHT,
     run(test) {
       test.engine.setPolicy({
