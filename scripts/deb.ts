@@ -7,7 +7,7 @@ import { commandLine } from "./arguments.ts";
 import { gzip } from "./packing/archive.ts";
 import { packedPackages, thirdPartyNotices } from "./packing/packages.ts";
 import { PROGRAM_FILES, withProgram } from "./packing/program.ts";
-import { ROOT, runOrFail, script } from "./packing/run.ts";
+import { ROOT, runOrFail, script, writeWhole } from "./packing/run.ts";
 import {
   type Architecture,
   architectureOf,
@@ -86,14 +86,14 @@ export async function buildDeb(
     await sealTree(root, stamp.seconds);
     const path = `${directory}/btblocker_${stamp.version}_${architecture}.deb`;
     const compression = isFast ? ["-Zgzip", "-z1"] : ["-Zxz", "-z6"];
-    await runOrFail("build the Debian package", [
-      "dpkg-deb",
-      "--root-owner-group",
-      ...compression,
-      "--build",
-      root,
+    const build = ["dpkg-deb", "--root-owner-group", ...compression, "--build", root];
+    await writeWhole(
       path,
-    ], { env: { SOURCE_DATE_EPOCH: String(stamp.seconds) } });
+      (unfinished) =>
+        runOrFail("build the Debian package", [...build, unfinished], {
+          env: { SOURCE_DATE_EPOCH: String(stamp.seconds) },
+        }),
+    );
     return path;
   } finally {
     await Deno.remove(root, { recursive: true });

@@ -8,7 +8,7 @@ import { commandLine } from "./arguments.ts";
 import { gzip, sha256, tar } from "./packing/archive.ts";
 import { ALONE, BLOCKER_PERMISSIONS } from "./packing/permissions.ts";
 import { PROGRAM_FILES, withProgram } from "./packing/program.ts";
-import { ROOT, script, UsageError } from "./packing/run.ts";
+import { ROOT, script, UsageError, writeWhole } from "./packing/run.ts";
 import {
   type Architecture,
   architectureOf,
@@ -98,9 +98,7 @@ if (import.meta.main) {
       const runtime = await denoExecutable(architecture);
       const bytes = await portable(program, architecture, runtime, stamp, level);
       await Deno.mkdir(output.replace(/[^/]*$/, "") || ".", { recursive: true });
-      // Beside it and renamed: it may be running.
-      await Deno.writeFile(`${output}.new`, bytes, { mode: 0o755 });
-      await Deno.rename(`${output}.new`, output);
+      await writeWhole(output, (unfinished) => Deno.writeFile(unfinished, bytes, { mode: 0o755 }));
       console.log(`${output}: ${(bytes.length / 1e6).toFixed(1)} MB, Deno ${runtime.version}`);
     });
   });

@@ -50,6 +50,26 @@ export async function runOrFail(
   return text;
 }
 
+/**
+ * A file that is there whole or not at all: written beside its place and renamed. Where there was one, it
+ * may be running.
+ *
+ * @param write writes the file of the name that it gets
+ */
+export async function writeWhole(
+  path: string,
+  write: (unfinished: string) => Promise<unknown>,
+): Promise<void> {
+  const unfinished = `${path}.new`;
+  try {
+    await write(unfinished);
+    await Deno.rename(unfinished, path);
+  } catch (error) {
+    await Deno.remove(unfinished).catch(() => {}); // it may not have come to that
+    throw error;
+  }
+}
+
 /** The body of a script: prints a BuildError's message alone, and gives the exit code. */
 export async function script(body: () => Promise<void>): Promise<never> {
   try {
