@@ -100,16 +100,16 @@ _btblocker() {
       words="install remove show -h --help"
       ;;
     "rules install")
-      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --reset-older --ban-target --ban-scope --ban-prefix --ban-duration --ban-factor --ban-duration-max --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --who --webhook-url --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-private --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--config --queue-num --queue-count --chains --mark-mask --whitelist-ports --monitor-only --recheck -h --help"
       ;;
     "rules remove")
-      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --reset-older --ban-target --ban-scope --ban-prefix --ban-duration --ban-factor --ban-duration-max --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --who --webhook-url --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-private --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--config -h --help"
       ;;
     "rules show")
-      words="--config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --reset-older --ban-target --ban-scope --ban-prefix --ban-duration --ban-factor --ban-duration-max --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --who --webhook-url --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-private --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--config --queue-num --queue-count --chains --mark-mask --whitelist-ports --monitor-only --recheck -h --help"
       ;;
     "doctor")
-      words="--json --config --queue-num --queue-count --interface --chains --manage-rules --mark-mask --policy --reset-older --ban-target --ban-scope --ban-prefix --ban-duration --ban-factor --ban-duration-max --ban-requires-reply --whitelist-ports --whitelist-ips --monitor-only --block-socks --block-mentions --xdp-mode --ban-limit --persist-bans --cleanup-interval --log-level --log-format --detection-log --detection-log-format --detection-pcap --who --webhook-url --status-listen --status-token --recheck --fleet-url --fleet-login --fleet-password --fleet-key --fleet-interval --fleet-scope --fleet-private --fleet-ca --fleet-cert --fleet-cert-key --fleet-spool -h --help"
+      words="--json --config --queue-num --queue-count --interface --chains --mark-mask --xdp-mode -h --help"
       ;;
     "status")
       words="--json --watch -h --help"

@@ -11,7 +11,7 @@
  * - `status.ts`  `status({ json, watch })`
  * - `demo.ts`    `demo({ json, keep })`
  */
-import { Command, CommanderError, type Help } from "@commander-js/extra-typings";
+import { Command, CommanderError, type Help, Option as Flag } from "@commander-js/extra-typings";
 import * as v from "valibot";
 import { closest } from "../config/closest.ts";
 import type { LoadedConfig } from "../config/load.ts";
@@ -278,7 +278,7 @@ export function buildProgram(
         const loaded = await loadFrom(self.opts() as Flags);
         exit(await (await load.rules()).rules(action, loaded));
       });
-    addConfigFlags(command as unknown as Command);
+    addConfigFlags(command as unknown as Command, action === "remove" ? [] : RULE_OPTIONS);
   }
 
   const doctor = program.command("doctor")
@@ -289,7 +289,7 @@ export function buildProgram(
       const loaded = await loadFrom(flags);
       exit(await (await load.doctor()).doctor(loaded, { json: flags.json === true }));
     });
-  addConfigFlags(doctor as unknown as Command);
+  addConfigFlags(doctor as unknown as Command, MACHINE_OPTIONS);
 
   program.command("status")
     .description("counters of the running one")
@@ -315,15 +315,35 @@ export function buildProgram(
   return program as unknown as Command;
 }
 
-/** A flag for every option of the table. */
-function addConfigFlags(command: Command): void {
+/** The options that the firewall rules follow from (`guardedTraffic`). */
+const RULE_OPTIONS: readonly OptionName[] = [
+  ...["queueNum", "queueCount", "chains", "markMask", "recheck"] as const,
+  ...["monitorOnly", "whitelistPorts"] as const,
+];
+
+/** Those that most findings about a machine depend on. */
+const MACHINE_OPTIONS: readonly OptionName[] = [
+  ...["interfaces", "xdpMode", "chains", "queueNum", "queueCount", "markMask"] as const,
+];
+
+/**
+ * A flag for every option of the table.
+ *
+ * @param shown those that the help has; the others are taken all the same
+ */
+function addConfigFlags(command: Command, shown: readonly OptionName[] = OPTION_NAMES): void {
   command.option("--config <path>", "TOML file (default: /etc/btblocker/config.toml, if there)");
   for (const name of OPTION_NAMES) {
     const { variable, help, kind } = OPTIONS[name] as Option<unknown>;
-    command.option(
-      `${flagOf(name)} ${kind.placeholder}`,
-      `${help} (${variable}, default: ${defaultTextOf(name)})`,
+    command.addOption(
+      new Flag(
+        `${flagOf(name)} ${kind.placeholder}`,
+        `${help} (${variable}, default: ${defaultTextOf(name)})`,
+      ).hideHelp(!shown.includes(name)),
     );
+  }
+  if (shown !== OPTION_NAMES) {
+    command.addHelpText("after", "\nEvery setting of `btblocker run --help` may be given too.");
   }
 }
 

@@ -148,6 +148,19 @@ Deno.test("every command's --help is at most 80 columns wide, whatever the termi
   }
 });
 
+Deno.test("--help shows what a command goes by, and its other settings are taken all the same", async () => {
+  const shown = async (...words: string[]) => {
+    const { stdout } = await btblocker([...words, "--help"]);
+    return stdout.split("\n").filter((line) => line.startsWith("  -")).length;
+  };
+  assert.ok(await shown("run") > 40);
+  assert.ok(await shown("rules", "show") < 12);
+  assert.ok(await shown("doctor") < 12);
+  const { code, stderr } = await btblocker(["rules", "show", "--ban-duration", "5x"]);
+  assert.equal(code, 2);
+  assert.match(stderr, /^Cannot use --ban-duration 5x/);
+});
+
 Deno.test("a full disk under standard output is told in one line", async () => {
   for (const words of ["--help", "--show-config", "analyze tests/captures/redis.pcap"]) {
     const { code, stderr } = await new Deno.Command("sh", {
