@@ -94,9 +94,15 @@ export function copiesOurs(users: readonly MarkUser[], { mask }: Marks): boolean
  */
 export function describeForeignMark(
   mark: number,
-  { mask, sealMask }: Marks,
+  { mask, sealMask, sealedClear, sealedDrop }: Marks,
   users: readonly MarkUser[],
 ): string {
+  // Our chain takes the seal off, and queues nothing that has it.
+  if ([sealedClear, sealedDrop].includes(mark & sealMask)) {
+    return "Packets come again after they were judged: a rule of another program sends them to a " +
+      "queue of ours, so every packet is judged, which is slow (`iptables-save | grep NFQUEUE` and " +
+      "`nft list ruleset | grep queue` show it: remove it, or choose another QUEUE_NUM)";
+  }
   const shared = mark & mask;
   const setters = users.filter(({ packets }) => (packets & mark & sealMask) !== 0);
   const by = setters.length === 0 ? "another program" : setters.map(({ who }) => who).join("; ");

@@ -309,6 +309,15 @@ Deno.test("chooseMask() refuses a mask that others use, and names them", () => {
   });
 });
 
+Deno.test("describeForeignMark() knows our own verdict that another program's rule has brought back", () => {
+  for (const mark of [MARKS.sealedClear, MARKS.sealedDrop]) {
+    assert.match(
+      describeForeignMark(mark, MARKS, []),
+      /a rule of another program .* queue of ours/,
+    );
+  }
+});
+
 Deno.test("describeForeignMark() names the mark, who sets it and what it means", () => {
   const shared = describeForeignMark(0x6d6f_6c65, MARKS, [userOf(0x6d6f_6c65), userOf(1)]);
   assert.match(shared, /mark 0x6d6f6c65, set by a rule with 6d6f6c65: its bits 0x20000000 are of/);
