@@ -122,6 +122,7 @@ function isHandshakeHidden(flow: FlowRecord, blocks: number): boolean {
 }
 
 /** Whether those bits are enough beside such flows, as in a swarm. */
-export function isEnoughOfKin(bits: number, flow: FlowRecord, { blocks }: Writes): boolean {
-  return bits >= (isInPieces(flow, blocks) ? LOOSE_BESIDE : flow.has(FIFTH) ? FIFTH_OF_KIN : LEAST);
+export function isEnoughOfKin(bits: number, flow: FlowRecord, writes: Writes): boolean {
+  const isOfPieces = isInPieces(flow, blocksOfKin(writes));
+  return bits >= (isOfPieces ? LOOSE_BESIDE : flow.has(FIFTH) ? FIFTH_OF_KIN : LEAST);
 }
