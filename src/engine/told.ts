@@ -6,6 +6,7 @@ import {
   ALIKE,
   B_FIRST,
   CUT,
+  FIFTH,
   type FlowRecord,
   HELLO_ALONE,
   HELLO_B,
@@ -87,7 +88,9 @@ export function noteTold(flow: FlowRecord, before: number, length: number): void
 
 /**
  * What who called may say of its extensions: the fifth turn where handshakes went out with the messages
- * before it, the seventh behind one by itself.
+ * before it, the seventh behind one by itself, or behind one of each side. The latter speaks for others
+ * whose handshake a relay has joined with the words behind it: where two only echo each other it says
+ * nothing of themselves, and so it is not what they were told.
  */
 function noteToldBack(flow: FlowRecord, before: number, length: number): void {
   if (flow.turn === TURN_OF_HANDSHAKE) {
@@ -95,9 +98,16 @@ function noteToldBack(flow: FlowRecord, before: number, length: number): void {
     const fourth = flow.requestMark >> LENGTH_BITS;
     const mayAnswer = fourth === 0 || fourth >= FOURTH + HANDSHAKE + SHORTEST_SIXTH;
     flow.toldBack = mayAnswer && before === 0 && length >= SHORTEST_SIXTH ? length : 0;
-  } else if (flow.turn === TURN_OF_EXTENSIONS && flow.hasFact(HELLO_ALONE)) {
+  } else if (
+    flow.turn === TURN_OF_EXTENSIONS && (flow.hasFact(HELLO_ALONE) || hasBothAlone(flow))
+  ) {
     flow.toldBack = before === 0 && length >= SHORTEST_SEVENTH ? length : 0;
   }
+}
+
+/** Whether both handshakes were turns by themselves, the fifth and the sixth, which has no room for more. */
+function hasBothAlone(flow: FlowRecord): boolean {
+  return flow.has(FIFTH) && flow.hasLength(HELLO_B) && !flow.has(B_FIRST);
 }
 
 /** Whether who seeds, with a handshake before it, says a little more than the other. */

@@ -977,3 +977,28 @@ Deno.test("encrypted: what aria2 says of itself by IPv6 is short, and the same f
   }
   assert.deepEqual([new Play(test).say(text).passed, test.found], [0, ["mse strong"]]);
 });
+
+Deno.test("encrypted: what aria2 says of itself behind two handshakes tells of one that a relay has joined", () => {
+  const shown = [
+    ">479 <489 >102 <508 >68 <68 >185 <185 >102",
+    ">260 <300 >452 <78 >68 <68 >185 <185 >102",
+  ];
+  const joined = ">484 <287 >90 <111 >68 <253 >185 <8 >115 <16397w";
+  const echoed = ">484 <287 >90 <111 >68 <68 >185 <185 >39 <39 <16396w";
+  for (
+    const [others, text, passed, found] of [
+      [shown, joined, 0, ["mse strong"]], // the first data, not the first block's end
+      [shown, joined.replace(">185", ">188"), 15_928, ["mse strong"]],
+      [shown, joined.replace(">68", ">69"), 16_397, []],
+      [shown, joined.replace("<253", "<279").replace("16397", "16396"), 16_396, []],
+      [shown.map((text) => text.replace("<68", "<69")), joined, 15_928, ["mse strong"]],
+      [shown, echoed, 16_396, []], // an echo is no kin
+    ] as const
+  ) {
+    const test = new TestEngine();
+    others.forEach((other, i) =>
+      new Play(test, `10.0.0.1:4000${i}`, `198.18.${i + 2}.1:2000${i}`).say(other)
+    );
+    assert.deepEqual([new Play(test).say(text).passed, test.found], [passed, found], text);
+  }
+});
