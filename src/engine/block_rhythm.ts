@@ -20,6 +20,7 @@ import {
   GRANTED,
   HEADER_SEEN,
   HELLO_A,
+  HELLO_ALONE,
   HELLO_B,
   LONGER,
   MARKED,
@@ -42,6 +43,7 @@ import {
   REQUEST,
 } from "./message_lengths.ts";
 import { streamEnd } from "./stream_space.ts";
+import { TURN_OF_GRANT } from "./turn_lengths.ts";
 
 /**
  * What encryption does not hide of the side that sends pieces: where its writes end. A client writes
@@ -216,19 +218,26 @@ export class BlockRhythm {
     }
     if (this.blocks > 0) {
       if (flow.referenceMark !== end) return false;
-      flow.raise(SERVED);
+      this.#noteServed();
       return true;
     }
     const sent = (end - flow.firstData) | 0;
     const isServed = isBlocks(sent) || (!flow.hasLength(GRANTED) &&
-      (isBlocks(sent - BARE_MESSAGE) || isBlocks(sent - GRANT) ||
-        (flow.hasLength(HELLO_B) && isBlocks(sent - BARE_MESSAGE_BEHIND_PEERS))));
+      (areBlocksBehind(BARE_MESSAGE, sent) || isBlocks(sent - GRANT) ||
+        (flow.hasLength(HELLO_B) && areBlocksBehind(BARE_MESSAGE_BEHIND_PEERS, sent))));
     if (!isServed) return false;
-    flow.raise(SERVED);
+    this.#noteServed();
     this.#add(BLOCKS, BLOCKS_MASK, 1);
     flow.referenceMark = end;
     flow.endMark = end;
     return true;
+  }
+
+  /** What stands in the sixth turn and the seventh, before anybody has asked, is data and no extensions. */
+  #noteServed(): void {
+    const flow = this.#flow;
+    flow.raise(SERVED);
+    if (flow.turn <= TURN_OF_GRANT) flow.dropFact(HELLO_ALONE);
   }
 
   /** Whether something before the data says that blocks may follow; behind a proxy, what was told back. */
@@ -431,6 +440,14 @@ function isSaidBehindBlocks(distance: number): boolean {
 /** A bit for how many messages of 17 bytes it was: one, two, or more. */
 function kindOfSaid(messages: number): number {
   return messages <= 2 ? messages : 4;
+}
+
+/**
+ * Whether the distance is that of a message of a few bytes and whole blocks behind it, two at least: 16 KiB
+ * behind a header of 2 and a tag of 16, as programs of other kinds have, are as long as one behind `unchoke`.
+ */
+function areBlocksBehind(message: number, distance: number): boolean {
+  return distance - message > PIECE && isBlocks(distance - message);
 }
 
 /** Whether the distance is that of some whole blocks. */

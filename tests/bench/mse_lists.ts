@@ -1,10 +1,11 @@
 /**
  * Conversations of other programs (mse_conversations.ts, mse_made_up.ts, mse_stream_ciphers.ts,
- * mse_tunnels.ts, mse_applications.ts) through an engine: alone, beside a host that torrents, behind an address that others
+ * mse_tunnels.ts, mse_applications.ts, mse_blocks.ts) through an engine: alone, beside a host that torrents, behind an address that others
  * torrent from, older than the blocker, and behind a slow link. Run by `deno task bench:mse`.
  */
 import { INSPECT } from "../../src/engine/engine.ts";
 import { APPLICATIONS } from "./mse_applications.ts";
+import { BLOCKS } from "./mse_blocks.ts";
 import { PROGRAMS as RECORDED } from "./mse_conversations.ts";
 import { MADE_UP } from "./mse_made_up.ts";
 import type { Messages, Program } from "./mse_program.ts";
@@ -36,6 +37,7 @@ const PROGRAMS: readonly Program[] = [
   ...STREAM_CIPHERS,
   ...TUNNELS,
   ...APPLICATIONS,
+  ...BLOCKS,
 ];
 
 const PLACES: readonly Place[] = [

@@ -88,7 +88,7 @@ function synchronizer(
 ): () => () => Messages {
   return () => {
     const request = requests();
-    const header = oneOf([4, 5, 6, 8, 9, 10, 11, 12, 14, 15, 16, 17, 20, 21, 24, 28, 32, 40]);
+    const header = oneOf([4, 5, 6, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 20, 21, 24, 28, 32, 40]);
     const acknowledgement = acknowledgements(request);
     const ahead = between(1, 6);
     const block = () => [-(16_384 + header)];
