@@ -129,7 +129,8 @@ function sealedDevice(): () => Messages {
 /** NFS (RFC 8881, RFC 5531) over a stream cipher: a mark of 4, calls of a client's length, reads of one size. */
 function nfs(): () => Messages {
   const call = 4 + 4 * between(25, 50);
-  const [head, size] = [4 + 4 * between(20, 34), oneOf([8192, 16_384, 32_768, 131_072])];
+  // Versions 3, 4 and 4.1 with attributes or without; 13 a block are BitTorrent's.
+  const [head, size] = [oneOf([64, 76, 108, 120, 132]), oneOf([8192, 16_384, 32_768, 131_072])];
   return () => [
     ...padded(),
     ...times(between(1, 4), () => [call - 4 * between(0, 6), -(head + 4 * between(0, 30))]),
