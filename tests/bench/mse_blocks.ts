@@ -183,7 +183,7 @@ function exchange(tag: number): () => () => Messages {
   return () => {
     const [hello, request, header] = [
       between(60, 420),
-      between(12, 160),
+      oneOf([between(12, 16), between(18, 160)]), // with blocks of 16 KiB 17 is a bound, a kind by itself
       oneOf([2, 4, 5, 8, 9, 11, 12, 14, 15, 16, 18, 20, 24, 32]), // 13 a block are BitTorrent's
     ];
     const size = 16_384 * oneOf([1, 1, 1, 2, 8]) + header + tag;
