@@ -1,7 +1,7 @@
 import type { Packet } from "../packet/packet.ts";
 import { match } from "../protocols/match.ts";
 import type { BlockRhythm } from "./block_rhythm.ts";
-import { DATA_SEEN, type FlowRecord, MID_STREAM } from "./flow_record.ts";
+import { DATA_SEEN, FIFTH, type FlowRecord, MID_STREAM, THIRD_APART } from "./flow_record.ts";
 import { tickOf } from "./flow_table.ts";
 import { BY_OPENING, type HostEvidence } from "./host_evidence.ts";
 import { isEnoughOfKin, kinBitsOf, lacksHandshake } from "./kin_table.ts";
@@ -9,6 +9,7 @@ import { FULL_SEGMENT } from "./message_lengths.ts";
 import {
   bitsOf,
   GRANTED_AND_HEADED,
+  isAlike,
   isAskedAndGranted,
   isBare,
   isEnough,
@@ -173,7 +174,8 @@ export class EncryptedBeginnings {
    * Whether the flow, with its first data, lacks no more than what others of its initiator's may add. What is
    * enough beside several is so rare that they need not be known: on a busy machine their first packets wait
    * for another worker. Else it would be enough of kin, and they are several, or a proxy has led to this one
-   * before it was asked for the others; or it has told of extensions right before what another was told.
+   * before it was asked for the others; or it has told of extensions right before what another was told, or
+   * both say alike behind a handshake by itself, what another was told too.
    */
   #mayBeForemost(direction: number, packet: Packet): boolean {
     const flow = this.#flow;
@@ -185,6 +187,11 @@ export class EncryptedBeginnings {
     if (isEnoughOfKin(this.#kinBits, flow, this.#blocks)) {
       return flow.targetPort !== 0 || this.#evidence.hasSeveral(address, initiator, timeMs);
     }
+    // One that says no less than it is told lacks that it is longer; another of the kin may have it.
+    if (
+      flow.has(FIFTH | THIRD_APART) && isAlike(flow) &&
+      this.#suspects.wasToldAlike(packet, initiator)
+    ) return true;
     const mayHaveTold = flow.toldBack !== 0 && flow.toldBack <= LONGEST_TOLD_BACK;
     if (
       mayHaveTold && flow.turn === TURN_OF_FIRST_DATA &&

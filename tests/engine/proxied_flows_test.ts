@@ -572,3 +572,23 @@ Deno.test("held back: also where the others' first packets wait for another work
     assert.deepEqual(test.found, isHeld ? ["mse strong"] : []);
   }
 });
+
+Deno.test("held back: one that says no less than it is told, beside another that was told as much", () => {
+  // qBittorrent's by CONNECT, recorded: 52 KB passed while the foremost, whose words were longer, was held.
+  const recorded = [">228 <474 >441 <377 >68 <293 >294", ">577 <223 >429 >68 <346 <293 >294"];
+  const held = (own: string, told: number) => {
+    const test = new TestEngine({ holds: true });
+    says(calls(test, "10.0.0.1:40001", ADDRESSES[0]), `>527 <257 >216 <289 >68 <${told} >286`);
+    const flow = calls(test, HOST, "203.0.113.9:51413");
+    says(flow, own);
+    const isHeld = flow.say(1, random(10_136)).lastVerdict === DROP;
+    assert.deepEqual(test.found, []);
+    return isHeld;
+  };
+  for (const own of recorded) {
+    assert.ok(held(own, 293), own);
+    assert.ok(!held(own, 292), "others' words");
+    assert.ok(!held(own.replace(">294", ">335"), 293), "unlike");
+    assert.ok(!held(own.replace(">68", ">69"), 293), "no handshake");
+  }
+});
