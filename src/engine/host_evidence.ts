@@ -49,6 +49,7 @@ const REMOTE = 4;
 const PORT_AND_KIND = 8;
 
 const LOCK = 0;
+const SEED = 1;
 const PROVEN = 16;
 const NAMED = PROVEN + DecayingTable.length(PROVEN_ROWS, PROVEN_KEY);
 const OPENINGS = NAMED + DecayingTable.length(NAMED_HOSTS * NAMED_ROWS_OF_HOST, NAMED_KEY);
@@ -81,6 +82,7 @@ export class HostEvidence {
   static readonly BYTE_LENGTH = TOTAL * 4;
 
   readonly #words: Int32Array;
+  readonly #seed: number;
   readonly #proven: DecayingTable;
   readonly #named: DecayingTable;
   readonly #openings: DecayingTable;
@@ -91,10 +93,24 @@ export class HostEvidence {
   /** Of those that {@link countTold} has counted last: what initiators had sent before, padding most of it. */
   readonly #beforeTold = new Spread();
 
-  /** @param buffer of {@link BYTE_LENGTH} bytes, shared between workers or an engine's own */
+  /**
+   * A buffer for several workers, with a seed in it that nobody outside knows: who chooses addresses, and a
+   * /64 has plenty, cannot have them take the place of another's in its row.
+   */
+  static sharedBuffer(): SharedArrayBuffer {
+    const buffer = new SharedArrayBuffer(HostEvidence.BYTE_LENGTH);
+    new Int32Array(buffer)[SEED] = crypto.getRandomValues(new Int32Array(1))[0];
+    return buffer;
+  }
+
+  /**
+   * @param buffer of {@link sharedBuffer}, or an engine's own of {@link BYTE_LENGTH} bytes: there the same
+   *   packets always give the same
+   */
   constructor(buffer: ArrayBufferLike = new ArrayBuffer(HostEvidence.BYTE_LENGTH)) {
     const words = new Int32Array(buffer);
     this.#words = words;
+    this.#seed = words[SEED];
     this.#proven = new DecayingTable(words, PROVEN, PROVEN_ROWS, PROVEN_KEY);
     this.#named = new DecayingTable(words, NAMED, NAMED_HOSTS * NAMED_ROWS_OF_HOST, NAMED_KEY);
     this.#openings = new DecayingTable(words, OPENINGS, OPENING_ROWS, OPENING_KEY);
@@ -104,13 +120,14 @@ export class HostEvidence {
   /** Forgets everything. */
   clear(): void {
     this.#words.fill(0);
+    this.#words[SEED] = this.#seed;
   }
 
   /** Remembers that the address has sent proven BitTorrent. */
   prove(address: Int32Array, at: number, timeMs: number): void {
     this.#lock();
     this.#setAddress(0, address, at);
-    this.#proven.touch(hashOf(address, at, 0), this.#key, timeMs);
+    this.#proven.touch(this.#hashOf(address, at, 0), this.#key, timeMs);
     this.#unlock();
   }
 
@@ -118,7 +135,7 @@ export class HostEvidence {
   isProven(address: Int32Array, at: number, timeMs: number): boolean {
     this.#lock();
     this.#setAddress(0, address, at);
-    const found = this.#proven.has(hashOf(address, at, 0), this.#key, timeMs, EVIDENCE_MS);
+    const found = this.#proven.has(this.#hashOf(address, at, 0), this.#key, timeMs, EVIDENCE_MS);
     this.#unlock();
     return found;
   }
@@ -285,7 +302,7 @@ export class HostEvidence {
     let isOnePort = port < 0;
     let one = -1;
     this.#lock();
-    const row = rowOf(host, hostAt, port, kind);
+    const row = this.#rowOf(host, hostAt, port, kind);
     let entry = openings.nextOf(row, host, hostAt, -1, timeMs, FAN_OUT_MS);
     for (; entry >= 0; entry = openings.nextOf(row, host, hostAt, entry, timeMs, FAN_OUT_MS)) {
       const portAndKind = words[entry + PORT_AND_KIND];
@@ -311,8 +328,8 @@ export class HostEvidence {
     remoteAt: number,
     timeMs: number,
   ): boolean {
-    const row = hashOf(host, hostAt, 3);
-    const hash = hashOf(remote, remoteAt, 4);
+    const row = this.#hashOf(host, hostAt, 3);
+    const hash = this.#hashOf(remote, remoteAt, 4);
     this.#lock();
     const span = REMOTES_MS / TICK_MS;
     const count = this.#remotes.add(row, host, hostAt, hash, tickOf(timeMs), span);
@@ -325,7 +342,7 @@ export class HostEvidence {
     this.#setAddress(0, host, hostAt);
     this.#setAddress(REMOTE, remote.address, remote.at);
     this.#key[PORT_AND_KIND] = remote.port | (kind << 16);
-    return rowOf(host, hostAt, remote.port, kind);
+    return this.#rowOf(host, hostAt, remote.port, kind);
   }
 
   #setAddress(word: number, address: Int32Array, at: number): void {
@@ -334,10 +351,24 @@ export class HostEvidence {
 
   /** Sets the key and returns the row, one of the host's eight. */
   #setNamed(host: Int32Array, hostAt: number, { address, at, port }: Endpoint): number {
-    const hash = hashOf(address, at, port);
+    const hash = this.#hashOf(address, at, port);
     this.#key[0] = hash;
-    this.#key[1] = hashOf(address, at, hashOf(host, hostAt, ~port));
-    return hashOf(host, hostAt, 1) * NAMED_ROWS_OF_HOST + ((hash >>> 5) & (NAMED_ROWS_OF_HOST - 1));
+    this.#key[1] = this.#hashOf(address, at, this.#hashOf(host, hostAt, ~port));
+    return this.#hashOf(host, hostAt, 1) * NAMED_ROWS_OF_HOST +
+      ((hash >>> 5) & (NAMED_ROWS_OF_HOST - 1));
+  }
+
+  /** The row of a host's flows of that kind; of calls that of one port. */
+  #rowOf(host: Int32Array, hostAt: number, port: number, kind: FlowKind): number {
+    const use = kind === BY_CALL ? ~port : kind === BY_TOLD ? TOLD_USE : OPENING_USE;
+    return this.#hashOf(host, hostAt, use);
+  }
+
+  /** @param use tells hashes of one address from each other */
+  #hashOf(address: Int32Array, at: number, use: number): number {
+    let hash = mixed(this.#seed ^ use);
+    for (let word = 0; word < 4; word++) hash = mixed(hash ^ address[at + word]);
+    return hash;
   }
 
   #lock(): void {
@@ -352,22 +383,14 @@ export class HostEvidence {
   }
 }
 
-const OPENING_SEED = 2;
-const TOLD_SEED = 5;
+const OPENING_USE = 2;
+const TOLD_USE = 5;
 
-/** The row of a host's flows of that kind; of calls that of one port. */
-function rowOf(host: Int32Array, hostAt: number, port: number, kind: FlowKind): number {
-  const seed = kind === BY_CALL ? ~port : kind === BY_TOLD ? TOLD_SEED : OPENING_SEED;
-  return hashOf(host, hostAt, seed);
-}
-
-function hashOf(address: Int32Array, at: number, seed: number): number {
-  let hash = seed | 0;
-  for (let word = 0; word < 4; word++) {
-    hash = Math.imul(hash ^ address[at + word], 0x9e37_79b1);
-    hash ^= hash >>> 15;
-  }
-  return Math.imul(hash, 0x85eb_ca77) ^ (hash >>> 13);
+/** A permutation in which each bit changes half of the others: the end of MurmurHash3. */
+function mixed(word: number): number {
+  let hash = Math.imul(word ^ (word >>> 16), 0x85eb_ca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35);
+  return hash ^ (hash >>> 16);
 }
 
 /** IPv4 addresses in one /24, IPv6 addresses in one /64. */

@@ -30,6 +30,37 @@ Deno.test("HostEvidence is seen through the same buffer by another worker", () =
   assert.equal(new HostEvidence(buffer).isProven(other, 0, now), true);
 });
 
+Deno.test("HostEvidence: addresses chosen in a /64 do not push another's proof out of its row", () => {
+  for (const name of ["2001:db8::1234:5678", "2001:db8:7::5"]) {
+    const evidence = new HostEvidence();
+    const victim = parseAddress(name)!;
+    evidence.prove(victim, 0, now);
+    // The highest bits of a factor change the highest bits of a product alone, whatever a seed has made of it.
+    for (let i = 1; i < 1000; i++) {
+      const chosen = victim.slice();
+      chosen[3] ^= (i & 0x7f) << 25;
+      chosen[2] ^= (i >> 7) << 28;
+      evidence.prove(chosen, 0, now + 1000);
+    }
+    assert.equal(evidence.isProven(victim, 0, now + 1000), true, name);
+  }
+});
+
+Deno.test("HostEvidence: each gateway places addresses otherwise, before and after it forgets", () => {
+  const rows = (buffer: ArrayBufferLike, clears = false) => {
+    const evidence = new HostEvidence(buffer);
+    if (clears) evidence.clear();
+    for (let i = 0; i < 20; i++) evidence.prove(Int32Array.of(0, 0, 0xffff, i), 0, now);
+    return new Int32Array(buffer).map((word) => word === 0 ? 0 : 1).join("");
+  };
+  const [one, other] = [HostEvidence.sharedBuffer(), HostEvidence.sharedBuffer()];
+  const first = rows(one);
+  assert.notEqual(first, rows(other));
+  assert.equal(first, rows(one, true));
+  const own = () => rows(new ArrayBuffer(HostEvidence.BYTE_LENGTH));
+  assert.equal(own(), own());
+});
+
 Deno.test("HostEvidence: a named endpoint is one address, one port, told to one host", () => {
   const evidence = new HostEvidence();
   const peer = endpoint("198.51.100.7", 6881);

@@ -59,7 +59,7 @@ export class QueueWorkers implements AsyncDisposable {
 
   private constructor(options: QueueWorkersOptions) {
     this.counters = new SharedArrayBuffer(countersByteLength(options.queueCount));
-    const evidence = new SharedArrayBuffer(HostEvidence.BYTE_LENGTH);
+    const evidence = HostEvidence.sharedBuffer();
     this.#workers = Array.from(
       { length: options.queueCount },
       (_, index) => new QueueWorker(index, options, this.counters, evidence),
