@@ -1,4 +1,5 @@
 import { ACK, type Packet, PROTOCOL_TCP, SYN } from "../packet/packet.ts";
+import { Conclusions } from "./conclusions.ts";
 import { Convictions, type Detection } from "./conviction.ts";
 import {
   adoptDatagrams,
@@ -17,45 +18,29 @@ import {
   DOUBTED,
   EMBRYONIC,
   INITIATOR_HIGH,
-  MID_STREAM,
-  OWED,
-  PARDONED,
   PAYLOAD_COUNTED,
   SYN_SEEN,
   UNDECIDED,
 } from "./flow_record.ts";
 import { FlowTable, tickOf, UDP_IDLE_TICKS } from "./flow_table.ts";
-import { kindRow } from "../protocols/methods.ts";
 import { HostEvidence } from "./host_evidence.ts";
 import { HttpStreams } from "./http_stream.ts";
 import { Knocks } from "./knocks.ts";
 import { MessageChains } from "./message_chain.ts";
-import { FOUND, FoundMatch, HOLD, type Outcome, RELEASE } from "./outcome.ts";
+import { FoundMatch } from "./outcome.ts";
 import type { EnginePolicy } from "./policy.ts";
 import { PrefixPool } from "./prefix_pool.ts";
-import { DESTINATION_END, type Paths, Senders, SOURCE_END } from "./sender.ts";
+import { type Paths, Senders } from "./sender.ts";
 import { TcpInspector } from "./tcp_inspector.ts";
-import { acknowledges, isHeard, noteSyn, setBeginning } from "./stream_space.ts";
+import { isHeard, noteSyn, setBeginning } from "./stream_space.ts";
 import { StreamOpenings } from "./stream_openings.ts";
 import { TrackerFlows } from "./tracker_flow.ts";
 import { UdpInspector } from "./udp_inspector.ts";
 import { UtpFlows } from "./utp_flow.ts";
+import { BITTORRENT, CLEAN, DROP, INSPECT, RESET, type Verdict } from "./verdict.ts";
 import { WhitelistedServices } from "./whitelisted_services.ts";
 
-/** Accept, and show more packets of the flow. */
-export const INSPECT = 0;
-/** Accept, and show no more packets of the flow. */
-export const CLEAN = 1;
-/** Drop, as all later packets of the flow. */
-export const BITTORRENT = 2;
-/**
- * Drop this packet only: a tunnel carries other flows too, a datagram's sender may be another, and what is
- * held back is sent again.
- */
-export const DROP = 3;
-/** Drop, and reset the connection at both ends: it is older than the blocker. */
-export const RESET = 4;
-export type Verdict = 0 | 1 | 2 | 3 | 4;
+export { BITTORRENT, CLEAN, type Detection, DROP, INSPECT, RESET, type Verdict };
 
 /**
  * So long after the first packet a connection without a beginning is older than the blocker, and not
@@ -67,7 +52,6 @@ const OLDER_MS = 130_000;
 export const DEFAULT_FLOWS = 65_536;
 /** One prefix buffer for so many flows: few packets do not decide alone. */
 const FLOWS_PER_PREFIX = 32;
-export type { Detection };
 
 export interface EngineOptions {
   /** Flows kept at once, a power of two. */
@@ -102,8 +86,6 @@ export interface EngineCounters {
  * live traffic. A packet allocates nothing; a detection does.
  */
 export class Engine {
-  /** What the last {@link judge} detected, when it was the first detection of its flow. */
-  detection: Detection | null = null;
   readonly counters: EngineCounters = {
     packets: 0,
     payloadPackets: 0,
@@ -130,7 +112,7 @@ export class Engine {
   readonly #whitelist: WhitelistedServices;
   readonly #notes: EarlierNotes | null;
   readonly #senders: Senders;
-  readonly #convictions: Convictions;
+  readonly #conclusions: Conclusions;
 
   constructor(options: EngineOptions) {
     const flows = options.flows ?? DEFAULT_FLOWS;
@@ -138,7 +120,6 @@ export class Engine {
     this.#evidence = options.evidence ?? new HostEvidence();
     this.#ownsEvidence = options.evidence === undefined;
     this.#notes = options.notes ?? null;
-    this.#convictions = new Convictions(this.#evidence);
     this.#table = new FlowTable(flows, options.seed, options.flowWords);
     this.#senders = new Senders(this.#table.flow, flows, options.paths ?? null);
     this.#knocks = new Knocks(flows);
@@ -172,6 +153,14 @@ export class Engine {
       this.#finding,
     );
     this.#release = (slot) => this.#tcp.release(slot);
+    this.#conclusions = new Conclusions(
+      this.#table.flow,
+      this.#udp,
+      this.#senders,
+      new Convictions(this.#evidence),
+      this.#finding,
+      this.#release,
+    );
     this.#whitelist = new WhitelistedServices(this.#table, this.#release);
     this.setPolicy(policy);
   }
@@ -209,9 +198,14 @@ export class Engine {
     this.#table.pardon(isMeant);
   }
 
+  /** What the last {@link judge} detected, when it was the first detection of its flow. */
+  get detection(): Detection | null {
+    return this.#conclusions.detection;
+  }
+
   /** Judges one parsed packet; `packet.timeMs` must be set. */
   judge(packet: Packet): Verdict {
-    this.detection = null;
+    this.#conclusions.detection = null;
     const counters = this.counters;
     if (counters.packets++ === 0) this.#beganMs = packet.timeMs;
     const isTaken = this.#notes !== null && this.#takeNotes(this.#notes, packet);
@@ -224,6 +218,7 @@ export class Engine {
     const verdict = packet.protocol === PROTOCOL_TCP
       ? this.#judgeTcp(packet, hasPayload)
       : this.#judgeUdp(packet, hasPayload);
+    if (this.#conclusions.detection !== null) counters.detections++;
     if (isTaken && verdict === INSPECT && hasPayload) this.#awaitAnswer(packet);
     if (!packet.tunnelled) return verdict;
     // A mark would be the whole tunnel's, so a tunnelled flow is judged packet by packet.
@@ -256,7 +251,11 @@ export class Engine {
     const settled = this.#settledVerdict(slot, tick, packet.isRecalled);
     if (settled !== INSPECT) return settled;
     this.#senders.note(direction, packet);
-    return this.#conclude(direction, packet, this.#tcp.inspect(slot, direction, packet));
+    return this.#conclusions.conclude(
+      direction,
+      packet,
+      this.#tcp.inspect(slot, direction, packet),
+    );
   }
 
   /**
@@ -310,10 +309,14 @@ export class Engine {
     }
     const direction = table.direction;
     const settled = this.#settledVerdict(slot, tick, packet.isRecalled);
-    if (settled === BITTORRENT) this.#takeAnswer(direction, packet);
+    if (settled === BITTORRENT) this.#conclusions.takeAnswer(direction, packet);
     if (settled !== INSPECT) return settled;
     this.#senders.note(direction, packet);
-    return this.#conclude(direction, packet, this.#udp.inspect(slot, direction, packet));
+    return this.#conclusions.conclude(
+      direction,
+      packet,
+      this.#udp.inspect(slot, direction, packet),
+    );
   }
 
   /**
@@ -430,121 +433,9 @@ export class Engine {
     }
   }
 
-  #conclude(direction: number, packet: Packet, outcome: Outcome): Verdict {
-    const { flow } = this.#table;
-    if (outcome === FOUND) {
-      const real = this.#senders.realEnds(direction, packet, this.#isBlind(direction, packet));
-      if (this.#mayBeForged(direction, packet, real)) return this.#doubt(direction, packet, real);
-      flow.state = BITTORRENT_FLOW;
-      this.#detect(direction, packet, real);
-      if (packet.protocol === PROTOCOL_TCP) this.#tcp.release(flow.slot);
-      flow.lower(DOUBTED);
-      return BITTORRENT;
-    }
-    if (outcome === RELEASE) {
-      flow.state = CLEAN_FLOW;
-      this.#tcp.release(flow.slot);
-      return CLEAN;
-    }
-    if (outcome === HOLD) {
-      flow.uncount(direction, packet.payloadLength);
-      return DROP;
-    }
-    return INSPECT;
-  }
-
   /** Whether the other side speaks now, where one that may be forged was all that was heard. */
   #isFirstOfOther(direction: number): boolean {
     const { flow } = this.#table;
     return flow.has(DOUBTED) && flow.state === BITTORRENT_FLOW && flow.packets(direction) === 0;
-  }
-
-  /**
-   * Whether anybody may have sent the packet in another's name, to end what the two have with each
-   * other. Not where both sides speak uTP, nor where a segment acknowledges what the other end sent. In a
-   * capture it is told of the flow all the same: nothing is dropped there.
-   */
-  #mayBeForged(direction: number, packet: Packet, real: number): boolean {
-    if (packet.tunnelled || (real & SOURCE_END) !== 0) return false;
-    if (!this.#senders.knowsPaths(packet)) return false;
-    if (packet.protocol === PROTOCOL_TCP) {
-      return this.#isAlone && !acknowledges(this.#table.flow, direction, packet);
-    }
-    return this.#isAlone || this.#udp.isOneSided(direction);
-  }
-
-  /**
-   * Whether its sender may have said all that was found without hearing the other end. Who was called
-   * knows that he was, but so does everybody where the ports are known, as those of tunnels are: what he
-   * is held for has to repeat what the other end chose, a transaction's number or a connection's.
-   */
-  #isBlind(direction: number, { protocol }: Packet): boolean {
-    if (protocol === PROTOCOL_TCP) return false;
-    if (this.#finding.match!.method !== "utp") return this.#isAlone;
-    return this.#udp.isOneSided(direction);
-  }
-
-  /** Whether one packet says all that was found. */
-  get #isAlone(): boolean {
-    return kindRow(this.#finding.match!).alone === true;
-  }
-
-  /**
-   * A find that may be forged. What one packet says, or one side beside another that speaks otherwise,
-   * is dropped alone: of a stream nothing behind it arrives, and it is found each time that it is sent.
-   * Where only one side of datagrams has been heard all of it is dropped, until the other speaks.
-   */
-  #doubt(direction: number, packet: Packet, real: number): Verdict {
-    const { flow } = this.#table;
-    if (!flow.has(DOUBTED)) this.#detect(direction, packet, real);
-    flow.raise(DOUBTED);
-    const isHeard = flow.packets(1 - direction) > 0;
-    if (isHeard || this.#isAlone) flow.uncount(direction, packet.payloadLength);
-    else flow.state = BITTORRENT_FLOW;
-    return DROP;
-  }
-
-  #detect(direction: number, packet: Packet, real: number): void {
-    const finding = this.#finding;
-    this.counters.detections++;
-    const { flow } = this.#table;
-    const isStream = packet.protocol === PROTOCOL_TCP;
-    const isSpared = isStream &&
-      (flow.has(PARDONED) || (this.#isAlone && !this.#isCallersBeginning(direction, packet)));
-    const isJoined = isStream && flow.has(MID_STREAM) && !this.#isAlone;
-    const detection = this.#convictions.convict(
-      finding,
-      packet,
-      direction,
-      real,
-      isSpared,
-      isJoined,
-    );
-    this.detection = detection;
-    // The answer that shows a datagram's sender to be real may come yet, where nothing is dropped.
-    const isUnanswered = packet.protocol !== PROTOCOL_TCP && !packet.tunnelled &&
-      (finding.offenders & SOURCE_END) !== 0 && (real & SOURCE_END) === 0;
-    if (detection.mayBan && isUnanswered) flow.raise(OWED << direction);
-  }
-
-  /**
-   * Whether the stream is the caller's and begins where he says himself. Anywhere else stands what
-   * somebody had him send: a page's upload, whose server can send a SYN in the middle of it; a file that
-   * a server was given. His SYN came by the same way as the packet, or another may have sent it.
-   */
-  #isCallersBeginning(direction: number, packet: Packet): boolean {
-    return direction === 0 && this.#table.flow.has(SYN_SEEN) &&
-      this.#senders.isInPlace(direction, packet);
-  }
-
-  /** A datagram of a flow known as BitTorrent: it may answer the one that proved it. */
-  #takeAnswer(direction: number, packet: Packet): void {
-    const { flow } = this.#table;
-    if (!flow.has(OWED << (1 - direction))) return;
-    flow.count(direction, packet.payloadLength);
-    this.#senders.note(direction, packet);
-    if ((this.#senders.realEnds(direction, packet) & DESTINATION_END) === 0) return;
-    flow.lower(OWED << (1 - direction));
-    this.#convictions.prove(packet, DESTINATION_END);
   }
 }

@@ -7,7 +7,7 @@ import {
   stringStart,
 } from "../../src/protocols/bencode.ts";
 import { detectCutDatagram } from "../../src/protocols/cut_datagram.ts";
-import { announcedPort, detectDht } from "../../src/protocols/dht/detect.ts";
+import { detectDht } from "../../src/protocols/dht/detect.ts";
 import { detectCutDht } from "../../src/protocols/dht/detect_cut.ts";
 import { detectExtension } from "../../src/protocols/extension/detect.ts";
 import { detectHttpTracker } from "../../src/protocols/http_tracker/detect.ts";
@@ -80,7 +80,6 @@ export const READERS: Readonly<Record<string, Read>> = {
   detectCutDht: detector(detectCutDht),
   detectCutAnnounce: detector((b, s, e) => detectCutAnnounce(b, s, e, SENT_LENGTH)),
   detectCutRequest: detector(detectCutRequest),
-  announcedPort,
   utpHeaderEnd: relative(utpHeaderEnd),
   innerDatagram: relative(innerDatagram),
   skipElement: relative(skipElement),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { announcedPort, detectDht, findDhtValues } from "../../src/protocols/dht/detect.ts";
+import { detectDht, findDhtValues } from "../../src/protocols/dht/detect.ts";
 import {
   anyBytesAreHarmless,
   decides,
@@ -183,22 +183,6 @@ Deno.test("property: random payloads are no DHT", () => {
   eachRandomPayload(randomPayloadCount(), beginnings, (bytes, start, end) => {
     assert.ok(!decides(detectDht(bytes, start, end)));
   });
-});
-
-Deno.test("announcedPort() reads the port, the implied port and neither", () => {
-  const port = (fields: string, method = "13:announce_peer") => {
-    const id = "2:id20:abcdefghij0123456789";
-    const bytes = latin1(`d1:ad${id}${fields}e1:q${method}1:t2:aa1:y1:qe`);
-    return announcedPort(bytes, 0, bytes.length);
-  };
-  assert.equal(port("4:porti6881e"), 6881);
-  assert.equal(port("12:implied_porti1e4:porti6881e"), 0);
-  assert.equal(port("12:implied_porti0e4:porti6881e"), 6881);
-  assert.equal(port("4:porti0e"), -1);
-  assert.equal(port("4:porti65536e"), -1);
-  assert.equal(port("4:port4:6881"), -1);
-  assert.equal(port("4:porti6881e", "4:ping"), -1);
-  assert.equal(announcedPort(captured, 0, captured.length), -1);
 });
 
 Deno.test("findDhtValues() gives a position", () => {

@@ -57,12 +57,6 @@ const [ID, NODES, NODES6, SAMPLES, PEERS] = [0, 1, 2, 3, 4];
 const values = new Int32Array(5);
 const VALUES = ascii("values");
 const R = ascii("r");
-const A = ascii("a");
-const Q = ascii("q");
-const PORT = ascii("port");
-const IMPLIED_PORT = ascii("implied_port");
-
-const ANNOUNCE_PEER = ascii("announce_peer");
 
 /** Methods with a name of their own in the report; any other is a "query". */
 const QUERIES: readonly (readonly [Uint8Array, Match])[] = wordsAt("dht query")
@@ -200,19 +194,4 @@ function isPeerList(bytes: Uint8Array, at: number, end: number): boolean {
 /** Position of the `values` list of a response that {@link detectDht} has matched, or -1. */
 export function findDhtValues(bytes: Uint8Array, start: number, end: number): number {
   return findKey(bytes, findKey(bytes, start, end, R), end, VALUES);
-}
-
-/**
- * The peer wire port that an `announce_peer` query names for its sender (BEP 5): 0 with
- * `implied_port`, which means the datagram's source port, and -1 when it is no announce.
- */
-export function announcedPort(bytes: Uint8Array, start: number, end: number): number {
-  const q = findKey(bytes, start, end, Q);
-  const name = stringStart(bytes, q, end);
-  if (name < 0 || stringLength(bytes, q, end) !== ANNOUNCE_PEER.length) return -1;
-  if (!startsWith(bytes, name, end, ANNOUNCE_PEER)) return -1;
-  const a = findKey(bytes, start, end, A);
-  if (integerAt(bytes, findKey(bytes, a, end, IMPLIED_PORT), end) > 0) return 0;
-  const port = integerAt(bytes, findKey(bytes, a, end, PORT), end);
-  return port > 0 && port <= 65535 ? port : -1;
 }
