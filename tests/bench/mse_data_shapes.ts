@@ -40,7 +40,7 @@ export interface Shape {
 }
 
 /** One size for all of a flow's writes, as programs with one buffer have. */
-export function constantWrites(sizes: readonly number[]): () => Shape {
+function constantWrites(sizes: readonly number[]): () => Shape {
   return () => {
     const size = oneOf(sizes);
     return {

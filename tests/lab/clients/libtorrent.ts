@@ -15,7 +15,7 @@ const SCRIPT = fileURLToPath(new URL("../libtorrent_client.py", import.meta.url)
 type Settings = Record<string, string | number | boolean>;
 
 /** Encryption policies (0 forced, 1 enabled, 2 disabled) and levels (1 plaintext, 2 RC4, 3 both). */
-export function encryptionSettings(mode: Mode): Settings {
+function encryptionSettings(mode: Mode): Settings {
   if (mode === "default") return {};
   const encrypted = mode.includes("mse");
   const policy = encrypted ? 0 : 2;

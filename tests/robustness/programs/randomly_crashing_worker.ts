@@ -11,7 +11,7 @@ import { COUNTER_INDEX, workerCounters } from "../../../src/gateway/queue/counte
 import { QueueMessage, VerdictBatch } from "../../../src/gateway/queue/queue_message.ts";
 import { runQueueThread } from "../../../src/gateway/queue/queue_thread.ts";
 
-export const CRASHES = 3;
+const CRASHES = 3;
 const WITHIN_MS = 1_000;
 
 /** Steps of the loop, outside of the judge's care. */
