@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { BITTORRENT, CLEAN, DROP, INSPECT } from "../../src/engine/engine.ts";
 import { BOTH_ENDS, DESTINATION_END, SOURCE_END } from "../../src/engine/sender.ts";
 import { formatAddress } from "../../src/packet/address.ts";
-import type { Packet } from "../../src/packet/packet.ts";
+import { type Packet, UNKNOWN_INTERFACE } from "../../src/packet/packet.ts";
 import { Conversation, DHT_PING, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
 import {
   ELSEWHERE,
@@ -40,6 +40,9 @@ const calledDatagram = (test: TestEngine, a: string, b: string) =>
 type Talk = (test: TestEngine, a: string, b: string) => void;
 type From = (source: string) => number;
 const byUplink: From = () => UPLINK;
+const unknown: From = () => UNKNOWN_INTERFACE;
+/** What this machine sends itself comes in by no interface (netfilter's OUTPUT). */
+const ofMachine: From = (source) => source === "203.0.113.1" ? 0 : UPLINK;
 
 // What is said, from whom, to whom, where packets come in; whether the sender is real.
 const cases: readonly (readonly [string, Talk, string, string, From | null, boolean])[] = [
@@ -86,13 +89,18 @@ const cases: readonly (readonly [string, Talk, string, string, From | null, bool
     false,
   ],
   ["both ends behind one link", handshake, INSIDE, NEIGHBOUR, null, false],
+  ["a first datagram leaves by the link it came in by", datagram, INSIDE, NEIGHBOUR, null, false],
+  ["interfaces are not known, and it is answered", handshake, INSIDE, OUTSIDE, unknown, true],
+  ["interfaces are not known, and nobody answers", datagram, INSIDE, OUTSIDE, unknown, false],
   ["both ends outside", handshake, OUTSIDE, "192.0.2.1:6881", null, false],
+  ["this machine itself", handshake, OWN, OUTSIDE, ofMachine, false],
+  ["one outside calls this machine", handshake, OUTSIDE, OWN, ofMachine, true],
   [
-    "this machine itself",
+    "one outside calls who is forged by this machine",
     handshake,
-    OWN,
     OUTSIDE,
-    (source) => source === "203.0.113.1" ? 0 : UPLINK,
+    INSIDE,
+    (source) => source === "10.0.0.1" ? 0 : UPLINK,
     false,
   ],
 ];
@@ -100,6 +108,7 @@ for (const [name, talk, a, b, from, isReal] of cases) {
   Deno.test(`a sender is ${isReal ? "" : "not "}real: ${name}`, () => {
     const test = new Gateway();
     if (from !== null) test.from = from;
+    if (from === ofMachine) test.to = ofMachine;
     talk(test, a, b);
     assert.equal(realOf(test) & SOURCE_END, isReal ? SOURCE_END : 0);
     assert.equal(test.detections[0].ban, isReal);
@@ -140,6 +149,32 @@ Deno.test("a packet injected into another's connection from elsewhere does not m
   assert.equal(realOf(test), 0);
 });
 
+Deno.test("nor does one by another uplink than the one that it would leave by", () => {
+  const test = new Gateway();
+  const flow = new Conversation(test, "tcp", INSIDE, OUTSIDE).open();
+  test.from = () => UPLINK2;
+  flow.say(0, HANDSHAKE);
+  assert.equal(realOf(test) & SOURCE_END, 0);
+  assert.equal(test.detections[0].ban, false);
+});
+
+Deno.test("a proxy is not held to be who speaks behind it, and its user is who he is", () => {
+  // RFC 1928: no authentication; connect to 192.0.2.7:6881; done.
+  const negotiate = (test: TestEngine) =>
+    new Conversation(test, "tcp", INSIDE, "198.51.100.1:1080").open()
+      .say(0, Uint8Array.of(5, 1, 0)).say(1, Uint8Array.of(5, 0))
+      .say(0, Uint8Array.of(5, 1, 0, 1, 192, 0, 2, 7, 0x1a, 0xe1))
+      .say(1, Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0));
+  const peer = new Gateway();
+  negotiate(peer).say(1, HANDSHAKE);
+  assert.equal(realOf(peer) & SOURCE_END, 0);
+  assert.equal(peer.detections[0].ban, false);
+  const user = new Gateway();
+  negotiate(user).say(0, HANDSHAKE);
+  assert.equal(realOf(user), SOURCE_END);
+  assert.equal(user.detections[0].ban, true);
+});
+
 Deno.test("in a bridge two ports are two links, one port is one", () => {
   for (const [ports, isReal] of [[[21, 22], true], [[21, 21], false]] as const) {
     const test = new Gateway();
@@ -171,7 +206,8 @@ Deno.test("inside a tunnel nobody is real", () => {
 });
 
 Deno.test("nobody's addresses are never real", () => {
-  for (const address of ["127.0.0.1", "0.0.0.0", "224.0.0.1", "::1", "ff02::1"]) {
+  const nobodys = ["127.0.0.1", "127.1.2.3", "0.0.0.0", "0.1.2.3", "224.0.0.1", "239.192.152.143"];
+  for (const address of [...nobodys, "::", "::1", "ff02::1", "ff02::2", "ff15::efc0:988f"]) {
     const test = new TestEngine();
     handshake(test, `${address}:5000`, OUTSIDE);
     assert.equal(realOf(test) & SOURCE_END, 0, address);

@@ -18,16 +18,22 @@ interface Sent {
   payload?: Uint8Array;
   /** Seconds after the packet before. */
   after?: number;
+  /** Ports of the UDP datagram that it is inside of. */
+  carrier?: [source: number, destination: number];
 }
 
 /** What an engine that spares 443 finds. */
 class Spared {
-  readonly engine = new Engine({ policy: { ...CAPTURE_POLICY, whitelistPorts: [443] } });
+  readonly engine: Engine;
   found: string[] = [];
   #timeMs = 0;
 
+  constructor(whitelistPorts: readonly number[] = [443]) {
+    this.engine = new Engine({ policy: { ...CAPTURE_POLICY, whitelistPorts } });
+  }
+
   /** The verdict on the packet. */
-  judge({ from, to, flags, payload = new Uint8Array(0), after = 0 }: Sent): number {
+  judge({ from, to, flags, payload = new Uint8Array(0), after = 0, carrier }: Sent): number {
     const packet = new Packet();
     packet.bytes = payload;
     packet.family = 4;
@@ -37,6 +43,10 @@ class Spared {
     packet.sourcePort = from[1];
     packet.destinationPort = to[1];
     packet.flags = flags ?? 0;
+    if (carrier !== undefined) {
+      packet.tunnelled = true;
+      [packet.carrierSourcePort, packet.carrierDestinationPort] = carrier;
+    }
     packet.payloadEnd = packet.payloadLength = payload.length;
     packet.sequence = (flags ?? 0) & SYN ? 0 : 1;
     packet.timeMs = this.#timeMs += after * 1000;
@@ -118,4 +128,51 @@ Deno.test("a new connection the other way, on the same ports, calls the other en
   udp.judge({ from: own, to: peer, payload: DHT_PING });
   assert.equal(udp.judge({ from: peer, to: own, payload: DHT_PING, after: 181 }), CLEAN);
   assert.deepEqual(udp.found, ["dht"]);
+});
+
+Deno.test("beside services everything is judged, whether there are any or not", () => {
+  for (const ports of [[], [443]]) {
+    const spared = new Spared(ports);
+    spared.judge({ from: [ONE, 50_000], to: [OTHER, 6881], payload: DHT_PING });
+    const [own, peer]: [number, number][] = [[ONE, 50_001], [OTHER, 6881]];
+    spared.judge({ from: own, to: peer, flags: ACK, payload: HANDSHAKE });
+    assert.deepEqual(spared.found, ["dht", "peer-wire"], `${ports}`);
+  }
+});
+
+Deno.test("what is inside a tunnel of UDP to or from a service is not touched", () => {
+  const inner = { from: [ONE, 50_000], to: [OTHER, 6881], payload: DHT_PING } as const;
+  const cases: [source: number, destination: number, isSpared: boolean][] = [
+    [50_000, 443, true],
+    [443, 50_000, true],
+    [50_000, 51_820, false],
+  ];
+  for (const [source, destination, isSpared] of cases) {
+    const spared = new Spared();
+    spared.judge({
+      ...inner,
+      from: [...inner.from],
+      to: [...inner.to],
+      carrier: [source, destination],
+    });
+    assert.deepEqual(spared.found, isSpared ? [] : ["dht"], `${source} to ${destination}`);
+  }
+});
+
+Deno.test("a service that is called on the ports of an older flow answers as it is called", () => {
+  // The older flow called the other end, and its slot is the first or a later one.
+  for (const others of [0, 1]) {
+    const spared = new Spared();
+    const [own, peer]: [number, number][] = [[ONE, 443], [OTHER, 6881]];
+    for (let i = 0; i < others; i++) {
+      spared.judge({ from: [3, 1000 + i], to: [4, 2000], payload: new Uint8Array(30).fill(0x80) });
+    }
+    spared.judge({ from: own, to: peer, payload: DHT_PING });
+    assert.equal(spared.judge({ from: peer, to: own, payload: DHT_PING, after: 181 }), CLEAN);
+    for (let i = 0; i < 3; i++) {
+      assert.equal(spared.judge({ from: own, to: peer, payload: DHT_PING, after: 1 }), CLEAN);
+      assert.equal(spared.judge({ from: peer, to: own, payload: DHT_PING, after: 100 }), CLEAN);
+    }
+    assert.deepEqual(spared.found, ["dht"]);
+  }
 });

@@ -121,6 +121,21 @@ Deno.test("a tracker's answer bans who asked, and the tracker only as the remote
   assert.equal(banTargets(unasked, FWD, policy("source")), 0);
 });
 
+Deno.test("what this machine itself is told or tells bans only the other end", () => {
+  // A tracker answers this machine, which asked: the tracker does not torrent.
+  const answer = accused(addressPair(PEER, CLIENT), false, { offenders: D });
+  assert.equal(banTargets(answer, IN, policy("source")), 0);
+  // This machine is an end of it, by whichever address it was reached.
+  const own = accused(addressPair(CLIENT, PEER), true, { offenders: S });
+  assert.equal(banTargets(own, OUT, policy("source")), 0);
+  const said = accused(addressPair(PEER, CLIENT), true, { offenders: S });
+  assert.equal(banTargets(said, IN, policy("source")), S);
+});
+
+Deno.test("hooks have the numbers that the kernel tells (linux/netfilter.h)", () => {
+  assert.deepEqual([HOOK_INPUT, HOOK_FORWARD, HOOK_OUTPUT], [1, 2, 3]);
+});
+
 Deno.test("who is not known to be real is banned only with BAN_REQUIRES_REPLY=false", () => {
   const forged = accused(addressPair(CLIENT, PEER), true, { real: 0 });
   for (const target of BAN_TARGETS) assert.equal(banTargets(forged, FWD, policy(target)), 0);

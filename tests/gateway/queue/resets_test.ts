@@ -48,5 +48,8 @@ for (
       assert.equal(sum(reset, addresses, reset.length, 6 + 20), 0xffff);
     }
     assert.deepEqual(forward.subarray(addresses, header), segment.subarray(addresses, header));
+    // A header that any router forwards: version, length, hop limit 64, TCP (RFC 791, RFC 8200).
+    const head = header === 20 ? "4500002800000000" + "4006" : "6000000000140640";
+    for (const reset of [back, forward]) assert.equal(reset.toHex().slice(0, head.length), head);
   });
 }
