@@ -104,10 +104,11 @@ async function startContenders(): Promise<Entry[]> {
   };
   await add(Contender.unfiltered(), usual);
   await add(Contender.conntrack(), usual);
-  // The same once more: what of a bulk ratio is nothing but two routers in two places of memory.
-  await add(Contender.conntrack(AGAIN), (measure) => {
-    return measure.name.startsWith("bulk") ? measure.aim : undefined;
-  });
+  // The same once more: what of a ratio is nothing but two routers in two places of memory.
+  await add(
+    Contender.conntrack(AGAIN),
+    (measure) => "ratio" in measure.aim ? measure.aim : undefined,
+  );
   const env: Record<string, string> = { QUEUE_COUNT: options.workers, XDP_MODE: options.xdp };
   await add(Contender.start(SHIPPED, { env }), usual);
   if (options.xdp !== "off") {
