@@ -592,3 +592,20 @@ Deno.test("held back: one that says no less than it is told, beside another that
     assert.ok(!held(own.replace(">68", ">69"), 293), "no handshake");
   }
 });
+
+Deno.test("proxied: behind CONNECT a key of whoever begins with any byte is one", () => {
+  for (const side of [0, 1] as const) {
+    for (let first = 0; first < 256; first++) {
+      const test = new TestEngine();
+      const flow = new Conversation(test, "tcp", HOST, PROXY).open();
+      NEGOTIATIONS.CONNECT(flow, "peer.example:51413");
+      for (const [turn, length] of [284, 492].entries()) {
+        const key = random(length);
+        if (turn === side) key[0] = first;
+        flow.say(turn === 0 ? 0 : 1, key);
+      }
+      says(flow, ">124 <82 <123 >123 <5 >73 <1448 <1448");
+      assert.deepEqual(test.found, ["mse strong"], `${side} ${first.toString(16)}`);
+    }
+  }
+});

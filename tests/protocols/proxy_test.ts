@@ -122,6 +122,23 @@ for (const [name, bytes, fromClient] of others) {
   });
 }
 
+Deno.test("negotiationLength() takes a stream that begins with d for a tracker's answer only by its first key", () => {
+  const length = CONNECTED.length;
+  for (
+    const [body, expected] of [
+      ["d\xeb\x8d\xaa", length], // a key of MSE's, recorded
+      ["d8\xeb\x8d", length],
+      ["d", -1],
+      ["d8", -1],
+      ["d8:interval", 0],
+      ["d10:tracker id", 0],
+    ] as const
+  ) {
+    const bytes = join(CONNECTED, latin1(body));
+    assert.equal(negotiationLength(bytes, 0, bytes.length, false), expected, body);
+  }
+});
+
 testTable("detectSocks", detectSocks, [
   { name: "accepts SOCKS5 with its request", bytes: SOCKS5_CLIENT, expected: "SOCKS5 request" },
   { name: "accepts user and password", bytes: SOCKS5_PASSWORD_CLIENT, expected: "SOCKS5 request" },

@@ -58,6 +58,7 @@ const MAX_ATTEMPTS = 4;
 
 const CONNECT = new PrefixSet(["CONNECT "]);
 const DICTIONARY = 0x64;
+const COLON = 0x3a;
 const STATUS_AUTHENTICATE = 407;
 
 const head = new HttpHead();
@@ -329,15 +330,27 @@ function connectResponse(bytes: Uint8Array, start: number, end: number): number 
         head.values[CONTENT_TYPE] < 0;
       if (!isTunnel) return NONE;
       // An answer without a length may also be a page, or a tracker's dictionary, up to the end of
-      // the connection: the first byte behind the head tells.
+      // the connection: the first bytes behind the head tell.
       if (body >= end) return CUT;
-      return bytes[body] === DICTIONARY ? NONE : body;
+      const isPage = isDictionary(bytes, body, end);
+      return isPage === null ? CUT : isPage ? NONE : body;
     }
     if (head.status !== STATUS_AUTHENTICATE) return NONE;
     at = body + bodyLength;
     if (at >= end) return CUT;
   }
   return NONE;
+}
+
+/**
+ * Whether a bencoded dictionary begins so, by its first key's length (BEP 3); null where that is cut. A key of
+ * MSE has the first byte once in 256 times.
+ */
+function isDictionary(bytes: Uint8Array, start: number, end: number): boolean | null {
+  if (bytes[start] !== DICTIONARY) return false;
+  if (start + 1 === end) return null;
+  if (!isDigit(bytes[start + 1])) return false;
+  return start + 2 === end ? null : isDigit(bytes[start + 2]) || bytes[start + 2] === COLON;
 }
 
 function isPrintable(byte: number): boolean {
