@@ -3,7 +3,7 @@ import type { EnginePolicy } from "../../engine/policy.ts";
 import dom from "../page/dom.js" with { type: "text" };
 import format from "../page/format.js" with { type: "text" };
 import { hashSource, joinModules } from "../page/inline.ts";
-import commonStyle from "../page/page.css" with { type: "text" };
+import commonStyle from "../page/common.css" with { type: "text" };
 import html from "./analysis.html" with { type: "text" };
 import page from "./analysis.js" with { type: "text" };
 import ownStyle from "./analysis.css" with { type: "text" };
