@@ -45,6 +45,7 @@ import {
   TURN_OF_EXTENSIONS,
   TURN_OF_FOURTH,
   TURN_OF_GRANT,
+  TURN_OF_HANDSHAKE,
 } from "./turn_lengths.ts";
 
 /** Turns fewer where the handshake came right behind the third message, and the other's behind the fourth. */
@@ -134,6 +135,8 @@ function noteWords(flow: FlowRecord, side: number, before: number, length: numbe
     ? UNCHOKING
     : asksBehindPeers(flow, length)
     ? ASKING
+    : isBeforeInterest(flow, before, length)
+    ? OTHER
     : kindOf(length);
   // Further ones change nothing.
   if (kind === ASKING && !(lastIsMine && wasAsked)) noteFirstRequests(flow, length);
@@ -144,6 +147,14 @@ function noteWords(flow: FlowRecord, side: number, before: number, length: numbe
     (isStillGranted(last, lastIsMine, kind, length) ? IS_GRANTED : 0) |
     (isStillUnchoked(last, lastIsMine, kind) ? IS_UNCHOKED : 0);
   flow.lengths = (flow.lengths & ~(LAST_MASK << LAST)) | (next << LAST);
+}
+
+/**
+ * Whether requests would be the first that A says behind its handshake, without `interested`, which must come
+ * before them (BEP 3), and behind what B has.
+ */
+function isBeforeInterest(flow: FlowRecord, before: number, length: number): boolean {
+  return flow.turn === TURN_OF_HANDSHAKE && before === 0 && length % REQUEST === 0;
 }
 
 /** What may be extensions, and whether both sides have said what is as long. */
