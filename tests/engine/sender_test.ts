@@ -120,6 +120,9 @@ Deno.test("an end that only received is not held to be anything, one that answer
   datagram(silent, INSIDE, OUTSIDE);
   assert.equal(realOf(silent) & DESTINATION_END, 0);
   assert.equal(silent.detections[0].acted, SOURCE_END);
+  const captured = new TestEngine(); // no interfaces are known
+  datagram(captured, INSIDE, OUTSIDE);
+  assert.equal(realOf(captured), 0);
   const answering = new Gateway();
   answeredDatagram(answering, INSIDE, OUTSIDE);
   assert.equal(realOf(answering), BOTH_ENDS);
