@@ -1,5 +1,5 @@
 import { type Packet, PROTOCOL_TCP } from "../packet/packet.ts";
-import { kindRow } from "../protocols/methods.ts";
+import { type BanCondition, kindRow } from "../protocols/methods.ts";
 import type { Convictions, Detection } from "./conviction.ts";
 import {
   BITTORRENT_FLOW,
@@ -119,24 +119,26 @@ export class Conclusions {
 
   #detect(direction: number, packet: Packet, real: number): void {
     const finding = this.#finding;
-    const flow = this.#flow;
-    const isStream = packet.protocol === PROTOCOL_TCP;
-    const isSpared = isStream &&
-      (flow.has(PARDONED) || (this.#isAlone && !this.#isCallersBeginning(direction, packet)));
-    const isJoined = isStream && flow.has(MID_STREAM) && !this.#isAlone;
-    const detection = this.#convictions.convict(
-      finding,
-      packet,
-      direction,
-      real,
-      isSpared,
-      isJoined,
-    );
+    const condition = this.#banCondition(direction, packet);
+    const detection = this.#convictions.convict(finding, packet, direction, real, condition);
     this.detection = detection;
     // The answer that shows a datagram's sender to be real may come yet, where nothing is dropped.
     const isUnanswered = packet.protocol !== PROTOCOL_TCP && !packet.tunnelled &&
       (finding.offenders & SOURCE_END) !== 0 && (real & SOURCE_END) === 0;
-    if (detection.mayBan && isUnanswered) flow.raise(OWED << direction);
+    if (detection.mayBan && isUnanswered) this.#flow.raise(OWED << direction);
+  }
+
+  /**
+   * When the find bans: as its kind does, or less in a stream that may be another's doing. Where nobody saw
+   * the flow's beginning, what stands in it may be a page's upload or answer, in both directions.
+   */
+  #banCondition(direction: number, packet: Packet): BanCondition {
+    const { bans } = kindRow(this.#finding.match!);
+    if (packet.protocol !== PROTOCOL_TCP) return bans;
+    const flow = this.#flow;
+    if (flow.has(PARDONED)) return "never";
+    if (this.#isAlone) return this.#isCallersBeginning(direction, packet) ? bans : "never";
+    return flow.has(MID_STREAM) && bans === "always" ? "evidence" : bans;
   }
 
   /**

@@ -10,7 +10,6 @@ import type { Match } from "../protocols/match.ts";
 import {
   type BanCondition,
   describeClient,
-  kindRow,
   readInfoHash,
   readPeers,
 } from "../protocols/methods.ts";
@@ -71,24 +70,19 @@ export class Convictions {
    *
    * @param direction the packet's, 0 from the flow's initiator
    * @param real ends of the packet that are real
-   * @param isSpared nobody is to be banned for it
-   * @param isJoined nobody saw the flow's beginning: what stands in it may be a page's upload or answer,
-   *   in both directions, and bans only who is known for more
+   * @param condition when it bans, in a flow like this
    */
   convict(
     finding: FoundMatch,
     packet: Packet,
     direction: number,
     real: number,
-    isSpared: boolean,
-    isJoined: boolean,
+    condition: BanCondition,
   ): Detection {
     const { acted, offenders, bytes, start, end } = finding;
     const match = finding.match!;
     const client = describeClient(match, bytes, start, end);
-    const { bans } = kindRow(match);
-    const condition = isJoined && bans === "always" ? "evidence" : bans;
-    const mayBan = !packet.tunnelled && !isSpared &&
+    const mayBan = !packet.tunnelled &&
       this.#mayBan(condition, packet, direction, finding, client, real);
     if (mayBan) this.prove(packet, offenders & real);
     // Endpoints are believed from an answer alone, and belong to the host that asked.
