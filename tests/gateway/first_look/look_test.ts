@@ -429,3 +429,28 @@ test("a SYN in a connection that runs is the engine's, which waits for the answe
   assert.equal(found(chain), false);
   assert.equal(chain.trips, 2);
 });
+
+/** Beginnings that the engine or the parser of tunnels has a question about; `5a` for the rest. */
+const ASKED_ABOUT: readonly (readonly [name: string, hex: string])[] = [
+  ["IPv4 in UDP", "45000054"],
+  ["IPv6 in UDP", "60000000"],
+  ["VXLAN", "885a5a5a5a5a5a00"],
+  ["ESP, L2TP or another tunnel's head", "3f00"],
+  ["KRPC", "64313a61"],
+  ["local discovery", "42542d53"],
+  ["uTP data", "0100"],
+  ["uTP state", "21ff"],
+  ["a tracker's answer", "00000001"],
+  ["a tracker asked", "5a5a5a5a5a5a5a5a00000001"],
+];
+for (const [name, hex] of ASKED_ABOUT) {
+  test(`udp: what may be ${name} is the engine's, what is like nothing is not`, (look) => {
+    const payload = new Uint8Array(40).fill(0x5a);
+    const none = Uint8Array.fromHex("80605a5a5a5a5a5a80605a5a").toHex();
+    for (const [beginning, wanted] of [[none, 1], [hex, 0]] as const) {
+      payload.set(Uint8Array.fromHex(beginning));
+      const packets = [datagram(0, payload), datagram(1, payload)];
+      assert.deepEqual(looks(look, packets), [wanted, wanted], beginning);
+    }
+  });
+}
