@@ -128,17 +128,14 @@ export class Conclusions {
     if (detection.mayBan && isUnanswered) this.#flow.raise(OWED << direction);
   }
 
-  /**
-   * When the find bans: as its kind does, or less in a stream that may be another's doing. Where nobody saw
-   * the flow's beginning, what stands in it may be a page's upload or answer, in both directions.
-   */
+  /** When the find bans: as its kind does, or less in a stream that may be another's doing. */
   #banCondition(direction: number, packet: Packet): BanCondition {
-    const { bans } = kindRow(this.#finding.match!);
+    const { bans, bansJoined } = kindRow(this.#finding.match!);
     if (packet.protocol !== PROTOCOL_TCP) return bans;
     const flow = this.#flow;
     if (flow.has(PARDONED)) return "never";
     if (this.#isAlone) return this.#isCallersBeginning(direction, packet) ? bans : "never";
-    return flow.has(MID_STREAM) && bans === "always" ? "evidence" : bans;
+    return flow.has(MID_STREAM) ? bansJoined : bans;
   }
 
   /**

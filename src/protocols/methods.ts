@@ -46,6 +46,8 @@ export type BanCondition = "always" | "answered" | "client" | "evidence" | "neve
 export interface KindRow {
   readonly doer: Doer;
   readonly bans: BanCondition;
+  /** The same in a stream that was joined in its middle, where it is another. */
+  readonly bansJoined?: BanCondition;
   /** Whether one packet may show all of it: it needs nothing that its flow has said before. */
   readonly alone?: boolean;
 }
@@ -93,10 +95,12 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
       "ssl-torrent": { bans: "evidence" },
     },
   },
-  // In connections that were joined in the middle these take more evidence (`conviction.ts`).
+  // In a stream that was joined in its middle these may be a page's upload or answer, in both directions;
+  // a swarm's other connections say as much, and are dropped for it.
   extension: {
     doer: "sender",
     bans: "always",
+    bansJoined: "evidence",
     peers: readPexPeers,
     client: extensionClient,
     infoHash: null,
@@ -108,6 +112,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
   fast: {
     doer: "sender",
     bans: "always",
+    bansJoined: "evidence",
     peers: null,
     client: extensionClient,
     infoHash: null,
@@ -116,6 +121,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
   "mid-stream": {
     doer: "sender",
     bans: "always",
+    bansJoined: "evidence",
     peers: null,
     client: extensionClient,
     infoHash: null,
@@ -158,6 +164,8 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
     infoHash: websocketInfoHash,
     kinds: { message: {} },
   },
+  // A page may have its visitor send such lengths too. But of an older swarm often one connection alone shows
+  // what it is: without the ban the others go on, for minutes and megabytes.
   mse: {
     doer: "sender",
     bans: "always",
@@ -244,12 +252,13 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
 };
 
 /** What is known of a find: the method's row with what its kind changes. */
-export function kindRow({ method, kind }: Match): KindRow {
+export function kindRow({ method, kind }: Match): Required<KindRow> {
   const row: MethodRow<Method> = METHOD_ROWS[method];
   const own: Partial<KindRow> = row.kinds[kind];
   return {
     doer: own.doer ?? row.doer,
     bans: own.bans ?? row.bans,
+    bansJoined: own.bansJoined ?? own.bans ?? row.bansJoined ?? row.bans,
     alone: own.alone ?? row.alone ?? false,
   };
 }

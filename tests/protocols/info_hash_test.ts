@@ -109,11 +109,16 @@ for (const [method, kind, name, bytes, expected] of CASES) {
 
 Deno.test("kindRow() takes what a kind says before what its method says", () => {
   const row = (method: Method, kind: Kind) => kindRow(match(method, kind as never, "proof", ""));
-  assert.deepEqual(row("dht", "ping"), { doer: "sender", bans: "client", alone: true });
-  assert.deepEqual(row("dht", "get_peers"), { doer: "sender", bans: "always", alone: true });
+  const client = { doer: "sender", bans: "client", bansJoined: "client", alone: true } as const;
+  assert.deepEqual(row("dht", "ping"), client);
+  assert.deepEqual(row("dht", "get_peers"), { ...client, bans: "always", bansJoined: "always" });
   assert.equal(row("http-tracker", "magnet-mention").bans, "never");
-  assert.deepEqual(row("utp", "opened"), { doer: "both", bans: "evidence", alone: false });
-  assert.deepEqual(row("mid-stream", "chain"), { doer: "sender", bans: "always", alone: false });
+  assert.deepEqual(row("utp", "opened"), {
+    ...{ doer: "both", bans: "evidence", bansJoined: "evidence", alone: false },
+  });
+  const { bans, bansJoined } = row("mid-stream", "chain");
+  assert.deepEqual([bans, bansJoined], ["always", "evidence"]);
+  assert.equal(row("extension", "holepunch").bansJoined, "never", "a kind's own comes first");
 });
 
 Deno.test("every kind has its row", async () => {
