@@ -218,13 +218,22 @@ export function isEnough(bits: number, flow: FlowRecord, besides: Besides): bool
 }
 
 /**
- * Whether the flow's handshakes hang on one length of small messages: the fifth turn is 68 bytes, and the sixth
- * has no room for the other side's; or none is to be seen, and neither pieces nor what is told stand for it.
+ * Whether the flow's handshakes hang on one length: the fifth turn is 68 bytes, and the sixth has no room for
+ * the other side's; or A's is all that the beginning shows, with nothing said behind it; or none is to be
+ * seen, and neither pieces nor what is told stand for it.
  */
 function isSlight(flow: FlowRecord): boolean {
   if (flow.hasLength(HELLO_B)) return false;
   if (flow.has(FIFTH)) return !flow.hasFact(HELLO_ALONE);
-  return !flow.hasLength(HELLO_A) && !flow.has(CUT) && flow.told === 0;
+  if (flow.told !== 0) return false;
+  if (flow.hasLength(HELLO_A)) return isOfOneFact(flow.lengths) && flow.toldBack === 0;
+  return !flow.has(CUT);
+}
+
+/** Whether just one of the facts that {@link WORTH} has was shown. */
+function isOfOneFact(lengths: number): boolean {
+  const facts = lengths & (WORTH_OF.length - 1);
+  return (facts & (facts - 1)) === 0;
 }
 
 /** Where the writes of a flow's data have ended so far (`block_rhythm.ts`). */

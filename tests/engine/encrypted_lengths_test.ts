@@ -1002,3 +1002,14 @@ Deno.test("encrypted: what aria2 says of itself behind two handshakes tells of o
     assert.deepEqual([new Play(test).say(text).passed, test.found], [passed, found], text);
   }
 });
+
+Deno.test("encrypted: one length of a handshake and one end of blocks are not enough beside evidence", () => {
+  // NFS's answers of 32 KiB are as long as two blocks behind `unchoke` with what is allowed fast.
+  const reads = ">196 <32844 >196 <32844 >784";
+  const text = `>530 <485 >124 <315 >192 <84 >172 <168 >184 <84 >188 <116 ${reads}`;
+  const test = new TestEngine();
+  torrents(test);
+  const before = test.found.length;
+  new Play(test).say(text);
+  assert.equal(test.found.length, before);
+});

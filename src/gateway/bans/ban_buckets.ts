@@ -205,7 +205,10 @@ export class BanBuckets {
     } else if (detail !== 0) Atomics.add(cells, ENDPOINTS, 1);
   }
 
-  /** Whether the network of a key has all that one may have; asked before an automatic ban is added. */
+  /**
+   * Whether the network of a key has all that one may have; asked before an automatic ban is added. Threads
+   * that ask at once may each add one.
+   */
   isOverShare(words: Int32Array): boolean {
     const far = this.cells[this.#farCounter(words, 0)];
     if (far >= Math.max(FAR_LEAST, Math.trunc(this.limit / FAR_PART))) return true;
