@@ -226,7 +226,9 @@ function isSlight(flow: FlowRecord): boolean {
   if (flow.hasLength(HELLO_B)) return false;
   if (flow.has(FIFTH)) return !flow.hasFact(HELLO_ALONE);
   if (flow.told !== 0) return false;
-  if (flow.hasLength(HELLO_A)) return isOfOneFact(flow.lengths) && flow.toldBack === 0;
+  if (flow.hasLength(HELLO_A)) {
+    return isOfOneFact(flow.lengths) && flow.toldBack === 0 && !flow.has(SIMULTANEOUS);
+  }
   return !flow.has(CUT);
 }
 

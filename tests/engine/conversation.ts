@@ -69,6 +69,17 @@ export class Conversation {
     return this.ack(0);
   }
 
+  /** A SYN of each side, and both acknowledged (RFC 9293, section 3.5). */
+  openBoth(): this {
+    for (const flags of [SYN, SYN | ACK]) {
+      for (const side of [0, 1] as const) {
+        this.#send(side, flags, new Uint8Array(0), this.#sequence[side]);
+      }
+    }
+    this.#sequence.forEach((sequence, side) => this.#sequence[side] = (sequence + 1) | 0);
+    return this;
+  }
+
   /** The SYN-ACK alone. */
   answer(): this {
     this.#sequence[0] = (this.#sequence[0] + 1) | 0;

@@ -1013,3 +1013,16 @@ Deno.test("encrypted: one length of a handshake and one end of blocks are not en
   new Play(test).say(text);
   assert.equal(test.found.length, before);
 });
+
+Deno.test("encrypted: who is named as a peer and connects at once is one with a handshake's length", () => {
+  const turns = [[1, 200], [0, 300], [1, 124], [0, 100]] as const;
+  for (const opens of ["openBoth", "open"] as const) {
+    const test = new TestEngine();
+    asksTracker(test, PEER);
+    const before = test.found.length;
+    const flow = new Conversation(test, "tcp", HOST, PEER)[opens]();
+    for (const [side, length] of turns) flow.say(side, random(length));
+    const found = opens === "openBoth" ? ["mse strong"] : [];
+    assert.deepEqual(test.found.slice(before), found, opens);
+  }
+});
