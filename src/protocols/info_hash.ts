@@ -2,6 +2,8 @@
 
 /** Bytes of an info-hash. */
 export const INFO_HASH_LENGTH = 20;
+/** Digits of one in text. */
+export const INFO_HASH_DIGITS = 2 * INFO_HASH_LENGTH;
 
 /** The 20 bytes at `at` as 40 lower-case digits, or null where `end` cuts them. */
 export function infoHashAt(bytes: Uint8Array, at: number, end: number): string | null {

@@ -4,13 +4,13 @@
  * nothing, so this looks at the text alone.
  */
 import { ascii, startsWith } from "../../packet/bytes.ts";
+import { hexDigit } from "../http.ts";
+import { INFO_HASH_DIGITS } from "../info_hash.ts";
 import { type Match, match } from "../match.ts";
 
 const REQUEST_LINE = ascii("BT-SEARCH * HTTP/1.1");
 const FIRST = REQUEST_LINE[0];
 const INFO_HASH_HEADER = ascii("infohash:");
-/** SHA-1 in hexadecimal. */
-export const INFO_HASH_DIGITS = 40;
 const MIN_LENGTH = REQUEST_LINE.length + 2 + INFO_HASH_HEADER.length + INFO_HASH_DIGITS;
 /** BEP 14: a message stays below 1400 bytes; a longer one is not read further. */
 const MAX_LENGTH = 2048;
@@ -59,12 +59,7 @@ function infoHashIn(bytes: Uint8Array, at: number, end: number): number {
   if (end - at < INFO_HASH_DIGITS) return -1;
   const first = at;
   const rest = at + INFO_HASH_DIGITS;
-  for (; at < rest; at++) if (!isHexDigit(bytes[at])) return -1;
+  for (; at < rest; at++) if (hexDigit(bytes[at]) < 0) return -1;
   while (at < end && (bytes[at] === SPACE || bytes[at] === TAB)) at++;
   return at >= end || bytes[at] === CR || bytes[at] === LF ? first : -1;
-}
-
-function isHexDigit(byte: number): boolean {
-  const letter = byte | 0x20;
-  return (byte >= 0x30 && byte <= 0x39) || (letter >= 0x61 && letter <= 0x66);
 }

@@ -1,6 +1,7 @@
 /** Fields of handshakes, for the page of an analysis. Spec: BEP 3. */
 import { startsWith } from "../../packet/bytes.ts";
 import type { FieldList } from "../field_list.ts";
+import { INFO_HASH_DIGITS } from "../info_hash.ts";
 import type { Match } from "../match.ts";
 import { HANDSHAKE } from "../signatures.ts";
 import { tunnelStart } from "../socks/negotiation.ts";
@@ -25,7 +26,7 @@ export function handshakeFields(list: FieldList, { kind }: Match, bytes: Uint8Ar
 
 function sslTorrentFields(list: FieldList, bytes: Uint8Array, start: number): void {
   const name = sslTorrentName(bytes, start, bytes.length);
-  if (name >= 0) list.decisive(name, name + 40, "server name (RFC 6066): info_hash");
+  if (name >= 0) list.decisive(name, name + INFO_HASH_DIGITS, "server name (RFC 6066): info_hash");
 }
 
 /** All of a handshake that begins at `at`, which may be before the payload. */

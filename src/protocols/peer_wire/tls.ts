@@ -6,6 +6,7 @@
 import { lesser, u16be } from "../../packet/bytes.ts";
 import { latin1 } from "../client_name.ts";
 import { isDigit } from "../http.ts";
+import { INFO_HASH_DIGITS } from "../info_hash.ts";
 import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
 
 const SSL_TORRENT = match(
@@ -30,7 +31,6 @@ const RENEGOTIATION = 0xff01;
 const RENEGOTIATION_LENGTH = 5;
 const PROTOCOLS = 16; // RFC 7301: every browser and most libraries have something to say there
 const SERVER_NAME = [0, 0, 0, 45, 0, 43, 0, 0, 40] as const;
-const NAME_LENGTH = 40;
 /** Bytes that tell of the name, wherever of its two places it stands. */
 const LONGEST_BEFORE_NAME = RENEGOTIATION_LENGTH + SERVER_NAME.length;
 
@@ -46,7 +46,7 @@ export function detectSslTorrent(bytes: Uint8Array, start: number, end: number):
   if (!mayBeHash(bytes, name, end)) return null;
   const helloEnd = start + RECORD_HEADER + u16be(bytes, start + 3);
   const stop = lesser(end, helloEnd);
-  let at = name + NAME_LENGTH;
+  let at = name + INFO_HASH_DIGITS;
   while (at + 4 <= stop) {
     if (u16be(bytes, at) === PROTOCOLS) return null;
     at += 4 + u16be(bytes, at + 2);
@@ -58,7 +58,7 @@ export function detectSslTorrent(bytes: Uint8Array, start: number, end: number):
 /** Lower-case hexadecimal digits, one a letter at least; cut ones may be a hash too. */
 function mayBeHash(bytes: Uint8Array, name: number, end: number): boolean {
   let letters = 0;
-  for (let at = name; at < name + NAME_LENGTH; at++) {
+  for (let at = name; at < name + INFO_HASH_DIGITS; at++) {
     if (at === end) return true;
     if (isDigit(bytes[at])) continue;
     if (bytes[at] < 0x61 || bytes[at] > 0x66) return false;
@@ -70,14 +70,14 @@ function mayBeHash(bytes: Uint8Array, name: number, end: number): boolean {
 /** The torrent that a ClientHello names, 40 hexadecimal digits; null where it names none. */
 export function sslTorrentHash(bytes: Uint8Array, start: number, end: number): string | null {
   const name = sslTorrentName(bytes, start, end);
-  return name < 0 ? null : latin1(bytes, name, NAME_LENGTH);
+  return name < 0 ? null : latin1(bytes, name, INFO_HASH_DIGITS);
 }
 
 /** Where that name begins, negative where there is none. */
 export function sslTorrentName(bytes: Uint8Array, start: number, end: number): number {
   if (end - start <= SESSION_ID || !isHello(bytes, start, end)) return NONE;
   const name = nameStart(bytes, start, end);
-  return name + NAME_LENGTH > end ? NONE : name;
+  return name + INFO_HASH_DIGITS > end ? NONE : name;
 }
 
 /** Whether the bytes begin a ClientHello in a record of its own; cut ones may. */
