@@ -12,7 +12,7 @@ import type { Diagnosis } from "../../../src/doctor/diagnosis.ts";
 import { labImpossible, programPresent } from "../../lab/lab.ts";
 import { until } from "../../until.ts";
 import { Blocker, blockerCommand } from "../blocker.ts";
-import type { Visit } from "./traffic.ts";
+import { FLOWS, type Visit } from "./traffic.ts";
 
 const TRAFFIC = fileURLToPath(new URL("./traffic.ts", import.meta.url));
 export interface Exchange extends Visit {
@@ -44,6 +44,9 @@ function traffic(...args: string[]): string[] {
 export class Bed implements AsyncDisposable {
   /** Addresses of the server that an exchange is with, one of each family. */
   destinations: readonly string[];
+
+  /** Below what systems choose themselves. */
+  #nextPort = 20_000;
 
   private constructor(
     readonly network: Network,
@@ -94,9 +97,14 @@ export class Bed implements AsyncDisposable {
     return { ...visited, torrents: this.torrentsArrived - before };
   }
 
-  /** Everybody's traffic to these addresses: what of it was served. */
+  /**
+   * Everybody's traffic to these addresses: what of it was served. UDP never leaves from a port that an
+   * earlier visit had: conntrack would take it for that flow, which began under other rules.
+   */
   async visit(hosts: readonly string[], from: Host = this.client): Promise<Visit> {
-    return JSON.parse(await from.run(traffic("visit", ...hosts)));
+    const port = this.#nextPort;
+    this.#nextPort += hosts.length * FLOWS;
+    return JSON.parse(await from.run(traffic("visit", `${port}`, ...hosts)));
   }
 
   /** A torrent's messages to these addresses, six to each. */

@@ -148,7 +148,7 @@ Deno.test({
 
     const blocker = await bed.start({ BAN_TARGET: "source" });
     const areServed = async (when: string) => {
-      const outward = docker.run(["--rm"], ...traffic("visit", server.ipv4));
+      const outward = docker.run(["--rm"], ...traffic("visit", "0", server.ipv4));
       const served = [await bed.visit([router]), JSON.parse(await outward)];
       assert.deepEqual(served, [SERVED, SERVED], `${when}\n${blocker.log}`);
     };

@@ -1,10 +1,11 @@
 /**
  * Everybody's traffic and a torrent's, on one port each:
  *
- *     traffic.ts serve           echoes; prints `torrent` for every BitTorrent message that arrives
- *     traffic.ts visit HOST…     25 connections and 25 5-tuples of UDP to each, and 5 to a port that
- *                                may be refused; prints how many were served
- *     traffic.ts torrent HOST…   3 handshakes and 3 questions to the DHT to each
+ *     traffic.ts serve             echoes; prints `torrent` for every BitTorrent message that arrives
+ *     traffic.ts visit PORT HOST…  25 connections and 25 5-tuples of UDP to each, and 5 to a port that
+ *                                  may be refused; prints how many were served. UDP leaves from the
+ *                                  ports from PORT on; 0: from random ones
+ *     traffic.ts torrent HOST…     3 handshakes and 3 questions to the DHT to each
  */
 
 import { createSocket } from "node:dgram";
@@ -16,7 +17,7 @@ export const OPEN_PORT = 7000;
 export const REFUSED_PORT = 7001;
 export const TORRENT_PORT = 51_413;
 
-const FLOWS = 25;
+export const FLOWS = 25;
 /** More than the engine needs to let a flow go. */
 const ROUNDS = 12;
 const PATIENCE_MS = 20_000;
@@ -67,7 +68,14 @@ function overTcp(host: string, port: number, bytes: Uint8Array, rounds: number, 
   });
 }
 
-function overUdp(host: string, port: number, bytes: Uint8Array, rounds: number, ms: number) {
+function overUdp(
+  host: string,
+  port: number,
+  bytes: Uint8Array,
+  rounds: number,
+  ms: number,
+  from = 0,
+) {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
   const timer = setTimeout(() => resolve(false), ms);
@@ -77,7 +85,7 @@ function overUdp(host: string, port: number, bytes: Uint8Array, rounds: number, 
     if (++received === rounds) resolve(true);
     else socket.send(bytes, port, host);
   });
-  socket.send(bytes, port, host);
+  socket.bind(from, () => socket.send(bytes, port, host));
   return promise.finally(() => {
     clearTimeout(timer);
     socket.close();
@@ -88,8 +96,8 @@ async function count(flows: Promise<boolean>[]): Promise<number> {
   return (await Promise.all(flows)).filter((isServed) => isServed).length;
 }
 
-function times<T>(number: number, one: () => T): T[] {
-  return Array.from({ length: number }, one);
+function times<T>(number: number, one: (index: number) => T): T[] {
+  return Array.from({ length: number }, (_, index) => one(index));
 }
 
 /** Of everybody's flows those that were served. */
@@ -100,12 +108,14 @@ export interface Visit {
   refusable: number;
 }
 
-async function visit(hosts: readonly string[]): Promise<Visit> {
+async function visit(from: number, hosts: readonly string[]): Promise<Visit> {
   const line = new TextEncoder().encode(LINE);
   const to = (host: string) => [host, OPEN_PORT, line, ROUNDS, PATIENCE_MS] as const;
   const [tcp, udp, refusable] = [
     hosts.flatMap((host) => times(FLOWS, () => overTcp(...to(host)))),
-    hosts.flatMap((host) => times(FLOWS, () => overUdp(...to(host)))),
+    hosts.flatMap((host, at) =>
+      times(FLOWS, (index) => overUdp(...to(host), from === 0 ? 0 : from + at * FLOWS + index))
+    ),
     hosts.flatMap((host) => times(5, () => overTcp(host, REFUSED_PORT, line, 1, SILENCE_MS))),
   ];
   return { tcp: await count(tcp), udp: await count(udp), refusable: await count(refusable) };
@@ -121,13 +131,15 @@ async function torrent(hosts: readonly string[]): Promise<void> {
 }
 
 if (import.meta.main) {
-  const [command, ...hosts] = Deno.args;
+  const [command, ...rest] = Deno.args;
   if (command === "serve") {
     for (const port of [OPEN_PORT, REFUSED_PORT, TORRENT_PORT]) serve(port);
     console.log("ready");
   } else {
-    if (command === "visit") console.log(JSON.stringify(await visit(hosts)));
-    else await torrent(hosts);
+    if (command === "visit") {
+      const [from, ...hosts] = rest;
+      console.log(JSON.stringify(await visit(Number(from), hosts)));
+    } else await torrent(rest);
     Deno.exit(0);
   }
 }
