@@ -36,11 +36,20 @@ export function stripChains({ mask, clear }: Marks): string[] {
   });
 }
 
-/** Input of `nft -f` that makes the table anew, or only takes it away. */
+/** Input of `nft -f` that puts the table there, or in place of what it holds, or takes it away. */
 export function copiesText(marks: Marks | null): string {
-  const gone = `table inet ${COPIES_TABLE}\ndelete table inet ${COPIES_TABLE}\n`;
-  if (marks === null) return gone;
-  return `${gone}table inet ${COPIES_TABLE} {\n${stripChains(marks).join("")}}\n`;
+  if (marks === null) return `table inet ${COPIES_TABLE}\ndelete table inet ${COPIES_TABLE}\n`;
+  return replacedInPlace(COPIES_TABLE, stripChains(marks));
+}
+
+/**
+ * Input of `nft -f` that puts these chains in place of what the table's hold. A base chain that goes,
+ * to come again, takes with it every packet that waits in any queue (nf_queue_nf_hook_drop in the
+ * kernel): so those that stand are kept, and only their rules go.
+ */
+export function replacedInPlace(table: string, chains: readonly string[]): string {
+  const text = `table inet ${table} {\n${chains.join("")}}\n`;
+  return `${text}flush table inet ${table}\n${text}`;
 }
 
 /** The same rule for iptables. */

@@ -10,7 +10,7 @@ import { COPIES_CHAIN, COPIES_TABLE, copiesText } from "./copy_strip.ts";
 import { readMarkListings } from "./mark_listings.ts";
 import { findMarkUsers, type MarkUser } from "./mark_users.ts";
 import { hex, type Marks } from "./marks.ts";
-import { holdsNftRules, NFT_TABLE, nftMarks, nftText } from "./nft_text.ts";
+import { holdsNftRules, NFT_TABLE, nftChange, nftMarks, nftText } from "./nft_text.ts";
 import {
   findOwnRules,
   isEmptyTable,
@@ -72,6 +72,8 @@ export class Firewall {
     private readonly hasNft: boolean,
   ) {}
 
+  /** What the native table's base chains go by, as it was put there last; null: never. */
+  #baseChains: string | null = null;
   /** What the kernel lacks has been told. */
   #hasWarned = false;
 
@@ -152,7 +154,7 @@ export class Firewall {
   /** Puts the rules in place of whatever is ours already. */
   async restore(traffic: GuardedTraffic): Promise<void> {
     if (this.tools.length === 0) {
-      await run("nft", ["-f", "-"], nftText(traffic), "install the firewall rules");
+      await this.#restoreNatively(traffic);
       return;
     }
     for (const tool of this.tools) {
@@ -162,6 +164,13 @@ export class Firewall {
       const text = copiesText(traffic.stripsCopies ? traffic.marks : null);
       await run("nft", ["-f", "-"], text, "install the rules against copied marks");
     }
+  }
+
+  async #restoreNatively(traffic: GuardedTraffic): Promise<void> {
+    const baseChains = [...traffic.chains, `${traffic.stripsCopies}`].join();
+    const text = baseChains === this.#baseChains ? nftChange(traffic) : nftText(traffic);
+    await run("nft", ["-f", "-"], text, "install the firewall rules");
+    this.#baseChains = baseChains;
   }
 
   /** Without what the kernel lacks, which is told once. */
@@ -257,6 +266,7 @@ export class Firewall {
     if (this.tools.length === 0) {
       const { success, stdout } = await execute("nft", ["list", "table", "inet", NFT_TABLE]);
       const isInstalled = success && holdsNftRules(stdout, traffic);
+      if (!isInstalled) this.#baseChains = null; // it may hold somebody's
       return {
         isInstalled,
         serviceConnections: sumOf(stdout, / ct direction \w+ counter packets (\d+) /gm),

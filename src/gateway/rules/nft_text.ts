@@ -7,7 +7,7 @@
  * does it, is from the kernel's source (nft_queue.c and xt_NFQUEUE.c call the same nfqueue_hash).
  */
 
-import { stripChains } from "./copy_strip.ts";
+import { replacedInPlace, stripChains } from "./copy_strip.ts";
 import { hex, type Marks, marksOf, withMasks } from "./marks.ts";
 import { CHAIN, MARKED_CHAIN, QUEUE_CHAIN, RECHECK_CHAIN, SERVICE_CHAIN } from "./own_rules.ts";
 import { queueGroups, TUNNEL_PROTOCOLS } from "./queue_rules.ts";
@@ -24,7 +24,25 @@ export const NFT_TABLE = "btblocker";
 
 /** Input of `nft -f` that makes the table, or replaces it as a whole. */
 export function nftText(traffic: GuardedTraffic): string {
-  const chains = [
+  return `table inet ${NFT_TABLE}\ndelete table inet ${NFT_TABLE}\ntable inet ${NFT_TABLE} {\n` +
+    `${nftChains(traffic).join("")}}\n`;
+}
+
+/**
+ * Input of `nft -f` that changes the rules of a table whose base chains stay: no packet is lost (see
+ * {@link replacedInPlace}).
+ */
+export function nftChange(traffic: GuardedTraffic): string {
+  const chains = nftChains(traffic);
+  const unused = [RECHECK_CHAIN, SERVICE_CHAIN].filter((name) =>
+    !chains.some((chain) => chain.startsWith(`\tchain ${name} `))
+  );
+  return replacedInPlace(NFT_TABLE, [...unused.map((name) => chain(name, [])), ...chains]) +
+    unused.map((name) => `delete chain inet ${NFT_TABLE} ${name}\n`).join("");
+}
+
+function nftChains(traffic: GuardedTraffic): string[] {
+  return [
     ...traffic.recheck > 0 ? [chain(RECHECK_CHAIN, recheckRules(traffic))] : [],
     ...marksServices(traffic)
       ? [chain(SERVICE_CHAIN, [saveState(traffic.marks, traffic.marks.clear)])]
@@ -45,8 +63,6 @@ export function nftText(traffic: GuardedTraffic): string {
       return chain(hook, [type, `${lo}jump ${CHAIN}`]);
     }),
   ];
-  return `table inet ${NFT_TABLE}\ndelete table inet ${NFT_TABLE}\ntable inet ${NFT_TABLE} {\n` +
-    `${chains.join("")}}\n`;
 }
 
 function chain(name: string, lines: readonly string[]): string {

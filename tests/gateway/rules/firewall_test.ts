@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import type { Host } from "../../../src/demo/network.ts";
 import type { MarkUser } from "../../../src/gateway/rules/mark_users.ts";
 import type { Marks } from "../../../src/gateway/rules/marks.ts";
+import { parseQueueStatistics } from "../../../src/gateway/queue/queue_statistics.ts";
 import { MARKS } from "./traffic.ts";
 import { createRouter, liveImpossible, program, savedRules } from "../live.ts";
 
@@ -169,6 +170,25 @@ for (const withNft of [true, false]) {
     },
   });
 }
+
+Deno.test({
+  name: "a packet that waits in the queue outlives a change of the rules that strip copied marks",
+  ignore,
+  async fn() {
+    await using lab = await createRouter();
+    const { router, client, server } = lab;
+    await firewall(router, "nft", "install", { stripsCopies: true });
+    const holder = router.spawn(program("hold_queue", "0"));
+    await holder.printedMatch(/ready/);
+    const waiting = async () =>
+      parseQueueStatistics(await router.run(["cat", "/proc/self/net/netfilter/nfnetlink_queue"]))
+        .get(0)?.waiting;
+    await client.run(program("talk", "udp", server.ipv4, "7000", "100", "1", "1"));
+    assert.equal(await waiting(), 1);
+    await firewall(router, "nft", "restore", { stripsCopies: true });
+    assert.equal(await waiting(), 1);
+  },
+});
 
 Deno.test({
   name: "whoever uses marks on this machine is found: iptables, nft, ip rule",

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { Host } from "../../../src/demo/network.ts";
 import { ACK, FIN, RST, SYN } from "../../../src/packet/packet.ts";
-import { nftText } from "../../../src/gateway/rules/nft_text.ts";
+import { nftChange, nftText } from "../../../src/gateway/rules/nft_text.ts";
 import type { GuardedTraffic } from "../../../src/gateway/rules/rule_text.ts";
 import { checksum, type Ends, ip, join, TCP, tcp, UDP, udp } from "../../robustness/packets.ts";
 import { until } from "../../until.ts";
@@ -65,8 +65,8 @@ function turned({ source, destination }: Ends): Ends {
 }
 
 /** Rules that count where the real ones queue, or return for want of payload. */
-function counting(traffic: GuardedTraffic): string {
-  return nftText(traffic)
+function counting(traffic: GuardedTraffic, text = nftText): string {
+  return text(traffic)
     .replaceAll(/queue num (\S+) bypass/g, 'counter accept comment "$1"')
     .replaceAll(/(tcp doff \d) return/g, '$1 counter return comment "empty"');
 }
@@ -125,6 +125,48 @@ const PORTS = { sourcePort: 40_000, destinationPort: 443, sequence: 1_000, ackno
 const TIMESTAMPS = Uint8Array.fromHex("0101080a0000000100000002");
 /** RFC 2018: the same length again, so 24 bytes of options. */
 const SELECTIVE = Uint8Array.fromHex("0101050a0000000100000002");
+
+Deno.test({
+  name: "nftChange() leaves what nftText() would, and the base chains where they were",
+  ignore,
+  async fn() {
+    await using lab = await createRouter();
+    const { router } = lab;
+    const list = () => router.run(["nft", "-a", "list", "table", "inet", "btblocker"]);
+    const withoutHandles = (text: string) => text.replaceAll(/ # handle \d+/g, "");
+    const baseChains = (text: string) => text.match(/chain FORWARD \{ # handle \d+/)![0];
+    const all = { ...TRAFFIC, recheck: 1 << 20, monitorOnly: true };
+    const traffics = [
+      TRAFFIC,
+      all,
+      { ...TRAFFIC, whitelistPorts: [22, 443] },
+      { ...TRAFFIC, queueCount: 2 },
+      { ...all, whitelistPorts: [53] },
+      TRAFFIC,
+    ];
+    const wanted: string[] = [];
+    for (const traffic of traffics) {
+      await load(router, counting(traffic));
+      wanted.push(withoutHandles(await list()));
+    }
+    await load(router, counting(TRAFFIC));
+    const before = baseChains(await list());
+    for (const [at, traffic] of traffics.entries()) {
+      await load(router, counting(traffic, nftChange));
+      const found = await list();
+      assert.deepEqual(chainsOf(withoutHandles(found)), chainsOf(wanted[at]));
+      assert.equal(baseChains(found), before);
+    }
+    await router.run(["nft", "delete", "table", "inet", "btblocker"]);
+    await load(router, counting(all, nftChange));
+    assert.deepEqual(chainsOf(withoutHandles(await list())), chainsOf(wanted[1]));
+  },
+});
+
+/** In no order: that of chains is the one they came in. */
+function chainsOf(listing: string): string[] {
+  return listing.split(/^(?=\tchain )/m).map((chain) => chain.replace(/\}\s*\}?\s*$/, "")).sort();
+}
 
 /** A segment with options, whose words the data offset counts. */
 function segment(ends: Ends, flags: number, payload: string, options = new Uint8Array(0)) {
