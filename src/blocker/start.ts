@@ -22,6 +22,7 @@ import { agreeOnMarks, marksOfInstalled } from "../gateway/rules/agreed_marks.ts
 import { chainOf } from "../gateway/rules/chain.ts";
 import { type Backend, Firewall } from "../gateway/rules/firewall.ts";
 import { KeptRules } from "../gateway/rules/kept_rules.ts";
+import { describeQueueUsers, QUEUE_REMEDY } from "../gateway/rules/queue_users.ts";
 import type { GuardedTraffic, Table } from "../gateway/rules/rule_text.ts";
 import { Webhook } from "../notify/webhook.ts";
 import { DetectionFiles } from "../report/detection_files.ts";
@@ -107,6 +108,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const look = firewall === null ? null : openFirstLook(config, firewall, bans);
   if (look !== null) undo.use(look);
   const traffic = { ...guardedTraffic(config, marks), firstLook: look?.rules ?? null };
+  if (config.manageRules) await warnOfQueueUsers(firewall, traffic);
   const chain = await chainOf(firewall, traffic, config.manageRules);
   let rules: KeptRules | null = null;
   const webhook = config.webhookUrl === "" ? null : undo.use(openWebhook(config.webhookUrl));
@@ -243,6 +245,15 @@ function describeTraffic(
     ? `NFQUEUE ${queueNumber}`
     : `NFQUEUE ${queueNumber} to ${queueNumber + queueCount - 1}`;
   return `${monitorOnly ? "Watching" : "Guarding"} ${chains.join(", ")} (${how}) by ${queues}`;
+}
+
+/** Whoever has written the rules by hand (MANAGE_RULES) means us. */
+async function warnOfQueueUsers(
+  firewall: Firewall | null,
+  { queueNumber, queueCount }: GuardedTraffic,
+): Promise<void> {
+  const users = await firewall?.queueUsers(queueNumber, queueCount) ?? [];
+  if (users.length > 0) logLine("warn", `${describeQueueUsers(users)} (${QUEUE_REMEDY})`);
 }
 
 /** One direction alone shows no answer, so no sender is known to be real. */

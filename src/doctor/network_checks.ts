@@ -9,6 +9,8 @@ import { Firewall } from "../gateway/rules/firewall.ts";
 import { chooseMask, type MarkUser } from "../gateway/rules/mark_users.ts";
 import { overwriters, wholeAskers } from "../gateway/rules/agreed_marks.ts";
 import { hex, type Marks, marksOf } from "../gateway/rules/marks.ts";
+import { readRuleListings } from "../gateway/rules/mark_listings.ts";
+import { describeQueueUsers, findQueueUsers, QUEUE_REMEDY } from "../gateway/rules/queue_users.ts";
 import { NFT_TABLE } from "../gateway/rules/nft_text.ts";
 import { CHAIN } from "../gateway/rules/own_rules.ts";
 import { guardedByDefault } from "../gateway/network/links.ts";
@@ -34,6 +36,7 @@ export function firewallChecks(config: Config, isRunning: boolean): Check[] {
     { name: "tables", isRequired: config.manageRules, look: () => tables(config) },
     { name: "marks", look: () => marks(config, isRunning) },
     { name: "rules", look: () => isRunning ? [] : leftRules(config) },
+    { name: "queue rules", look: () => queueRules(config) },
     { name: "flow offload", look: flowOffload },
   ];
 }
@@ -135,6 +138,16 @@ async function marks({ markMask, manageRules }: Config, isRunning: boolean): Pro
     `other rules overwrite whole marks of connections: ${wiping.join("; ")}`,
     "flows are judged again and again: give these rules a mask, such as --mask 0xff",
   );
+}
+
+/** Where the rules are the operator's own, they are to send to our queues. */
+async function queueRules(
+  { queueNum, queueCount, manageRules }: Config,
+): Promise<Diagnosis | readonly Diagnosis[]> {
+  if (!manageRules || !capabilities().has("CAP_NET_ADMIN")) return [];
+  const users = findQueueUsers(await readRuleListings(), queueNum, queueCount);
+  if (users.length === 0) return [];
+  return warning("queue rules", describeQueueUsers(users), QUEUE_REMEDY);
 }
 
 /** Whether the output of `nft list flowtables` names any. */

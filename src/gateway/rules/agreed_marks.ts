@@ -87,22 +87,33 @@ export function copiesOurs(users: readonly MarkUser[], { mask }: Marks): boolean
   return users.some(({ copies }) => (copies & mask) !== 0);
 }
 
+/** Whether a packet's mark is a verdict of this run, which our chain has not taken off. */
+export function isOwnVerdict(mark: number, { sealMask, sealedClear, sealedDrop }: Marks): boolean {
+  return [sealedClear, sealedDrop].includes(mark & sealMask);
+}
+
 /**
  * What to say of packets that come with such a mark.
  *
  * @param users everybody who uses marks now
+ * @param queueUsers rules of others that send packets to our queues
  */
 export function describeForeignMark(
   mark: number,
-  { mask, sealMask, sealedClear, sealedDrop }: Marks,
+  marks: Marks,
   users: readonly MarkUser[],
+  queueUsers: readonly string[] = [],
 ): string {
   // Our chain takes the seal off, and queues nothing that has it.
-  if ([sealedClear, sealedDrop].includes(mark & sealMask)) {
+  if (isOwnVerdict(mark, marks)) {
+    const shown = queueUsers.length > 0
+      ? queueUsers.join("; ")
+      : "`iptables-save | grep NFQUEUE` and `nft list ruleset | grep queue` show it";
     return "Packets come again after they were judged: a rule of another program sends them to a " +
-      "queue of ours, so every packet is judged, which is slow (`iptables-save | grep NFQUEUE` and " +
-      "`nft list ruleset | grep queue` show it: remove it, or choose another QUEUE_NUM)";
+      `queue of ours, so every packet is judged, which is slow (${shown}: remove it, or choose ` +
+      "another QUEUE_NUM)";
   }
+  const { mask, sealMask } = marks;
   const shared = mark & mask;
   const setters = users.filter(({ packets }) => (packets & mark & sealMask) !== 0);
   const by = setters.length === 0 ? "another program" : setters.map(({ who }) => who).join("; ");

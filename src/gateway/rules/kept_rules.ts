@@ -8,6 +8,7 @@ import {
   copiesOurs,
   describeAskers,
   describeForeignMark,
+  isOwnVerdict,
   stateSetters,
   wholeAskers,
 } from "./agreed_marks.ts";
@@ -218,7 +219,7 @@ export class KeptRules implements AsyncDisposable {
     const reported = [...this.#foreign];
     this.#foreign.clear();
     const users = await this.#firewall.markUsers();
-    const { marks, stripsCopies } = this.#traffic;
+    const { marks, stripsCopies, queueNumber, queueCount } = this.#traffic;
     await this.#mendStates(stateSetters(users, marks));
     await this.#leaveMarks(wholeAskers(users, marks));
     const areCopied = copiesOurs(users, marks);
@@ -231,9 +232,12 @@ export class KeptRules implements AsyncDisposable {
           : "No rule copies connections' marks into packets' any more",
       );
     }
+    const queueUsers = reported.some((mark) => isOwnVerdict(mark, marks))
+      ? await this.#firewall.queueUsers(queueNumber, queueCount)
+      : [];
     for (const mark of reported) {
       const isCopy = areCopied && (mark & marks.mask) === marks.clear;
-      if (!isCopy) this.#log("error", describeForeignMark(mark, marks, users));
+      if (!isCopy) this.#log("error", describeForeignMark(mark, marks, users, queueUsers));
     }
   }
 

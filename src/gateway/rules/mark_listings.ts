@@ -1,7 +1,8 @@
-/** Asks the tools of this machine who uses marks; a tool that is not there lists nothing. */
+/** Asks the tools of this machine who uses marks and queues; a tool that is not there lists nothing. */
 
 import { execute } from "./command.ts";
 import type { MarkListings } from "./mark_users.ts";
+import type { RuleListings } from "./queue_users.ts";
 
 const SAVES = ["iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"];
 /** Before iptables had two back ends. */
@@ -12,14 +13,19 @@ const DEVICES = 256;
 
 export async function readMarkListings(): Promise<MarkListings> {
   const interfaces = readInterfaces();
-  const [iptables, nft, ipRule, tc, wireGuard] = await Promise.all([
-    listTables(),
-    output("nft", ["list", "ruleset"]),
+  const [rules, ipRule, tc, wireGuard] = await Promise.all([
+    readRuleListings(),
     listRules(),
     listFilters(interfaces.slice(0, DEVICES)),
     output("wg", ["show", "all", "fwmark"]),
   ]);
-  return { ...iptables, nft, ipRule, tc, wireGuard, interfaces };
+  return { ...rules, ipRule, tc, wireGuard, interfaces };
+}
+
+/** Rules of the firewall alone. */
+export async function readRuleListings(): Promise<RuleListings> {
+  const [iptables, nft] = await Promise.all([listTables(), output("nft", ["list", "ruleset"])]);
+  return { ...iptables, nft };
 }
 
 async function listTables(): Promise<Pick<MarkListings, "iptables" | "iptablesTables">> {

@@ -16,11 +16,18 @@ for (const bypass of [[], ["--queue-bypass"]]) {
       for (const command of ["iptables", "ip6tables"]) {
         await router.run([command, "-I", ...rule]);
       }
+      const line = new RegExp(`-A ${rule.join(" ").replace(" -j", "(?: .*)? -j")}`);
+      const warned = (await bed.doctor()).get("queue rules");
+      assert.equal(warned?.status, "warning");
+      assert.match(warned.detail, line);
       const blocker = await bed.start();
+      assert.match(blocker.log, new RegExp(`WARN .* to a queue of ours: ${line.source}`));
       await bed.isGuardedBy(blocker, "beside the rule", GUARDED);
       assert.match(
         blocker.log,
-        /ERROR Packets come again after they were judged: a rule of another/,
+        new RegExp(
+          `ERROR Packets come again after they were judged: a rule of another.*${line.source}`,
+        ),
       );
       assert.doesNotMatch(blocker.log, /set by another program/);
     },
