@@ -243,15 +243,13 @@ export class Firewall {
       return;
     }
     const failures: unknown[] = [];
-    if (await this.#stripsByNft()) await execute("nft", ["-f", "-"], copiesText(null));
-    for (const tool of this.tools) {
-      try {
-        await change(tool, "remove the firewall rules", removalText);
-        await removeEmptyTable(tool);
-      } catch (error) {
-        failures.push(error); // the other family's rules are removed all the same
-      }
+    const attempt = (step: Promise<void>) => step.catch((error) => failures.push(error));
+    for (const tool of this.tools) { // what fails in one family keeps the other's from nothing
+      await attempt(change(tool, "remove the firewall rules", removalText));
     }
+    // Base chains that go take with them what waits in a queue: so once nothing comes to ours.
+    if (await this.#stripsByNft()) await execute("nft", ["-f", "-"], copiesText(null));
+    for (const tool of this.tools) await attempt(removeEmptyTable(tool));
     if (failures.length > 0) throw failures[0];
   }
 
