@@ -38,6 +38,7 @@ const SYMBOLS = {
   },
   bpf_map_lookup_elem: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   bpf_map_delete_elem: { parameters: ["i32", "buffer"], result: "i32" },
+  bpf_map_lookup_and_delete_elem: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   bpf_map_get_next_key: {
     parameters: ["i32", "buffer", /* null: the first */ "buffer" /* out */],
     result: "i32",
@@ -271,6 +272,24 @@ export function lookupElement(
 /** Deletes an element. 0 or -errno (-ENOENT: none). */
 export function deleteElement(map: number, key: Uint8Array<ArrayBuffer>): number {
   return libbpf().bpf_map_delete_elem(map, key);
+}
+
+/** Reads an element into `value` and deletes it, at once. 0 or -errno (-ENOENT: none). */
+export function takeElement(
+  map: number,
+  key: Uint8Array<ArrayBuffer>,
+  value: Uint8Array<ArrayBuffer>,
+): number {
+  return libbpf().bpf_map_lookup_and_delete_elem(map, key, value);
+}
+
+/** Whether {@link takeElement} works with a hash map: Linux 5.14. Asks for a key that must not be there. */
+export function canTakeElements(
+  map: number,
+  absentKey: Uint8Array<ArrayBuffer>,
+  value: Uint8Array<ArrayBuffer>,
+): boolean {
+  return takeElement(map, absentKey, value) === -ENOENT;
 }
 
 const BATCH = 4096;

@@ -1,5 +1,6 @@
 /** The first look on flows typed from the specifications (BPF_PROG_TEST_RUN). */
 import assert from "node:assert/strict";
+import { canTakeElements } from "../../../ffi/bpf.ts";
 import { bpfImpossible } from "../../bpf/possible.ts";
 import { REASON_MANUAL } from "../../../src/gateway/bans/ban_codec.ts";
 import { parseBanKey } from "../../../src/gateway/bans/ban_key.ts";
@@ -7,7 +8,8 @@ import { BanMap } from "../../../src/gateway/bans/ban_map.ts";
 import { BITTORRENT, CLEAN, INSPECT, type Verdict } from "../../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../../src/engine/policy.ts";
 import { openingsHeader } from "../../../src/gateway/first_look/openings_header.ts";
-import { ACK, FIN, PSH, SYN } from "../../../src/packet/packet.ts";
+import { NotedFlows } from "../../../src/gateway/first_look/noted_flows.ts";
+import { ACK, FIN, Packet, parseIp, PSH, SYN } from "../../../src/packet/packet.ts";
 import { ip, TCP, tcp, UDP, udp } from "../../robustness/packets.ts";
 import { answerTo, ask, freshLook, type Look, LookedChain, notedFlows } from "./look.ts";
 import { openingPairs, PAIRS } from "./pairs.ts";
@@ -264,6 +266,32 @@ test("half of it in the kernel: TLS in two segments and an answer out of order",
   assert.notEqual(chain.take(flow.packet(1, ACK, 40, late), 2), BITTORRENT);
   assert.equal(chain.take(flow.packet(1, ACK, 0, early), 2), CLEAN);
 });
+
+for (const takesAtOnce of [true, false]) {
+  const calls = takesAtOnce ? "one call" : "two calls, before Linux 5.14";
+  test(`notes are taken out with ${calls}, what is settled stays`, (look) => {
+    if (takesAtOnce && !canTakeElements(look.flows, new Uint8Array(40), new Uint8Array(56))) return;
+    const notes = new NotedFlows(look.flows, takesAtOnce);
+    const packet = new Packet();
+    const flow = new Connection();
+    const take = (bytes: Bytes) => {
+      assert.ok(parseIp(packet, bytes, 0, bytes.length));
+      return notes.take(packet);
+    };
+    const [request, answer] = [flow.packet(0, ACK, 0, HELLO), flow.packet(1, ACK, 0, ANSWER)];
+    looks(look, flow.opening);
+    const taken = take(request);
+    assert.deepEqual(taken?.begin, [flow.begin[0], flow.begin[1] | 0]);
+    assert.deepEqual([taken.isKnown, taken.length], [[true, true], [0, 0]]);
+    assert.equal(take(request), null);
+    assert.equal(notedFlows(look), 0);
+    looks(look, [...flow.opening, request, answer]);
+    for (const late of [answer, request]) {
+      assert.equal(take(late), null);
+      assert.equal(ask(look.settled, late), 1);
+    }
+  });
+}
 
 Deno.test("bpf/openings.h is what the table gives", async () => {
   const path = new URL("../../../bpf/openings.h", import.meta.url);
