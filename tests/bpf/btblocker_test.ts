@@ -481,11 +481,23 @@ const openCases: readonly Case[] = [
   test("a later fragment", L2, eth(IPV4, ip4LaterFragment(FROM) + UDP), "drop"),
   test("ICMP", L2, eth(IPV4, ip4(FROM).replace("4011", "4001") + UDP), "drop"),
   test("cut before the port", L2, eth(IPV4, ip4(FROM) + "1ae1"), "drop"),
-  test(
-    "a neighbour's solicitation (type 135)",
-    L2,
-    eth(IPV6, `${NEIGHBOUR} ${FROM6} ${TO6} 87 00 0000 00000000`),
-    "pass",
+  // RFC 4861, section 4: router solicitation 133 to redirect 137
+  ...[133, 134, 135, 136, 137].map((type) =>
+    test(
+      `what neighbours say (type ${type})`,
+      L2,
+      eth(IPV6, `${NEIGHBOUR} ${FROM6} ${TO6} ${type.toString(16)} 00 0000 00000000`),
+      "pass",
+    )
+  ),
+  ...[132, 138].map((type) =>
+    // RFC 2710: listener done; RFC 2894: router renumbering
+    test(
+      `ICMPv6 beside it (type ${type})`,
+      L2,
+      eth(IPV6, `${NEIGHBOUR} ${FROM6} ${TO6} ${type.toString(16)} 00 0000 00000000`),
+      "drop",
+    )
   ),
   test(
     "the same from afar",
@@ -520,7 +532,7 @@ Deno.test("XDP, tc: a banned sender reaches open ports of this machine, and no m
     }
   };
   const own = ["192.168.1.1", "2001:db8::1"];
-  const rows = openCases.filter(({ name }) => !/neighbour/.test(name)); // not a matter of ports
+  const rows = openCases.filter(({ name }) => !/neighbours/.test(name)); // not a matter of ports
   setUp(own, [22, 20_000]);
   for (const one of openCases) expect(one, one.wanted, "open");
   setUp(own, [22]);

@@ -134,6 +134,18 @@ test("a ClientHello to an info-hash (SSL torrent) is handed over, any other name
   }
 });
 
+test("a ClientHello of the side that was called is handed over, whatever else its head shows", (look) => {
+  const flow = new Connection();
+  const text = new TextEncoder().encode("? what is it that you have here\r\n") as Bytes;
+  const hello = helloTo("859599a551be0dadca539b8de766c2114defcba8"); // four equal bytes: no key
+  const packets = [
+    ...flow.opening,
+    flow.packet(0, ACK, 0, text),
+    flow.packet(1, ACK, 0, hello, text.length),
+  ];
+  assert.deepEqual(looks(look, packets), [1, 1, 1, 1, 0]);
+});
+
 test("an answer with another id, cookie or index than the question's is handed over", () => {
   const linked = PAIRS.filter(({ kind, transport }) =>
     transport === "udp" && !["dtls", "unknown"].includes(kind)
