@@ -126,15 +126,13 @@ export class Convictions {
     condition: BanCondition,
     packet: Packet,
     direction: number,
-    { acted, offenders }: FoundMatch,
+    { offenders }: FoundMatch,
     client: string | null,
     real: number,
   ): boolean {
     switch (condition) {
       case "always":
         return true;
-      case "answered":
-        return acted === BOTH_ENDS;
       case "client":
         return client !== null;
       case "evidence":

@@ -33,14 +33,12 @@ export type Doer = "sender" | "both" | "asker";
 /**
  * When a find is enough to ban a sender who is known to be real:
  * - `always`: and then it is evidence against him too;
- * - `answered`: when the other end has answered in BitTorrent too. A browser sends such a request
- *   for any page that has the address of a picture in it;
  * - `client`: when the bytes name a torrent client. Others keep such tables too: crawlers, research,
  *   programs that only look names up;
  * - `evidence`: when more is known of the host: others send it too;
  * - `never`: it drops, it does not ban.
  */
-export type BanCondition = "always" | "answered" | "client" | "evidence" | "never";
+export type BanCondition = "always" | "client" | "evidence" | "never";
 
 /** What is known of a find of one kind. */
 export interface KindRow {
@@ -158,7 +156,7 @@ export const METHOD_ROWS: { readonly [M in Method]: MethodRow<M> } = {
   },
   "websocket-tracker": {
     doer: "sender",
-    bans: "answered", // a page's script can send it from its visitor's browser
+    ...NEVER, // a page's script can send it from its visitor's browser
     peers: null,
     client: websocketClient,
     infoHash: websocketInfoHash,
