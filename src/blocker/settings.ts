@@ -2,6 +2,7 @@
 import type { Config } from "../config/options.ts";
 import type { BanScope } from "../gateway/bans/ban_policy.ts";
 import type { BanSide, BanSideOptions } from "../gateway/bans/ban_side.ts";
+import { maySendRaw } from "../gateway/rights.ts";
 import type { JudgeSettings } from "../gateway/queue/worker_protocol.ts";
 import type { AgreedMarks } from "../gateway/rules/agreed_marks.ts";
 import type { GuardedTraffic } from "../gateway/rules/rule_text.ts";
@@ -46,14 +47,18 @@ export function banSideOptions(
   };
 }
 
+/** RESET_OLDER */
+export function wantsResets({ resetOlder, policy }: Config): boolean {
+  return resetOlder === "auto" ? policy === "strict" : resetOlder === "true";
+}
+
 /** How the queue workers judge, and whom they ban. */
 export function judgeSettings(config: Config, bans: BanSide): JudgeSettings {
   return {
     policy: {
       strict: config.policy === "strict",
-      resetOlder: config.resetOlder === "auto"
-        ? config.policy === "strict"
-        : config.resetOlder === "true",
+      // Their packets would be dropped, and nobody told.
+      resetOlder: wantsResets(config) && maySendRaw(),
       holds: !config.monitorOnly,
       blockSocks: config.blockSocks,
       blockMentions: config.blockMentions,

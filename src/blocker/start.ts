@@ -17,7 +17,7 @@ import { networkNamespaceInode } from "../gateway/network/network_namespace.ts";
 import { COUNTER_INDEX, workerCounters } from "../gateway/queue/counters.ts";
 import { watchOverload } from "../gateway/queue/overload.ts";
 import { QueueWorkers } from "../gateway/queue/queue_workers.ts";
-import { requireNetAdmin } from "../gateway/rights.ts";
+import { maySendRaw, requireNetAdmin } from "../gateway/rights.ts";
 import { agreeOnMarks, marksOfInstalled } from "../gateway/rules/agreed_marks.ts";
 import { chainOf } from "../gateway/rules/chain.ts";
 import { type Backend, Firewall } from "../gateway/rules/firewall.ts";
@@ -38,7 +38,7 @@ import { BlockerStatus } from "./blocker_status.ts";
 import { CONTROL_DIRECTORY, ControlServer } from "./control.ts";
 import { tellDetection } from "./detections.ts";
 import { Front } from "./front.ts";
-import { banSideOptions, guardedTraffic, judgeSettings } from "./settings.ts";
+import { banSideOptions, guardedTraffic, judgeSettings, wantsResets } from "./settings.ts";
 
 /** For tests. */
 export interface StartOptions {
@@ -57,6 +57,9 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const joins = fleetSettings(config);
   requireNetAdmin();
   warnOfDirections(config);
+  if (wantsResets(config) && !maySendRaw()) {
+    log.warn("Connections that are older are not reset (RESET_OLDER): CAP_NET_RAW is missing");
+  }
   await using undo = new AsyncDisposableStack();
 
   // The lock: a second blocker must not touch the first one's rules and maps.

@@ -180,7 +180,7 @@ function rights(held: Set<Capability>): Diagnosis {
   if (!held.has("CAP_NET_RAW")) {
     return warning(
       "rights",
-      "CAP_NET_RAW is missing: the legacy back end of iptables needs it",
+      "CAP_NET_RAW is missing: the legacy back end of iptables needs it, and RESET_OLDER",
       "grant it, or use iptables-nft",
     );
   }

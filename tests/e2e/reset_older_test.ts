@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Lab, labImpossible } from "../lab/lab.ts";
 import { until } from "../until.ts";
-import { Blocker } from "./blocker.ts";
+import { Blocker, blockerCommand } from "./blocker.ts";
 
 /** Echoes lines on a port; a line `<port> closed` when a connection ends, and how. */
 const ECHO = `import socket, sys, threading
@@ -89,3 +89,40 @@ Deno.test({
     assert.equal(count(asking.text(), "reset"), 0, "judged before, and marked");
   },
 });
+
+/** What stands in the way of resets, and how the log tells of it. */
+const OBSTACLES = [
+  [
+    "no CAP_NET_RAW",
+    ["setpriv", "--bounding-set", "-net_raw"],
+    [],
+    /WARN .*CAP_NET_RAW is missing/,
+  ],
+  ["a firewall in OUTPUT", [], ["iptables", "-A", "OUTPUT", "-j", "DROP"], /^/],
+] as const;
+for (const [name, wrap, obstacle, told] of OBSTACLES) {
+  Deno.test({
+    name: `RESET_OLDER: where resets cannot be sent (${name}), an older connection goes on`,
+    ignore: labImpossible() !== null,
+    async fn() {
+      await using lab = await Lab.create({ outer: 1 });
+      const [peer] = lab.outer;
+      const echo = peer.spawn(["python3", "-c", ECHO, String(PORT)]);
+      await echo.printedMatch(/ready/);
+      const older = lab.inner.spawn(["python3", "-c", ASK, peer.ipv4, String(PORT)]);
+      await older.printedMatch(/answered/);
+      if (obstacle.length > 0) await lab.router.run(obstacle);
+      const config = `${lab.directory}/empty.toml`;
+      await Deno.writeTextFile(config, "");
+      const blocker = lab.router.spawn([...wrap, ...blockerCommand(), "run", "--config", config], {
+        env: { RESET_OLDER: "true" },
+      });
+      await blocker.printedMatch(/Guarding /);
+      const before = count(older.text(), "answered");
+      await until(() => count(older.text(), "answered") >= before + 8);
+      assert.equal(count(older.text(), "connected"), 1);
+      assert.equal(count(older.text(), "reset"), 0);
+      assert.match(blocker.text(), told);
+    },
+  });
+}

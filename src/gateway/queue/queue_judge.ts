@@ -44,8 +44,11 @@ export interface QueueJudgeOptions {
   readonly onDetection: (detection: Detection, message: QueueMessage, bytes: Uint8Array) => void;
   /** The engine threw on a packet, which is accepted. */
   readonly onFault: (error: unknown) => void;
-  /** A connection is to begin anew: the packet is dropped, its ends are to be told. */
-  readonly onOlder?: (packet: Packet) => void;
+  /**
+   * A connection is to begin anew: tells its ends, and the packet is dropped. False where they cannot be
+   * told: then it passes.
+   */
+  readonly onOlder?: (packet: Packet) => boolean;
   /** A packet came with bits of our seal in its mark, set by another program. */
   readonly onForeignMark?: (mark: number) => void;
 }
@@ -123,9 +126,10 @@ export class QueueJudge {
         if (!this.#savesState) return this.#drop(message);
         return this.#repeat(message, marks.sealedDrop); // the chain saves the state and drops
       case RESET:
-        if (monitorOnly) return this.#accept(message);
+        if (monitorOnly || this.#options.onOlder?.(this.#packet) === false) {
+          return this.#accept(message);
+        }
         this.#counters[DROPPED]++;
-        this.#options.onOlder?.(this.#packet);
         return this.#drop(message);
       case DROP:
         if (monitorOnly) {

@@ -122,7 +122,7 @@ async function serve(
       });
     };
     const { chain } = setup;
-    const onOlder = (packet: Packet) => void resets.send(packet);
+    const onOlder = (packet: Packet) => resets.send(packet);
     const told = { onDetection, onFault, onForeignMark, onOlder };
     return new QueueJudge({ chain, monitorOnly, engine, bans, ...told }, counters);
   };
@@ -182,7 +182,7 @@ function rehearsalOf(engine: FlowJudge | null, { chain, settings }: WorkerSetup)
   if (engine === null) return null;
   const counters = workerCounters(new SharedArrayBuffer(countersByteLength(1)), 0);
   const quiet = () => {};
-  const told = { onDetection: quiet, onFault: quiet, onForeignMark: quiet, onOlder: quiet };
+  const told = { onDetection: quiet, onFault: quiet, onForeignMark: quiet, onOlder: () => true };
   const { monitorOnly } = settings;
   return new Rehearsal(
     new QueueJudge({ chain, monitorOnly, engine, bans: null, ...told }, counters),

@@ -7,6 +7,7 @@ import {
   DROP,
   Engine,
   INSPECT,
+  RESET,
   type Verdict,
 } from "../../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../../src/engine/policy.ts";
@@ -78,6 +79,8 @@ const rows: readonly [
   ["wanted more of", INSPECT, {}, NF_ACCEPT, FOREIGN, "accepted"],
   ["clean", CLEAN, {}, NF_REPEAT, FOREIGN | MARKS.sealedClear, "released"],
   ["BitTorrent", BITTORRENT, {}, NF_REPEAT, FOREIGN | MARKS.sealedDrop, "dropped"],
+  ["older, its ends told", RESET, { onOlder: () => true }, NF_DROP, FOREIGN, "dropped"],
+  ["older, its ends not told", RESET, { onOlder: () => false }, NF_ACCEPT, FOREIGN, "accepted"],
   ["to be dropped alone", DROP, {}, NF_DROP, FOREIGN, "dropped"],
   ["the engine's fault", "throw", {}, NF_ACCEPT, FOREIGN, "faults"],
   ["banned", INSPECT, { bans: banned }, NF_DROP, FOREIGN, "bannedDrops"],
