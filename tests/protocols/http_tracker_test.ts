@@ -58,7 +58,7 @@ const AGENTS = [
   ["-qB4520-abcdefghijkl", "Mastodon/4.2.1 (http.rb/5.1.1; +https://a.example/)", BY_ANYONE],
   ["-TR3000-abcdefghijkl", "curl/8.5.0", BY_ANYONE],
   ["abcdefghijklmnopqrst", "aria2/1.36.0", BY_ANYONE],
-  ["A2-1-36-0-abcdefghij", "aria2/1.36.0", "announce request"],
+  ["A2-1-36-0-abcdefghij", "aria2/1.36.0", BY_ANYONE], // of a file that redirects there
   ["-WS1000-abcdefghijkl", "http.rb/5.1.1 (Mastodon/4.1.2; +https://a.example/)", BY_ANYONE],
   ["-WS1000-abcdefghijkl", "HTTPie/3.2.1", BY_ANYONE],
   ["-NX1000-abcdefghijkl", "NetNewsWire (RSS Reader; https://netnewswire.com/)", BY_ANYONE],
@@ -69,7 +69,7 @@ const AGENTS = [
     BY_ANYONE,
   ],
   ["-FD39A0-abcdefghijkl", "FreeWebMonitoring SiteChecker/0.2", BY_ANYONE],
-  ["-FD39A0-abcdefghijkl", "Free Download Manager 3.9", "announce request"],
+  ["-FD39A0-abcdefghijkl", "Free Download Manager 3.9", BY_ANYONE],
   ["abcdefghijklmnopqrst", "qBittorrent/4.5.2", "announce request"],
 ] as const;
 testTable(

@@ -97,8 +97,7 @@ function detectRequest(bytes: Uint8Array, end: number, head: HttpHead): StreamAn
   const unfinished = cut ? NEED_MORE : null;
   if (head.queryStart < 0) return unfinished;
   let hasHash = false;
-  let peerId = -1;
-  let peerIdEnd = -1;
+  let hasPeerId = false;
   let hasPort = false;
   for (query.begin(bytes, head); query.next();) {
     const { value, valueEnd } = query;
@@ -109,21 +108,18 @@ function detectRequest(bytes: Uint8Array, end: number, head: HttpHead): StreamAn
         if (whole && percentDecodedLength(bytes, value, valueEnd) === HASH_LENGTH) hasHash = true;
         break;
       case PEER_ID:
-        if (valueEnd > value) {
-          peerId = value;
-          peerIdEnd = valueEnd;
-        }
+        if (valueEnd > value) hasPeerId = true;
         break;
       case PORT:
         if (decimalAt(bytes, value, valueEnd) >= 0) hasPort = true;
         break;
     }
-    if (hasHash && peerId >= 0 && hasPort) {
-      return isByClient(bytes, head, peerId, peerIdEnd) ? ANNOUNCE : ANNOUNCE_BY_ANYONE;
+    if (hasHash && hasPeerId && hasPort) {
+      return isByClient(bytes, head) ? ANNOUNCE : ANNOUNCE_BY_ANYONE;
     }
   }
   if (hasHash && SCRAPE_SEGMENT.indexOf(bytes, head.lastSegment, head.pathEnd) >= 0) {
-    return isByClient(bytes, head, peerId, peerIdEnd) ? SCRAPE : SCRAPE_BY_ANYONE;
+    return isByClient(bytes, head) ? SCRAPE : SCRAPE_BY_ANYONE;
   }
   return unfinished;
 }

@@ -85,7 +85,7 @@ export function detectWebSeed(
   const headersEnd = state === CUT_HEAD ? end : head.bodyStart;
   const found = readQuery(bytes, head);
   if (found === BY_HASH) {
-    return isByClient(bytes, head, -1, -1) ? PIECE_BY_HASH : PIECE_BY_ANYONE;
+    return isByClient(bytes, head) ? PIECE_BY_HASH : PIECE_BY_ANYONE;
   }
   // All of it hangs on the client's name, which a page can choose in some browsers, and which is not the
   // name of who forwards it: nginx speaks HTTP/1.0 to the servers behind it, and says nothing else.
