@@ -2,15 +2,8 @@
 import assert from "node:assert/strict";
 import { BITTORRENT } from "../../src/engine/engine.ts";
 import { SYN } from "../../src/packet/packet.ts";
-import {
-  Conversation,
-  DHT_PING,
-  HANDSHAKE,
-  latin1,
-  randomBytes,
-  REQUESTS,
-  torrents,
-} from "./conversation.ts";
+import { Conversation, DHT_PING, HANDSHAKE, latin1, REQUESTS, torrents } from "./conversation.ts";
+import { Random } from "../fuzz/random.ts";
 import { hex } from "../protocols/datagrams.ts";
 import { Gateway, INSIDE, OUTSIDE, UPLINK } from "./gateway.ts";
 
@@ -83,7 +76,7 @@ for (const [name, begin] of MIDDLES) {
 
 /** Peer exchange (BEP 11), the head of a piece that {@link REQUESTS} asks for, and rejects (BEP 6). */
 const PEX = hex("0000001f140164353a6164646564363ac6120102c8d5373a61646465642e66313a1065");
-const PIECE = Uint8Array.of(...hex("00004009070000043100004000"), ...randomBytes(900));
+const PIECE = Uint8Array.of(...hex("00004009070000043100004000"), ...new Random(1).bytes(900));
 const REJECTS = hex("0000000d100000043100004000000040000000000d10000004310000800000004000");
 /** In a connection that was joined in its middle a page and its server write both sides as they like. */
 for (const [what, bytes] of Object.entries({ REQUESTS, PEX, REJECTS })) {
@@ -156,13 +149,13 @@ function playEncrypted(flow: Conversation): void {
   const said = "0:240 1:180 0:124 1:82 1:123 0:123 1:5 0:73 0:17 1:17 0:5 1:5 0:34 1:13";
   for (const turn of said.split(" ")) {
     const [side, length] = turn.split(":").map(Number);
-    flow.say(side as 0 | 1, randomBytes(length));
+    flow.sayRandom(side as 0 | 1, length);
   }
   for (let block = 0; block < 8; block++) {
     for (let left = 16_397; left > 0; left -= 1448) {
-      flow.say(1, randomBytes(Math.min(left, 1448)), left <= 1448);
+      flow.sayRandom(1, Math.min(left, 1448), left <= 1448);
     }
-    flow.say(0, randomBytes(17));
+    flow.sayRandom(0, 17);
   }
 }
 
@@ -174,7 +167,7 @@ Deno.test("what is played as an encrypted beginning is found, and not behind a S
     const test = new Gateway();
     const flow = upload(test).knock(1, NONE);
     if (answers) flow.sayAndForget(1, NONE, SYN);
-    const plain = Uint8Array.of(...randomBytes(300), ...HANDSHAKE);
+    const plain = Uint8Array.of(...test.random(300), ...HANDSHAKE);
     playEncrypted(flow.say(0, plain).say(1, plain));
     assert.deepEqual(test.found, []);
   }
@@ -204,7 +197,7 @@ Deno.test("strict: a SYN that anybody can send does not make a beginning of the 
     const test = new Gateway({ strict: true });
     const flow = new Conversation(test, "tcp", INSIDE, OUTSIDE).open()
       .say(0, latin1("SSH-2.0-x\r\n")).say(1, latin1("SSH-2.0-y\r\n"));
-    const types = () => flow.say(0, randomBytes(400)).say(1, randomBytes(1448));
+    const types = () => flow.sayRandom(0, 400).sayRandom(1, 1448);
     for (let i = 0; i < 8; i++) types();
     const { from } = test;
     test.from = () => UPLINK;

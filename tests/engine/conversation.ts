@@ -15,6 +15,7 @@ export class TestEngine {
   readonly engine: Engine;
   readonly detections: Detection[] = [];
   nowMs = 1_700_000_000_000;
+  readonly #random = new Random(2);
 
   constructor(policy: Partial<EnginePolicy> = {}, options: Partial<EngineOptions> = {}) {
     this.engine = new Engine({ flows: 1024, ...options, policy: { ...CAPTURE_POLICY, ...policy } });
@@ -25,6 +26,16 @@ export class TestEngine {
     const verdict = this.engine.judge(packet);
     if (this.engine.detection !== null) this.detections.push(this.engine.detection);
     return verdict;
+  }
+
+  /**
+   * Bytes as random as a key, which begin no known header: the same each time the test runs, alone or
+   * with others. (Of real keys one in 9,000 does not look random.)
+   */
+  random(length: number): Uint8Array {
+    const bytes = this.#random.bytes(length);
+    bytes[0] |= 0x80;
+    return bytes;
   }
 
   /** Methods and strengths of all detections so far. */
@@ -112,6 +123,11 @@ export class Conversation {
     return this;
   }
 
+  /** As many {@link TestEngine.random} bytes of one side, in order, in one packet. */
+  sayRandom(side: 0 | 1, length: number, isPushed = true): this {
+    return this.say(side, this.#test.random(length), isPushed);
+  }
+
   /** Data that the other side never gets: what comes next stands in its place. */
   sayAndForget(side: 0 | 1, payload: Uint8Array, flags = 0): this {
     return this.#send(side, ACK | flags, payload, this.#sequence[side]);
@@ -164,13 +180,6 @@ export class Conversation {
 /** Latin-1 text to bytes. */
 export function latin1(text: string): Uint8Array {
   return Uint8Array.from(text, (char) => char.charCodeAt(0));
-}
-
-const RANDOM = new Random(1);
-
-/** Bytes as random as a key, the same at each run of a file's tests: what fails once fails again. */
-export function randomBytes(length: number): Uint8Array {
-  return RANDOM.bytes(length);
 }
 
 /** A handshake of qBittorrent 4.5.2 (BEP 3): 68 bytes. */

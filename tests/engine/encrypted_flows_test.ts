@@ -1,26 +1,11 @@
 import assert from "node:assert/strict";
 import { CLEAN, INSPECT } from "../../src/engine/engine.ts";
-import {
-  Conversation,
-  HANDSHAKE,
-  latin1,
-  randomBytes,
-  TestEngine,
-  torrents,
-} from "./conversation.ts";
+import { Conversation, HANDSHAKE, latin1, TestEngine, torrents } from "./conversation.ts";
 
 /** Message Stream Encryption's first messages: Ya+PadA, Yb+PadB, then the verification. */
 function negotiate(test: TestEngine, a: string, b: string, sizes = [351, 284, 124]): Conversation {
   return new Conversation(test, "tcp", a, b).open()
-    .say(0, opening(sizes[0])).say(1, opening(sizes[1])).say(0, opening(sizes[2]));
-}
-
-/** Random bytes that are no known header by chance (a test must not fail once in 10 000 runs). */
-function opening(length: number): Uint8Array {
-  const bytes = randomBytes(length);
-  bytes[0] |= 0x80;
-  bytes[1] = 0xff;
-  return bytes;
+    .sayRandom(0, sizes[0]).sayRandom(1, sizes[1]).sayRandom(0, sizes[2]);
 }
 
 const HOST = "10.0.0.1:50000";
@@ -30,7 +15,7 @@ Deno.test("MSE alone on a host is let go: nothing tells it from Shadowsocks", ()
   const test = new TestEngine();
   const flow = negotiate(test, HOST, PEER);
   assert.equal(flow.lastVerdict, INSPECT);
-  for (let i = 0; i < 60; i++) flow.say(1, randomBytes(1400)).say(0, randomBytes(40 + i));
+  for (let i = 0; i < 60; i++) flow.sayRandom(1, 1400).sayRandom(0, 40 + i);
   assert.equal(flow.lastVerdict, CLEAN);
   assert.deepEqual(test.found, []);
 });
@@ -39,7 +24,7 @@ Deno.test("MSE is proof where the handshake follows in the clear (crypto_select 
   for (const side of [0, 1] as const) {
     const test = new TestEngine();
     const flow = negotiate(test, HOST, PEER);
-    flow.say(1, opening(90)).say(side, Uint8Array.of(...opening(33), ...HANDSHAKE));
+    flow.sayRandom(1, 90).say(side, Uint8Array.of(...test.random(33), ...HANDSHAKE));
     assert.deepEqual(test.found, ["mse proof"]);
     assert.equal(test.detections[0].client, "qBittorrent 4.5.2");
   }
@@ -52,11 +37,11 @@ const unlike: readonly (readonly [string, (test: TestEngine) => void])[] = [
   ["an answer of 1000 bytes", (test) => negotiate(test, HOST, PEER, [351, 1000, 124])],
   ["a third message of 55 bytes", (test) => negotiate(test, HOST, PEER, [351, 284, 55])],
   ["TLS", (test) => {
-    const record = Uint8Array.of(22, 3, 1, 1, 60, ...randomBytes(316));
+    const record = Uint8Array.of(22, 3, 1, 1, 60, ...test.random(316));
     new Conversation(test, "tcp").open().say(0, record).say(1, record).say(0, record);
   }],
   ["a length before each message (OpenVPN over TCP, RLPx)", (test) => {
-    const framed = Uint8Array.of(1, 44, ...randomBytes(300));
+    const framed = Uint8Array.of(1, 44, ...test.random(300));
     new Conversation(test, "tcp").open().say(0, framed).say(1, framed).say(0, framed);
   }],
   ["text", (test) => {
@@ -82,7 +67,7 @@ Deno.test("strict policy drops a random handshake without evidence, but bans nob
 
 Deno.test("strict policy drops a random stream by its entropy", () => {
   const test = new TestEngine({ strict: true });
-  new Conversation(test, "tcp").open().say(0, opening(1400));
+  new Conversation(test, "tcp").open().sayRandom(0, 1400);
   assert.deepEqual(test.found, ["entropy strong"]);
   const clean = new TestEngine({ strict: true });
   new Conversation(clean, "tcp").open().say(0, latin1("a text of some length, ".repeat(60)));
@@ -95,9 +80,9 @@ Deno.test("TLS joined in the middle of a record stays untouched on a torrenting 
   for (const port of [40001, 40002, 40003]) {
     const flow = new Conversation(test, "tcp", `10.0.0.1:${port}`, `198.51.100.${port & 7}:9999`);
     for (let i = 0; i < 30; i++) {
-      const segment = opening(1400);
+      const segment = test.random(1400);
       if (i === 10) segment.set([23, 3, 3, 0x40, 0x11], 700); // the next record begins
-      flow.say(1, segment).say(0, opening(100));
+      flow.say(1, segment).sayRandom(0, 100);
     }
   }
   assert.deepEqual(test.found, ["dht proof"]);
@@ -107,18 +92,18 @@ Deno.test("TLS joined in the middle of a record stays untouched on a torrenting 
 function download(flow: Conversation, count: number, haves = true): void {
   for (let i = 0; i < count; i++) {
     const requests = 1 + (i & 1);
-    flow.say(0, opening(17 * requests));
+    flow.sayRandom(0, 17 * requests);
     for (let left = 16_397 * requests; left > 0; left -= 1448) {
-      flow.say(1, opening(Math.min(left, 1448)), left <= 1448);
+      flow.sayRandom(1, Math.min(left, 1448), left <= 1448);
     }
-    if (haves && i % 4 === 3) flow.say(0, opening(9));
+    if (haves && i % 4 === 3) flow.sayRandom(0, 9);
   }
 }
 
 Deno.test("MSE between two hosts alone is known by the lengths of requests and pieces", () => {
   const test = new TestEngine();
   const flow = negotiate(test, HOST, PEER);
-  flow.say(1, opening(90)).say(0, opening(68)).say(0, opening(113)).say(1, opening(200));
+  flow.sayRandom(1, 90).sayRandom(0, 68).sayRandom(0, 113).sayRandom(1, 200);
   download(flow, 12);
   assert.deepEqual(test.found, ["mse strong"]);
   assert.match(test.detections[0].match.reason, /lengths of/);
@@ -169,12 +154,12 @@ function swarmOf(test: TestEngine): void {
       `10.0.0.1:5000${peer}`,
       `198.51.${peer}.1:4000${peer}`,
     );
-    for (let i = 0; i < 5; i++) flow.say(1, opening(1448), false);
-    flow.say(1, opening(456));
+    for (let i = 0; i < 5; i++) flow.sayRandom(1, 1448, false);
+    flow.sayRandom(1, 456);
     for (let left = 32_794; left > 0; left -= 1448) {
-      flow.say(1, opening(Math.min(left, 1448)), left <= 1448);
+      flow.sayRandom(1, Math.min(left, 1448), left <= 1448);
     }
-    flow.say(0, opening(9)).say(0, opening(9)).say(0, opening(9)).say(0, opening(9));
+    flow.sayRandom(0, 9).sayRandom(0, 9).sayRandom(0, 9).sayRandom(0, 9);
   }
 }
 
@@ -190,8 +175,8 @@ for (const [name, lengthOf, answer] of otherLengths) {
     const test = new TestEngine();
     const flow = negotiate(test, HOST, PEER);
     for (let i = 0; i < 40; i++) {
-      flow.say(0, opening(lengthOf(i)));
-      for (let left = answer; left > 0; left -= 1448) flow.say(1, opening(Math.min(left, 1448)));
+      flow.sayRandom(0, lengthOf(i));
+      for (let left = answer; left > 0; left -= 1448) flow.sayRandom(1, Math.min(left, 1448));
     }
     assert.deepEqual(test.found, []);
   });
@@ -201,11 +186,11 @@ Deno.test("on a service's port a flow is judged by what it shows itself, on ever
   for (const port of [443, 8080, 8388]) {
     const plain = new TestEngine();
     negotiate(plain, HOST, `198.51.100.1:${port}`)
-      .say(1, opening(90)).say(0, Uint8Array.of(...opening(33), ...HANDSHAKE));
+      .sayRandom(1, 90).say(0, Uint8Array.of(...plain.random(33), ...HANDSHAKE));
     assert.deepEqual(plain.found, ["mse proof"], `handshake behind the negotiation, port ${port}`);
     const blocks = new TestEngine();
     const flow = negotiate(blocks, HOST, `198.51.100.1:${port}`);
-    flow.say(1, opening(90)).say(0, opening(68)).say(0, opening(113)).say(1, opening(200));
+    flow.sayRandom(1, 90).sayRandom(0, 68).sayRandom(0, 113).sayRandom(1, 200);
     download(flow, 12);
     assert.deepEqual(blocks.found, ["mse strong"], `lengths, port ${port}`);
   }

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { CLEAN, DROP } from "../../src/engine/engine.ts";
 import { Conversation, latin1, TestEngine, torrents } from "./conversation.ts";
-import { asksTracker, HOST, isOneOfSeveral, PEER, Play, random } from "./play.ts";
+import { asksTracker, HOST, isOneOfSeveral, PEER, Play, says } from "./play.ts";
 
 const BESIDES: Readonly<Record<string, (test: TestEngine) => void>> = {
   nothing: () => {},
@@ -324,36 +324,37 @@ Deno.test("encrypted: behind SOCKS5 the first turn is the tunnel's, on a proxy's
     .say(0, Uint8Array.of(5, 1, 0, 1, 203, 0, 113, 9, 0xc8, 0xd5))
     .say(1, Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0));
   for (const [side, length] of [[0, 228], [1, 171], [0, 124], [1, 200], [0, 5], [1, 5]] as const) {
-    flow.say(side, random(length));
+    flow.sayRandom(side, length);
   }
-  flow.say(0, random(34)).say(1, random(13)).say(1, random(1448));
+  flow.sayRandom(0, 34).sayRandom(1, 13).sayRandom(1, 1448);
   assert.deepEqual(test.found, ["mse strong"]);
 });
 
 Deno.test("encrypted: what one end alone can do hides nothing", () => {
-  const rest = ">124 <82 <268 >5 <5 >17 <16397w";
-  const beginnings: readonly (readonly [string, (flow: Conversation) => void])[] = [
+  const rest = ">124 <82 <268 >5 <5 >17 <1448";
+  const beginnings: readonly [string, (flow: Conversation, test: TestEngine) => void][] = [
     ["a first byte by itself", (flow) => {
-      flow.say(0, latin1("1")).say(0, random(215)).say(1, random(296));
+      flow.say(0, latin1("1")).sayRandom(0, 215).sayRandom(1, 296);
     }],
-    ["a key that begins with its own length", (flow) => {
-      flow.say(0, Uint8Array.of(0, 214, ...random(214))).say(1, random(296));
+    ["a key that begins with its own length", (flow, test) => {
+      flow.say(0, Uint8Array.of(0, 214, ...test.random(214))).sayRandom(1, 296);
     }],
-    ["a key of which 15 bytes are text", (flow) => {
-      flow.say(0, Uint8Array.of(...latin1("GET /index.html"), ...random(201))).say(1, random(296));
+    ["a key of which 15 bytes are text", (flow, test) => {
+      flow.say(0, Uint8Array.of(...latin1("GET /index.html"), ...test.random(201))).sayRandom(
+        1,
+        296,
+      );
     }],
-    ["padding that is not random", (flow) => {
-      flow.say(0, Uint8Array.of(...random(96), ...new Uint8Array(300)))
-        .say(1, Uint8Array.of(...random(96), ...new Uint8Array(80)));
+    ["padding that is not random", (flow, test) => {
+      flow.say(0, Uint8Array.of(...test.random(96), ...new Uint8Array(300)))
+        .say(1, Uint8Array.of(...test.random(96), ...new Uint8Array(80)));
     }],
   ];
   for (const [name, begin] of beginnings) {
     const test = new TestEngine();
     const flow = new Conversation(test, "tcp", HOST, PEER).open();
-    begin(flow);
-    for (const [, side, length] of rest.matchAll(/([<>])(\d+)/g)) {
-      flow.say(side === ">" ? 0 : 1, random(Math.min(Number(length), 1448)));
-    }
+    begin(flow, test);
+    says(flow, rest);
     assert.deepEqual(test.found, ["mse strong"], name);
   }
 });
@@ -362,9 +363,9 @@ Deno.test("encrypted: a decoy in the key's place that dies on the way hides noth
   for (const decoy of ["HELLO WORLD, nothing to see.\n", "GET /index.html HTT", "SSH-2.0-x"]) {
     const test = new TestEngine();
     const flow = new Conversation(test, "tcp", HOST, PEER).open();
-    flow.sayAndForget(0, latin1(decoy.repeat(8))).say(0, random(196)).say(1, random(296));
-    flow.say(0, random(124)).say(1, random(82)).say(1, random(268));
-    flow.say(0, random(5)).say(1, random(5)).say(0, random(17)).say(1, random(1448));
+    flow.sayAndForget(0, latin1(decoy.repeat(8))).sayRandom(0, 196).sayRandom(1, 296);
+    flow.sayRandom(0, 124).sayRandom(1, 82).sayRandom(1, 268);
+    flow.sayRandom(0, 5).sayRandom(1, 5).sayRandom(0, 17).sayRandom(1, 1448);
     assert.deepEqual(test.found, ["mse strong"], decoy);
   }
 });
@@ -576,14 +577,14 @@ Deno.test("encrypted: out of step two messages in the seventh turn, or one unlik
 Deno.test("encrypted: a decoy in the place of the answer's key that dies on the way hides nothing", () => {
   const decoy = latin1("HELLO WORLD, nothing to see.\n".repeat(4));
   const orders: [string, (flow: Conversation) => Conversation][] = [
-    ["before the key", (flow) => flow.sayAndForget(1, decoy).say(0, random(196))],
-    ["behind the key", (flow) => flow.say(0, random(196)).sayAndForget(1, decoy)],
+    ["before the key", (flow) => flow.sayAndForget(1, decoy).sayRandom(0, 196)],
+    ["behind the key", (flow) => flow.sayRandom(0, 196).sayAndForget(1, decoy)],
   ];
   for (const [name, begin] of orders) {
     const test = new TestEngine();
     const flow = begin(new Conversation(test, "tcp", HOST, PEER).open());
-    flow.say(1, random(296)).say(0, random(124)).say(1, random(82)).say(1, random(268));
-    flow.say(0, random(5)).say(1, random(5)).say(0, random(17)).say(1, random(1448));
+    flow.sayRandom(1, 296).sayRandom(0, 124).sayRandom(1, 82).sayRandom(1, 268);
+    flow.sayRandom(0, 5).sayRandom(1, 5).sayRandom(0, 17).sayRandom(1, 1448);
     assert.deepEqual(test.found, ["mse strong"], name);
   }
 });
@@ -591,7 +592,7 @@ Deno.test("encrypted: a decoy in the place of the answer's key that dies on the 
 Deno.test("encrypted: an answer that has arrived is no decoy, and the flow is let go", () => {
   const test = new TestEngine();
   const flow = new Conversation(test, "tcp", HOST, PEER).open();
-  flow.say(1, latin1("220 ready when you are, and not before\r\n")).say(0, random(196));
+  flow.say(1, latin1("220 ready when you are, and not before\r\n")).sayRandom(0, 196);
   assert.equal(flow.lastVerdict, CLEAN);
 });
 
@@ -754,10 +755,8 @@ Deno.test("encrypted: of several in pieces the foremost's first data is held bac
   );
   for (const [i, other] of others.entries()) other.say(CUT_KIN[i + 1].replace(/ <294 .*/, ""));
   const flow = new Conversation(test, "tcp", HOST, PEER).open();
-  for (const [, side, digits] of begun.matchAll(/([<>])(\d+)/g)) {
-    flow.say(side === ">" ? 0 : 1, random(Number(digits)));
-  }
-  const data = random(8688);
+  says(flow, begun);
+  const data = test.random(8688);
   assert.equal(flow.sayAndForget(1, data).lastVerdict, DROP);
   for (const other of others) other.say("<294");
   test.nowMs += 200;
@@ -882,10 +881,8 @@ Deno.test("encrypted: of several whose beginning hides in few pieces the first d
     const test = new TestEngine({ holds: true });
     areSuspectsAlike(test, beside);
     const flow = new Conversation(test, "tcp", HOST, PEER).open();
-    for (const [, side, digits] of text.matchAll(/([<>])(\d+)/g)) {
-      flow.say(side === ">" ? 0 : 1, random(Number(digits)));
-    }
-    flow.sayAndForget(1, random(3000));
+    says(flow, text);
+    flow.sayAndForget(1, test.random(3000));
     assert.equal(flow.lastVerdict === DROP, isHeld, `${text} beside ${beside.join(", ")}`);
     assert.deepEqual(test.found, []);
   }
@@ -1021,7 +1018,7 @@ Deno.test("encrypted: who is named as a peer and connects at once is one with a 
     asksTracker(test, PEER);
     const before = test.found.length;
     const flow = new Conversation(test, "tcp", HOST, PEER)[opens]();
-    for (const [side, length] of turns) flow.say(side, random(length));
+    for (const [side, length] of turns) flow.sayRandom(side, length);
     const found = opens === "openBoth" ? ["mse strong"] : [];
     assert.deepEqual(test.found.slice(before), found, opens);
   }

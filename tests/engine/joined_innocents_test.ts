@@ -5,18 +5,6 @@
 import assert from "node:assert/strict";
 import { Conversation, TestEngine, torrents } from "./conversation.ts";
 
-/** State of a generator (xorshift32): the same bytes in every run. */
-let state = 0x2545_f491;
-
-function random(length: number): Uint8Array {
-  return Uint8Array.from({ length }, () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>> 8 & 0xff;
-  });
-}
-
 /**
  * `>17 <12000`: writes of either side, in segments of a path's size, again and again.
  *
@@ -27,7 +15,7 @@ function play(flow: Conversation, text: string, times: number, isSlow = false): 
     for (const [, side, digits] of text.matchAll(/([<>])(\d+)/g)) {
       for (let left = Number(digits); left > 0; left -= 1448) {
         const isEnd = left <= 1448 && !(isSlow && side === "<");
-        flow.say(side === ">" ? 0 : 1, random(Math.min(left, 1448)), isEnd);
+        flow.sayRandom(side === ">" ? 0 : 1, Math.min(left, 1448), isEnd);
       }
     }
   }
@@ -132,10 +120,10 @@ Deno.test("joined: requests at blocks' ends are an agreement once a block", () =
   const ask = (test: TestEngine) => {
     const flow = new Conversation(test, "tcp", "10.0.0.1:50000", "198.51.100.1:40000");
     for (let block = 0; block < 16; block++) {
-      flow.say(0, random(17));
-      if (block % 3 === 0) flow.say(0, random(9));
+      flow.sayRandom(0, 17);
+      if (block % 3 === 0) flow.sayRandom(0, 9);
       for (let left = 16_397; left > 0; left -= 1448) {
-        flow.say(1, random(Math.min(left, 1448)), false);
+        flow.sayRandom(1, Math.min(left, 1448), false);
       }
     }
   };

@@ -4,25 +4,6 @@ import { Conversation, latin1, type TestEngine } from "./conversation.ts";
 export const HOST = "10.0.0.1:50000";
 export const PEER = "198.51.100.1:40000";
 
-/** State of a generator (xorshift32): the same bytes in every run. */
-let state = 0x1234_5678;
-
-/**
- * Bytes of a seed, which are no known header: of a real key one in 9,000 does not look random, and of
- * one that begins with 15 bytes of text more.
- */
-export function random(length: number): Uint8Array {
-  const bytes = Uint8Array.from({ length }, () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>> 8 & 0xff;
-  });
-  bytes[0] |= 0x80;
-  if (length > 1) bytes[1] = 0xff;
-  return bytes;
-}
-
 /** 10.0.0.1 announces itself to a tracker, and is told of the IPv4 endpoint `peer` (BEP 15). */
 export function asksTracker(test: TestEngine, peer: string): void {
   const announce = new Uint8Array(98);
@@ -45,8 +26,16 @@ export function asksTracker(test: TestEngine, peer: string): void {
 export function isOneOfSeveral(test: TestEngine): void {
   for (const [peer, length] of [[2, 110], [3, 600], [4, 333]]) {
     new Conversation(test, "tcp", `10.0.0.1:4000${peer}`, `198.18.${peer}.1:2000${peer}`).open()
-      .say(0, random(length));
+      .sayRandom(0, length);
   }
+}
+
+/** `>439 <100 >17`: initiator and responder, each in one packet, the last one of its write. */
+export function says(flow: Conversation, text: string): Conversation {
+  for (const [, side, digits] of text.matchAll(/([<>])(\d+)/g)) {
+    flow.sayRandom(side === ">" ? 0 : 1, Number(digits));
+  }
+  return flow;
 }
 
 /** A flow that is played, and how many bytes of data went by before it was found. */
@@ -72,10 +61,10 @@ export class Play {
   say(text: string): this {
     for (const [, side, digits, isWrite] of text.matchAll(/([<>])(\d+)(w?)/g)) {
       const from = side === ">" ? 0 : 1;
-      if (isWrite === "") this.#flow.say(from, random(Number(digits)));
+      if (isWrite === "") this.#flow.sayRandom(from, Number(digits));
       for (let left = isWrite === "" ? 0 : Number(digits); left > 0; left -= 1448) {
         const before = this.#test.detections.length;
-        this.#flow.say(from, random(Math.min(left, 1448)), left <= 1448);
+        this.#flow.sayRandom(from, Math.min(left, 1448), left <= 1448);
         if (before > 0 || this.#test.detections.length > 0) return this;
         this.passed += Math.min(left, 1448);
       }

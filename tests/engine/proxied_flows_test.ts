@@ -4,7 +4,7 @@ import { BITTORRENT, DROP, INSPECT } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY } from "../../src/engine/policy.ts";
 import { FIN, PSH } from "../../src/packet/packet.ts";
 import { Conversation, HANDSHAKE, latin1, TestEngine } from "./conversation.ts";
-import { asksTracker, HOST, isOneOfSeveral, PEER, Play, random } from "./play.ts";
+import { asksTracker, HOST, isOneOfSeveral, PEER, Play, says } from "./play.ts";
 
 const PROXY = "198.51.100.1:1080";
 
@@ -136,7 +136,7 @@ Deno.test("proxied: what was ruled out no longer counts among its user's targets
     new Conversation(test, "tcp", `10.0.0.1:4100${i}`, PROXY).open();
     const flow = new Conversation(test, "tcp", `10.0.0.1:4200${i}`, PROXY).open();
     NEGOTIATIONS.SOCKS5(flow, target);
-    flow.say(0, random(300)).say(1, random(20)).say(0, random(20));
+    flow.sayRandom(0, 300).sayRandom(1, 20).sayRandom(0, 20);
   }
   new Play(test, HOST, PROXY, (flow) => NEGOTIATIONS.SOCKS5(flow, "203.0.113.9:51413"))
     .say(ENOUGH_OF_SEVERAL);
@@ -283,13 +283,6 @@ function calls(test: TestEngine, own: string, target: Target): Conversation {
   return flow;
 }
 
-function says(flow: Conversation, said: string): Conversation {
-  for (const [, side, digits] of said.matchAll(/([<>])(\d+)/g)) {
-    flow.say(side === ">" ? 0 : 1, random(Number(digits)));
-  }
-  return flow;
-}
-
 /** The foremost of several peers, whose data stands for the first time in its stream; the others. */
 function foremost(test: TestEngine, own = RELAYED): [Conversation, Conversation[]] {
   const flows = KIN.map((kin, i) =>
@@ -301,7 +294,7 @@ function foremost(test: TestEngine, own = RELAYED): [Conversation, Conversation[
 Deno.test("held back: the foremost of several peers waits until another has shown what it is", () => {
   const test = new TestEngine({ holds: true });
   const [flow, [other]] = foremost(test);
-  const data = random(10_136);
+  const data = test.random(10_136);
   assert.equal(flow.sayAndForget(1, data).lastVerdict, DROP);
   assert.deepEqual(test.found, []);
   says(other, ">68 <294");
@@ -313,11 +306,11 @@ Deno.test("held back: the foremost of several peers waits until another has show
 Deno.test("held back: until it is sent again, once, and small messages not at all", () => {
   const test = new TestEngine({ holds: true });
   const [flow] = foremost(test);
-  const data = random(10_136);
+  const data = test.random(10_136);
   assert.equal(flow.sayAndForget(1, data).lastVerdict, DROP);
   test.nowMs += 20; // a probe of the tail
   assert.equal(flow.sayAndForget(1, data).lastVerdict, DROP);
-  assert.equal(flow.say(0, random(34)).lastVerdict, INSPECT);
+  assert.equal(flow.sayRandom(0, 34).lastVerdict, INSPECT);
   test.nowMs += 180;
   for (let again = 0; again < 3; again++) {
     assert.equal(flow.say(1, data).lastVerdict, INSPECT);
@@ -331,7 +324,7 @@ Deno.test("held back: nothing of what was sent before the others are several", (
   // No proxy's, which may have led to the others later.
   const flow = new Conversation(test, "tcp", HOST, "203.0.113.9:51413").open();
   says(flow, RELAYED.split(" <10136")[0]);
-  const data = random(10_136);
+  const data = test.random(10_136);
   assert.equal(flow.sayAndForget(1, data).lastVerdict, INSPECT);
   for (const [i, kin] of KIN.entries()) {
     says(calls(test, `10.0.0.1:4000${i}`, ADDRESSES[i]), kin.split(" >68")[0]);
@@ -342,7 +335,7 @@ Deno.test("held back: nothing of what was sent before the others are several", (
 Deno.test("held back: passes at once where nothing is to be held any more", () => {
   const test = new TestEngine({ holds: true });
   const [flow] = foremost(test);
-  const data = random(10_136);
+  const data = test.random(10_136);
   assert.equal(flow.sayAndForget(1, data).lastVerdict, DROP);
   test.engine.setPolicy({ ...CAPTURE_POLICY, holds: false });
   assert.equal(flow.say(1, data).lastVerdict, INSPECT);
@@ -351,7 +344,7 @@ Deno.test("held back: passes at once where nothing is to be held any more", () =
 Deno.test("held back: with the end of its stream it is sent again as it was", () => {
   const test = new TestEngine({ holds: true });
   const [flow, [other]] = foremost(test);
-  const data = random(1400);
+  const data = test.random(1400);
   assert.equal(flow.sayAndForget(1, data, FIN).lastVerdict, DROP);
   says(other, ">68 <294");
   test.nowMs += 210;
@@ -372,7 +365,7 @@ Deno.test("held back: with a handshake among several places, or without one besi
       says(other, i < shown ? `${kin} >${toldBack}` : kin.split(" >68")[0]);
     }
     says(flow, own.split(" <10136")[0]);
-    return flow.say(1, random(10_136)).lastVerdict === DROP;
+    return flow.sayRandom(1, 10_136).lastVerdict === DROP;
   };
   assert.equal(held(RELAYED, 0), true);
   assert.equal(held(RELAYED, 0, { policy: { holds: false } }), false, "what judges captures");
@@ -490,7 +483,7 @@ Deno.test("proxied: what is sent again does not count where the first blocks end
     calls(test, "10.0.0.1:50001", "203.0.113.9:51413"),
     FIRST_BLOCKS.split(" <49241")[0],
   );
-  const data = random(65_638);
+  const data = test.random(65_638);
   for (const end of [20_000, 20_000, 40_000, 65_638]) {
     flow.sayAndForget(1, data.subarray(0, end), PSH);
   }
@@ -511,7 +504,7 @@ function isHeld(others: readonly string[], own: string, negotiate = NEGOTIATIONS
   }
   const flow = new Conversation(test, "tcp", HOST, PROXY).open();
   negotiate(flow, "203.0.113.9:51413");
-  return says(flow, own).say(1, random(10_136)).lastVerdict === DROP;
+  return says(flow, own).sayRandom(1, 10_136).lastVerdict === DROP;
 }
 
 Deno.test("held back: a handshake that none has shown, where both have said nearly the same of themselves", () => {
@@ -561,10 +554,8 @@ Deno.test("held back: also where the others' first packets wait for another work
   for (const [text, isHeld] of [[begun, true], [begun.replace(">68", ">69"), false]] as const) {
     const test = new TestEngine({ holds: true });
     const flow = new Conversation(test, "tcp", HOST, PEER).open();
-    for (const [, side, digits] of text.matchAll(/([<>])(\d+)/g)) {
-      flow.say(side === ">" ? 0 : 1, random(Number(digits)));
-    }
-    const data = random(8688);
+    says(flow, text);
+    const data = test.random(8688);
     assert.equal(flow.sayAndForget(1, data).lastVerdict === DROP, isHeld, text);
     isOneOfSeveral(test);
     test.nowMs += 200;
@@ -581,7 +572,7 @@ Deno.test("held back: one that says no less than it is told, beside another that
     says(calls(test, "10.0.0.1:40001", ADDRESSES[0]), `>527 <257 >216 <289 >68 <${told} >286`);
     const flow = calls(test, HOST, "203.0.113.9:51413");
     says(flow, own);
-    const isHeld = flow.say(1, random(10_136)).lastVerdict === DROP;
+    const isHeld = flow.sayRandom(1, 10_136).lastVerdict === DROP;
     assert.deepEqual(test.found, []);
     return isHeld;
   };
@@ -600,7 +591,7 @@ Deno.test("proxied: behind CONNECT a key of whoever begins with any byte is one"
       const flow = new Conversation(test, "tcp", HOST, PROXY).open();
       NEGOTIATIONS.CONNECT(flow, "peer.example:51413");
       for (const [turn, length] of [284, 492].entries()) {
-        const key = random(length);
+        const key = test.random(length);
         if (turn === side) key[0] = first;
         flow.say(turn === 0 ? 0 : 1, key);
       }

@@ -3,22 +3,8 @@ import { isPace, isPaceOfHost, isPaceOfSwarm } from "../../src/engine/joined_tab
 import { FlowRecord } from "../../src/engine/flow_record.ts";
 import { RequestPace } from "../../src/engine/request_pace.ts";
 import { ACK, Packet } from "../../src/packet/packet.ts";
+import { Random } from "../fuzz/random.ts";
 import { Conversation, TestEngine } from "./conversation.ts";
-
-/** State of a generator (xorshift32): the same bytes in every run. */
-let state = 0x1234_5678;
-
-function next(below: number): number {
-  state ^= state << 13;
-  state ^= state >>> 17;
-  state ^= state << 5;
-  return (state >>> 8) % below;
-}
-
-/** Random bytes, the first two of which begin no TLS record. */
-function random(length: number): Uint8Array {
-  return Uint8Array.from({ length }, () => next(256)).fill(0xfe, 0, 2);
-}
 
 /**
  * Recorded over RC4 behind links of 50 kB/s, joined somewhere: `<` what has been acknowledged since
@@ -134,9 +120,13 @@ for (const [name, text] of OTHERS) {
 }
 
 Deno.test("RequestPace: messages of any size behind as many bytes as one likes are in no pace", () => {
+  const random = new Random(1);
   let most = 0;
   for (let round = 0; round < 500; round++) {
-    const steps = Array.from({ length: 64 }, () => `<${1 + next(49_191)} >${2 + next(119)}`);
+    const steps = Array.from(
+      { length: 64 },
+      () => `<${1 + random.below(49_191)} >${2 + random.below(119)}`,
+    );
     most = Math.max(most, play(steps.join(" ")).inPace);
   }
   assert.ok(most < 8, `${most} in pace`);
@@ -150,15 +140,15 @@ function join(test: TestEngine, peer: number): Conversation {
     `10.0.0.1:4000${peer}`,
     `198.51.${peer}.1:2000${peer}`,
   ).skipSyns();
-  return flow.say(1, random(1448), false).say(0, random(120));
+  return flow.sayRandom(1, 1448, false).sayRandom(0, 120);
 }
 
 /** The steps of `text` in segments of a path's size, none of which ends a write. */
 function say(flow: Conversation, text: string): Conversation {
   for (const [, side, digits] of text.matchAll(/([<>])(\d+)/g)) {
-    if (side === ">") flow.say(0, random(Number(digits)));
+    if (side === ">") flow.sayRandom(0, Number(digits));
     for (let left = side === ">" ? 0 : Number(digits); left > 0; left -= 1448) {
-      flow.say(1, random(Math.min(left, 1448)), false);
+      flow.sayRandom(1, Math.min(left, 1448), false);
     }
   }
   return flow;

@@ -1,11 +1,5 @@
 /** Ways to hide in IP, in datagrams and in tunnels. */
-import {
-  Conversation,
-  DHT_PING,
-  HANDSHAKE,
-  latin1,
-  randomBytes,
-} from "../../engine/conversation.ts";
+import { Conversation, DHT_PING, HANDSHAKE, latin1 } from "../../engine/conversation.ts";
 import { hex } from "../../protocols/datagrams.ts";
 import { ip, join, judge, UDP, udp } from "../packets.ts";
 import { DHT, DHT_V4, NOISE, NOTHING, type Row, V4, V6 } from "./row.ts";
@@ -92,7 +86,7 @@ export const DATAGRAMS: readonly Row[] = [
     found: DHT,
     run(test) {
       const wire = new Conversation(test, "udp");
-      for (let i = 0; i < 8; i++) wire.say(0, randomBytes(100).fill(0xff, 0, 1));
+      for (let i = 0; i < 8; i++) wire.say(0, test.random(100).fill(0xff, 0, 1));
       wire.say(0, DHT_PING);
     },
   },

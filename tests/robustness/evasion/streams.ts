@@ -1,7 +1,7 @@
 /** Ways to hide in a stream of TCP: decoys, overlaps, numbers, order, time. */
 import assert from "node:assert/strict";
 import { SYN } from "../../../src/packet/packet.ts";
-import { HANDSHAKE, latin1, randomBytes } from "../../engine/conversation.ts";
+import { HANDSHAKE, latin1 } from "../../engine/conversation.ts";
 import { ip, join, judge, tcp, TcpWire, URG } from "../packets.ts";
 import { ANNOUNCE, NOISE, NOTHING, PEER_WIRE, type Row, tcpWire, TRACKER } from "./row.ts";
 
@@ -96,7 +96,7 @@ export const STREAMS: readonly Row[] = [
     name: "an announce to a tracker after a decoy in the same place",
     found: TRACKER,
     run(test) {
-      tcpWire(test).segment(0, 0, randomBytes(100).fill(0x80, 0, 8), { ttl: 2 })
+      tcpWire(test).segment(0, 0, test.random(100).fill(0x80, 0, 8), { ttl: 2 })
         .segment(0, 0, ANNOUNCE.subarray(0, 40)).segment(0, 40, ANNOUNCE.subarray(40));
     },
   },
@@ -121,7 +121,7 @@ export const STREAMS: readonly Row[] = [
     found: PEER_WIRE,
     run(test) {
       const wire = tcpWire(test);
-      for (let i = 0; i < 20; i++) wire.segment(0, i * 1400, randomBytes(1400), { ttl: 2 });
+      for (let i = 0; i < 20; i++) wire.segment(0, i * 1400, test.random(1400), { ttl: 2 });
       wire.segment(0, 0, HANDSHAKE);
     },
   },
@@ -130,7 +130,7 @@ export const STREAMS: readonly Row[] = [
     found: NOTHING,
     run(test) {
       const wire = tcpWire(test);
-      for (let i = 0; i < 50; i++) wire.segment(0, i * 1400, randomBytes(1400), { ttl: 2 });
+      for (let i = 0; i < 50; i++) wire.segment(0, i * 1400, test.random(1400), { ttl: 2 });
       wire.segment(0, 0, HANDSHAKE).segment(1, 0, HANDSHAKE);
     },
   },
