@@ -1,5 +1,6 @@
 /** Encrypted flows for tests, played by turns and lengths. */
-import { Conversation, latin1, type TestEngine } from "./conversation.ts";
+import assert from "node:assert/strict";
+import { Conversation, latin1, TestEngine, torrents } from "./conversation.ts";
 
 export const HOST = "10.0.0.1:50000";
 export const PEER = "198.51.100.1:40000";
@@ -70,5 +71,39 @@ export class Play {
       }
     }
     return this;
+  }
+}
+
+/** What may be known of the host, or of whom it talks to, before the flow in question. */
+export const BESIDES: Readonly<Record<string, (test: TestEngine) => void>> = {
+  nothing: () => {},
+  host: torrents,
+  several: isOneOfSeveral,
+  named: (test) => asksTracker(test, PEER),
+};
+
+/** Third messages with a handshake, between paddings; of who calls three and who is called by three. */
+export const SWARM = [">412 <458 >124 <301", ">478 <238 >124 <470", ">207 <580 >124 <187"];
+export const SWARMS: Readonly<Record<string, (i: number) => [string, string]>> = {
+  "fan-out": (i) => [`10.0.0.1:4000${i}`, `198.18.${i}.1:2000${i}`],
+  called: (i) => [`198.18.${i}.1:4000${i}`, PEER],
+};
+
+/** Suspects whose first messages are, by chance, nearly as long as one another. */
+export function areSuspectsAlike(test: TestEngine, others: readonly string[]): void {
+  others.forEach((text, index) => {
+    new Play(test, `10.0.0.1:5100${index}`, `198.18.${index}.1:2100${index}`).say(text);
+  });
+  assert.deepEqual(test.found, []);
+}
+
+/** Each conversation by itself, and whether it is found. */
+export function findsOf(
+  conversations: readonly (readonly [text: string, isFound: boolean])[],
+): void {
+  for (const [text, isFound] of conversations) {
+    const test = new TestEngine();
+    new Play(test).say(text);
+    assert.deepEqual(test.found, isFound ? ["mse strong"] : [], text);
   }
 }

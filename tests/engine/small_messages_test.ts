@@ -5,10 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { TestEngine, torrents } from "./conversation.ts";
-import { isOneOfSeveral, Play } from "./play.ts";
-
-/** Third messages with a handshake between paddings, to three peers. */
-const SWARM = [">412 <458 >124 <301", ">478 <238 >124 <470", ">207 <580 >124 <187"];
+import { isOneOfSeveral, Play, SWARM } from "./play.ts";
 
 function hasSwarm(test: TestEngine): void {
   SWARM.forEach((beginning, i) =>
