@@ -22,7 +22,7 @@ import {
   SYN_SEEN,
   UNDECIDED,
 } from "./flow_record.ts";
-import { FlowTable, tickOf, UDP_IDLE_TICKS } from "./flow_table.ts";
+import { FlowTable, tickOf } from "./flow_table.ts";
 import { HostEvidence } from "./host_evidence.ts";
 import { HttpStreams } from "./http_stream.ts";
 import { Knocks } from "./knocks.ts";
@@ -300,7 +300,7 @@ export class Engine {
     if (!hasPayload) return slot < 0 ? INSPECT : this.#verdictOf();
     if (slot < 0) {
       slot = this.#insert(packet, tick, EMBRYONIC);
-    } else if (((tick - flow.lastTick) | 0) > UDP_IDLE_TICKS) {
+    } else if (table.isSilent(tick)) {
       table.restart(slot, tick, EMBRYONIC);
     }
     if (flow.isUncalled || this.#isFirstOfOther(table.direction)) {

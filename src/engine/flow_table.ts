@@ -129,6 +129,11 @@ export class FlowTable {
     return slot;
   }
 
+  /** Whether the UDP flow at hand has been silent for so long that a datagram now begins another. */
+  isSilent(tick: number): boolean {
+    return ((tick - this.flow.lastTick) | 0) > UDP_IDLE_TICKS;
+  }
+
   /** Forgets everything of a flow but its key; the packet last looked up becomes the initiator's. */
   restart(slot: number, tick: number, state: number): void {
     const { words } = this.flow;

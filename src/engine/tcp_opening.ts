@@ -1,6 +1,6 @@
 import { isMatch, NEED_MORE, type StreamAnswer } from "../protocols/match.ts";
 import { detectPeerWire } from "../protocols/peer_wire/detect.ts";
-import { detectSslTorrent } from "../protocols/peer_wire/tls.ts";
+import { detectSslTorrent, RECORD_HANDSHAKE } from "../protocols/peer_wire/tls.ts";
 import { CUT_LINE, type HttpHead, NOT_HTTP, skipLineEnds } from "../protocols/http.ts";
 import { detectHttpTracker } from "../protocols/http_tracker/detect.ts";
 import { detectWebSeed } from "../protocols/web_seed/detect.ts";
@@ -10,7 +10,6 @@ import { detectSocks } from "../protocols/socks/negotiation.ts";
 import { PREFIX_LENGTH } from "./prefix_pool.ts";
 
 const PEER_WIRE_FIRST = 19;
-const TLS_HANDSHAKE = 22;
 const SOCKS4 = 4;
 const SOCKS5 = 5;
 const SPACE = 0x20;
@@ -38,7 +37,7 @@ export function judgeOpening(
   head.isResponse = false;
   if (start >= end) return NEED_MORE;
   const first = bytes[start];
-  if (first === TLS_HANDSHAKE) return detectSslTorrent(bytes, start, end);
+  if (first === RECORD_HANDSHAKE) return detectSslTorrent(bytes, start, end);
   if (first === PEER_WIRE_FIRST) return detectPeerWire(bytes, start, end);
   if (isLetter(first) || first === CR || first === LF) {
     return judgeHttp(bytes, start, end, blockMentions, head);

@@ -16,7 +16,7 @@
 import { ACK, type Packet, PROTOCOL_TCP, SYN } from "../packet/packet.ts";
 import { PortSet } from "../packet/port_set.ts";
 import { EMBRYONIC, MID_STREAM } from "./flow_record.ts";
-import { type FlowTable, tickOf, UDP_IDLE_TICKS } from "./flow_table.ts";
+import { type FlowTable, tickOf } from "./flow_table.ts";
 
 export class WhitelistedServices {
   readonly #ports = new PortSet();
@@ -67,7 +67,7 @@ export class WhitelistedServices {
     const tick = tickOf(packet.timeMs);
     const slot = table.find(packet);
     const { flow } = table;
-    const isNew = slot < 0 || flow.isUncalled || ((tick - flow.lastTick) | 0) > UDP_IDLE_TICKS;
+    const isNew = slot < 0 || flow.isUncalled || table.isSilent(tick);
     const called = isNew ? packet.destinationPort : this.#calledPort(packet);
     if (!this.#ports.has(called)) return false;
     if (slot < 0) {

@@ -17,7 +17,8 @@ const SSL_TORRENT = match(
 );
 
 const RECORD_HEADER = 5; // RFC 8446, section 5.1
-const RECORD_HANDSHAKE = 22;
+/** Content type of a record that begins a handshake, and so the first byte of a TLS stream. */
+export const RECORD_HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
 /** Versions on the wire are 3.0 to 3.4. */
 const MAX_MINOR = 4;

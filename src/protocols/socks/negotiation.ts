@@ -297,6 +297,7 @@ function connectHead(bytes: Uint8Array, at: number, end: number): number {
 
 const CONNECT_WORD = ascii("connect ");
 
+/** Whether all that has come may be the beginning of `CONNECT `, which is understood in any case. */
 function isPrefixOfConnect(bytes: Uint8Array, at: number, end: number): boolean {
   const length = end - at;
   if (length === 0 || length >= CONNECT_WORD.length) return false;
