@@ -1,5 +1,11 @@
 /** A headless Chromium for the tests of pages, with nothing of its own going out. */
-import { type Browser as Connection, chromium } from "playwright-core";
+import {
+  type Browser as Connection,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from "playwright-core";
+import { PATIENCE_MS } from "../until.ts";
 
 const START_MS = 120_000;
 
@@ -7,6 +13,15 @@ const START_MS = 120_000;
 export function browserMissing(): string | null {
   const command = new Deno.Command("sh", { args: ["-c", "command -v chromium"], stdout: "null" });
   return command.outputSync().success ? null : "chromium is missing (apt: chromium)";
+}
+
+/** A page that was opened, and what it did meanwhile. */
+export interface Visit {
+  readonly page: Page;
+  /** Console messages and errors that came so far. */
+  readonly complaints: string[];
+  /** Addresses of everything asked for so far, the page's own first. */
+  readonly requests: string[];
 }
 
 export class Browser implements AsyncDisposable {
@@ -38,6 +53,20 @@ export class Browser implements AsyncDisposable {
       await end(child, profile);
       throw error;
     }
+  }
+
+  /** Opens a page in a context of its own, which has no other page's cookies. */
+  async visit(address: string, options: BrowserContextOptions = {}): Promise<Visit> {
+    const context = await this.connection.newContext(options);
+    context.setDefaultTimeout(PATIENCE_MS); // of a machine that does much else
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    const requests: string[] = [];
+    page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`));
+    page.on("pageerror", (error) => complaints.push(error.stack ?? error.message));
+    page.on("request", (request) => requests.push(request.url()));
+    await page.goto(address);
+    return { page, complaints, requests };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,11 +2,10 @@
  * The status page in headless Chromium. `BTBLOCKER_SCREENSHOT=1` writes its pictures in docs too.
  */
 import assert from "node:assert/strict";
-import type { BrowserContextOptions, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { Network } from "../../src/demo/network.ts";
 import { StatusServer } from "../../src/status/status_server.ts";
 import { Blocker } from "../e2e/blocker.ts";
-import { PATIENCE_MS } from "../until.ts";
 import { liveImpossible } from "../gateway/live.ts";
 import { Browser, browserMissing } from "./browser.ts";
 import { busyGateway } from "./busy_gateway.ts";
@@ -27,31 +26,6 @@ if (missing !== null) console.log(`tests of the status page skipped: ${missing}`
 const ignore = missing !== null;
 
 const TOKEN = "correct-horse-battery";
-
-interface Visit {
-  page: Page;
-  /** Console messages and errors that came so far. */
-  complaints: string[];
-  /** Everything asked for. */
-  requests: string[];
-}
-
-async function visit(
-  browser: Browser,
-  address: string,
-  options: BrowserContextOptions = {},
-): Promise<Visit> {
-  const context = await browser.connection.newContext(options);
-  context.setDefaultTimeout(PATIENCE_MS); // of a machine that does much else
-  const page = await context.newPage();
-  const complaints: string[] = [];
-  const requests: string[] = [];
-  page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`));
-  page.on("pageerror", (error) => complaints.push(error.stack ?? error.message));
-  page.on("request", (request) => requests.push(request.url()));
-  await page.goto(address);
-  return { page, complaints, requests };
-}
 
 /** Waits until the text of an element is as expected. */
 async function expectText(page: Page, selector: string, expected: RegExp): Promise<void> {
@@ -88,7 +62,7 @@ function pageTest(
 
 pageTest("shows everything, and asks for nothing of others", busyGateway, async (served) => {
   const { browser, address, source } = served;
-  const { page, complaints, requests } = await visit(browser, address);
+  const { page, complaints, requests } = await browser.visit(address);
   await expectText(page, "#state", /^Guarding$/);
   await expectText(page, "#guarded", /^FORWARD · default policy · bans the source for 5h$/);
   await expectText(page, "#figures", /Packets a second\d+/);
@@ -120,7 +94,7 @@ pageTest("shows everything, and asks for nothing of others", busyGateway, async 
   assert.deepEqual(requests.filter((url) => !url.startsWith(address) && !/^data:/.test(url)), []);
   if (WANTS_PICTURES) {
     await takePictures("status-page", async (options) => {
-      const { page } = await visit(browser, address, options);
+      const { page } = await browser.visit(address, options);
       await page.locator("#recent time").first().waitFor();
       await page.locator("#bans td").first().waitFor();
       await page.locator("#packets-chart path.line").waitFor();
@@ -130,7 +104,7 @@ pageTest("shows everything, and asks for nothing of others", busyGateway, async 
 });
 
 pageTest("follows what happens", () => new FakeSource(), async ({ browser, source, address }) => {
-  const { page, complaints } = await visit(browser, address);
+  const { page, complaints } = await browser.visit(address);
   await expectText(page, "#bans", /^Nobody is banned$/);
   await expectText(page, "#recent", /^None yet$/);
   source.list = [ban("192.0.2.7", { untilMs: Date.now() + 119_000 })];
@@ -170,7 +144,7 @@ pageTest("shows what peers say as text", () => new FakeSource(), async (served) 
     xdp: [{ ...source.now.xdp[1], problem: "<b>no</b>" }],
     commit: "</script><script>document.title=1</script>",
   };
-  const { page, complaints } = await visit(browser, address);
+  const { page, complaints } = await browser.visit(address);
   await expectText(page, "#recent", /<img src=x onerror=/);
   await page.click("[data-split=clients]");
   await expectText(page, "#legend", /^<img src=x/);
@@ -185,7 +159,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     const long = "2001:db8:1234:5678:9abc:def0:1234:5678";
     source.list = [ban(long), ban(long, { port: 65_535, protocol: "udp" }), ...source.list];
     source.detect({}, { source: long, destination: long, family: 6 });
-    const { page, complaints } = await visit(browser, address, {
+    const { page, complaints } = await browser.visit(address, {
       viewport: { width: 375, height: 812 },
       colorScheme,
     });
@@ -206,7 +180,7 @@ pageTest("lifts a ban with the token", () => new FakeSource(), async (served) =>
   const { browser, source, address } = served;
   source.list = [ban("192.0.2.7"), ban("192.0.2.8")];
   source.now = { ...source.now, bans: 2 };
-  const { page, complaints } = await visit(browser, address);
+  const { page, complaints } = await browser.visit(address);
   const button = page.getByLabel("Lift the ban of 192.0.2.8");
   await button.click();
   await expectText(page, "#bans", /Sure\?/);
@@ -232,7 +206,7 @@ pageTest("lifts a ban with the token", () => new FakeSource(), async (served) =>
 
 pageTest("asks for the token where others can reach it", busyGateway, async (served) => {
   const { browser, address } = served;
-  const { page } = await visit(browser, address.replace("0.0.0.0", "127.0.0.1"));
+  const { page } = await browser.visit(address.replace("0.0.0.0", "127.0.0.1"));
   await expectText(page, "#ask-why", /shows its status to holders of the token/);
   assert.equal(await page.locator("#bans tr").count(), 0);
   await page.fill("#token", TOKEN);
@@ -250,7 +224,7 @@ Deno.test({
     await using browser = await Browser.start();
     const first = await StatusServer.start({ listen: "127.0.0.1:0", token: "", source });
     const { address } = first;
-    const { page } = await visit(browser, address);
+    const { page } = await browser.visit(address);
     await expectText(page, "#state", /^Guarding$/);
     await first[Symbol.asyncDispose]();
     await expectText(page, "#state", /^No connection$/);
@@ -281,7 +255,7 @@ Deno.test({
       await blocker.program.printedMatch(/Status page at unix:/);
       using pipe = pipeTo(socket);
       await using browser = await Browser.start();
-      const { page, complaints } = await visit(browser, pipe.address);
+      const { page, complaints } = await browser.visit(pipe.address);
       await expectText(page, "#state", /^Guarding$/);
       // BEP 5, "Contacting trackerless peers": the example of get_peers.
       const query = "d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz123456e" +

@@ -3,7 +3,7 @@
  * `BTBLOCKER_SCREENSHOT=1` writes its pictures in docs too.
  */
 import assert from "node:assert/strict";
-import type { BrowserContextOptions, Page } from "playwright-core";
+import type { BrowserContextOptions } from "playwright-core";
 import { analyze } from "../../../src/cli/analyze.ts";
 import { Output } from "../../../src/cli/output.ts";
 import { CAPTURE_POLICY } from "../../../src/engine/policy.ts";
@@ -12,8 +12,7 @@ import { parseAddress } from "../../../src/packet/address.ts";
 import { Packet, PROTOCOL_UDP } from "../../../src/packet/packet.ts";
 import { AnalysisCollector } from "../../../src/report/analysis/collector.ts";
 import { analysisPage } from "../../../src/report/analysis/document.ts";
-import { PATIENCE_MS } from "../../until.ts";
-import { Browser, browserMissing } from "../browser.ts";
+import { Browser, browserMissing, type Visit } from "../browser.ts";
 import { detection } from "../detection_fixture.ts";
 import { takePictures, WANTS_PICTURES } from "../pictures.ts";
 import { contrasts, hasText, textOf, widths } from "../page_probes.js";
@@ -33,14 +32,6 @@ const SWARM = [
   "libtorrent-tcp-mid-stream.pcap",
 ];
 
-interface Opened {
-  page: Page;
-  /** Console messages and errors that came so far. */
-  complaints: string[];
-  /** Everything asked for but the page itself. */
-  requests: string[];
-}
-
 async function inDirectory(act: (directory: string) => Promise<void>): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "btblocker-analysis-" });
   try {
@@ -50,22 +41,15 @@ async function inDirectory(act: (directory: string) => Promise<void>): Promise<v
   }
 }
 
+/** Opens the page of the file, and waits until it shows what it holds. */
 async function open(
   browser: Browser,
   path: string,
   options: BrowserContextOptions = {},
-): Promise<Opened> {
-  const context = await browser.connection.newContext(options);
-  context.setDefaultTimeout(PATIENCE_MS); // of a machine that does much else
-  const page = await context.newPage();
-  const complaints: string[] = [];
-  const requests: string[] = [];
-  page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`));
-  page.on("pageerror", (error) => complaints.push(`${error}`));
-  page.on("request", (request) => requests.push(request.url()));
-  await page.goto(`file://${path}`);
-  await page.waitForFunction(hasText, { selector: "#state", pattern: "^(?!Loading)" });
-  return { page, complaints, requests: requests.slice(1) };
+): Promise<Visit> {
+  const visit = await browser.visit(`file://${path}`, options);
+  await visit.page.waitForFunction(hasText, { selector: "#state", pattern: "^(?!Loading)" });
+  return visit;
 }
 
 async function analysisOf(files: readonly string[], path: string): Promise<void> {
@@ -118,7 +102,7 @@ pageTest(
       assert.match(note!, new RegExp(`^A bar is .* ${drawn} flows drawn, .* found no room\\.$`));
     }
     assert.deepEqual(complaints, []);
-    assert.deepEqual(requests.filter((url) => !url.startsWith("data:")), []);
+    assert.deepEqual(requests.slice(1).filter((url) => !url.startsWith("data:")), []);
   },
 );
 
@@ -242,7 +226,7 @@ pageTest("shows what peers say as text", async (browser, directory) => {
   assert.equal(await page.locator("img, main script, #problems script").count(), 0);
   assert.match(await page.title(), /^btblocker analysis: /);
   assert.deepEqual(complaints, []);
-  assert.deepEqual(requests.filter((url) => !url.startsWith("data:")), []);
+  assert.deepEqual(requests.slice(1).filter((url) => !url.startsWith("data:")), []);
 });
 
 pageTest("says what it leaves out", async (browser, directory) => {
