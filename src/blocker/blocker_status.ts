@@ -19,6 +19,7 @@ import { type DetectionHistory, TrafficHistory, type TrafficTotals } from "../st
 import { log } from "../report/log.ts";
 import type { BanStatus, Status, StatusSource, WorkerStatus } from "../status/status.ts";
 import { buildInfo } from "../version.ts";
+import { StartTime } from "./start_time.ts";
 
 /** The parts, asked for anew each time: a reload changes the settings. */
 export interface StatusParts {
@@ -48,7 +49,7 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
   #running: RunningParts | null = null;
   #address: string | null = null;
   readonly #build = buildInfo();
-  readonly #startTime = new Date().toISOString();
+  readonly #startTime = new StartTime();
   readonly #undo = new AsyncDisposableStack();
 
   private constructor(parts: StatusParts) {
@@ -106,7 +107,7 @@ export class BlockerStatus implements StatusSource, AsyncDisposable {
     return {
       ...this.#build,
       pid: Deno.pid,
-      started: this.#startTime,
+      started: this.#startTime.text,
       healthy: each.every(({ running }) => running),
       chains: config.chains,
       monitorOnly: config.monitorOnly,

@@ -63,7 +63,9 @@ export class ControlServer implements AsyncDisposable {
     } catch (error) {
       throw new EnvironmentError(
         `Cannot use ${directory}: ${(error as Error).message}`,
-        "run as root",
+        error instanceof Deno.errors.PermissionDenied
+          ? "run as root"
+          : "its file system must take new files",
       );
     }
     this.#lockPath = `${directory}/control-${inode}.lock`;
