@@ -20,9 +20,14 @@ import { QueueWorkers } from "../gateway/queue/queue_workers.ts";
 import { maySendRaw, requireNetAdmin } from "../gateway/rights.ts";
 import { agreeOnMarks, marksOfInstalled } from "../gateway/rules/agreed_marks.ts";
 import { chainOf } from "../gateway/rules/chain.ts";
+import {
+  describeDivertingRules,
+  DIVERTING_REMEDY,
+  findDivertingRules,
+} from "../gateway/rules/diverting_rules.ts";
 import { type Backend, Firewall } from "../gateway/rules/firewall.ts";
 import { KeptRules } from "../gateway/rules/kept_rules.ts";
-import { describeQueueUsers, QUEUE_REMEDY } from "../gateway/rules/queue_users.ts";
+import { describeQueueUsers, findQueueUsers, QUEUE_REMEDY } from "../gateway/rules/queue_users.ts";
 import type { GuardedTraffic, Table } from "../gateway/rules/rule_text.ts";
 import { Webhook } from "../notify/webhook.ts";
 import { DetectionFiles } from "../report/detection_files.ts";
@@ -111,7 +116,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const look = firewall === null ? null : openFirstLook(config, firewall, bans);
   if (look !== null) undo.use(look);
   const traffic = { ...guardedTraffic(config, marks), firstLook: look?.rules ?? null };
-  if (config.manageRules) await warnOfQueueUsers(firewall, traffic);
+  if (config.manageRules && firewall !== null) await warnOfRules(firewall, traffic);
   const chain = await chainOf(firewall, traffic, config.manageRules);
   let rules: KeptRules | null = null;
   const webhook = config.webhookUrl === "" ? null : undo.use(openWebhook(config.webhookUrl));
@@ -250,13 +255,18 @@ function describeTraffic(
   return `${monitorOnly ? "Watching" : "Guarding"} ${chains.join(", ")} (${how}) by ${queues}`;
 }
 
-/** Whoever has written the rules by hand (MANAGE_RULES) means us. */
-async function warnOfQueueUsers(
-  firewall: Firewall | null,
-  { queueNumber, queueCount }: GuardedTraffic,
+/** Rules of others that stand in our way. Whoever has written ours by hand (MANAGE_RULES) means us. */
+async function warnOfRules(
+  firewall: Firewall,
+  { queueNumber, queueCount, chains }: GuardedTraffic,
 ): Promise<void> {
-  const users = await firewall?.queueUsers(queueNumber, queueCount) ?? [];
+  const rules = await firewall.rules();
+  const users = findQueueUsers(rules, queueNumber, queueCount);
   if (users.length > 0) logLine("warn", `${describeQueueUsers(users)} (${QUEUE_REMEDY})`);
+  const diverting = chains.every((chain) => chain === "FORWARD") ? findDivertingRules(rules) : [];
+  if (diverting.length > 0) {
+    logLine("warn", `${describeDivertingRules(diverting)} (${DIVERTING_REMEDY})`);
+  }
 }
 
 /** One direction alone shows no answer, so no sender is known to be real. */

@@ -9,6 +9,11 @@ import { Firewall } from "../gateway/rules/firewall.ts";
 import { chooseMask, type MarkUser } from "../gateway/rules/mark_users.ts";
 import { overwriters, wholeAskers } from "../gateway/rules/agreed_marks.ts";
 import { hex, type Marks, marksOf } from "../gateway/rules/marks.ts";
+import {
+  describeDivertingRules,
+  DIVERTING_REMEDY,
+  findDivertingRules,
+} from "../gateway/rules/diverting_rules.ts";
 import { readRuleListings } from "../gateway/rules/mark_listings.ts";
 import { describeQueueUsers, findQueueUsers, QUEUE_REMEDY } from "../gateway/rules/queue_users.ts";
 import { NFT_TABLE } from "../gateway/rules/nft_text.ts";
@@ -36,7 +41,7 @@ export function firewallChecks(config: Config, isRunning: boolean): Check[] {
     { name: "tables", isRequired: config.manageRules, look: () => tables(config) },
     { name: "marks", look: () => marks(config, isRunning) },
     { name: "rules", look: () => isRunning ? [] : leftRules(config) },
-    { name: "queue rules", look: () => queueRules(config) },
+    { name: "queue rules", look: () => othersRules(config) },
     { name: "flow offload", look: flowOffload },
   ];
 }
@@ -141,13 +146,21 @@ async function marks({ markMask, manageRules }: Config, isRunning: boolean): Pro
 }
 
 /** Where the rules are the operator's own, they are to send to our queues. */
-async function queueRules(
-  { queueNum, queueCount, manageRules }: Config,
-): Promise<Diagnosis | readonly Diagnosis[]> {
+async function othersRules(
+  { queueNum, queueCount, manageRules, chains }: Config,
+): Promise<readonly Diagnosis[]> {
   if (!manageRules || !capabilities().has("CAP_NET_ADMIN")) return [];
-  const users = findQueueUsers(await readRuleListings(), queueNum, queueCount);
-  if (users.length === 0) return [];
-  return warning("queue rules", describeQueueUsers(users), QUEUE_REMEDY);
+  const findings: Diagnosis[] = [];
+  const rules = await readRuleListings();
+  const users = findQueueUsers(rules, queueNum, queueCount);
+  if (users.length > 0) {
+    findings.push(warning("queue rules", describeQueueUsers(users), QUEUE_REMEDY));
+  }
+  const diverting = chains.every((chain) => chain === "FORWARD") ? findDivertingRules(rules) : [];
+  if (diverting.length > 0) {
+    findings.push(warning("proxy rules", describeDivertingRules(diverting), DIVERTING_REMEDY));
+  }
+  return findings;
 }
 
 /** Whether the output of `nft list flowtables` names any. */

@@ -8,7 +8,7 @@ import { EnvironmentError } from "../../errors.ts";
 import { CommandError, commandFailure, execute, run } from "./command.ts";
 import { COPIES_CHAIN, COPIES_TABLE, copiesText } from "./copy_strip.ts";
 import { readMarkListings, readRuleListings } from "./mark_listings.ts";
-import { findQueueUsers } from "./queue_users.ts";
+import type { RuleListings } from "./queue_users.ts";
 import { findMarkUsers, type MarkUser } from "./mark_users.ts";
 import { hex, type Marks } from "./marks.ts";
 import { holdsNftRules, NFT_TABLE, nftChange, nftMarks, nftText } from "./nft_text.ts";
@@ -136,9 +136,9 @@ export class Firewall {
     return findMarkUsers(await readMarkListings());
   }
 
-  /** Rules of others that send packets to one of these queues. */
-  async queueUsers(first: number, count: number): Promise<string[]> {
-    return findQueueUsers(await readRuleListings(), first, count);
+  /** All rules of this machine. */
+  rules(): Promise<RuleListings> {
+    return readRuleListings();
   }
 
   /** The marks of the rules that are installed, by an earlier run or `rules install`; null for none. */

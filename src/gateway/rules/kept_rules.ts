@@ -16,6 +16,7 @@ import { EnvironmentError } from "../../errors.ts";
 import type { Firewall } from "./firewall.ts";
 import type { MarkUser } from "./mark_users.ts";
 import { hex } from "./marks.ts";
+import { findQueueUsers } from "./queue_users.ts";
 import { readRuleEvent } from "./rule_events.ts";
 import type { GuardedTraffic } from "./rule_text.ts";
 
@@ -233,7 +234,7 @@ export class KeptRules implements AsyncDisposable {
       );
     }
     const queueUsers = reported.some((mark) => isOwnVerdict(mark, marks))
-      ? await this.#firewall.queueUsers(queueNumber, queueCount)
+      ? findQueueUsers(await this.#firewall.rules(), queueNumber, queueCount)
       : [];
     for (const mark of reported) {
       const isCopy = areCopied && (mark & marks.mask) === marks.clear;

@@ -5,6 +5,11 @@
 
 const HOOKS = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
 
+/** Whether one of these bits is of the hook that comes before the choice of a route. */
+export function isPrerouting(hooks: number): boolean {
+  return (hooks & 1 << HOOKS.indexOf("PREROUTING")) !== 0;
+}
+
 /** Bits of the hooks by which a chain is entered, as its table's name and its own. */
 type HooksOf = (table: string, chain: string) => number;
 
