@@ -63,6 +63,17 @@ const SYMBOLS = {
     parameters: ["i32", /* program */ "i32", /* interface */ "u32", /* type */ "buffer"],
     result: "i32",
   },
+  bpf_prog_query: {
+    parameters: [
+      ...["i32", /* interface */ "u32", /* type */ "u32" /* flags */] as const,
+      ...[
+        "buffer", /* u32 *attach_flags */
+        "buffer", /* u32 *ids */
+        "buffer", /* u32 *count */
+      ] as const,
+    ],
+    result: "i32",
+  },
   bpf_xdp_query: {
     parameters: ["i32", /* interface */ "i32", /* flags */ "buffer"],
     result: "i32",

@@ -57,6 +57,15 @@ export function attachTcx(program: number, interfaceIndex: number): number {
   throw new BpfError(-link, "attach to tc ingress", "");
 }
 
+/** Number of the first program at an interface's tcx ingress; 0 for none, and where that cannot be told. */
+export function firstTcxProgram(interfaceIndex: number): number {
+  const ids = new Uint32Array(1);
+  // With more programs than there is room for the answer is ENOSPC, and the first is told.
+  const type = ATTACH_TYPE_TCX_INGRESS;
+  libbpf().bpf_prog_query(interfaceIndex, type, 0, null, ids, Uint32Array.of(ids.length));
+  return ids[0];
+}
+
 /** Of our filter at tc ingress, always the same, so that a start replaces what a crash left. */
 const FILTER_HANDLE = 0x6274; // "bt"
 const FILTER_PRIORITY = 1;
@@ -113,6 +122,11 @@ export function detachClsact(interfaceIndex: number): void {
 export function linkInterface(link: number): number {
   const info = objectInfo(link, "a BPF link");
   return new DataView(info.buffer).getUint32(16, true);
+}
+
+/** Number of the program that a link attaches. */
+export function linkProgram(link: number): number {
+  return new DataView(objectInfo(link, "a BPF link").buffer).getUint32(8, true);
 }
 
 const QUERY_OPTIONS_LENGTH = 32;

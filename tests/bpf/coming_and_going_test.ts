@@ -191,6 +191,31 @@ Deno.test("a refusal of the kernel where it has worked before is tried again too
   assert.equal(filter.messages().match(/error:/g)?.length, 1, filter.messages());
 });
 
+Deno.test("a program of another that comes before ours is put behind it again", {
+  ignore,
+}, async () => {
+  await using hosts = await Namespaces.create();
+  await hosts.connect("v0", ADDRESSES);
+  hosts.talk(...TALK);
+  const filter = await hosts.startFilter({ interfaces: ["v0"], lingerMs: 0, xdpMode: "tc" });
+  await add(filter, BANNED);
+  await filter.hears(BANNED, false);
+  const script = fileURLToPath(new URL("./foreign_front.ts", import.meta.url));
+  const command = [Deno.execPath(), "run", "-q", "-A", script, "v0"];
+  const front = hosts.command("gateway", { stdout: "piped" }, ...command).spawn();
+  let said = "";
+  const reading = front.stdout.pipeThrough(new TextDecoderStream())
+    .pipeTo(new WritableStream({ write: (text) => void (said += text) }));
+  try {
+    await until(() => said !== "", () => "it is not there");
+    await until(() => said.endsWith("behind\n"), () => said);
+    await filter.hears(BANNED, false);
+  } finally {
+    front.kill("SIGKILL");
+    await Promise.all([front.status, reading]);
+  }
+});
+
 Deno.test("with many interfaces a worker's ban holds first where the banned one was seen", {
   ignore,
 }, async () => {

@@ -10,7 +10,9 @@ import {
   attachXdp,
   clsactProgram,
   detachClsact,
+  firstTcxProgram,
   linkInterface,
+  linkProgram,
   XDP_GENERIC,
   XDP_NATIVE,
   XDP_OFFLOAD,
@@ -132,10 +134,17 @@ function linkOf(link: number, how: string): Attachment {
   };
 }
 
+/** On only while it comes first: one before it may let packets pass without asking it. */
+function tcxOf(link: number): Attachment {
+  const attachment = linkOf(link, "tcx");
+  const isFirst = (index: number) => [0, linkProgram(link)].includes(firstTcxProgram(index));
+  return { ...attachment, isOn: (index) => attachment.isOn(index) && isFirst(index) };
+}
+
 function attachTc(program: number, index: number, withoutTcx: boolean): Attachment {
   if (!withoutTcx) {
     try {
-      return linkOf(attachTcx(program, index), "tcx");
+      return tcxOf(attachTcx(program, index));
     } catch (error) {
       if (!(error instanceof BpfError) || error.errno !== EINVAL) throw error;
     }
