@@ -1,13 +1,16 @@
 /**
  * The state of a flow: every word and every bit of it, with its name, who writes it, and how long it
- * lives. All flows stand in one typed array, {@link STRIDE} words each; {@link FlowRecord} is the one
- * view over it, put on a flow by the table. Nobody else knows the positions.
+ * lives. All flows stand in one typed array, {@link STRIDE} words each, and behind them, of TCP, as many
+ * more as stream_record.ts says; {@link FlowRecord} is the one view over it, put on a flow by the table.
+ * Nobody else knows the positions.
  *
  * Lifetimes: *key*, as long as the slot stands for the 5-tuple; *flow*, from a SYN (or a first
  * datagram) until the next, or a recall; *opening*, until the direction's beginning is judged.
  */
 
 import { greater, lesser } from "../packet/bytes.ts";
+import { PROTOCOL_TCP } from "../packet/packet.ts";
+import { STREAM_STRIDE, StreamRecord } from "./stream_record.ts";
 
 /** State of a flow. The order is the order of eviction: what is cheapest to lose goes first. */
 /** Only a SYN, or a datagram of no meaning, was seen: what a flood leaves behind. */
@@ -113,6 +116,7 @@ export const PORTS = 8;
  * flow outside, nor of one in another tunnel. Flow table; key.
  */
 export const PROTOCOL = 9;
+const PROTOCOL_MASK = 0x7f;
 /** Words before this one are the key. */
 export const KEY_WORDS = 10;
 /** When the flow was last seen, see {@link tickOf}. Engine; flow. */
@@ -123,52 +127,16 @@ export const FLAGS = 12;
 /** By direction: packets with payload, and their bytes. Inspectors; flow. */
 const PACKETS = 13;
 const BYTES = 15;
-/** TCP, by direction: sequence number of stream offset 0, and of the next new byte. Stream space; flow. */
-const BASE = 17;
-const NEXT = 19;
-/** TCP, by direction: prefix buffer, its index + 1 or 0. Prefix pool; opening. */
-const PREFIX = 21;
-/** TCP, by direction: bytes of proxy negotiation before the tunnelled stream. TCP inspector; flow. */
-const PEELED = 23;
 /**
  * Port of the target that a proxy is told, 0, or ANOTHERS (target.ts): by a peeled negotiation, by the header of a datagram that was
  * found. Inspectors; flow.
  */
-const TARGET_PORT = 25;
-/** Encrypted: number of the present turn (1: who speaks first speaks). Turns; flow. */
-const TURN = 26;
-/** Encrypted: bytes of the present turn. Turns; flow. */
-const TURN_BYTES = 27;
-/** Encrypted: the facts below. Encrypted flows, turns, block rhythm; flow. */
-const ENCRYPTION = 28;
-/** Encrypted: the lengths below. Turns; flow. */
-const LENGTHS = 29;
-/** TCP, by direction: bytes of a handshake seen in their places, a bit each. Readings; flow. */
-const READINGS = 30;
-/** Encrypted, by direction: counts of short segments, packed. Request rhythm; flow. */
-const RHYTHM = 32;
-/**
- * Joined in the middle: what was acknowledged when requests began to be counted, counts of them, how
- * far apart blocks and requests were, kinds of messages (`request_pace.ts`). They stand where other
- * flows have what their beginnings show: turns and readings. Request pace; flow.
- */
-const PACE_MARK = TURN;
-const PACE_COUNTS = TURN_BYTES;
-const PACE_SPAN = READINGS;
-const PACE_KINDS = READINGS + 1;
-/** Encrypted: ends of writes in the stream of who sends more. Block rhythm; flow. */
-const REFERENCE_MARK = 34;
-const END_MARK = 35;
-/**
- * Encrypted: what had arrived when the first request was sent. Request rhythm; flow. Until there is
- * data, lengths of earlier turns: the third and above it the fourth, then the last message; before them
- * the last piece of A's and, above it, how many were small pieces, less others. Turns.
- */
-const REQUEST_MARK = 36;
-/** Encrypted: longest segment by itself of who sends more, the path's. Block rhythm; flow. */
-const LONGEST_SEGMENT = 37;
+const TARGET_PORT = 17;
 
-// Facts, bits of the word ENCRYPTION. Those marked "by direction" take two, `fact << direction`.
+/** Words of one flow here; those of TCP have more, see stream_record.ts. */
+export const STRIDE = 18;
+
+// Facts, bits of the word ENCRYPTION (stream_record.ts). Those marked "by direction" take two, `fact << direction`.
 
 /** By direction: the key, the first 96 bytes, is as random. Encrypted flows. */
 export const RANDOM = 0x01;
@@ -262,42 +230,9 @@ export const HAVE_SEEN = 0x4000_0000;
  */
 export const ASKED_AND_GRANTED = 0x8000_0000 | 0;
 
-/** TCP: the address of that target, or the hash of its name, four words. TCP inspector; flow. */
-const TARGET = 38;
-
-/** Encrypted: sequence number of the first data. Block rhythm; flow. */
-const FIRST_DATA = 42;
-
-/**
- * Encrypted: length of the message that may say what extensions one end has (BEP 10), 0 where there is
- * none, or data began later than right behind it. Turns; flow.
- */
-const TOLD = 43;
-/**
- * Joined in the middle, in these two words' place: kinds of sums that who asks has said, and, a byte
- * each, how many of its messages were one of many haves, how many too long to tell, and kinds of what
- * the other side said between blocks. Request rhythm, block rhythm; flow.
- */
-const SUM_KINDS = FIRST_DATA;
-const OTHER_SUMS = TOLD;
-const AMBIGUOUS_SUMS = 8;
-const REFUSED = 16;
-
-/** Encrypted: tick until which its data is held back, 0 where it never was. Encrypted flows; flow. */
-const HELD_UNTIL = 44;
-
-/**
- * Encrypted: length of the message by itself in which the initiator may have said of its extensions in turn,
- * 0 as above. Turns; flow.
- */
-const TOLD_BACK = 45;
-
-/** Words of one flow. */
-export const STRIDE = 46;
-
 /** Bytes of the state of so many flows. */
 export function flowsByteLength(slots: number): number {
-  return slots * STRIDE * Int32Array.BYTES_PER_ELEMENT;
+  return slots * (STRIDE + STREAM_STRIDE) * Int32Array.BYTES_PER_ELEMENT;
 }
 
 /** Counts of bytes stop here, far above every budget. */
@@ -307,25 +242,31 @@ const MOST_BYTES = 0x0fff_ffff;
  * A view of one flow's words. There is one for a table, which puts it on the flow that it finds or
  * inserts; methods of two lines, which the compiler dissolves.
  */
-export class FlowRecord {
-  /** All flows' words, for the table and the prefix pool. */
-  readonly words: Int32Array;
+export class FlowRecord extends StreamRecord {
+  readonly slots: number;
   /** First word of the flow at hand. */
   at = 0;
 
   /** @param words of all flows, as many as {@link flowsByteLength} says; its own by default */
   constructor(slots: number, words: ArrayBufferLike = new ArrayBuffer(flowsByteLength(slots))) {
-    this.words = new Int32Array(words);
+    super(new Int32Array(words), slots * STRIDE);
+    this.slots = slots;
   }
 
   /** Puts the view on a slot. */
   select(slot: number): this {
     this.at = slot * STRIDE;
+    this.streamAt = this.slots * STRIDE + slot * STREAM_STRIDE;
     return this;
   }
 
   get slot(): number {
     return this.at / STRIDE;
+  }
+
+  /** Only such a flow has what stands in stream_record.ts. */
+  get isTcp(): boolean {
+    return (this.words[this.at + PROTOCOL] & PROTOCOL_MASK) === PROTOCOL_TCP;
   }
 
   get state(): number {
@@ -388,210 +329,10 @@ export class FlowRecord {
     words[at + BYTES + direction] = greater(words[at + BYTES + direction] - length, 0);
   }
 
-  base(direction: number): number {
-    return this.words[this.at + BASE + direction];
-  }
-  setBase(direction: number, sequence: number): void {
-    this.words[this.at + BASE + direction] = sequence;
-  }
-  next(direction: number): number {
-    return this.words[this.at + NEXT + direction];
-  }
-  setNext(direction: number, sequence: number): void {
-    this.words[this.at + NEXT + direction] = sequence;
-  }
-
-  /** Where in {@link words} the reference to a prefix buffer stands. */
-  prefixAt(direction: number): number {
-    return this.at + PREFIX + direction;
-  }
-  /** Index of the prefix buffer, or -1. */
-  prefix(direction: number): number {
-    return this.words[this.at + PREFIX + direction] - 1;
-  }
-
-  peeled(direction: number): number {
-    return this.words[this.at + PEELED + direction];
-  }
-  setPeeled(direction: number, length: number): void {
-    this.words[this.at + PEELED + direction] = length;
-  }
-
-  readings(direction: number): number {
-    return this.words[this.at + READINGS + direction];
-  }
-  setReadings(direction: number, bits: number): void {
-    this.words[this.at + READINGS + direction] = bits;
-  }
-
-  get turn(): number {
-    return this.words[this.at + TURN];
-  }
-  set turn(turn: number) {
-    this.words[this.at + TURN] = turn;
-  }
-  get turnBytes(): number {
-    return this.words[this.at + TURN_BYTES];
-  }
-  set turnBytes(length: number) {
-    this.words[this.at + TURN_BYTES] = length;
-  }
-
-  get encryption(): number {
-    return this.words[this.at + ENCRYPTION];
-  }
-  set encryption(facts: number) {
-    this.words[this.at + ENCRYPTION] = facts;
-  }
-  /** Whether any of the facts is known. */
-  hasFact(facts: number): boolean {
-    return (this.words[this.at + ENCRYPTION] & facts) !== 0;
-  }
-  noteFact(facts: number): void {
-    this.words[this.at + ENCRYPTION] |= facts;
-  }
-  dropFact(facts: number): void {
-    this.words[this.at + ENCRYPTION] &= ~facts;
-  }
-
-  get referenceMark(): number {
-    return this.words[this.at + REFERENCE_MARK];
-  }
-  set referenceMark(sequence: number) {
-    this.words[this.at + REFERENCE_MARK] = sequence;
-  }
-  get endMark(): number {
-    return this.words[this.at + END_MARK];
-  }
-  set endMark(sequence: number) {
-    this.words[this.at + END_MARK] = sequence;
-  }
-
-  get firstData(): number {
-    return this.words[this.at + FIRST_DATA];
-  }
-  set firstData(sequence: number) {
-    this.words[this.at + FIRST_DATA] = sequence;
-  }
-
-  get told(): number {
-    return this.words[this.at + TOLD];
-  }
-  set told(length: number) {
-    this.words[this.at + TOLD] = length;
-  }
-
-  get sumKinds(): number {
-    return this.words[this.at + SUM_KINDS];
-  }
-  set sumKinds(kinds: number) {
-    this.words[this.at + SUM_KINDS] = kinds;
-  }
-  get otherSums(): number {
-    return this.words[this.at + OTHER_SUMS] & 0xff;
-  }
-  set otherSums(count: number) {
-    this.#setByte(OTHER_SUMS, 0, count);
-  }
-  get ambiguous(): number {
-    return (this.words[this.at + OTHER_SUMS] >>> AMBIGUOUS_SUMS) & 0xff;
-  }
-  set ambiguous(count: number) {
-    this.#setByte(OTHER_SUMS, AMBIGUOUS_SUMS, count);
-  }
-  get refusedKinds(): number {
-    return (this.words[this.at + OTHER_SUMS] >>> REFUSED) & 0xff;
-  }
-  set refusedKinds(kinds: number) {
-    this.#setByte(OTHER_SUMS, REFUSED, kinds);
-  }
-  #setByte(word: number, shift: number, value: number): void {
-    const { words, at } = this;
-    words[at + word] = (words[at + word] & ~(0xff << shift)) | (value << shift);
-  }
-
-  get toldBack(): number {
-    return this.words[this.at + TOLD_BACK];
-  }
-  set toldBack(length: number) {
-    this.words[this.at + TOLD_BACK] = length;
-  }
-
-  get heldUntil(): number {
-    return this.words[this.at + HELD_UNTIL];
-  }
-  set heldUntil(tick: number) {
-    this.words[this.at + HELD_UNTIL] = tick;
-  }
-
-  get longestSegment(): number {
-    return this.words[this.at + LONGEST_SEGMENT];
-  }
-  set longestSegment(length: number) {
-    this.words[this.at + LONGEST_SEGMENT] = length;
-  }
-
   get targetPort(): number {
     return this.words[this.at + TARGET_PORT];
   }
   set targetPort(port: number) {
     this.words[this.at + TARGET_PORT] = port;
-  }
-
-  /** Where in {@link words} the target's address stands, as in `Packet.address`. */
-  get targetAt(): number {
-    return this.at + TARGET;
-  }
-
-  get lengths(): number {
-    return this.words[this.at + LENGTHS];
-  }
-  set lengths(facts: number) {
-    this.words[this.at + LENGTHS] = facts;
-  }
-  hasLength(facts: number): boolean {
-    return (this.words[this.at + LENGTHS] & facts) !== 0;
-  }
-  noteLength(facts: number): void {
-    this.words[this.at + LENGTHS] |= facts;
-  }
-
-  get requestMark(): number {
-    return this.words[this.at + REQUEST_MARK];
-  }
-  set requestMark(sequence: number) {
-    this.words[this.at + REQUEST_MARK] = sequence;
-  }
-
-  get paceMark(): number {
-    return this.words[this.at + PACE_MARK];
-  }
-  set paceMark(sequence: number) {
-    this.words[this.at + PACE_MARK] = sequence;
-  }
-  get paceCounts(): number {
-    return this.words[this.at + PACE_COUNTS];
-  }
-  set paceCounts(counts: number) {
-    this.words[this.at + PACE_COUNTS] = counts;
-  }
-  get paceSpan(): number {
-    return this.words[this.at + PACE_SPAN];
-  }
-  set paceSpan(span: number) {
-    this.words[this.at + PACE_SPAN] = span;
-  }
-  get paceKinds(): number {
-    return this.words[this.at + PACE_KINDS];
-  }
-  set paceKinds(kinds: number) {
-    this.words[this.at + PACE_KINDS] = kinds;
-  }
-
-  rhythm(direction: number): number {
-    return this.words[this.at + RHYTHM + direction];
-  }
-  setRhythm(direction: number, counts: number): void {
-    this.words[this.at + RHYTHM + direction] = counts;
   }
 }

@@ -1,4 +1,4 @@
-import { type Packet, PROTOCOL_TCP } from "../packet/packet.ts";
+import type { Packet } from "../packet/packet.ts";
 import {
   BITTORRENT_FLOW,
   CLEAN_FLOW,
@@ -16,8 +16,6 @@ import {
   STRIDE,
 } from "./flow_record.ts";
 
-/** Of the word {@link PROTOCOL}: IP's number, and what is beside it. */
-const PROTOCOL_MASK = 0x7f;
 /** Bit of the word {@link PROTOCOL}: the addresses have more words than IPv4's one. */
 const NOT_IPV4 = 0x80;
 
@@ -136,12 +134,11 @@ export class FlowTable {
 
   /** Forgets everything of a flow but its key; the packet last looked up becomes the initiator's. */
   restart(slot: number, tick: number, state: number): void {
-    const { words } = this.flow;
-    const at = slot * STRIDE;
-    this.flow.at = at;
+    const flow = this.flow.select(slot);
+    const { words, at } = flow;
     const counted = words[at + FLAGS] & PAYLOAD_COUNTED;
-    // A loop: the built-in fill costs more than these few words.
     for (let word = KEY_WORDS; word < STRIDE; word++) words[at + word] = 0;
+    if (flow.isTcp) flow.clearStream();
     words[at + LAST_TICK] = tick;
     words[at + STATE] = state;
     words[at + FLAGS] = counted | (this.#sourceIsHigh ? INITIATOR_HIGH : 0);
@@ -150,10 +147,10 @@ export class FlowTable {
 
   /** Nobody is banned any more for the TCP flows that there are with such an end. Looks at every slot. */
   pardon(isMeant: (words: Int32Array, at: number) => boolean): void {
-    const { words } = this.flow;
-    for (let at = 0; at < this.#used * STRIDE; at += STRIDE) {
-      if (!isTcp(words, at)) continue;
-      if (isMeant(words, at) || isMeant(words, at + 4)) words[at + FLAGS] |= PARDONED;
+    const { flow } = this;
+    for (let slot = 0; slot < this.#used; slot++) {
+      if (!flow.select(slot).isTcp) continue;
+      if (isMeant(flow.words, flow.at) || isMeant(flow.words, flow.at + 4)) flow.raise(PARDONED);
     }
   }
 
@@ -163,16 +160,20 @@ export class FlowTable {
    * @param pardons as by {@link pardon}
    */
   forgetBitTorrent(isMeant: (words: Int32Array, at: number) => boolean, pardons: boolean): void {
-    const { words } = this.flow;
-    for (let at = 0; at < this.#used * STRIDE; at += STRIDE) {
-      if (words[at + STATE] !== BITTORRENT_FLOW) continue;
+    const { flow } = this;
+    const { words } = flow;
+    for (let slot = 0; slot < this.#used; slot++) {
+      const { at, state, isTcp, lastTick } = flow.select(slot);
+      if (state !== BITTORRENT_FLOW) continue;
       if (!isMeant(words, at) && !isMeant(words, at + 4)) continue;
       let flags = words[at + FLAGS] & (PAYLOAD_COUNTED | INITIATOR_HIGH);
-      if (isTcp(words, at)) flags |= pardons ? PARDONED : words[at + FLAGS] & PARDONED;
-      const tick = words[at + LAST_TICK];
+      if (isTcp) {
+        flags |= pardons ? PARDONED : words[at + FLAGS] & PARDONED;
+        flow.clearStream();
+      }
       words.fill(0, at + KEY_WORDS, at + STRIDE);
-      words[at + LAST_TICK] = tick;
-      words[at + STATE] = EMBRYONIC;
+      flow.lastTick = lastTick;
+      flow.state = EMBRYONIC;
       words[at + FLAGS] = flags;
     }
   }
@@ -282,10 +283,6 @@ export class FlowTable {
         words[at + 1] === address[low + 1] && words[at + 5] === address[high + 1] &&
         words[at + 2] === address[low + 2] && words[at + 6] === address[high + 2];
   }
-}
-
-function isTcp(words: Int32Array, at: number): boolean {
-  return (words[at + PROTOCOL] & PROTOCOL_MASK) === PROTOCOL_TCP;
 }
 
 /** Any order of endpoints would do: the last words first, as they are most often different. */

@@ -44,8 +44,7 @@ export class TcpInspector {
 
   /** Frees what a flow holds outside the table. */
   release(slot: number): void {
-    this.#flow.select(slot);
-    this.#openings.release();
+    if (this.#flow.select(slot).isTcp) this.#openings.release();
   }
 
   /** Judges a packet with payload. */

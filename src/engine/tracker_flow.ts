@@ -76,6 +76,19 @@ const ERROR_RESPONSE = match(
 );
 const ANNOUNCE_HINT = match("udp-tracker", "announce-form", "hint", "like an announce request");
 
+/**
+ * Whether a datagram may be of an exchange with a tracker: both kinds have a word below 4, which nearly
+ * all other traffic has not. Whoever sends none has no state here.
+ */
+export function mayBeTrackers(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start < RESPONSE_HEADER_LENGTH) return false;
+  const response = i32be(bytes, start + RESPONSE_ACTION);
+  if (response >= ACTION_CONNECT && response <= ACTION_ERROR) return true;
+  if (end - start < REQUEST_HEADER_LENGTH) return false;
+  const request = i32be(bytes, start + REQUEST_ACTION);
+  return request >= ACTION_CONNECT && request <= ACTION_SCRAPE;
+}
+
 /** Tracker transactions of all flows; `slot` is the flow table's index. */
 export class TrackerFlows {
   readonly #words: Int32Array;
@@ -90,7 +103,7 @@ export class TrackerFlows {
   }
 
   /**
-   * A whole datagram of the flow, sent in `direction` 0 or 1. Answers with what one datagram shows
+   * A datagram of the flow that {@link mayBeTrackers}, whole, sent in `direction` 0 or 1. Answers with what one datagram shows
    * ({@link detectUdpTracker}) as well as with what it means after those before it.
    */
   observe(
@@ -101,7 +114,6 @@ export class TrackerFlows {
     end: number,
   ): Match | null {
     if (end - start < RESPONSE_HEADER_LENGTH) return null;
-    // Both kinds need a word below 4: nearly all other traffic leaves here.
     const response = i32be(bytes, start + RESPONSE_ACTION);
     if (response >= ACTION_CONNECT && response <= ACTION_ERROR) {
       const answer = this.#observeResponse(slot, 1 - direction, response, bytes, start, end);

@@ -8,7 +8,7 @@ import { innerDatagram } from "../protocols/socks/datagram.ts";
 import { type FlowRecord, HINTED, PENDING, TRACKER_USED, UTP_USED } from "./flow_record.ts";
 import { FOUND, type FoundMatch, type Outcome, RELEASE, WAIT } from "./outcome.ts";
 import { isUdpSpent } from "./release.ts";
-import type { TrackerFlows } from "./tracker_flow.ts";
+import { mayBeTrackers, type TrackerFlows } from "./tracker_flow.ts";
 import type { UtpFlows } from "./utp_flow.ts";
 
 const BENCODE_DICTIONARY = 0x64; // "d"
@@ -71,12 +71,14 @@ export class UdpInspector {
       match = this.#utp.observe(slot, direction as 0 | 1, bytes, start, end, packet.timeMs);
       if (this.#isDecisive(match)) return this.#finding.set(match!, bytes, start, end);
     }
-    if (!flow.has(TRACKER_USED)) {
-      flow.raise(TRACKER_USED);
-      this.#trackers.reset(slot);
+    if (mayBeTrackers(bytes, start, end)) {
+      if (!flow.has(TRACKER_USED)) {
+        flow.raise(TRACKER_USED);
+        this.#trackers.reset(slot);
+      }
+      match = this.#trackers.observe(slot, direction as 0 | 1, bytes, start, end);
+      if (this.#isDecisive(match)) return this.#finding.set(match!, bytes, start, end);
     }
-    match = this.#trackers.observe(slot, direction as 0 | 1, bytes, start, end);
-    if (this.#isDecisive(match)) return this.#finding.set(match!, bytes, start, end);
     const wireLength = packet.payloadLength - (start - packet.payloadStart);
     if (wireLength <= end - start) return WAIT;
     match = detectCutDatagram(bytes, start, end, wireLength);

@@ -2,7 +2,6 @@
  * What undecided flows wait for, read from their records alone: by another thread too, while the
  * engine judges. A flow changes in the middle of it at most into what it is a moment later.
  */
-import { PROTOCOL_UDP } from "../packet/packet.ts";
 import {
   AWAITED,
   BITTORRENT_FLOW,
@@ -14,10 +13,8 @@ import {
   MEASURING,
   MID_STREAM,
   OPENING_JUDGED,
-  PROTOCOL,
   RULED_OUT,
   SHAPED,
-  STRIDE,
 } from "./flow_record.ts";
 import { TICK_MS } from "./flow_table.ts";
 
@@ -39,8 +36,6 @@ export const WAITS = Object.keys(WAIT_WORDS) as readonly Wait[];
 /** A flow silent for longer is over, or sleeps: nobody waits. */
 const SILENT_TICKS = 60_000 / TICK_MS;
 
-const PROTOCOL_MASK = 0xff; // above it, the tunnel
-
 /** A count of nothing. */
 export function noWaits(): Record<Wait, number> {
   return Object.fromEntries(WAITS.map((wait) => [wait, 0])) as Record<Wait, number>;
@@ -52,8 +47,7 @@ export function countUndecided(
   nowTick: number,
   counts: Record<Wait, number>,
 ): void {
-  const slots = flow.words.length / STRIDE;
-  for (let slot = 0; slot < slots; slot++) {
+  for (let slot = 0; slot < flow.slots; slot++) {
     const { state, lastTick } = flow.select(slot);
     if (state === 0) return; // slots are given out in order
     if (state === CLEAN_FLOW || state === AWAITED || state === BITTORRENT_FLOW) continue;
@@ -65,7 +59,7 @@ export function countUndecided(
 function waitOf(flow: FlowRecord): Wait {
   if (flow.state === EMBRYONIC) return "payload";
   const isSilent = flow.packets(0) === 0 || flow.packets(1) === 0;
-  if ((flow.words[flow.at + PROTOCOL] & PROTOCOL_MASK) === PROTOCOL_UDP) {
+  if (!flow.isTcp) {
     return flow.has(HINTED) ? "hint" : isSilent ? "answer" : "budget";
   }
   if (flow.has(MID_STREAM)) return "mid-stream";

@@ -8,7 +8,15 @@ import {
 } from "../../src/engine/engine.ts";
 import { CAPTURE_POLICY, type EnginePolicy } from "../../src/engine/policy.ts";
 import { parseAddress } from "../../src/packet/address.ts";
-import { ACK, Packet, PROTOCOL_TCP, PROTOCOL_UDP, PSH, SYN } from "../../src/packet/packet.ts";
+import {
+  ACK,
+  MAPPED,
+  Packet,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  PSH,
+  SYN,
+} from "../../src/packet/packet.ts";
 
 /** An engine with a clock of its own and a list of what it detected. */
 export class TestEngine {
@@ -157,7 +165,7 @@ export class Conversation {
     const bytes = new Uint8Array(payload.length + 200).fill(0x65);
     bytes.set(payload, 100);
     packet.bytes = bytes;
-    packet.family = 4;
+    packet.family = this.#ends[side][2] === MAPPED ? 4 : 6;
     packet.protocol = this.#protocol;
     packet.address.set(this.#ends[side], 0);
     packet.address.set(this.#ends[1 - side], 4);

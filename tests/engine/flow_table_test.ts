@@ -1,8 +1,17 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { BITTORRENT_FLOW, CLEAN_FLOW, EMBRYONIC, UNDECIDED } from "../../src/engine/flow_record.ts";
+import {
+  BITTORRENT_FLOW,
+  CLEAN_FLOW,
+  EMBRYONIC,
+  flowsByteLength,
+  STRIDE,
+  TRACKER_USED,
+  UNDECIDED,
+} from "../../src/engine/flow_record.ts";
 import { FlowTable, UDP_IDLE_TICKS } from "../../src/engine/flow_table.ts";
-import { Packet } from "../../src/packet/packet.ts";
+import { Packet, PROTOCOL_TCP } from "../../src/packet/packet.ts";
+import { Conversation, TestEngine } from "./conversation.ts";
 
 const keep = () => {};
 
@@ -90,6 +99,48 @@ Deno.test("FlowTable gives slots out in order, so that few flows touch little me
   table.clear();
   for (let i = 0; i < 100; i++) assert.equal(insert(99 - i), i);
   assert.equal(table.flow.select(3).state, EMBRYONIC);
+});
+
+Deno.test("a flood of datagrams touches no words of streams, nor of trackers' exchanges", () => {
+  const flows = 64;
+  const flowWords = new ArrayBuffer(flowsByteLength(flows));
+  const test = new TestEngine({}, { flows, flowWords });
+  const noise = Uint8Array.from({ length: 100 }, (_, index) => 0x45 + index);
+  for (let port = 50_000; port < 50_200; port++) {
+    new Conversation(test, "udp", `10.0.0.1:${port}`).say(0, noise);
+  }
+  const { flow } = new FlowTable(flows, 0, flowWords);
+  for (let slot = 0; slot < flows; slot++) {
+    assert.equal(flow.select(slot).state, UNDECIDED);
+    assert.equal(flow.has(TRACKER_USED), false);
+  }
+  assert.deepEqual([...new Set(new Int32Array(flowWords).subarray(flows * STRIDE))], [0]);
+});
+
+Deno.test("FlowTable: a stream's words are an earlier one's until the next stream begins", () => {
+  const table = new FlowTable(8); // one set
+  const words = table.flow.words.subarray(8 * STRIDE);
+  const streams = Array.from({ length: 9 }, (_, source) => packetOf(source, 1, 99, 1));
+  for (const packet of streams) packet.protocol = PROTOCOL_TCP;
+  const insert = (packet: Packet) => {
+    assert.equal(table.find(packet), -1);
+    return table.insert(packet, 0, EMBRYONIC, keep);
+  };
+  for (const packet of streams.slice(0, 8)) insert(packet);
+  words.fill(7);
+  const datagrams = insert(packetOf(100, 1, 99, 1));
+  assert.equal(words.every((word) => word === 7), true, "datagrams have none");
+  table.flow.select(datagrams).state = CLEAN_FLOW;
+  table.flow.lastTick = -1;
+  assert.equal(insert(streams[8]), table.find(streams[8]));
+  assert.equal(words.filter((word) => word === 0).length, words.length / 8);
+  assert.equal(table.flow.base(0) | table.flow.encryption | table.flow.toldBack, 0);
+  assert.equal(table.flow.prefix(1), -1);
+
+  table.flow.state = BITTORRENT_FLOW;
+  table.flow.encryption = -1;
+  table.forgetBitTorrent(() => true, false);
+  assert.equal(words.filter((word) => word === 0).length, words.length / 8);
 });
 
 Deno.test("FlowTable agrees with a map while nothing is evicted", () => {

@@ -25,6 +25,10 @@ class Watched {
     return new Conversation(this.test, "udp");
   }
 
+  udp6(): Conversation {
+    return new Conversation(this.test, "udp", "2001:db8::1:50000", "2001:db8:1::1:40000");
+  }
+
   /** What there is, by name. */
   waits(laterMs = 0): Partial<Record<Wait, number>> {
     const counts = noWaits();
@@ -62,6 +66,7 @@ const cases: [
   ],
   ["a stream joined in the middle", (w) => w.tcp().say(0, RANDOM), { "mid-stream": 1 }],
   ["a uTP SYN", (w) => w.udp().say(0, UTP_SYN), { hint: 1 }],
+  ["a uTP SYN between IPv6 addresses", (w) => w.udp6().say(0, UTP_SYN), { hint: 1 }],
   ["a datagram nobody answers", (w) => w.udp().say(0, BINARY), { answer: 1 }],
   ["a datagram and its answer", (w) => w.udp().say(0, BINARY).say(1, BINARY), { budget: 1 }],
   ["a flow judged clean", (w) => w.tcp().open().say(0, BINARY).say(1, BINARY), {}],
