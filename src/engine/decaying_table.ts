@@ -43,6 +43,14 @@ export class DecayingTable {
     words[entry + this.#keyWords + 1] = value;
   }
 
+  /** Notes that the key, where it is there, was seen, and sets these bits of its value. */
+  raise(row: number, key: Int32Array, timeMs: number, bits: number): void {
+    const entry = this.#find(row, key);
+    if (entry < 0) return;
+    const value = this.valueOf(entry);
+    if (value !== 0) this.touch(row, key, timeMs, value | bits);
+  }
+
   /** Takes the key out, if it is there. */
   forget(row: number, key: Int32Array): void {
     const entry = this.#find(row, key);

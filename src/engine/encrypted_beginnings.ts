@@ -14,6 +14,7 @@ import {
   isBare,
   isEnough,
   LEAST,
+  LEAST_OF_CALLED,
 } from "./mse_table.ts";
 import { type FoundMatch, HOLD, type Outcome, WAIT } from "./outcome.ts";
 import type { Senders } from "./sender.ts";
@@ -96,20 +97,32 @@ export class EncryptedBeginnings {
     const kinBits = kinBitsOf(this.#flow, this.#blocks);
     this.#bits = bits;
     this.#kinBits = kinBits;
-    if (bits < LEAST && kinBits < LEAST && !isGranted) return WAIT;
+    if (bits < LEAST_OF_CALLED && kinBits < LEAST && !isGranted) return WAIT;
     const initiator = direction === 0 ? SOURCE : DESTINATION;
-    if (isEnough(bits, this.#flow, "nothing")) {
-      return this.#finding.setOf(initiator, LENGTHS, packet);
+    const outcome = this.#decideAlone(direction, packet, initiator, isGranted);
+    if (outcome !== WAIT) {
+      this.#suspects.countConvicted(packet, 4 - initiator);
+      return outcome;
     }
-    const isEnoughInSwarm = isGranted || isEnough(bits, this.#flow, "swarm");
-    if (this.#senders.isReal(direction, packet, initiator)) {
-      const outcome = this.#decideByInitiator(packet, initiator, bits, isEnoughInSwarm);
-      if (outcome !== WAIT) return outcome;
-      const hasKin = isEnoughOfKin(kinBits, this.#flow, this.#blocks) &&
-        this.#suspects.hasKin(packet, initiator, lacksHandshake(this.#flow, this.#blocks));
-      if (hasKin) return this.#finding.setOf(initiator, FAN_OUT, packet);
-    }
-    return isEnoughInSwarm ? this.#decideByCalls(direction, packet, 4 - initiator) : WAIT;
+    return this.#decideByCalls(direction, packet, 4 - initiator, isGranted);
+  }
+
+  /** By itself, or beside what its initiator did. */
+  #decideAlone(direction: number, packet: Packet, initiator: number, isGranted: boolean): Outcome {
+    const flow = this.#flow;
+    const bits = this.#bits;
+    if (isEnough(bits, flow, "nothing")) return this.#finding.setOf(initiator, LENGTHS, packet);
+    if (!this.#senders.isReal(direction, packet, initiator)) return WAIT;
+    const outcome = this.#decideByInitiator(
+      packet,
+      initiator,
+      bits,
+      isGranted || isEnough(bits, flow, "swarm"),
+    );
+    if (outcome !== WAIT) return outcome;
+    const hasKin = isEnoughOfKin(this.#kinBits, flow, this.#blocks) &&
+      this.#suspects.hasKin(packet, initiator, lacksHandshake(flow, this.#blocks));
+    return hasKin ? this.#finding.setOf(initiator, FAN_OUT, packet) : WAIT;
   }
 
   /** Beside what the initiator, which is real, did and was told. */
@@ -137,14 +150,24 @@ export class EncryptedBeginnings {
   }
 
   /** Beside the calls of the responder's port; they tell of the responder alone, where it is real. */
-  #decideByCalls(direction: number, packet: Packet, responder: number): Outcome {
-    if (this.#flow.targetPort !== 0) return WAIT;
+  #decideByCalls(
+    direction: number,
+    packet: Packet,
+    responder: number,
+    isGranted: boolean,
+  ): Outcome {
+    const flow = this.#flow;
+    const bits = this.#bits;
+    const isEnoughInSwarm = isGranted || isEnough(bits, flow, "swarm");
+    const isEnoughAtPort = isEnough(bits, flow, "torrent port");
+    if (flow.targetPort !== 0 || !(isEnoughInSwarm || isEnoughAtPort)) return WAIT;
     if (!this.#senders.isReal(direction, packet, responder)) return WAIT;
     const { address, timeMs } = packet;
     const port = responder === SOURCE ? packet.sourcePort : packet.destinationPort;
-    return this.#evidence.isCalled(address, responder, port, timeMs)
-      ? this.#finding.setOf(responder, CALLED, packet)
-      : WAIT;
+    const isCalled =
+      (isEnoughInSwarm && this.#evidence.isCalled(address, responder, port, timeMs)) ||
+      (isEnoughAtPort && this.#evidence.isTorrentPort(address, responder, port, timeMs));
+    return isCalled ? this.#finding.setOf(responder, CALLED, packet) : WAIT;
   }
 
   /**

@@ -1,7 +1,7 @@
 import { MAPPED } from "../packet/packet.ts";
 import { DecayingTable } from "./decaying_table.ts";
 import { TICK_MS, tickOf } from "./flow_table.ts";
-import { PaddingSpread, Spread } from "./padding_spread.ts";
+import { CONVICTED, PaddingSpread, Spread } from "./padding_spread.ts";
 import { MOST_REMOTES, RemoteCounts } from "./remote_counts.ts";
 import { hasTold, sentBeforeTold } from "./told.ts";
 
@@ -16,6 +16,9 @@ const FAN_OUT_MS = 60_000;
 const FAN_OUT = 3;
 /** So many with a handshake's length make a swarm: no list of servers has it by chance. */
 const SWARM = 3;
+
+/** One may have been a coincidence, one in some millions. */
+const CONVICTED_CALLERS = 2;
 
 /** Whom a host speaks with: an address, four words of an array from `at`, and a port. */
 export interface Endpoint {
@@ -179,6 +182,14 @@ export class HostEvidence {
     this.#unlock();
   }
 
+  /** Remembers of a call of the host's port, where it counts, that it was found to be BitTorrent. */
+  convictCall(host: Int32Array, hostAt: number, caller: Endpoint, timeMs: number): void {
+    this.#lock();
+    const row = this.#setFlow(host, hostAt, caller, BY_CALL);
+    this.#openings.raise(row, this.#key, timeMs, CONVICTED);
+    this.#unlock();
+  }
+
   /** Takes back a flow that has turned out to be another protocol's. */
   removeFlow(host: Int32Array, hostAt: number, remote: Endpoint, kind: FlowKind): void {
     this.#lock();
@@ -274,6 +285,15 @@ export class HostEvidence {
     if (!this.#survey(host, hostAt, timeMs, BY_CALL, port)) return false;
     const isMost = this.#paddings.handshakes * 2 > this.#paddings.flows;
     return isMost && this.#isSwarm();
+  }
+
+  /**
+   * Whether two others that called that port within a minute, of different networks, were found to do
+   * BitTorrent by the lengths of their own connections: a torrent client listens there.
+   */
+  isTorrentPort(host: Int32Array, hostAt: number, port: number, timeMs: number): boolean {
+    return this.#survey(host, hostAt, timeMs, BY_CALL, port) &&
+      this.#paddings.convicted >= CONVICTED_CALLERS;
   }
 
   #isSwarm(): boolean {

@@ -16,6 +16,7 @@ import {
   type FlowRecord,
   GRANTED,
   HELLO_A,
+  HELLO_ALONE,
   HELLO_B,
   IN_STEP,
   LONGER,
@@ -83,7 +84,8 @@ function bitsOfAlike(flow: FlowRecord, blocks: number): number {
   // A third message of 124 may be padded so.
   if (isHidden && flow.hasLength(HELLO_A)) return 0;
   // One constant length of both sides may be that of a swarm's words, and what is counted a request.
-  const isShown = blocks > 0 || isBare(flow.lengths) || flow.has(LONGER) || flow.hasLength(HELLO_B);
+  const isShown = blocks > 0 || isBare(flow.lengths) || flow.has(LONGER) ||
+    flow.hasLength(HELLO_B) || (flow.hasLength(GRANTED) && flow.hasFact(HELLO_ALONE));
   if (!isShown) return 0;
   return isHidden ? KIN_BITS + HANDSHAKE_OF_KIN : KIN_BITS;
 }

@@ -168,7 +168,7 @@ for (const [fact, bits] of WORTH) {
 }
 
 /** What is known of a flow besides what it shows by itself. */
-export type Besides = "nothing" | "several" | "pair" | "host" | "named" | "swarm";
+export type Besides = "nothing" | "several" | "pair" | "host" | "named" | "swarm" | "torrent port";
 
 /**
  * Bits needed: with a message too short for authenticated encryption, and without one. Beside the
@@ -176,7 +176,7 @@ export type Besides = "nothing" | "several" | "pair" | "host" | "named" | "swarm
  * MSE has it; one in step, where two have shown a handshake's length behind two further paddings as
  * MSE has them; the initiator has sent BitTorrent in the open; the endpoint was named as a peer to the
  * initiator, who had asked; one among a swarm, of the initiator's or at the port that it calls: three
- * with a handshake's length behind two paddings as MSE has them.
+ * with a handshake's length behind two paddings as MSE has them; at a port where two of others' were found.
  */
 export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: number]>> = {
   nothing: [24, 24],
@@ -185,6 +185,7 @@ export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: num
   host: [20, 22],
   named: [19, 21],
   swarm: [18, Infinity],
+  "torrent port": [15, Infinity],
 };
 /**
  * Beside anything a handshake by itself behind a padded third message needs at least this, unless what
@@ -195,7 +196,8 @@ export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: num
 export const LOOSE_BESIDE = 22;
 /** And where hardly anything stands for a handshake, as much as a flow needs that is alone. */
 const SLIGHT_BESIDE = 24;
-/** Below this nobody need be asked. */
+/** Below this nobody need be asked, and of the initiator below the second. */
+export const LEAST_OF_CALLED: number = NEEDED["torrent port"][0];
 export const LEAST = 18;
 
 /**
@@ -211,6 +213,7 @@ export function isAskedAndGranted(lengths: number): boolean {
 /** Whether the bits are enough beside what else is known. */
 export function isEnough(bits: number, flow: FlowRecord, besides: Besides): boolean {
   if (besides === "pair" && (flow.lengths & IN_STEP) === 0) return false;
+  if (besides === "torrent port") return isBare(flow.lengths) && bits >= NEEDED[besides][0];
   const needed = NEEDED[besides][isBare(flow.lengths) ? 0 : 1];
   if (isSlight(flow)) return bits >= greater(needed, SLIGHT_BESIDE);
   const isLoose = (flow.has(FIFTH) && !flow.hasLength(IN_STEP)) || isCutHello(flow);

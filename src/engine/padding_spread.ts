@@ -14,6 +14,8 @@ const MIN_SPREAD_OF_PIECES = 256;
 const PAIR = 2;
 /** A bit above the three lengths of a flow: its beginning came in pieces, and no handshake is to be seen. */
 export const IN_PIECES: number = 1 << (3 * LENGTH_BITS);
+/** And one above that: the flow has been found to be BitTorrent by its own lengths. */
+export const CONVICTED: number = 1 << (3 * LENGTH_BITS + 1);
 
 /** How differently long some messages are, in bytes. */
 export class Spread {
@@ -44,21 +46,27 @@ export class PaddingSpread {
   flows = 0;
   /** Of them, those that have shown a handshake's length. */
   handshakes = 0;
-  /** And those {@link IN_PIECES}. */
+  /** And those {@link IN_PIECES}, and {@link CONVICTED}. */
   inPieces = 0;
+  convicted = 0;
 
   clear(): void {
     this.#first.clear();
     for (const spread of this.#further) spread.clear();
     for (const spread of this.#ofPieces) spread.clear();
-    this.flows = this.handshakes = this.inPieces = 0;
+    this.flows =
+      this.handshakes =
+      this.inPieces =
+      this.convicted =
+        0;
   }
 
   /** @param lengths of a flow, see {@link HostEvidence.addFlow} */
   add(lengths: number): void {
     this.flows++;
+    if ((lengths & CONVICTED) !== 0) this.convicted++;
     this.#first.add(lengths & LENGTH_MASK);
-    if (lengths >> LENGTH_BITS === 0) return;
+    if ((lengths & ~CONVICTED) >> LENGTH_BITS === 0) return;
     const isInPieces = (lengths & IN_PIECES) !== 0;
     if (isInPieces) this.inPieces++;
     else this.handshakes++;

@@ -104,6 +104,13 @@ export class Suspects {
     }
   }
 
+  /** A flow was found to be BitTorrent: says so of the port that was called, of the packet's end `called`. */
+  countConvicted(packet: Packet, called: number): void {
+    if (this.#flow.targetPort !== 0) return;
+    const { address, timeMs } = packet;
+    this.#evidence.convictCall(address, called, this.#callerOf(packet, called), timeMs);
+  }
+
   /** A flow that counts has told of extensions, or its initiator in turn. */
   countTold(direction: number, packet: Packet): void {
     const flow = this.#flow;
