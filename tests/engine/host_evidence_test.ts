@@ -170,3 +170,60 @@ Deno.test("HostEvidence: an opening that turned out to be another protocol's no 
   evidence.removeFlow(host, 0, peers[1], BY_OPENING);
   assert.equal(evidence.hasFanOut(host, 0, now, BY_OPENING), false);
 });
+
+Deno.test("HostEvidence.countRemote() is of eight addresses within a minute, of one host", () => {
+  const SECOND = 1000;
+  const count = (evidence: HostEvidence, i: number, atMs: number, of = host) =>
+    evidence.countRemote(of, 0, parseAddress(`198.51.100.${i}`)!, 0, now + atMs);
+  const rows: [name: string, stepMs: number, reached: boolean][] = [
+    ["at once", 0, true],
+    ["within a minute", 8 * SECOND, true],
+    ["in 70 seconds", 10 * SECOND, false],
+    ["two minutes apart", 120 * SECOND, false],
+  ];
+  for (const [name, stepMs, reached] of rows) {
+    const evidence = new HostEvidence();
+    for (let i = 0; i < 7; i++) assert.equal(count(evidence, i, i * stepMs), false, name);
+    assert.equal(count(evidence, 6, 7 * stepMs), false, "the same once more");
+    assert.equal(count(evidence, 8, 7 * stepMs, other), false, "another host's");
+    assert.equal(count(evidence, 8, 7 * stepMs), reached, name);
+  }
+});
+
+Deno.test("HostEvidence: clear() forgets all of it", () => {
+  const evidence = new HostEvidence();
+  const peers = [1, 2, 3].map((i) => endpoint(`${i}.1.1.1`, 5000 + i));
+  evidence.prove(host, 0, now);
+  evidence.name(host, 0, peers[0], now);
+  peers.forEach((peer, i) => evidence.addFlow(host, 0, peer, now, BY_OPENING, 120 + 150 * i));
+  const known = () => [
+    evidence.isProven(host, 0, now),
+    evidence.isNamed(host, 0, peers[0], now),
+    evidence.hasSeveral(host, 0, now),
+  ];
+  assert.deepEqual(known(), [true, true, true]);
+  evidence.clear();
+  assert.deepEqual(known(), [false, false, false]);
+});
+
+Deno.test("HostEvidence: nothing leaves the lock taken, for which every other worker would wait", () => {
+  const buffer = new ArrayBuffer(HostEvidence.BYTE_LENGTH);
+  const evidence = new HostEvidence(buffer);
+  const peer = endpoint("198.51.100.7", 6881);
+  const uses: Record<string, () => void> = {
+    prove: () => evidence.prove(host, 0, now),
+    isProven: () => evidence.isProven(host, 0, now),
+    name: () => evidence.name(host, 0, peer, now),
+    isNamed: () => evidence.isNamed(host, 0, peer, now),
+    addFlow: () => evidence.addFlow(host, 0, peer, now, BY_OPENING),
+    removeFlow: () => evidence.removeFlow(host, 0, peer, BY_OPENING),
+    countTold: () => evidence.countTold(host, 0, peer, now, 1),
+    hasFanOut: () => evidence.hasFanOut(host, 0, now, BY_OPENING),
+    isCalled: () => evidence.isCalled(host, 0, 6881, now),
+    countRemote: () => evidence.countRemote(host, 0, peer.address, 0, now),
+  };
+  for (const [name, use] of Object.entries(uses)) {
+    use();
+    assert.equal(new Int32Array(buffer)[0], 0, name);
+  }
+});
