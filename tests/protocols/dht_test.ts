@@ -24,6 +24,7 @@ const positives: readonly (readonly [string, string, string])[] = [
   ["a ping's answer", "d1:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re", "response"],
   ["an error", "d1:eli201e23:A Generic Error Ocurrede1:t2:aa1:y1:ee", "error"],
   ["an error of a code alone", "d1:eli203ee1:t2:aa1:y1:ee", "error"],
+  ["the last code of BEP 44", "d1:eli302e1:xe1:t2:aa1:y1:ee", "error"],
   ["an error without text", "d1:eli203e0:e1:t1:a1:y1:ee", "error"],
   [
     "find_node",
@@ -94,6 +95,11 @@ const positives: readonly (readonly [string, string, string])[] = [
     "d1:ad2:id20:abcdefghij0123456789e1:q7:unknown1:t2:aa1:y1:qe",
     "query",
   ],
+  [
+    "a method that begins as a known one does",
+    "d1:ad2:id20:abcdefghij0123456789e1:q5:pings1:t2:aa1:y1:qe",
+    "query",
+  ],
   ["keys out of order", "d1:y1:q1:t2:aa1:q4:ping1:ad2:id20:abcdefghij0123456789ee", "ping query"],
   [
     "bytes after the dictionary",
@@ -134,9 +140,16 @@ const negatives: readonly (readonly [string, string])[] = [
     "nodes6 of 37 bytes",
     `d1:rd2:id20:0123456789abcdefghij6:nodes637:${NODE6.slice(1)}e1:t2:aa1:y1:re`,
   ],
+  [
+    "samples of 19 bytes",
+    "d1:rd2:id20:abcdefghij01234567897:samples19:mnopqrstuvwxyz12345e1:t2:aa1:y1:re",
+  ],
+  ["arguments in a list", "d1:al2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"],
   ["values of 7 bytes", "d1:rd2:id20:abcdefghij01234567896:valuesl7:axje.u1ee1:t2:aa1:y1:re"],
   ["values that are no list", "d1:rd2:id20:abcdefghij01234567896:values6:axje.ue1:t2:aa1:y1:re"],
   ["an error of another protocol over KRPC", "d1:eli404e9:Not founde1:t2:aa1:y1:ee"],
+  ["a code below BEP 5's", "d1:eli200e2:OKe1:t2:aa1:y1:ee"],
+  ["a code above BEP 44's", "d1:eli303e9:See Othere1:t2:aa1:y1:ee"],
   ["an error that is a string", "d1:e23:A Generic Error Ocurred1:t2:aa1:y1:ee"],
   ["an error without a code", "d1:el23:A Generic Error Occurree1:t2:aa1:y1:ee"],
   ["an error with three items", "d1:eli201e7:Generic3:onee1:t2:aa1:y1:ee"],
