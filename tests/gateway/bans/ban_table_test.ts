@@ -1,12 +1,19 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { BanTable } from "../../../src/gateway/bans/ban_table.ts";
-import { REASON_FLEET } from "../../../src/gateway/bans/ban_codec.ts";
-import { addressKey, endpointKey } from "../../../src/gateway/bans/ban_key.ts";
+import { REASON_FLEET, REASON_MANUAL } from "../../../src/gateway/bans/ban_codec.ts";
+import {
+  addressKey,
+  endpointKey,
+  formatBanKey,
+  networkKey,
+} from "../../../src/gateway/bans/ban_key.ts";
+import { parseNetwork } from "../../../src/gateway/network/networks.ts";
 import { address } from "../bytes.ts";
 
 const TCP = 6;
 const UDP = 17;
+const METHOD = 0; // of a detection, not by hand nor the fleet
 const [A, B, C] = ["10.9.1.2", "2.1.9.10", "2001:db8::7"].map(address);
 
 function table(entries = 1024): BanTable {
@@ -65,6 +72,47 @@ Deno.test("an endpoint's ban spares the address's other ports", () => {
   assert.equal(bans.remove(endpointKey(A, 0, UDP, 6881)), true);
   assert.equal(bans.drops(A, 0, UDP, 6881, 1), false);
   assert.equal(bans.size, 0);
+});
+
+Deno.test("an address's ban holds beside those of others' endpoints and networks", () => {
+  const bans = table();
+  bans.add(addressKey(A), 10_000, 0, 0);
+  bans.add(endpointKey(B, 0, UDP, 6881), 10_000, 0, 0);
+  bans.add(networkKey(parseNetwork("198.51.100.0/24")!), 10_000, 0, 0);
+  for (const [words, udpPort, banned] of [[A, 1, true], [B, 6881, true], [B, 1, false]] as const) {
+    assert.equal(bans.has(words, 0, UDP, udpPort, 1), banned);
+    assert.equal(bans.drops(words, 0, UDP, udpPort, 1), banned);
+  }
+  assert.equal(bans.has(address("198.51.100.9"), 0, TCP, 1, 1), true);
+  assert.equal(bans.has(C, 0, TCP, 1, 1), false);
+});
+
+Deno.test("who is banned stays so for longer where his network has had its share, and by hand others too", () => {
+  const bans = table();
+  const key = (port: number) => endpointKey(A, 0, UDP, port);
+  let last = 0; // of one address, a small part of the table
+  while (last < 1000 && bans.add(key(last + 1), 10_000, 0, METHOD) !== null) last++;
+  assert.ok(last > 0 && last < 1000, `${last}`);
+  assert.equal(bans.add(key(1), 90_000, 1, METHOD)?.isNew, false);
+  assert.equal(bans.drops(A, 0, UDP, 1, 80_000), true);
+  assert.equal(bans.add(key(last + 1), 90_000, 1, REASON_MANUAL)?.isNew, true);
+  assert.equal(bans.drops(A, 0, UDP, last + 1, 80_000), true);
+  assert.equal(bans.size, last + 1);
+});
+
+Deno.test("in a full table a ban gets a new end, and none gives way to it", () => {
+  const evicted: string[] = [];
+  const bans = new BanTable(BanTable.buffer(256), (key) => evicted.push(formatBanKey(key)));
+  const keys = Array.from({ length: 256 }, (_, i) => addressKey(numbered(i << 16)));
+  for (const key of keys) bans.add(key, 10_000, 0, 0);
+  const before = bans.size;
+  evicted.length = 0;
+  const known = keys.filter(({ words }) => has(bans, words, 1));
+  assert.equal(known.length, before);
+  for (const key of known) assert.equal(bans.add(key, 90_000, 1, 0)?.isNew, false);
+  assert.deepEqual(evicted, []);
+  assert.equal(bans.size, before);
+  for (const { words } of known) assert.equal(has(bans, words, 80_000), true);
 });
 
 Deno.test("a second ban moves the end and keeps start and counters; a lapsed one begins anew", () => {
