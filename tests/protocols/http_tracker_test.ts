@@ -232,11 +232,21 @@ const ANNOUNCED = response(BODY);
 const CHUNKS = latin1(
   `${CHUNKED}5;x=1\r\nd8:co\r\n${(BODY.length - 5).toString(16)}\r\n${BODY.slice(5)}\r\n0\r\n\r\n`,
 );
+// RFC 9112, 7.1: a size is 1*HEXDIG, so zeros may stand before it.
+const PADDED_CHUNKS = latin1(
+  `${CHUNKED}00000005\r\nd8:co\r\n${(BODY.length - 5).toString(16).padStart(8, "0")}\r\n` +
+    `${BODY.slice(5)}\r\n0\r\n\r\n`,
+);
 const SCRAPED = response("d5:filesd20:" + "h".repeat(20) + "d8:completei5e10:downloadedi50eeee");
 
 testTable("detectHttpTracker", detectHttpTracker, [
   { name: "accepts an announce response", bytes: ANNOUNCED, expected: "announce response" },
   { name: "accepts one in chunks", bytes: CHUNKS, expected: "announce response" },
+  {
+    name: "accepts one in chunks whose sizes have zeros before them",
+    bytes: PADDED_CHUNKS,
+    expected: "announce response",
+  },
   {
     name: "accepts peers as a list of dictionaries",
     bytes: response("d8:intervali1800e5:peersld2:ip9:10.0.0.994:porti6881eeee"),

@@ -149,8 +149,9 @@ function joinChunks(bytes: Uint8Array, at: number, end: number): number {
   while (at < end && filled < joined.length) {
     let size = 0;
     let digits = 0;
-    for (; at < end && hexDigit(bytes[at]) >= 0 && digits < 6; at++, digits++) {
-      size = size * 16 + hexDigit(bytes[at]);
+    // With as many zeros before it as the server likes; of a larger one no more is wanted.
+    for (; at < end && hexDigit(bytes[at]) >= 0; at++, digits++) {
+      size = lesser(size * 16 + hexDigit(bytes[at]), joined.length);
     }
     if (digits === 0 || size === 0) break;
     at = lineEnd(bytes, at, end); // after an extension, if any
