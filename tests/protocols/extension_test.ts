@@ -132,6 +132,42 @@ const rows: readonly StreamCase[] = [
     expected: "ut_holepunch",
   },
   {
+    name: "takes holepunch to IPv6 for a hint",
+    bytes: message(4, hex("0101 20010db8000000000000000000000007 c8d5")),
+    expected: "ut_holepunch",
+  },
+  // BEP 55: an error's code is 1 to 4; libtorrent sends a code of 0 with what is no error.
+  ...[0, 1, 4, 5].map((code) => ({
+    name: `${code >= 1 && code <= 4 ? "takes" : "rejects"} holepunch's error ${code}`,
+    bytes: message(4, hex(`0200c6120102c8d5 0000000${code}`)),
+    expected: code >= 1 && code <= 4 ? "ut_holepunch" : "no",
+  })),
+  {
+    name: "takes holepunch with a code of 0 for a hint",
+    bytes: message(4, hex("0100c6120102c8d5 00000000")),
+    expected: "ut_holepunch",
+  },
+  {
+    name: "rejects holepunch with an error's code that is none",
+    bytes: message(4, hex("0100c6120102c8d5 00000001")),
+    expected: "no",
+  },
+  {
+    name: "rejects an error of holepunch without a code",
+    bytes: message(4, hex("0200c6120102c8d5")),
+    expected: "no",
+  },
+  {
+    name: "rejects holepunch of a type 3",
+    bytes: message(4, hex("0300c6120102c8d5")),
+    expected: "no",
+  },
+  {
+    name: "rejects holepunch to a third kind of address",
+    bytes: message(4, hex("0002c6120102c8d5")),
+    expected: "no",
+  },
+  {
     name: "rejects holepunch to port 0",
     bytes: message(4, hex("0000c61201020000")),
     expected: "no",

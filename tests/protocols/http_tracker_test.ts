@@ -273,6 +273,32 @@ testTable("detectHttpTracker", detectHttpTracker, [
     bytes: response("d8:intervali1800e5:peers7:xxxxxxxe"),
     expected: "no",
   },
+  {
+    name: "accepts an empty list",
+    bytes: response("d8:intervali1800e5:peerslee"),
+    expected: "announce response",
+  },
+  {
+    name: "rejects a list of names under peers",
+    bytes: response("d8:intervali1800e5:peersl5:alice3:bobee"),
+    expected: "no",
+  },
+  {
+    name: "rejects a number under peers",
+    bytes: response("d8:intervali1800e5:peersi12ee"),
+    expected: "no",
+  },
+  { name: "rejects peers alone", bytes: response("d5:peers6:xxxxxxe"), expected: "no" },
+  {
+    name: "rejects files of other records",
+    bytes: response("d5:filesd20:" + "h".repeat(20) + "d4:sizei5eeee"),
+    expected: "no",
+  },
+  {
+    name: "rejects names under the keys of files",
+    bytes: response("d5:filesd20:" + "h".repeat(20) + "5:aliceee"),
+    expected: "no",
+  },
   { name: "rejects an interval alone", bytes: response("d8:intervali1800ee"), expected: "no" },
   {
     name: "rejects a metainfo file",

@@ -28,6 +28,11 @@ const change = (offset: number, bytes: string) => {
   changed.set(hex(bytes), offset);
   return changed;
 };
+const wanting = (peers: number) => {
+  const changed = announce.slice();
+  new DataView(changed.buffer).setInt32(92, peers); // num_want
+  return changed;
+};
 const withPeerId = (peerId: string) => {
   const changed = announce.slice();
   changed.set(latin1(peerId.padEnd(20, "x")), 36);
@@ -58,6 +63,20 @@ const rows: readonly (readonly [string, Uint8Array, string | undefined])[] = [
   ["a peer id of BitTornado", withPeerId("T03I--00"), "strong"],
   ["a peer id of Shad0w", withPeerId("S58B-----"), "strong"],
   ["a peer id without its last dash", withPeerId("-qB45200"), undefined],
+  ["a peer id with a point in its version", withPeerId("-lt1.2+-"), "strong"],
+  ["a peer id with a mark that no client has", withPeerId("-?B4520-"), undefined],
+  ["a peer id with another second mark", withPeerId("-q?4520-"), undefined],
+  ["a peer id with a space in its version", withPeerId("-qB45 0-"), undefined],
+  ["a peer id with a slash in its version", withPeerId("-qB452/-"), undefined],
+  ["a peer id that begins with a digit", withPeerId("77-9-2--"), undefined],
+  ["a peer id that begins with a sign", withPeerId("[7-9-2--"), undefined],
+  ["a letter without a version", withPeerId("Mx-9-2--"), undefined],
+  ["a letter, a version, one dash", withPeerId("M7x9x2x-"), undefined],
+  ["a letter, a version, a space", withPeerId("M7-9 2--"), undefined],
+  ["10,000 peers wanted", wanting(10_000), "strong"],
+  ["10,001 peers wanted", wanting(10_001), undefined],
+  ["the tracker's default of peers", wanting(-1), "strong"],
+  ["-2 peers wanted", wanting(-2), undefined],
   ["a peer id of zeros", withPeerId("\0".repeat(20)), undefined],
   ["a word as peer id", withPeerId("Hello, World--"), undefined],
   ["a connect response", hex("00000000 5eed0001 1122334455667788"), undefined],
