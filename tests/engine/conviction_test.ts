@@ -8,7 +8,7 @@ import { parseAddress } from "../../src/packet/address.ts";
 import { Packet } from "../../src/packet/packet.ts";
 import { type Match, match } from "../../src/protocols/match.ts";
 import type { BanCondition } from "../../src/protocols/methods.ts";
-import { latin1 } from "./conversation.ts";
+import { Conversation, latin1, TestEngine } from "./conversation.ts";
 
 const ANY = match("utp", "two-way", "strong", "of a test");
 const DHT_ANSWER = match("dht", "peers-response", "proof", "of a test");
@@ -148,5 +148,33 @@ Deno.test("endpoints of an answer, IPv4 and IPv6, are its asker's, who is real a
     assert.equal(court.isNamed("2001:db8:3::9", 51413, asker), false, name);
     assert.equal(court.isNamed("::2:0:0:9", 51413, asker), false, name);
     assert.equal(court.isNamed("2001:db8:2::9", 51413), false, "told to another");
+  }
+});
+
+// BEP 5: get_peers, which bans whoever sends it.
+const GET_PEERS = latin1(
+  "d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz123456e1:q9:get_peers1:t2:aa1:y1:qe",
+);
+
+Deno.test("in a capture a datagram's sender torrents once the other end has answered", () => {
+  const [asker, asked] = ["10.0.0.1", "198.51.100.1"];
+  const rows: [name: string, answer: (flow: Conversation) => unknown, isKnown: boolean][] = [
+    ["nobody answers", () => {}, false],
+    ["asks once more", (flow) => flow.say(0, GET_PEERS), false],
+    ["is answered", (flow) => flow.say(1, latin1("whatever it is")), true],
+    ["is answered, asks once more", (flow) => flow.say(1, latin1("x")).say(0, GET_PEERS), true],
+  ];
+  for (const [name, answer, isKnown] of rows) {
+    const evidence = new HostEvidence();
+    const test = new TestEngine({}, { evidence });
+    const flow = new Conversation(test, "udp", `${asker}:50000`, `${asked}:40000`);
+    flow.say(0, GET_PEERS);
+    answer(flow);
+    const known = [asker, asked].map((host) =>
+      evidence.isProven(parseAddress(host)!, 0, test.nowMs)
+    );
+    assert.deepEqual(known, [isKnown, false], name);
+    assert.equal(test.detections.length, 1, name);
+    assert.equal(test.detections[0].ban, false, name);
   }
 });
