@@ -69,6 +69,15 @@ function payloadOf(packet: Packet): Uint8Array {
   return packet.bytes.slice(packet.payloadStart, packet.payloadEnd);
 }
 
+/** An IPv4 header (RFC 791) of no fragment, whose words add up to 0xffff in ones' complement. */
+function assertHeaderOfItsOwn({ bytes, start }: Packet): void {
+  const header = new DataView(bytes.buffer, bytes.byteOffset + start, 20);
+  assert.equal(header.getUint16(6), 0, "flags and fragment offset");
+  let sum = 0;
+  for (let at = 0; at < 20; at += 2) sum += header.getUint16(at);
+  assert.equal((sum & 0xffff) + (sum >>> 16), 0xffff, "checksum");
+}
+
 /** The data cut at these places. */
 function cut(length: number, ...places: number[]): Piece[] {
   const ends = [...places, length];
@@ -109,6 +118,7 @@ for (const family of [4, 6] as const) {
         const again = new Packet();
         assert.ok(read(again, packet.bytes.slice(packet.start, packet.end)));
         assert.deepEqual(payloadOf(again), payload);
+        if (family === 4) assertHeaderOfItsOwn(packet);
       });
     }
 
@@ -131,6 +141,43 @@ for (const family of [4, 6] as const) {
       assert.equal(read(packet, fragment(family, protocol, data, second, 2)), false);
       packet.timeMs += 31_000;
       assert.equal(read(packet, fragment(family, protocol, data, second)), false);
+    });
+
+    Deno.test(`pieces of two hosts that chose one id are two packets: ${name}`, () => {
+      const [first, second] = cut(data.length, 160).map((p) => fragment(family, protocol, data, p));
+      // The last byte of each word of both addresses.
+      const places = family === 4 ? [15, 19] : [11, 15, 19, 23, 27, 31, 35, 39];
+      for (const place of places) {
+        const packet = newPacket();
+        read(packet, first);
+        const other = second.slice();
+        other[place] ^= 1;
+        assert.equal(read(packet, other), false, `byte ${place}`);
+        assert.equal(packet.fragments!.waiting, 2);
+        assert.equal(read(packet, second), true);
+      }
+    });
+
+    Deno.test(`pieces that do not fit an end spoil the packet: ${name}`, () => {
+      const long = dataOf(protocol, 70_000);
+      const last = (from: number, to: number) => ({ from, to, isLast: true });
+      const piece = (from: number, to: number) => ({ from, to, isLast: false });
+      const rows: [name: string, ...pieces: Piece[]][] = [
+        ["one behind the last", last(160, 200), piece(200, 240)],
+        ["a last one before what is there", piece(160, 200), last(80, 120)],
+        ["two ends", last(160, 200), last(200, 240)],
+        ["one beyond what an IP packet holds", piece(65_528, 65_544)],
+        ["one without data", piece(160, 160)],
+      ];
+      for (const [told, ...misfits] of rows) {
+        const packet = newPacket();
+        for (const one of misfits) {
+          assert.equal(read(packet, fragment(family, protocol, long, one)), false, told);
+        }
+        assert.equal(packet.fragments!.incomplete, 1, told);
+        assert.equal(packet.fragments!.waiting, 0, told);
+        assert.equal(packet.fragments!.bytesHeld, 0, told);
+      }
     });
 
     Deno.test(`of pieces that were cut by the recorder the beginning is there: ${name}`, () => {
