@@ -44,6 +44,12 @@ const accepted: readonly (readonly [string, string, OptionName, Config[OptionNam
     "2001:db8::/32",
     "192.0.2.1",
   ]],
+  ["WHITELIST_IPS", "0.0.0.0/0,10.0.0.1/32,::/0,2001:db8::1/128", "whitelistIps", [
+    "0.0.0.0/0",
+    "10.0.0.1/32",
+    "::/0",
+    "2001:db8::1/128",
+  ]],
   ["MONITOR_ONLY", "true", "monitorOnly", true],
   ["MONITOR_ONLY", "1", "monitorOnly", true],
   ["MONITOR_ONLY", "TRUE", "monitorOnly", true],
@@ -55,6 +61,11 @@ const accepted: readonly (readonly [string, string, OptionName, Config[OptionNam
   ["DETECTION_LOG", "/var/log/d.log", "detectionLog", "/var/log/d.log"],
   ["STATUS_LISTEN", "127.0.0.1:9090", "statusListen", "127.0.0.1:9090"],
   ["STATUS_LISTEN", "[::1]:9090", "statusListen", "[::1]:9090"],
+  ["STATUS_LISTEN", "localhost:65535", "statusListen", "localhost:65535"],
+  ["STATUS_TOKEN", "0123456789abcdef", "statusToken", "0123456789abcdef"],
+  ["STATUS_TOKEN", "file:/etc/token", "statusToken", "file:/etc/token"],
+  ["WEBHOOK_URL", "https://host/hook?key=1", "webhookUrl", "https://host/hook?key=1"],
+  ["WEBHOOK_URL", "file:/etc/webhook", "webhookUrl", "file:/etc/webhook"],
   [
     "STATUS_LISTEN",
     "unix:/run/btblocker/status.sock",
@@ -102,12 +113,23 @@ const refused = [
   ["WHITELIST_IPS", "10.0.0.0/33", "expected a comma-separated list of addresses and networks"],
   ["WHITELIST_IPS", "10.0.0", "expected a comma-separated list of addresses and networks"],
   ["WHITELIST_IPS", "fe80::1%eth0", "expected a comma-separated list of addresses and networks"],
+  ["WHITELIST_IPS", "2001:db8::/129", "expected a comma-separated list of addresses and networks"],
+  ["WHITELIST_IPS", "10.0.0.0/08", "expected a comma-separated list of addresses and networks"],
+  ["WHITELIST_IPS", "host/8", "expected a comma-separated list of addresses and networks"],
   ["MONITOR_ONLY", "yes please", "expected true, false, 1 or 0"],
   ["XDP_MODE", "fast", "expected auto, tc, generic, native, offload or off"],
   ["LOG_LEVEL", "verbose", "expected error, warn, info or debug"],
   ["STATUS_LISTEN", "9090", "expected ADDRESS:PORT, [IPV6]:PORT, unix:/PATH"],
   ["STATUS_LISTEN", "127.0.0.1:99999", "expected ADDRESS:PORT"],
   ["STATUS_LISTEN", "::1:80", "expected ADDRESS:PORT"],
+  ["STATUS_LISTEN", "unix:status.sock", "expected ADDRESS:PORT, [IPV6]:PORT, unix:/PATH"],
+  ["STATUS_LISTEN", "[127.0.0.1]:80", "expected ADDRESS:PORT"],
+  ["STATUS_LISTEN", "[::1::]:80", "expected ADDRESS:PORT"],
+  ["STATUS_LISTEN", "host:80", "expected ADDRESS:PORT"],
+  ["FLEET_URL", "ftp://host", "expected http://HOST:PORT, https://HOST:PORT"],
+  ["FLEET_URL", "https://host?key=1", "expected http://HOST:PORT, https://HOST:PORT"],
+  ["FLEET_URL", "https://ho st", "expected http://HOST:PORT, https://HOST:PORT"],
+  ["FLEET_URL", "https://[::1", "expected http://HOST:PORT, https://HOST:PORT"],
   ["CLEANUP_INTERVAL", "2d", "expected a duration from 1 to 86400 seconds"],
 ] as const;
 
@@ -177,3 +199,20 @@ Deno.test("loadConfig() takes any file: values or problems, nothing else", () =>
     { numRuns: 50 },
   );
 });
+
+// What is a secret is told by nobody, so that these say nothing of the value.
+const refusedSecrets = [
+  ["STATUS_TOKEN", "0123456789abcde", "expected 16 or more printable characters"],
+  ["STATUS_TOKEN", "0123456789 abcdef", "expected 16 or more printable characters"],
+  ["WEBHOOK_URL", "ftp://host/hook", "expected http://…, https://…, file:/PATH"],
+  ["WEBHOOK_URL", "https://host/hook#part", "expected http://…, https://…, file:/PATH"],
+  ["WEBHOOK_URL", "https://[::1/hook", "expected http://…, https://…, file:/PATH"],
+] as const;
+
+for (const [variable, value, expected] of refusedSecrets) {
+  Deno.test(`loadConfig() refuses ${variable}=${value}`, () => {
+    const problems = problemsOf(() => load({ [variable]: value }));
+    assert.equal(problems.length, 1);
+    assert.ok(problems[0].startsWith(`Cannot use ${variable}=…: ${expected}`), problems[0]);
+  });
+}
