@@ -56,6 +56,25 @@ Deno.test("QueueMessage.read() finds all messages of a datagram and keeps nothin
   assert.equal(message.next, datagram.length);
 });
 
+Deno.test("QueueMessage.read() tells interfaces and a bridge's ports, and takes none from the message before", () => {
+  // linux/netfilter/nfnetlink_queue.h: NFQA_IFINDEX_INDEV 5, _OUTDEV 6, _PHYSINDEV 7, _PHYSOUTDEV 8
+  const bridged = "40000000 0003 0000 00000000 00000000 02 00 0007 0b00 0100 00000001 0800 02 00 " +
+    "0800 0500 00010203 0800 0600 00000004 0800 0700 00000005 0800 0800 00000006";
+  const bare = "20000000 0003 0000 00000000 00000000 02 00 0007 0b00 0100 00000002 0800 03 00";
+  const datagram = bytes(`${bridged} ${bare}`);
+  const message = new QueueMessage();
+  const places = () => [
+    message.inputInterface,
+    message.outputInterface,
+    message.inputPort,
+    message.outputPort,
+  ];
+  assert.equal(message.read(datagram, 0, datagram.length), PACKET);
+  assert.deepEqual(places(), [0x10203, 4, 5, 6]);
+  assert.equal(message.read(datagram, message.next, datagram.length), PACKET);
+  assert.deepEqual(places(), [0, 0, 0, 0]);
+});
+
 const others = [ // linux/netlink.h
   [
     "an error",
