@@ -128,6 +128,14 @@ Deno.test("an end that only received is not held to be anything, one that answer
   assert.equal(realOf(answering), BOTH_ENDS);
 });
 
+Deno.test("who shows that he hears the other end ends a connection with it, whoever he is", () => {
+  const test = new Gateway();
+  const flow = new Conversation(test, "tcp", OUTSIDE, "192.0.2.1:6881").open().say(0, HANDSHAKE);
+  assert.equal(realOf(test), 0);
+  assert.equal(flow.lastVerdict, BITTORRENT);
+  assert.equal(flow.say(1, latin1("whatever it is")).lastVerdict, BITTORRENT);
+});
+
 Deno.test("both ends outside are not real, by two uplinks neither", () => {
   const test = new Gateway();
   test.from = test.to = (address) => address === "192.0.2.1" ? UPLINK2 : UPLINK;
