@@ -114,3 +114,32 @@ Deno.test("frames behind an upgrade to WebSocket are frames, whatever they quote
   );
   assert.deepEqual(found, []);
 });
+
+/** VLESS (Xray): version, id, additions behind their length, command, port, address. */
+const vless = (rest: string, version = "\0") => latin1(`${version}${"0123456789abcdef"}${rest}`);
+
+Deno.test("a peer behind VLESS, to whatever address it is", () => {
+  const rows: [name: string, header: Uint8Array, isOne: boolean][] = [
+    ["IPv4", vless("\0\x01\x1a\xe1\x01\xc0\0\x02\x01"), true],
+    ["a name", vless("\0\x01\x1a\xe1\x02\x10peer.example.org"), true],
+    ["IPv6", vless(`\0\x01\x1a\xe1\x03\x20\x01\x0d\xb8${"\0".repeat(11)}\x01`), true],
+    ["additions", vless(`\x04\x0a\x02ab\x01\x1a\xe1\x02\x10peer.example.org`), true],
+    ["datagrams", vless("\0\x02\x1a\xe1\x01\xc0\0\x02\x01"), true],
+    ["version 1", vless("\0\x01\x1a\xe1\x01\xc0\0\x02\x01", "\x01"), false],
+    ["command 0", vless("\0\0\x1a\xe1\x01\xc0\0\x02\x01"), false],
+    ["command 4", vless("\0\x04\x1a\xe1\x01\xc0\0\x02\x01"), false],
+    ["port 0", vless("\0\x01\0\0\x01\xc0\0\x02\x01"), false],
+    ["a fourth kind of address", vless("\0\x01\x1a\xe1\x04\xc0\0\x02\x01"), false],
+    ["a name that is none", vless("\0\x01\x1a\xe1\x02\x10peer.\0xample.org"), false],
+    ["a name with a byte too many", vless("\0\x01\x1a\xe1\x02\x10peer.example.orgs"), false],
+    [
+      "more additions than there are",
+      vless(`\x41${"a".repeat(65)}\x01\x1a\xe1\x01\xc0\0\x02\x01`),
+      false,
+    ],
+  ];
+  for (const [name, header, isOne] of rows) {
+    const found = finds((flow) => flow.say(0, join(header, HANDSHAKE)));
+    assert.deepEqual(found, isOne ? ["handshake, bans"] : [], name);
+  }
+});
