@@ -187,20 +187,23 @@ Deno.test("a proxy is not held to be who speaks behind it, and its user is who h
 });
 
 Deno.test("in a bridge two ports are two links, one port is one", () => {
-  for (const [ports, isReal] of [[[21, 22], true], [[21, 21], false]] as const) {
+  // By end: the port its packets come in by, and the port they go out of.
+  const rows = [
+    ["each behind its own", [21, 22], [22, 21], true],
+    ["both behind one", [21, 21], [21, 21], false],
+    ["both written by a third behind another", [23, 22], [23, 21], false],
+  ] as const;
+  for (const [name, first, second, isReal] of rows) {
     const test = new Gateway();
     const judge = test.judge.bind(test);
     test.judge = (packet: Packet) => {
-      const fromFirst = formatAddress(packet.address, 0) === "10.0.0.1";
-      Object.defineProperty(packet, "inputLink", { get: () => ports[fromFirst ? 0 : 1], set() {} });
-      Object.defineProperty(packet, "outputLink", {
-        get: () => ports[fromFirst ? 1 : 0],
-        set() {},
-      });
+      const ports = () => formatAddress(packet.address, 0) === "10.0.0.1" ? first : second;
+      Object.defineProperty(packet, "inputLink", { get: () => ports()[0], set() {} });
+      Object.defineProperty(packet, "outputLink", { get: () => ports()[1], set() {} });
       return judge(packet);
     };
     handshake(test, INSIDE, NEIGHBOUR);
-    assert.equal(realOf(test) & SOURCE_END, isReal ? SOURCE_END : 0);
+    assert.equal(realOf(test) & SOURCE_END, isReal ? SOURCE_END : 0, name);
   }
 });
 
