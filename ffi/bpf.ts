@@ -7,7 +7,7 @@
  */
 import { EnvironmentError } from "../src/errors.ts";
 import { check, describeErrno, ENOENT, SystemError } from "./errno.ts";
-import { close, errno } from "./libc.ts";
+import { close, cString, errno } from "./libc.ts";
 
 const SYMBOLS = {
   libbpf_version_string: { parameters: [], result: "pointer" /* const char * */ },
@@ -156,10 +156,6 @@ export function withLog<T>(action: () => T): [result: T, log: string] {
     bpf.libbpf_set_print(null);
     callback.close();
   }
-}
-
-function cString(text: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(`${text}\0`);
 }
 
 function textAt(bytes: Uint8Array, at: number, length: number): string {

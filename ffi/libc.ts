@@ -114,13 +114,13 @@ export function errno(): number {
 }
 
 /** The result, or the negative error number of a call that gave -1. */
-function outcome(result: number | bigint): number {
+export function outcome(result: number | bigint): number {
   const value = Number(result);
   return value === -1 ? -errno() : value;
 }
 
 /** A C string for a parameter. */
-function cString(text: string): Uint8Array<ArrayBuffer> {
+export function cString(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`${text}\0`);
 }
 

@@ -3,7 +3,7 @@
  * a negative error number.
  */
 import { check, EAGAIN, ENAMETOOLONG } from "./errno.ts";
-import { close, errno } from "./libc.ts";
+import { close, outcome } from "./libc.ts";
 
 const SYMBOLS = {
   socket: { parameters: ["i32", /* domain */ "i32", /* type */ "i32"], result: "i32" },
@@ -38,11 +38,6 @@ function libc() {
     library = Deno.dlopen(`libc.musl-${Deno.build.arch}.so.1`, SYMBOLS).symbols;
   }
   return library;
-}
-
-function outcome(result: number | bigint): number {
-  const value = Number(result);
-  return value === -1 ? -errno() : value;
 }
 
 const AF_UNIX = 1;

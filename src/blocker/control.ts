@@ -12,6 +12,7 @@ import { type BoundedConnection, Connections } from "../status/connections.ts";
 import { isPresent, showPresence } from "./presence.ts";
 import { TextLines, TextLineStream } from "./text_lines.ts";
 import { EnvironmentError, UsageError } from "../errors.ts";
+import { removeFile } from "../files.ts";
 
 export const CONTROL_DIRECTORY = "/run/btblocker";
 
@@ -255,13 +256,5 @@ function closeQuietly(resource: { close(): void }): void {
     resource.close();
   } catch {
     // closed already, by the other side or by us
-  }
-}
-
-function removeFile(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -6,10 +6,10 @@ import type { Config } from "../config/options.ts";
 import { CONTROL_DIRECTORY } from "../blocker/control.ts";
 import { type Check, type Diagnosis, ok, problem, warning } from "./diagnosis.ts";
 import { type KernelPart, type KernelSources, presenceOf } from "./kernel_parts.ts";
+import { exists } from "../files.ts";
 import {
   capabilities,
   type Capability,
-  exists,
   isAtLeast,
   isInUserNamespace,
   readText,

@@ -1,5 +1,6 @@
 /** Which parts the kernel has: by its own list, by its configuration, by its modules' files. */
-import { exists, kernelRelease, readText } from "./machine.ts";
+import { exists } from "../files.ts";
+import { kernelRelease, readText } from "./machine.ts";
 
 /** A part of the kernel: the module it may be, the configuration symbol it is built by. */
 export interface KernelPart {

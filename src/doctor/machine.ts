@@ -9,15 +9,6 @@ export function readText(path: string): string | null {
   }
 }
 
-export function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** A number in a file, such as a setting below /proc/sys; null where there is none. */
 export function readNumber(path: string): number | null {
   const text = readText(path)?.trim();

@@ -3,10 +3,10 @@
  * it quotes is nobody's request, so its length is followed (Content-Length, chunks, none, or to the end
  * of the connection), and only what stands behind it is judged.
  */
+import { hexDigit } from "../protocols/characters.ts";
 import {
   CONNECTION,
   CONTENT_LENGTH,
-  hexDigit,
   type HttpHead,
   TRANSFER_ENCODING,
   UPGRADE,

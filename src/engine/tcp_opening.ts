@@ -8,6 +8,7 @@ import { detectWebsocketTracker } from "../protocols/websocket_tracker/detect.ts
 import { detectMention } from "../protocols/mentions/detect.ts";
 import { detectSocks } from "../protocols/socks/negotiation.ts";
 import { PREFIX_LENGTH } from "./prefix_pool.ts";
+import { isLetter } from "../protocols/characters.ts";
 
 const PEER_WIRE_FIRST = 19;
 const SOCKS4 = 4;
@@ -67,12 +68,6 @@ export function mayDecide(bytes: Uint8Array, start: number, before: number, end:
     if (bytes[at - 1] === LF || (bytes[at - 1] === CR && bytes[at - 2] === LF)) return true;
   }
   return false;
-}
-
-/** A request line begins with a method of letters, a response with `HTTP/`. */
-export function isLetter(byte: number): boolean {
-  const lower = byte | 0x20;
-  return lower >= 0x61 && lower <= 0x7a;
 }
 
 /** Longest method of a request line, and `HTTP`. */

@@ -5,7 +5,7 @@
  */
 import { i32be, u16be } from "../packet/bytes.ts";
 import { stringLength, stringStart } from "./bencode.ts";
-import { hexDigit } from "./http.ts";
+import { hexDigit } from "./characters.ts";
 
 /** Receives each peer: the address as four signed words (IPv4 as `::ffff:a.b.c.d`) and the port. */
 export interface PeerSink {

@@ -8,6 +8,7 @@
 
 import { ascii, lesser, startsWith } from "../packet/bytes.ts";
 import { PrefixSet } from "./word_set.ts";
+import { hexDigit, isDigit, isLetter } from "./characters.ts";
 
 const SPACE = 0x20;
 const TAB = 0x09;
@@ -385,20 +386,4 @@ export function percentDecode(
     into[length++] = byte;
   }
   return length === into.length && at >= end;
-}
-
-/** Value of a hexadecimal digit, or -1. */
-export function hexDigit(byte: number): number {
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
-  const letter = byte | 0x20;
-  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
-}
-
-export function isDigit(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39;
-}
-
-export function isLetter(byte: number): boolean {
-  const letter = byte | 0x20;
-  return letter >= 0x61 && letter <= 0x7a;
 }

@@ -15,6 +15,7 @@ import { Metrics } from "./metrics.ts";
 import { PAGE, PAGE_POLICY } from "../report/page/document.ts";
 import type { BanStatus, StatusSource } from "./status.ts";
 import { formatEndpoint } from "../packet/address.ts";
+import { removeFile } from "../files.ts";
 
 export interface StatusServerOptions {
   /** STATUS_LISTEN, not empty. */
@@ -301,14 +302,6 @@ function giveToGroupOfDirectory(path: string): void {
   } catch (error) {
     // Not a member of it, and not root: the socket stays with our own group.
     if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
-  }
-}
-
-function removeFile(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

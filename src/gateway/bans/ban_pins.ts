@@ -8,6 +8,7 @@ import { close, mount } from "../../../ffi/libc.ts";
 import { BAN_MAP_NAMES, BAN_VALUE_LENGTH, type BanMapName, KEY_LENGTHS } from "./ban_codec.ts";
 import { endedNamespaces } from "../network/live_namespaces.ts";
 import type { NetworkNamespace } from "../network/network_namespace.ts";
+import { removeFile } from "../../files.ts";
 
 /** Where systemd and most distributions mount the bpffs. */
 export const BPFFS = "/sys/fs/bpf";
@@ -166,14 +167,6 @@ function removeEmptyDirectory(path: string): void {
     if (Deno.statSync(path).uid === Deno.uid()) Deno.removeSync(path);
   } catch {
     // Other namespaces have theirs inside, or it is gone.
-  }
-}
-
-function removeFile(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

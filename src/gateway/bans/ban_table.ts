@@ -32,7 +32,7 @@ import { MAPPED } from "../../packet/packet.ts";
 import { REASON_FLEET, REASON_MANUAL } from "./ban_codec.ts";
 import type { BanKey } from "./ban_key.ts";
 
-const TICK_MS = 100;
+export const TICK_MS = 100;
 const REASON_BITS = 0xff;
 /** Bans that are compared before one makes room. */
 const CANDIDATES = 16;
@@ -406,7 +406,8 @@ function isIpv4(words: Int32Array, at: number): boolean {
   return words[at] === 0 && words[at + 1] === 0 && words[at + 2] === MAPPED;
 }
 
-function toTick(ms: number): number {
+/** The tick that a moment is in. */
+export function toTick(ms: number): number {
   return Math.trunc(ms / TICK_MS) | 0;
 }
 

@@ -20,6 +20,7 @@ import {
   WAYS,
 } from "./ban_buckets.ts";
 import type { BanKey } from "./ban_key.ts";
+import { TICK_MS, toTick } from "./ban_table.ts";
 
 /** Cells of an entry, by the names that they have for bans. */
 const REMEMBERED_UNTIL = UNTIL;
@@ -29,7 +30,6 @@ const BANS = PACKETS;
 /** As fail2ban's `dbpurgeage` has it: a day. */
 export const REMEMBERED_MS = 86_400_000;
 
-const TICK_MS = 100;
 /** No factor and no bound need more. */
 export const MOST_BANS = 255;
 
@@ -158,11 +158,6 @@ export class Offenders {
       buckets.unlock(bucket);
     }
   }
-}
-
-/** The tick that a moment is in, as the table of bans has it. */
-function toTick(ms: number): number {
-  return Math.trunc(ms / TICK_MS) | 0;
 }
 
 /** The first tick at which an end is over. */

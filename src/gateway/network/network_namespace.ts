@@ -1,6 +1,7 @@
 /** Which network namespace this process lives in: bans, socket and pins of two never mix. */
 import { networkNamespaceCookie } from "../../../ffi/libc_net.ts";
 import { EnvironmentError } from "../../errors.ts";
+import { exists } from "../../files.ts";
 
 export interface NetworkNamespace {
   /** As in `net:[4026531840]`. Used again once the namespace is gone. */
@@ -36,13 +37,4 @@ export function networkNamespaceInode(): number {
     );
   }
   return Number(/\[(\d+)\]/.exec(link)?.[1]);
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

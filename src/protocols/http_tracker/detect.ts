@@ -7,12 +7,11 @@
 
 import { ascii, lesser } from "../../packet/bytes.ts";
 import { integerAt, skipElement, stringLength, stringStart } from "../bencode.ts";
+import { hexDigit, isDigit } from "../characters.ts";
 import {
   CUT_LINE,
   decimalAt,
-  hexDigit,
   type HttpHead,
-  isDigit,
   lineEnd,
   NOT_HTTP,
   percentDecodedLength,

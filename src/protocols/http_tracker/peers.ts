@@ -9,7 +9,7 @@ import {
   readAddress,
   readCompactString,
 } from "../compact_peers.ts";
-import { hexDigit } from "../http.ts";
+import { hexDigit } from "../characters.ts";
 
 const LIST = 0x6c; // l
 const DICTIONARY = 0x64; // d

@@ -4,7 +4,7 @@
  * nothing, so this looks at the text alone.
  */
 import { ascii, startsWith } from "../../packet/bytes.ts";
-import { hexDigit } from "../http.ts";
+import { hexDigit } from "../characters.ts";
 import { INFO_HASH_DIGITS } from "../info_hash.ts";
 import { type Match, match } from "../match.ts";
 

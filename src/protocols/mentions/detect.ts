@@ -5,13 +5,12 @@
 
 import { ascii } from "../../packet/bytes.ts";
 import { skipElement, stringLength, stringStart } from "../bencode.ts";
+import { hexDigit, isDigit } from "../characters.ts";
 import {
   CONTENT_TYPE,
   CUT_HEAD,
   CUT_LINE,
-  hexDigit,
   type HttpHead,
-  isDigit,
   LOCATION,
   NOT_HTTP,
   readHead,

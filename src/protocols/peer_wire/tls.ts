@@ -5,7 +5,7 @@
  */
 import { lesser, u16be } from "../../packet/bytes.ts";
 import { latin1 } from "../client_name.ts";
-import { isDigit } from "../http.ts";
+import { isDigit } from "../characters.ts";
 import { INFO_HASH_DIGITS } from "../info_hash.ts";
 import { match, NEED_MORE, type StreamAnswer } from "../match.ts";
 

@@ -5,13 +5,12 @@
  */
 
 import { ascii, i32be, u16be } from "../../packet/bytes.ts";
+import { isDigit, isLetter } from "../characters.ts";
 import {
   CONTENT_LENGTH,
   CONTENT_TYPE,
   decimalAt,
   HttpHead,
-  isDigit,
-  isLetter,
   TRANSFER_ENCODING,
   WHOLE_HEAD,
 } from "../http.ts";

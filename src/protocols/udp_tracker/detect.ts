@@ -9,6 +9,7 @@ import { i32be, u16be, u32be } from "../../packet/bytes.ts";
 import { COMPACT_PEER_LENGTH } from "../compact_peers.ts";
 import { INFO_HASH_LENGTH } from "../info_hash.ts";
 import { type Match, match } from "../match.ts";
+import { isDigit, isLetter } from "../characters.ts";
 
 const PROTOCOL_ID_HIGH = 0x0000_0417; // two halves: no BigInt on the packet path
 const PROTOCOL_ID_LOW = 0x2710_1980;
@@ -146,15 +147,6 @@ function isPeerId(bytes: Uint8Array, at: number): boolean {
     else if (!isVersionMark(bytes[at + i])) return false;
   }
   return dashes >= 2 && isDigit(bytes[at + 1]);
-}
-
-function isDigit(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39;
-}
-
-function isLetter(byte: number): boolean {
-  const letter = byte | 0x20;
-  return letter >= 0x61 && letter <= 0x7a;
 }
 
 function isAlphanumeric(byte: number): boolean {

@@ -7,11 +7,11 @@
  */
 
 import { ascii, startsWith } from "../../packet/bytes.ts";
+import { hexDigit } from "../characters.ts";
 import {
   CUT_HEAD,
   CUT_LINE,
   decimalAt,
-  hexDigit,
   type HttpHead,
   NOT_HTTP,
   percentDecodedLength,

@@ -6,15 +6,8 @@
 
 import { greater, i32be, lesser, u16be } from "../../packet/bytes.ts";
 import { latin1 } from "../client_name.ts";
-import {
-  CUT_HEAD,
-  CUT_LINE,
-  type HttpHead,
-  isLetter,
-  NOT_HTTP,
-  readHead,
-  UPGRADE,
-} from "../http.ts";
+import { isLetter } from "../characters.ts";
+import { CUT_HEAD, CUT_LINE, type HttpHead, NOT_HTTP, readHead, UPGRADE } from "../http.ts";
 import { inflateBeginning } from "./inflate.ts";
 import { type JsonAnswer, readTrackerJson } from "./json_message.ts";
 import { isMatch, match, NEED_MORE, type StreamAnswer } from "../match.ts";
