@@ -3,6 +3,7 @@ import { match } from "../protocols/match.ts";
 import type { BlockRhythm } from "./block_rhythm.ts";
 import { BY_LENGTHS, type HostEvidence } from "./host_evidence.ts";
 import {
+  areBlocksAskedFor,
   areBlocksOfHost,
   areBlocksOfSwarm,
   isPace,
@@ -87,8 +88,10 @@ export class JoinedFlows {
       if (outcome !== WAIT) return outcome;
     }
     // Who asks for pieces is the host, whichever side opened the connection.
-    const agrees = this.#requests.hasHaves &&
-      ((this.#requests.isSomewhatAligned && isInPace) || blocks > 0);
+    const requests = this.#requests;
+    const agrees = requests.hasHaves &&
+      ((requests.isSomewhatAligned && isInPace) ||
+        areBlocksAskedFor(blocks, hasHeader, requests.areAskedFor(direction)));
     if (rhythm !== NO_RHYTHM && agrees) {
       if (this.#hasEvidence(direction, packet, SOURCE, true)) {
         return this.#finding.setOf(SOURCE, SWARM, packet);
