@@ -45,6 +45,7 @@ import {
   TURN_OF_EXTENSIONS,
   TURN_OF_FOURTH,
   TURN_OF_GRANT,
+  TURN_OF_GRANT_OF_A,
   TURN_OF_HANDSHAKE,
 } from "./turn_lengths.ts";
 
@@ -99,9 +100,10 @@ function noteFirstData(flow: FlowRecord, side: number): void {
   if (!lastIsMine) flow.lengths &= ~(SHORT | ASKED_AND_GRANTED);
   const isHeaded = lastIsMine && lastKind === HEADING;
   const isGranted = (lastIsMine && lastKind === GRANTING) || (last & IS_GRANTED) !== 0;
-  const isInStep = lastIsMine && lastKind === GRANTING && flow.requestMark === GRANT &&
-    (isTurnInStep(flow, TURN_OF_GRANT) || isCutInStep(flow));
   const isAsked = isAskedByOther(last, lastIsMine);
+  const isInStep = lastIsMine && lastKind === GRANTING && flow.requestMark === GRANT &&
+    (isTurnInStep(flow, TURN_OF_GRANT) || isCutInStep(flow) ||
+      (isAsked && isTurnInStep(flow, TURN_OF_GRANT_OF_A)));
   const isGrantedAtOnce = isAsked && lastKind === GRANTING && flow.requestMark === GRANT &&
     (flow.turn === TURN_OF_GRANT || flow.turn === TURN_OF_GRANT - FEWER_APART);
   if (!isGrantedAtOnce) flow.lengths &= ~ASKED_AND_GRANTED;

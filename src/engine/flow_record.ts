@@ -180,7 +180,7 @@ export const SPLIT_ANSWER = 0x0008;
 /** A message of 5 bytes by itself, of A and of B: `interested`, `unchoke`. */
 export const FIVE_A = 0x0010;
 export const FIVE_B = 0x0020;
-/** HELLO_ALONE, what extensions say, `unchoke` with five times `allowed fast`, data: turns 5 to 8. */
+/** HELLO_ALONE, what extensions say, `unchoke` with five times `allowed fast`, data: turns 5 to 8, or 9. */
 export const IN_STEP = 0x0040;
 /** Requests, with `interested` or without, that data answered. */
 export const REQUESTED = 0x0080;

@@ -184,7 +184,7 @@ export const NEEDED: Readonly<Record<Besides, readonly [bare: number, other: num
   pair: [20, 20],
   host: [20, 22],
   named: [19, 21],
-  swarm: [18, Infinity],
+  swarm: [18, 22],
   "torrent port": [15, Infinity],
 };
 /**

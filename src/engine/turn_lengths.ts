@@ -27,6 +27,8 @@ export const TURN_OF_EXTENSIONS = 7;
  * seventh is what the other one says of itself, and the eighth `unchoke` and five times `allowed fast`.
  */
 export const TURN_OF_GRANT = 8;
+/** And where the seed has called: the eighth is the other one's `interested` and requests. */
+export const TURN_OF_GRANT_OF_A = 9;
 export const SHORTEST_SIXTH = 128;
 export const SHORTEST_SEVENTH = 64;
 

@@ -1,4 +1,4 @@
-/** Encrypted flows of a libtorrent that has a part of what it wants: some of what is allowed fast it has. */
+/** Encrypted flows of a libtorrent that goes on from the middle of a download, or is called by its seeds. */
 import assert from "node:assert/strict";
 import { TestEngine } from "./conversation.ts";
 import { Play } from "./play.ts";
@@ -51,4 +51,32 @@ Deno.test("encrypted: where two who called a port were found, less is needed of 
   for (const other of [third.replace(">68", ">69"), third.replace(">14", ">15")]) {
     assert.equal(play([first, second, other]), "lengths,lengths", other);
   }
+});
+
+/** Recorded: seeds of libtorrent's that call, each at its first write, which shows no end of a block. */
+const SEEDS = [
+  ">273 <393 >314 <124 >68 <280 >236 <73 >50 >10136",
+  ">490 <215 >489 <149 >68 <272 >236 <73 >50 >10136",
+  ">511 <282 >211 <215 >68 <280 >236 <73 >50 >10136",
+  ">432 <206 >352 <324 >68 <271 >236 <73 >50 >10136",
+];
+
+Deno.test("encrypted: a seed that calls says `unchoke` as the ninth turn, behind requests", () => {
+  const found = (texts: readonly string[]) => {
+    const test = new TestEngine();
+    texts.forEach((text, i) => new Play(test, `198.18.${i}.1:2000${i}`, HOST).say(text));
+    return test.found;
+  };
+  assert.deepEqual(found(SEEDS.slice(0, 2)), []);
+  assert.equal(found(SEEDS).length, 2); // the third is the first that a swarm's port tells of
+  const others = SEEDS.slice(0, 3);
+  for (
+    const other of [
+      SEEDS[3].replace("<73", "<72"),
+      SEEDS[3].replace(">50", ">51"),
+      SEEDS[3].replace("<73 >50", ">50 <73"),
+      SEEDS[3].replace(" <73", ""),
+      SEEDS[3].replace(">68", ">69"),
+    ]
+  ) assert.equal(found([...others, other]).length, 1, other);
 });
