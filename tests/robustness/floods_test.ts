@@ -81,9 +81,10 @@ Deno.test({
         } MiB more`,
     );
     // Two /16 of offenders get a sixteenth of the list each; what comes beyond that is dropped and bans
-    // nobody. A busy machine lets some pass unjudged, and loses some before netfilter sees them.
+    // nobody. A busy machine lets some pass unjudged, all of one network's perhaps, and loses some before
+    // netfilter sees them.
     const share = 262_144 / 16;
-    const wanted = Math.min(counters.detections, 2 * share);
+    const wanted = Math.min(counters.detections, counters.unjudged === 0 ? 2 * share : share);
     assert.ok(bans >= wanted * 0.98 && bans <= 2 * share * 1.02, `${bans} of ${wanted} banned`);
     assert.ok(counters.detections + counters.unjudged >= sent * 0.5, `${counters.detections}`);
     if (counters.unjudged > 0) await bed.blocker.program.printedMatch(UNJUDGED);
