@@ -45,11 +45,17 @@ const CAPTURED: readonly (readonly [string, number, Partial<EnginePolicy>, strin
     "474-478 index: 0000000f",
     "478-482 begin: 00000000",
   ]],
-  ["aria2-tcp-http-tracker.pcap", 5, {}, "http-tracker announce request", [
-    "14-72 info_hash: info_hash=%EF%B7%C4eV%3D%C1%21%BFB%A4s%D1%A5ME%F2%01%85%",
-    "73-115 peer_id: peer_id=A2-1-36-0-%C7S%7Fi%8A%A1X%EA%84%17",
-    "210-220 port: port=51413",
-  ]],
+  [
+    "aria2-tcp-http-tracker.pcap",
+    5,
+    {},
+    "http-tracker announce request, not by its headers a client's",
+    [
+      "14-72 info_hash: info_hash=%EF%B7%C4eV%3D%C1%21%BFB%A4s%D1%A5ME%F2%01%85%",
+      "73-115 peer_id: peer_id=A2-1-36-0-%C7S%7Fi%8A%A1X%EA%84%17",
+      "210-220 port: port=51413",
+    ],
+  ],
   ["libtorrent-web-seed.pcap", 4, {}, "web-seed range requested by a client (BEP 19)", [
     "44-74 User-Agent: User-Agent: libtorrent/2.0.8.0",
     "100-120 Range: Range: bytes=0-65535",
