@@ -45,6 +45,11 @@ Deno.test("findPiece() finds the first header of any bytes, as a plain search do
   }));
 });
 
+Deno.test("findPiece() finds a header that begins with the last known byte of a false one", () => {
+  const bytes = hex("00004009 07 00004009 07 00004009 07 00000084 00004000");
+  assert.equal(findPiece(bytes, 0, bytes.length), 5);
+});
+
 Deno.test("findPiece() gives a segment up that is full of headers whose fields do not agree", () => {
   const wrong = hex("000040090700");
   const many = (count: number) => join(...Array.from({ length: count }, () => wrong), HEADER);

@@ -45,6 +45,9 @@ export function findPiece(bytes: Uint8Array, start: number, end: number): number
       const header = headerAround(bytes, at, last);
       if (header < 0) continue;
       if (judgeMessage(bytes, header, end) === GRID) return header;
+      // The last byte that is known of one may be the first of another.
+      const isShared = header === at - (STRIDE - 1) && isHeader(bytes, at, last);
+      if (isShared && judgeMessage(bytes, at, end) === GRID) return at;
       if (++falseHeaders === MAX_FALSE_HEADERS) return -1;
     }
   }
