@@ -20,14 +20,9 @@ import { QueueWorkers } from "../gateway/queue/queue_workers.ts";
 import { maySendRaw, requireNetAdmin } from "../gateway/rights.ts";
 import { agreeOnMarks, marksOfInstalled } from "../gateway/rules/agreed_marks.ts";
 import { chainOf } from "../gateway/rules/chain.ts";
-import {
-  describeDivertingRules,
-  DIVERTING_REMEDY,
-  findDivertingRules,
-} from "../gateway/rules/diverting_rules.ts";
 import { type Backend, Firewall } from "../gateway/rules/firewall.ts";
 import { KeptRules } from "../gateway/rules/kept_rules.ts";
-import { describeQueueUsers, findQueueUsers, QUEUE_REMEDY } from "../gateway/rules/queue_users.ts";
+import { findObstacles } from "../gateway/rules/obstacles.ts";
 import type { GuardedTraffic, Table } from "../gateway/rules/rule_text.ts";
 import { Webhook } from "../notify/webhook.ts";
 import { DetectionFiles } from "../report/detection_files.ts";
@@ -256,16 +251,9 @@ function describeTraffic(
 }
 
 /** Rules of others that stand in our way. Whoever has written ours by hand (MANAGE_RULES) means us. */
-async function warnOfRules(
-  firewall: Firewall,
-  { queueNumber, queueCount, chains }: GuardedTraffic,
-): Promise<void> {
-  const rules = await firewall.rules();
-  const users = findQueueUsers(rules, queueNumber, queueCount);
-  if (users.length > 0) logLine("warn", `${describeQueueUsers(users)} (${QUEUE_REMEDY})`);
-  const diverting = chains.every((chain) => chain === "FORWARD") ? findDivertingRules(rules) : [];
-  if (diverting.length > 0) {
-    logLine("warn", `${describeDivertingRules(diverting)} (${DIVERTING_REMEDY})`);
+async function warnOfRules(firewall: Firewall, traffic: GuardedTraffic): Promise<void> {
+  for (const { detail, remedy } of findObstacles(await firewall.rules(), traffic)) {
+    logLine("warn", `${detail} (${remedy})`);
   }
 }
 

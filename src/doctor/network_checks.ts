@@ -9,13 +9,8 @@ import { Firewall } from "../gateway/rules/firewall.ts";
 import { chooseMask, type MarkUser } from "../gateway/rules/mark_users.ts";
 import { overwriters, wholeAskers } from "../gateway/rules/agreed_marks.ts";
 import { hex, type Marks, marksOf } from "../gateway/rules/marks.ts";
-import {
-  describeDivertingRules,
-  DIVERTING_REMEDY,
-  findDivertingRules,
-} from "../gateway/rules/diverting_rules.ts";
 import { readRuleListings } from "../gateway/rules/mark_listings.ts";
-import { describeQueueUsers, findQueueUsers, QUEUE_REMEDY } from "../gateway/rules/queue_users.ts";
+import { findObstacles } from "../gateway/rules/obstacles.ts";
 import { NFT_TABLE } from "../gateway/rules/nft_text.ts";
 import { CHAIN } from "../gateway/rules/own_rules.ts";
 import { guardedByDefault } from "../gateway/network/links.ts";
@@ -150,17 +145,9 @@ async function othersRules(
   { queueNum, queueCount, manageRules, chains }: Config,
 ): Promise<readonly Diagnosis[]> {
   if (!manageRules || !capabilities().has("CAP_NET_ADMIN")) return [];
-  const findings: Diagnosis[] = [];
-  const rules = await readRuleListings();
-  const users = findQueueUsers(rules, queueNum, queueCount);
-  if (users.length > 0) {
-    findings.push(warning("queue rules", describeQueueUsers(users), QUEUE_REMEDY));
-  }
-  const diverting = chains.every((chain) => chain === "FORWARD") ? findDivertingRules(rules) : [];
-  if (diverting.length > 0) {
-    findings.push(warning("proxy rules", describeDivertingRules(diverting), DIVERTING_REMEDY));
-  }
-  return findings;
+  const guarded = { queueNumber: queueNum, queueCount, chains };
+  return findObstacles(await readRuleListings(), guarded)
+    .map(({ kind, detail, remedy }) => warning(kind, detail, remedy));
 }
 
 /** Whether the output of `nft list flowtables` names any. */

@@ -99,26 +99,27 @@ export class EncryptedBeginnings {
     this.#kinBits = kinBits;
     if (bits < LEAST_OF_CALLED && kinBits < LEAST && !isGranted) return WAIT;
     const initiator = direction === 0 ? SOURCE : DESTINATION;
-    const outcome = this.#decideAlone(direction, packet, initiator, isGranted);
+    const isEnoughInSwarm = isGranted || isEnough(bits, this.#flow, "swarm");
+    const outcome = this.#decideAlone(direction, packet, initiator, isEnoughInSwarm);
     if (outcome !== WAIT) {
       this.#suspects.countConvicted(packet, 4 - initiator);
       return outcome;
     }
-    return this.#decideByCalls(direction, packet, 4 - initiator, isGranted);
+    return this.#decideByCalls(direction, packet, 4 - initiator, isEnoughInSwarm);
   }
 
   /** By itself, or beside what its initiator did. */
-  #decideAlone(direction: number, packet: Packet, initiator: number, isGranted: boolean): Outcome {
+  #decideAlone(
+    direction: number,
+    packet: Packet,
+    initiator: number,
+    isEnoughInSwarm: boolean,
+  ): Outcome {
     const flow = this.#flow;
     const bits = this.#bits;
     if (isEnough(bits, flow, "nothing")) return this.#finding.setOf(initiator, LENGTHS, packet);
     if (!this.#senders.isReal(direction, packet, initiator)) return WAIT;
-    const outcome = this.#decideByInitiator(
-      packet,
-      initiator,
-      bits,
-      isGranted || isEnough(bits, flow, "swarm"),
-    );
+    const outcome = this.#decideByInitiator(packet, initiator, bits, isEnoughInSwarm);
     if (outcome !== WAIT) return outcome;
     const hasKin = isEnoughOfKin(this.#kinBits, flow, this.#blocks) &&
       this.#suspects.hasKin(packet, initiator, lacksHandshake(flow, this.#blocks));
@@ -154,12 +155,10 @@ export class EncryptedBeginnings {
     direction: number,
     packet: Packet,
     responder: number,
-    isGranted: boolean,
+    isEnoughInSwarm: boolean,
   ): Outcome {
     const flow = this.#flow;
-    const bits = this.#bits;
-    const isEnoughInSwarm = isGranted || isEnough(bits, flow, "swarm");
-    const isEnoughAtPort = isEnough(bits, flow, "torrent port");
+    const isEnoughAtPort = isEnough(this.#bits, flow, "torrent port");
     if (flow.targetPort !== 0 || !(isEnoughInSwarm || isEnoughAtPort)) return WAIT;
     if (!this.#senders.isReal(direction, packet, responder)) return WAIT;
     const { address, timeMs } = packet;

@@ -54,11 +54,8 @@ export class PaddingSpread {
     this.#first.clear();
     for (const spread of this.#further) spread.clear();
     for (const spread of this.#ofPieces) spread.clear();
-    this.flows =
-      this.handshakes =
-      this.inPieces =
-      this.convicted =
-        0;
+    this.flows = this.handshakes = 0;
+    this.inPieces = this.convicted = 0;
   }
 
   /** @param lengths of a flow, see {@link HostEvidence.addFlow} */

@@ -182,12 +182,8 @@ export class RequestRhythm {
    */
   areAskedFor(direction: number): boolean {
     const flow = this.#flow;
-    const requests = this.#requestsOf(direction);
+    const requests = (flow.rhythm(direction) >>> REQUESTS) & REQUESTS_MASK;
     return flow.bytes(1 - direction) / PIECE <= MOST_AHEAD + requests * MOST_TO_A_REQUEST;
-  }
-
-  #requestsOf(direction: number): number {
-    return (this.#flow.rhythm(direction) >>> REQUESTS) & REQUESTS_MASK;
   }
 
   /** Whether the flow may still turn out to have the rhythm, by the side that sends less. */

@@ -21,9 +21,9 @@ const PEELED = 6;
 const TURN = 8;
 /** Encrypted: bytes of the present turn. Turns; flow. */
 const TURN_BYTES = 9;
-/** Encrypted: the facts below. Encrypted flows, turns, block rhythm; flow. */
+/** Encrypted: facts, see flow_record.ts. Encrypted flows, turns, block rhythm; flow. */
 const ENCRYPTION = 10;
-/** Encrypted: the lengths below. Turns; flow. */
+/** Encrypted: lengths, see flow_record.ts. Turns; flow. */
 const LENGTHS = 11;
 /** TCP, by direction: bytes of a handshake seen in their places, a bit each. Readings; flow. */
 const READINGS = 12;
@@ -50,7 +50,7 @@ const REQUEST_MARK = 18;
 /** Encrypted: longest segment by itself of who sends more, the path's. Block rhythm; flow. */
 const LONGEST_SEGMENT = 19;
 
-/** TCP: the address of that target, or the hash of its name, four words. TCP inspector; flow. */
+/** TCP: the address of the target that a proxy is told, or the hash of its name, four words. TCP inspector; flow. */
 const TARGET = 20;
 
 /** Encrypted: sequence number of the first data. Block rhythm; flow. */
